@@ -1,0 +1,10 @@
+"""Shape clustering of market time series."""
+
+from importlib.metadata import version
+
+from shapecluster.cluster import LocalKShape
+from shapecluster.neighbors import ShapeNeighbors
+
+__all__ = ["LocalKShape", "ShapeNeighbors", "__version__"]
+
+__version__ = version("shapecluster")

@@ -1,0 +1,33 @@
+"""Cut rows into blocks that fit a memory budget, and run the blocks on threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
+
+BLOCK_BYTES = 1 << 20
+"""Bytes that one block of cross-correlations may take; about what a core's second cache holds."""
+
+
+def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
+    """Yield slices over `n_rows` rows of `row_bytes` each, at least one row a slice."""
+    step = max(1, block_bytes // max(1, row_bytes))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def map_blocks(
+    function: Callable[[slice], _Result], blocks: Iterator[slice], n_threads: int
+) -> list[_Result]:
+    """Apply `function` to every block, in order, on up to `n_threads` threads.
+
+    NumPy and scipy.fft release the GIL inside; results do not depend on the number of threads as long
+    as `function` treats each row by itself.
+    """
+    if n_threads <= 1:
+        return [function(block) for block in blocks]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, blocks))

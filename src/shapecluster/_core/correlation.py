@@ -1,0 +1,287 @@
+"""Normalised cross-correlation of unit rows: the best shift of every pair, and the nearest centre.
+
+Fast Fourier transforms screen, and never decide. Their rounding depends on how rows are batched; so the
+shifts (and centres) that could win are evaluated again by one direct float64 dot product each, whose
+rounding depends on the pair alone, and ties are settled on those values. Results are therefore the same
+to the last bit for every block size and every number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import fft
+
+from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.normalise import unit_rows
+from shapecluster._typing import BoolArray, ComplexArray, Float64Array, FloatArray, IntArray
+
+_DIRECT_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Unit rows with their spectra, ready to be correlated.
+
+    Attributes
+    ----------
+    unit : ndarray of shape (n_series, n_channels, n_timepoints)
+        Zero mean per channel, joint norm one.
+    flat : ndarray of bool, shape (n_series,)
+        Series without a shape.
+    window : int
+        Largest shift considered, at most n_timepoints - 1.
+    spectra : complex ndarray of shape (n_series, n_channels, n_frequencies)
+        Real FFT of the zero-padded rows.
+    """
+
+    unit: FloatArray
+    flat: BoolArray
+    window: int
+    spectra: ComplexArray
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    @property
+    def length(self) -> int:
+        """Length of the transforms: nothing wraps around within the window."""
+        return _transform_length(self.unit.shape[-1], self.window)
+
+    @property
+    def tie_band(self) -> float:
+        """Correlations that differ by less are equal: 16 eps log2(length)."""
+        return 16 * float(np.finfo(self.unit.dtype).eps) * float(np.log2(max(2, self.length)))
+
+    @property
+    def ncc_range(self) -> tuple[float, float]:
+        """Range of the best correlation: over all shifts the correlations of zero-mean rows sum to 0."""
+        return (0.0, 1.0) if self.window == self.unit.shape[-1] - 1 else (-1.0, 1.0)
+
+
+class Alignment(NamedTuple):
+    """The best correlation of pairs of series, and the shift that reaches it."""
+
+    ncc: Float64Array
+    shifts: IntArray
+
+
+class Assignment(NamedTuple):
+    """The nearest centre of each series."""
+
+    labels: IntArray
+    shifts: IntArray
+    ncc: Float64Array
+
+
+def shapes_of(values: FloatArray, max_shift: int | None) -> Shapes:
+    """Normalise series and transform them, once for all their comparisons.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_series, n_channels, n_timepoints)
+        float32 or float64; NaN where missing.
+    max_shift : int or None
+        Largest shift in timepoints; None for all.
+    """
+    n_timepoints = values.shape[-1]
+    window = n_timepoints - 1 if max_shift is None else min(max_shift, n_timepoints - 1)
+    rows = unit_rows(values)
+    spectra = fft.rfft(rows.values, n=_transform_length(n_timepoints, window), axis=-1)
+    return Shapes(rows.values, rows.flat, window, spectra)
+
+
+def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
+    """Some of the series, with the spectra they already have."""
+    return Shapes(shapes.unit[rows], shapes.flat[rows], shapes.window, shapes.spectra[rows])
+
+
+def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES) -> Alignment:
+    """Align every series of `x` with every series of `y`.
+
+    Returns
+    -------
+    Alignment
+        Arrays of shape (len(x), len(y)). A shift s > 0 means that the series of `x` trails that of `y`
+        by s timepoints. Pairs with a flat series have correlation 0 and shift 0.
+
+    Notes
+    -----
+    O(len(x) len(y) L log L) with L about twice the number of timepoints.
+    """
+    ncc = np.zeros((len(x), len(y)))
+    shifts = np.zeros((len(x), len(y)), dtype=np.intp)
+
+    def align(rows: slice) -> None:
+        block = take(x, rows)
+        for columns in row_blocks(len(y), 8 * x.length * len(block), block_bytes):
+            centres = take(y, columns)
+            screened = _screen(block, centres)
+            first, second = np.nonzero(~(block.flat[:, None] | centres.flat))
+            exact = _resolve(block, centres, first, second, screened)
+            ncc[rows, columns][first, second] = exact.ncc
+            shifts[rows, columns][first, second] = exact.shifts
+
+    map_blocks(align, row_blocks(len(x), 8 * x.length * min(len(y), 16), block_bytes), n_threads)
+    return Alignment(ncc, shifts)
+
+
+def align_nearest(
+    x: Shapes, centres: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES
+) -> Assignment:
+    """Find the centre that each series correlates with most; ties go to the lowest index.
+
+    Flat series get label 0, shift 0 and correlation 0.
+    """
+    blocks = row_blocks(len(x), 8 * x.length * len(centres), block_bytes)
+    parts = map_blocks(partial(_nearest_of_block, x, centres, block_bytes), blocks, n_threads)
+    return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def align_pairwise(x: Shapes, *, n_threads: int = 1) -> Alignment:
+    """Align every series with every other of the same set; each pair once, earlier with later.
+
+    Returns
+    -------
+    Alignment
+        Arrays of shape (len(x), len(x)): symmetric correlations with ones on the diagonal, and
+        antisymmetric shifts.
+    """
+    ncc = np.zeros((len(x), len(x)))
+    shifts = np.zeros((len(x), len(x)), dtype=np.intp)
+
+    def fill(rows: slice) -> None:
+        later = slice(rows.start, len(x))
+        ncc[rows, later], shifts[rows, later] = align_all(take(x, rows), take(x, later))
+
+    map_blocks(fill, row_blocks(len(x), 1, 16), n_threads)
+    ncc, shifts = np.triu(ncc, 1), np.triu(shifts, 1)
+    return Alignment(ncc + ncc.T + np.eye(len(x)), shifts - shifts.T)
+
+
+def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: IntArray) -> Float64Array:
+    """Correlate listed pairs at listed shifts, each by one float64 dot product.
+
+    The sum runs over the whole row in a fixed order, so a pair has the same bits in any batch.
+    """
+    out = np.empty(len(first))
+    if not len(first):
+        return out
+    _, n_channels, n_timepoints = x.unit.shape
+    reach = int(np.abs(shifts).max())
+    used, position = np.unique(second, return_inverse=True)
+    padded = np.zeros((len(used), n_channels, n_timepoints + 2 * reach))
+    padded[..., reach : reach + n_timepoints] = y.unit[used]
+    moved = sliding_window_view(padded, n_timepoints, axis=-1)  # moved[j, :, reach - s, u] = y[j, :, u - s]
+    for pairs in row_blocks(len(first), 24 * n_channels * n_timepoints, _DIRECT_BYTES):
+        product = moved[position[pairs], :, reach - shifts[pairs], :]
+        product *= x.unit[first[pairs]]
+        out[pairs] = product.reshape(len(product), -1).sum(axis=-1)
+    return np.clip(out, *x.ncc_range)
+
+
+class _Screened(NamedTuple):
+    """What the transforms say of a block of pairs, up to rounding."""
+
+    peak: FloatArray
+    shifts: IntArray
+    contested: BoolArray  # another shift comes so near that only direct values can decide
+
+
+def _transform_length(n_timepoints: int, window: int) -> int:
+    return int(fft.next_fast_len(n_timepoints + window, real=True))
+
+
+def _correlate(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> FloatArray:
+    """Cross-correlations of listed pairs, shape (n_pairs, length); shift -s stands at length - s."""
+    return _inverse(x.spectra[first] * np.conj(y.spectra[second]), x.length)
+
+
+def _inverse(product: ComplexArray, length: int) -> FloatArray:
+    summed = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
+    correlation: FloatArray = fft.irfft(summed, n=length, axis=-1, overwrite_x=True)
+    return correlation
+
+
+def _screen(x: Shapes, y: Shapes) -> _Screened:
+    """Best correlation of all pairs of two blocks, by transforms."""
+    correlation = _inverse(x.spectra[:, None] * np.conj(y.spectra), x.length)
+    forward = correlation[..., : x.window + 1]
+    shifts = forward.argmax(axis=-1)
+    peak = np.take_along_axis(forward, shifts[..., None], axis=-1)[..., 0]
+    parts = [forward]
+    if x.window:
+        backward = correlation[..., -x.window :]
+        index = backward.argmax(axis=-1)
+        other = np.take_along_axis(backward, index[..., None], axis=-1)[..., 0]
+        wins = other > peak
+        peak = np.where(wins, other, peak)
+        shifts = np.where(wins, index - x.window, shifts)
+        parts.append(backward)
+    floor = (peak - 3 * x.tie_band)[..., None]  # a tie, and the rounding of both sides
+    near = sum(np.count_nonzero(part >= floor, axis=-1) for part in parts)
+    return _Screened(peak, shifts, np.asarray(near > 1))
+
+
+def _resolve(x: Shapes, y: Shapes, first: IntArray, second: IntArray, screened: _Screened) -> Alignment:
+    """Exact correlation and shift of the listed pairs of a screened block."""
+    shifts = screened.shifts[first, second].astype(np.intp)
+    ncc = np.empty(len(first))
+    contested = screened.contested[first, second]
+    clear = ~contested
+    ncc[clear] = direct_ncc(x, y, first[clear], second[clear], shifts[clear])
+    open_pairs = np.flatnonzero(contested)
+    for part in row_blocks(len(open_pairs), 16 * x.length):
+        pairs = open_pairs[part]
+        ncc[pairs], shifts[pairs] = _settle(x, y, first[pairs], second[pairs])
+    return Alignment(ncc, shifts)
+
+
+def _settle(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> Alignment:
+    """Choose among near-equal shifts by direct values: the smallest |s| wins, then the positive one."""
+    correlation = _correlate(x, y, first, second)
+    if x.window + 1 < x.length - x.window:
+        correlation[:, x.window + 1 : x.length - x.window] = -np.inf  # not a shift
+    floor = correlation.max(axis=-1, keepdims=True) - 3 * x.tie_band
+    pair, position = np.nonzero(correlation >= floor)
+    shifts = np.where(position <= x.window, position, position - x.length)
+    values = direct_ncc(x, y, first[pair], second[pair], shifts)
+    starts = np.flatnonzero(np.diff(pair, prepend=-1))
+    best = np.maximum.reduceat(values, starts)
+    rank = 2 * np.abs(shifts) + (shifts < 0)
+    rank[values < best[pair] - x.tie_band] = 4 * x.length  # out of the tie
+    chosen = np.minimum.reduceat(rank, starts)
+    winner = np.flatnonzero(rank == chosen[pair])
+    return Alignment(values[winner], shifts[winner])
+
+
+def _nearest_of_block(x: Shapes, centres: Shapes, block_bytes: int, rows: slice) -> Assignment:
+    block = take(x, rows)
+    tiles = [
+        _screen(block, take(centres, columns))
+        for columns in row_blocks(len(centres), 8 * x.length * len(block), block_bytes)
+    ]
+    screened = _Screened(*(np.concatenate(parts, axis=1) for parts in zip(*tiles, strict=True)))
+    screened.peak[:, centres.flat] = -np.inf
+    # A centre can win only if its peak is within two bands and two roundings of the row's best.
+    floor = screened.peak.max(axis=1, keepdims=True) - 4 * x.tie_band
+    first, second = np.nonzero((screened.peak >= floor) & ~(block.flat[:, None] | centres.flat))
+    exact = _resolve(block, centres, first, second, screened)
+
+    labels = np.zeros(len(block), dtype=np.intp)
+    shifts = np.zeros(len(block), dtype=np.intp)
+    ncc = np.zeros(len(block))
+    if len(first):
+        starts = np.flatnonzero(np.diff(first, prepend=-1))
+        best = np.maximum.reduceat(exact.ncc, starts)
+        best_of_pair = np.repeat(best, np.diff(starts, append=len(first)))
+        tied = np.flatnonzero(exact.ncc >= best_of_pair - x.tie_band)
+        winner = tied[np.diff(first[tied], prepend=-1) > 0]  # pairs are ordered by row, then centre
+        labels[first[winner]] = second[winner]
+        shifts[first[winner]] = exact.shifts[winner]
+        ncc[first[winner]] = exact.ncc[winner]
+    return Assignment(labels, shifts, ncc)

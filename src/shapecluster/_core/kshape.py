@@ -1,0 +1,250 @@
+"""One run of k-Shape, as a chain of states: `start`, then `advance` until it says why it stopped.
+
+A state is frozen and complete: a run can be watched, interrupted and resumed after any step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from shapecluster._core.blocks import BLOCK_BYTES
+from shapecluster._core.correlation import Assignment, Shapes, align_nearest, shapes_of
+from shapecluster._core.extraction import extract_shape
+from shapecluster._core.normalise import znormalise
+from shapecluster._typing import Float64Array, FloatArray, IntArray
+
+_PATIENCE = 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What does not change during a run.
+
+    Attributes
+    ----------
+    max_iter : int
+        Most steps.
+    tol : float
+        Least relative gain in the best inertia within 5 steps.
+    n_threads : int
+        Threads for the correlations; results do not depend on it.
+    block_bytes : int
+        Memory for one block of correlations; results do not depend on it.
+    """
+
+    max_iter: int = 100
+    tol: float = 1e-6
+    n_threads: int = 1
+    block_bytes: int = BLOCK_BYTES
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Centres, the assignment to exactly these centres, and its inertia.
+
+    Attributes
+    ----------
+    centres : ndarray of shape (n_clusters, n_channels, n_timepoints)
+        z-normalised.
+    labels, shifts : ndarray of shape (n_series,)
+        Nearest centre, and by how much the series trails it.
+    sbd : ndarray of shape (n_series,)
+        Shape-based distance to that centre; 1 for flat series.
+    inertia : float
+        Sum of weight * SBD^2.
+    """
+
+    centres: FloatArray
+    labels: IntArray
+    shifts: IntArray
+    sbd: Float64Array
+    inertia: float
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Everything that the next step of a run needs to know.
+
+    Attributes
+    ----------
+    current, best : Iterate
+        The last iterate, and the one of least inertia so far; k-Shape's objective can rise.
+    n_iter : int
+        Steps done.
+    n_correlations : int
+        Pairs of series and centre that were transformed.
+    anchor : float
+        Inertia at the last real gain.
+    stalled : int
+        Steps since then.
+    seen : frozenset of bytes
+        Digests of all labellings so far.
+    stopped : str or None
+        Why the run is over: "unchanged", "cycle", "no gain" or "max_iter"; None while it is not.
+    """
+
+    current: Iterate
+    best: Iterate
+    n_iter: int
+    n_correlations: int
+    anchor: float
+    stalled: int
+    seen: frozenset[bytes] = field(repr=False)
+    stopped: str | None
+
+
+@dataclass(frozen=True)
+class ClusterRun:
+    """Result of one run: its best iterate, and how it went."""
+
+    best: Iterate
+    n_iter: int
+    n_correlations: int
+    stopped: str
+
+
+def inertia(sbd: Float64Array, weights: Float64Array) -> float:
+    """Sum of squares of the distances to the nearest centres: sum_i weights_i * sbd_i^2, in float64."""
+    return float((weights * (sbd * sbd)).sum())
+
+
+def assign(x: Shapes, centres: FloatArray, settings: Settings) -> Assignment:
+    """Nearest centre of every series; centres are normalised as any other input is."""
+    return align_nearest(
+        x, shapes_of(centres, x.window), n_threads=settings.n_threads, block_bytes=settings.block_bytes
+    )
+
+
+def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings) -> RunState:
+    """First state of a run: the assignment to the given centres.
+
+    Parameters
+    ----------
+    x : Shapes
+        The series.
+    centres : ndarray of shape (n_clusters, n_channels, n_timepoints)
+        Where to start from; z-normalised here.
+    weights : ndarray of shape (n_series,)
+        Not negative, at least one positive.
+    settings : Settings
+        Limits of the run.
+    """
+    first, n_correlations = _assign_all(x, znormalise(centres), weights, settings)
+    return RunState(
+        current=first,
+        best=first,
+        n_iter=0,
+        n_correlations=n_correlations,
+        anchor=first.inertia,
+        stalled=0,
+        seen=frozenset([_digest(first.labels)]),
+        stopped=None,
+    )
+
+
+def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
+    """One step: extract every centre from its members, assign all series, and decide whether to go on."""
+    iterate, n_correlations = _assign_all(x, _new_centres(x, state.current, weights), weights, settings)
+    n_iter = state.n_iter + 1
+    gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
+    stalled = 0 if gained else state.stalled + 1
+    digest = _digest(iterate.labels)
+    stopped = None
+    if np.array_equal(iterate.labels, state.current.labels):
+        stopped = "unchanged"
+    elif digest in state.seen:
+        stopped = "cycle"
+    elif stalled >= _PATIENCE:
+        stopped = "no gain"
+    elif n_iter >= settings.max_iter:
+        stopped = "max_iter"
+    return replace(
+        state,
+        current=iterate,
+        best=iterate if iterate.inertia < state.best.inertia else state.best,
+        n_iter=n_iter,
+        n_correlations=state.n_correlations + n_correlations,
+        anchor=iterate.inertia if gained else state.anchor,
+        stalled=stalled,
+        seen=state.seen | {digest},
+        stopped=stopped,
+    )
+
+
+def finish(state: RunState) -> ClusterRun:
+    """Result of a state that has stopped."""
+    if state.stopped is None:
+        raise ValueError("The run has not stopped yet: advance it further.")
+    return ClusterRun(state.best, state.n_iter, state.n_correlations, state.stopped)
+
+
+def run(
+    x: Shapes,
+    centres: FloatArray,
+    weights: Float64Array,
+    settings: Settings,
+    watch: Callable[[RunState], None] | None = None,
+) -> ClusterRun:
+    """Cluster from given centres until the run stops; `watch` is shown the state after each step."""
+    state = start(x, centres, weights, settings)
+    while state.stopped is None:
+        state = advance(x, weights, settings, state)
+        if watch is not None:
+            watch(state)
+    return finish(state)
+
+
+def best_run(
+    x: Shapes,
+    starts: Iterable[FloatArray],
+    weights: Float64Array,
+    settings: Settings,
+    watch: Callable[[RunState], None] | None = None,
+) -> ClusterRun:
+    """Run from each of the given sets of centres; the least inertia wins, and among equals the first."""
+    runs = (run(x, centres, weights, settings, watch) for centres in starts)
+    return min(runs, key=lambda result: result.best.inertia)
+
+
+def _new_centres(x: Shapes, iterate: Iterate, weights: Float64Array) -> FloatArray:
+    """Extract each centre from its members; a cluster without any keeps its old one."""
+    counts = (weights > 0) & ~x.flat
+    centres = iterate.centres.copy()
+    for label in range(len(centres)):
+        members = np.flatnonzero(counts & (iterate.labels == label))
+        if len(members):
+            shape = extract_shape(x.unit[members], iterate.shifts[members], weights[members])
+            if shape is not None:
+                centres[label] = shape
+    return centres
+
+
+def _assign_all(
+    x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings
+) -> tuple[Iterate, int]:
+    """Assign all series; an empty cluster takes the series farthest from its own centre, then again.
+
+    Returns the iterate, and the number of pairs that were transformed.
+    """
+    counts = (weights > 0) & ~x.flat
+    n_pairs = int(np.count_nonzero(~x.flat)) * len(centres)
+    n_correlations = 0
+    for attempt in range(len(centres) + 1):
+        labels, shifts, ncc = assign(x, centres, settings)
+        n_correlations += n_pairs
+        sbd = 1.0 - ncc
+        empty = np.flatnonzero(np.bincount(labels[counts], minlength=len(centres)) == 0)
+        farthest = int(np.where(counts, sbd, -1.0).argmax())
+        if attempt == len(centres) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
+            break
+        centres = centres.copy()
+        centres[empty[0]] = znormalise(x.unit[farthest : farthest + 1])[0]
+    return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), n_correlations
+
+
+def _digest(labels: IntArray) -> bytes:
+    return hashlib.sha256(labels.astype(np.int64).tobytes()).digest()

@@ -1,0 +1,97 @@
+"""The part of scikit-learn that this package builds on, in one place.
+
+scikit-learn ships no type information. What type checkers need to know of its base classes is
+written down here once; at run time these are scikit-learn's own classes. Private or moved names of
+scikit-learn are imported here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
+
+    class BaseEstimator:
+        """scikit-learn's estimator contract: parameters, clone, repr, tags."""
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **params: Any) -> Self: ...
+        def _validate_params(self) -> None: ...
+        def __sklearn_tags__(self) -> Any: ...
+
+    class ClusterMixin:
+        """Marks a clusterer."""
+
+        def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> Any: ...
+        def __sklearn_tags__(self) -> Any: ...
+
+    class TransformerMixin:
+        """`fit_transform` and `set_output` for whatever has `transform`."""
+
+        def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any: ...
+        def set_output(self, *, transform: str | None = None) -> Self: ...
+        def __sklearn_tags__(self) -> Any: ...
+
+    class ClassNamePrefixFeaturesOutMixin:
+        """Output columns are named after the class: localkshape0, localkshape1, ..."""
+
+        @property
+        def _n_features_out(self) -> int: ...
+        def get_feature_names_out(self, input_features: Any = None) -> Any: ...
+
+    class MetaEstimatorMixin:
+        """Marks an estimator that wraps another."""
+
+    class Interval:
+        """A range that a numeric parameter must lie in."""
+
+        def __init__(self, type: Any, left: float | None, right: float | None, *, closed: str) -> None: ...
+
+    class StrOptions:
+        """The strings that a parameter may be."""
+
+        def __init__(self, options: set[str], *, deprecated: set[str] | None = None) -> None: ...
+
+    def validate_params(
+        parameter_constraints: dict[str, list[Any]], *, prefer_skip_nested_validation: bool
+    ) -> Callable[[_Method], _Method]:
+        """Check the parameters of a function as estimators check theirs."""
+
+    def available_if(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
+        """Offer a method only where `check(self)` holds."""
+
+else:
+    from sklearn.base import (
+        BaseEstimator,
+        ClassNamePrefixFeaturesOutMixin,
+        ClusterMixin,
+        MetaEstimatorMixin,
+        TransformerMixin,
+    )
+    from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+    from sklearn.utils.metaestimators import available_if
+
+__all__ = [
+    "BaseEstimator",
+    "ClassNamePrefixFeaturesOutMixin",
+    "ClusterMixin",
+    "Interval",
+    "MetaEstimatorMixin",
+    "StrOptions",
+    "TransformerMixin",
+    "_check_sample_weight",
+    "available_if",
+    "check_is_fitted",
+    "check_random_state",
+    "clone",
+    "validate_data",
+    "validate_params",
+]

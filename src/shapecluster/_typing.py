@@ -1,0 +1,18 @@
+"""Names for the array types that annotations repeat."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+"""float32 or float64; functions keep the one that comes in unless they say otherwise."""
+
+ComplexArray: TypeAlias = NDArray[np.complexfloating[Any, Any]]
+Float64Array: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.intp]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+__all__ = ["ArrayLike", "BoolArray", "ComplexArray", "Float64Array", "FloatArray", "IntArray"]

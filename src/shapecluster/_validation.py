@@ -1,0 +1,229 @@
+"""What every estimator checks at its door: series as rows, with their names and timepoints.
+
+scikit-learn checks types, shapes and the number of features; what it cannot know is checked here:
+rows that are dates instead of series, tickers that stand twice, dates out of order, and values
+whose error should name a ticker.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shapecluster._sklearn_compat import BaseEstimator, validate_data
+from shapecluster._typing import BoolArray, FloatArray
+from shapecluster.exceptions import FlatSeriesWarning
+
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True)
+class SeriesData:
+    """Checked input: numbers, and what the rows and columns are called.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_series, n_timepoints) or (n_series, n_timepoints, n_channels)
+        float32 or float64.
+    names : pandas.Index or None
+        One name per series, where X was a DataFrame.
+    timepoints : pandas.Index or None
+        One label per timepoint, where X was a DataFrame.
+    """
+
+    values: FloatArray
+    names: pd.Index[Any] | None = None
+    timepoints: pd.Index[Any] | None = None
+
+    @property
+    def channels_first(self) -> FloatArray:
+        """The values as the core takes them: (n_series, n_channels, n_timepoints), contiguous."""
+        if self.values.ndim == 2:
+            return self.values[:, None, :]
+        return np.ascontiguousarray(self.values.transpose(0, 2, 1))
+
+    def name(self, row: int | np.integer[Any]) -> str:
+        """How to call a row in a message."""
+        return f"row {row}" if self.names is None else repr(str(self.names[int(row)]))
+
+
+def listing(items: Iterable[object], *, limit: int = _MAX_NAMED) -> str:
+    """Join the first few items, and count the rest: "'A', 'B' and 7 more"."""
+    shown = [str(item) for item in items]
+    text = ", ".join(shown[:limit])
+    return text if len(shown) <= limit else f"{text} and {len(shown) - limit} more"
+
+
+def check_series(
+    estimator: BaseEstimator,
+    X: Any,
+    *,
+    reset: bool,
+    allow_nan: bool = False,
+    allow_3d: bool = False,
+    min_timepoints: int = 2,
+) -> SeriesData:
+    """Check series given as rows, and take their names along.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose input this is; owns `n_features_in_` and is named in errors.
+    X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+        Series as rows; a DataFrame has tickers as its index and dates as its columns.
+    reset : bool
+        True in `fit`: remember the number of timepoints. False: compare with it.
+    allow_nan : bool, default=False
+        Whether NaN may stand for a missing value.
+    allow_3d : bool, default=False
+        Whether a third axis, channels, is allowed.
+    min_timepoints : int, default=2
+        The least number of timepoints that makes sense.
+
+    Returns
+    -------
+    SeriesData
+        The values as float32 (if they came so) or float64, and the names.
+
+    Raises
+    ------
+    ValueError
+        For anything that is not such an array; the message names the ticker or timepoint.
+    """
+    owner = type(estimator).__name__
+    names = timepoints = None
+    if isinstance(X, pd.DataFrame):
+        check_labels(X, owner)
+        names, timepoints = X.index, X.columns
+        X = _frame_values(X, owner)
+    elif isinstance(X, (list, tuple)):
+        _refuse_ragged(X, owner)
+    values = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
+        allow_nd=allow_3d,
+    )
+    if values.ndim == 3 and values.shape[2] == 0:
+        raise ValueError(f"{owner}: X has a third axis (channels) of length 0. Got shape {values.shape}.")
+    if values.ndim > 3:
+        raise ValueError(
+            f"{owner} takes (n_series, n_timepoints) or (n_series, n_timepoints, n_channels). "
+            f"Got {values.ndim} axes instead: shape {values.shape}."
+        )
+    if values.shape[1] < min_timepoints:
+        raise ValueError(
+            f"{owner} needs at least {min_timepoints} timepoints per series. "
+            f"Got n_features = {values.shape[1]} instead."
+        )
+    data = SeriesData(values, names, timepoints)
+    _check_finite(data, owner, allow_nan=allow_nan)
+    return data
+
+
+def warn_flat(data: SeriesData, flat: BoolArray, consequence: str) -> None:
+    """Name the flat series in a `FlatSeriesWarning`."""
+    rows = np.flatnonzero(flat)
+    warnings.warn(
+        f"{len(rows)} of {len(flat)} series never move, so they have no shape and {consequence}: "
+        f"{listing(data.name(row) for row in rows)}.",
+        FlatSeriesWarning,
+        stacklevel=4,
+    )
+
+
+def check_labels(frame: pd.DataFrame, owner: str) -> None:
+    """Refuse a frame whose rows are dates, whose rows repeat, or whose dates are out of order."""
+    if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+        raise ValueError(
+            f"{owner}: the rows of X are dates, but rows must be series (tickers) and columns dates. "
+            "Pass X.T instead."
+        )
+    repeated = frame.index[frame.index.duplicated()].unique()
+    if len(repeated):
+        raise ValueError(
+            f"{owner}: every series needs a name of its own, but these rows of X repeat: {listing(repeated)}."
+        )
+    repeated = frame.columns[frame.columns.duplicated()].unique()
+    if len(repeated):
+        raise ValueError(f"{owner}: these timepoints (columns of X) repeat: {listing(repeated)}.")
+    dates = _as_dates(frame.columns)
+    if dates is not None and not dates.is_monotonic_increasing:
+        first = int(np.flatnonzero(np.diff(dates.asi8) < 0)[0])
+        raise ValueError(
+            f"{owner}: the dates (columns of X) must increase, but {frame.columns[first + 1]} follows "
+            f"{frame.columns[first]}. Sort them: X.sort_index(axis=1)."
+        )
+
+
+def _as_dates(columns: pd.Index[Any]) -> pd.DatetimeIndex | None:
+    """The columns as dates, when they are dates or all look like ISO dates."""
+    if isinstance(columns, pd.PeriodIndex):
+        return columns.to_timestamp()
+    if isinstance(columns, pd.DatetimeIndex):
+        return columns
+    if len(columns) and all(isinstance(c, str) and c[4:5] == "-" and c[:4].isdigit() for c in columns):
+        parsed = pd.to_datetime(pd.Series(columns), errors="coerce", format="ISO8601")
+        if parsed.notna().all():
+            return pd.DatetimeIndex(parsed)
+    return None
+
+
+def _frame_values(frame: pd.DataFrame, owner: str) -> Any:
+    """The numbers of a frame; a cell that is not a number is named by its row and column."""
+    if all(dtype == np.float32 for dtype in frame.dtypes):
+        return frame.to_numpy(dtype=np.float32)
+    for position, dtype in enumerate(frame.dtypes):
+        if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype):
+            continue
+        column = frame.iloc[:, position]
+        bad = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+        if bad.any():
+            row = int(np.flatnonzero(bad.to_numpy())[0])
+            raise ValueError(
+                f"{owner}: X must hold numbers. Got {column.iloc[row]!r} for {str(frame.index[row])!r} at "
+                f"{frame.columns[position]} instead; could not convert it to float."
+            )
+    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _refuse_ragged(X: list[Any] | tuple[Any, ...], owner: str) -> None:
+    """Say which row is longer or shorter than the first."""
+    lengths = [len(row) if isinstance(row, (list, tuple, np.ndarray, pd.Series)) else 0 for row in X]
+    for row, length in enumerate(lengths):
+        if length != lengths[0]:
+            raise ValueError(
+                f"{owner}: all series must have the same number of timepoints. Row 0 has {lengths[0]}, "
+                f"row {row} has {length}. Pad the shorter ones with NaN where missing values are allowed."
+            )
+
+
+def _check_finite(data: SeriesData, owner: str, *, allow_nan: bool) -> None:
+    """Refuse infinity, and NaN where it has no meaning, naming the first series that has it."""
+    values = data.values
+    if np.isfinite(np.sum(values, dtype=np.float64)):  # one fast pass settles almost every call
+        return
+    axes = tuple(range(1, values.ndim))
+    infinite = np.isinf(values).sum(axis=axes)
+    if infinite.any():
+        row = int(np.flatnonzero(infinite)[0])
+        raise ValueError(
+            f"Input X contains infinity: {owner} takes finite numbers only. {data.name(row)} has "
+            f"{infinite[row]} infinite values ({np.count_nonzero(infinite)} series affected)."
+        )
+    missing = np.isnan(values).sum(axis=axes)
+    if missing.any() and not allow_nan:
+        rows = np.flatnonzero(missing)
+        where = listing(f"{data.name(r)} ({missing[r]} of {values[r].size})" for r in rows)
+        raise ValueError(
+            f"Input X contains NaN: {owner} needs complete series, but values are missing from {where}. "
+            "Fill or drop them (for prices: shapecluster.datasets.clean_prices), or use missing='mask' in "
+            "an estimator that has it."
+        )

@@ -1,0 +1,253 @@
+"""What every shape clusterer offers once it has centres, wherever they were computed."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+
+from shapecluster._core.correlation import Shapes, align_all, align_nearest, align_pairwise, shapes_of
+from shapecluster._core.kshape import ClusterRun, inertia
+from shapecluster._core.normalise import standardise
+from shapecluster._sklearn_compat import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+    _check_sample_weight,
+    check_is_fitted,
+    clone,
+)
+from shapecluster._threads import n_threads
+from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
+from shapecluster._validation import SeriesData, check_series, warn_flat
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator, ABC):
+    """Contract of the estimators that cluster series by shape.
+
+    A subclass has the parameters `n_clusters`, `max_shift`, `missing` and `n_jobs`, and its `fit` calls
+    `_store`. Everything else follows from the centres.
+    """
+
+    n_clusters: int
+    max_shift: int | None
+    missing: str
+    n_jobs: int | None
+
+    cluster_centers_: FloatArray
+    labels_: IntArray
+    shifts_: IntArray
+    sbd_: Float64Array
+    inertia_: float
+    n_iter_: int
+    n_correlations_: int
+    n_features_in_: int
+    series_names_in_: np.ndarray[tuple[int], np.dtype[np.object_]]
+
+    @abstractmethod
+    def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Compute the centres."""
+
+    def predict(self, X: Any) -> IntArray:
+        """Find the nearest centre of each series.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows, with as many timepoints as in `fit`; dates may differ.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_series,)
+            Index of the nearest centre; 0 for flat series, with a warning.
+        """
+        check_is_fitted(self)
+        data = self._check(X, reset=False)
+        shapes = self._shapes(data)
+        return align_nearest(shapes, self._centres(), n_threads=n_threads(self.n_jobs)).labels
+
+    def transform(self, X: Any) -> FloatArray | pd.DataFrame:
+        """Measure the shape-based distance of each series to every centre.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows, with as many timepoints as in `fit`.
+
+        Returns
+        -------
+        sbd : ndarray or DataFrame of shape (n_series, n_clusters)
+            In [0, 1], or [0, 2] with `max_shift`; 1 for flat series. A DataFrame with the same index
+            when X is one.
+        """
+        check_is_fitted(self)
+        data = self._check(X, reset=False)
+        aligned = align_all(self._shapes(data), self._centres(), n_threads=n_threads(self.n_jobs))
+        sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)
+        if data.names is None:
+            return sbd
+        return pd.DataFrame(sbd, index=data.names, columns=self.get_feature_names_out())
+
+    def score(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Opposite of the SSD of series under the fitted centres; greater is better.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_series,), default=None
+            Weight of each series; None weighs all alike.
+
+        Returns
+        -------
+        score : float
+            Minus the weighted sum of squared SBD to the nearest centres.
+        """
+        check_is_fitted(self)
+        data = self._check(X, reset=False)
+        weights = self._weights(sample_weight, data)
+        nearest = align_nearest(self._shapes(data), self._centres(), n_threads=n_threads(self.n_jobs))
+        return -inertia(1.0 - nearest.ncc, weights)
+
+    def labels_frame(self) -> pd.DataFrame:
+        """Tell for each series of `fit` its cluster, its shift and its distance.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by series name, with columns `cluster`, `shift` (timepoints by which the series
+            trails its centre) and `sbd`.
+        """
+        check_is_fitted(self)
+        columns = {"cluster": self.labels_, "shift": self.shifts_, "sbd": self.sbd_}
+        return pd.DataFrame(columns, index=pd.Index(self._names(), name="series"))
+
+    def members(self) -> dict[int, list[Any]]:
+        """List the series of each cluster, nearest to the centre first.
+
+        Returns
+        -------
+        members : dict of int to list
+            Names where `fit` was given a DataFrame, else row numbers. Every cluster has an entry.
+        """
+        check_is_fitted(self)
+        names = self._names()
+        order = np.argsort(self.sbd_, kind="stable")
+        return {
+            label: [names[row] for row in order if self.labels_[row] == label]
+            for label in range(len(self.cluster_centers_))
+        }
+
+    def centers_in_units(self, X: Any) -> Float64Array:
+        """Scale each centre to the level and movement of its members, in their own units.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series in the units wanted (prices, say), in any number; each counts for its nearest centre.
+
+        Returns
+        -------
+        centers : ndarray of shape (n_clusters, n_timepoints[, n_channels])
+            Centre times the members' median standard deviation plus their median mean; NaN for a
+            cluster that has no member in X.
+        """
+        check_is_fitted(self)
+        data = self._check(X, reset=False)
+        shapes = self._shapes(data)
+        labels = align_nearest(shapes, self._centres(), n_threads=n_threads(self.n_jobs)).labels
+        _, mean, std, _ = standardise(data.channels_first)
+        centers = np.full(self.cluster_centers_.shape, np.nan)
+        for label, centre in enumerate(self.cluster_centers_):
+            mine = (labels == label) & ~shapes.flat
+            if mine.any():
+                level, scale = np.nanmedian(mean[mine], axis=0), np.nanmedian(std[mine], axis=0)
+                centers[label] = level + scale * centre
+        return centers
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _pairwise_distances(self, X: Any) -> Float64Array:
+        """SBD of all pairs of rows: the metric that criteria such as the silhouette should use."""
+        data = clone(self)._check(X, reset=True)  # fitted or not, and without a trace
+        shapes = shapes_of(data.channels_first, self.max_shift)
+        return 1.0 - align_pairwise(shapes, n_threads=n_threads(self.n_jobs)).ncc
+
+    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+        data = check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
+        if not reset and data.values.shape[2:] != self.cluster_centers_.shape[2:]:
+            raise ValueError(
+                f"X has {_channels(data.values.shape)}, but {type(self).__name__} was fitted with "
+                f"{_channels(self.cluster_centers_.shape)}."
+            )
+        return data
+
+    def _shapes(self, data: SeriesData) -> Shapes:
+        """Normalise and transform checked series; flat ones are named in a warning."""
+        shapes = shapes_of(data.channels_first, self.max_shift)
+        if shapes.flat.any():
+            warn_flat(data, shapes.flat, "get label 0 and distance 1")
+        return shapes
+
+    def _centres(self) -> Shapes:
+        return shapes_of(SeriesData(self.cluster_centers_).channels_first, self.max_shift)
+
+    def _weights(self, sample_weight: ArrayLike | None, data: SeriesData) -> Float64Array:
+        weights: Float64Array = _check_sample_weight(sample_weight, data.values, dtype=np.float64)
+        if (weights < 0).any():
+            row = int(np.flatnonzero(weights < 0)[0])
+            raise ValueError(
+                f"sample_weight must not be negative. Got {weights[row]} for {data.name(row)} instead."
+            )
+        if not weights.any():
+            raise ValueError("sample_weight must have a positive entry. Got only zeros instead.")
+        return weights
+
+    def _names(self) -> Any:
+        names = getattr(self, "series_names_in_", None)
+        return np.arange(len(self.labels_)) if names is None else names
+
+    def _store(self, run: ClusterRun, data: SeriesData) -> None:
+        """Keep the result of a run as fitted attributes."""
+        best = run.best
+        centres = best.centres.transpose(0, 2, 1) if data.values.ndim == 3 else best.centres[:, 0]
+        self.cluster_centers_ = np.ascontiguousarray(centres)
+        self.labels_, self.shifts_, self.sbd_ = best.labels, best.shifts, best.sbd
+        self.inertia_ = best.inertia
+        self.n_iter_ = run.n_iter
+        self.n_correlations_ = run.n_correlations
+        if data.names is not None:
+            self.series_names_in_ = np.asarray(data.names, dtype=object)
+        elif hasattr(self, "series_names_in_"):
+            del self.series_names_in_
+        n_found = len(np.unique(best.labels))
+        if n_found < len(best.centres):
+            warnings.warn(
+                f"Number of distinct clusters ({n_found}) found smaller than n_clusters "
+                f"({len(best.centres)}). Possibly due to fewer distinct shapes than clusters in X.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+
+def _channels(shape: tuple[int, ...]) -> str:
+    return "no channel axis" if len(shape) == 2 else f"{shape[2]} channels"

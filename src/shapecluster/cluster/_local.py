@@ -1,0 +1,244 @@
+"""k-Shape on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from shapecluster._core.correlation import Shapes
+from shapecluster._core.kshape import RunState, Settings, best_run
+from shapecluster._core.seeding import k_shape_plus_plus, random_rows
+from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
+from shapecluster._threads import n_threads, single_threaded_blas
+from shapecluster._typing import ArrayLike, Float64Array, FloatArray
+from shapecluster._validation import SeriesData
+from shapecluster.cluster._base import BaseShapeClusterer
+
+if TYPE_CHECKING:
+    from typing import Self
+
+logger = logging.getLogger("shapecluster")
+
+_RANDOM_RUNS = 10
+
+
+class LocalKShape(BaseShapeClusterer):
+    """Cluster series by shape with k-Shape.
+
+    Two series are near when one looks like the other after moving, stretching in height and shifting
+    in time: distance is the shape-based distance (SBD), one minus the largest normalised
+    cross-correlation over all shifts. Every series is z-normalised here, in `fit` and in `predict`
+    alike, so level and scale never matter; what matters is whether prices or returns go in.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+    init : {"k-shape++", "random"} or array-like of shape (n_clusters, n_timepoints[, n_channels]), \
+default="k-shape++"
+        Where to start: series far from each other (greedy k-means++ under SBD^2), series drawn at
+        random, or given centres.
+    n_init : int or "auto", default="auto"
+        Number of runs, of which the one of least inertia is kept. "auto" is 10 for `init="random"`,
+        else 1. Given centres are run once whatever is asked.
+    max_iter : int, default=100
+        Most iterations of one run.
+    tol : float, default=1e-6
+        A run stops when the best inertia has not fallen by this share within 5 iterations.
+    max_shift : int or None, default=None
+        Largest shift in timepoints. None allows all; 0 makes SBD one minus the Pearson correlation.
+    missing : {"error", "mask"}, default="error"
+        What NaN means: an error, or a value that was not observed. With "mask" each series is
+        normalised over what was observed and counts as zero elsewhere.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the choice of first centres; an int makes the result reproducible.
+    n_jobs : int or None, default=None
+        Threads: None is 1, -1 all cores. The result does not depend on it.
+    verbose : int, default=0
+        Above 0, each iteration is logged (level INFO, logger "shapecluster").
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_timepoints[, n_channels])
+        Centres, z-normalised per channel; float32 for float32 input, else float64.
+    labels_ : ndarray of shape (n_series,)
+        Cluster of each series; equals `predict` of the same series. Flat series have label 0.
+    shifts_ : ndarray of shape (n_series,)
+        Timepoints by which each series trails its own centre.
+    sbd_ : ndarray of shape (n_series,)
+        Distance of each series to its own centre, float64; 1 for flat series.
+    inertia_ : float
+        Sum over the series of weight times squared SBD to the own centre (SSD), in float64.
+    n_iter_ : int
+        Iterations of the best run.
+    n_correlations_ : int
+        Pairs of series and centre that were transformed in the best run.
+    n_features_in_ : int
+        Number of timepoints.
+    series_names_in_ : ndarray of shape (n_series,)
+        Names of the series (tickers). Defined only when `X` is a DataFrame.
+
+    Warns
+    -----
+    FlatSeriesWarning
+        Some series never move; they take no part in the centres.
+    ConvergenceWarning
+        There are fewer distinct shapes than clusters.
+
+    Notes
+    -----
+    k-Shape alternates between assigning every series to its nearest centre, O(n k m log m), and
+    extracting every centre from its members. Its objective is not monotone, so the best iterate is
+    kept: centres, and the assignment to exactly those centres. A run ends when labels no longer change,
+    when a labelling comes back, or as `tol` and `max_iter` say. An empty cluster takes the series
+    farthest from its own centre.
+
+    Correlations that differ by less than 16 eps log2(L), L the length of the transforms, are ties: the
+    smallest shift wins, then the positive one, and among centres the lowest index. Results are the same
+    to the last bit for any number of threads.
+
+    References
+    ----------
+    J. Paparrizos and L. Gravano, "k-Shape: Efficient and Accurate Clustering of Time Series", SIGMOD
+    2015; "Fast and Accurate Time-Series Clustering", ACM TODS 42(2), 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shapecluster import LocalKShape
+    >>> t = np.linspace(0, 4 * np.pi, 60)
+    >>> waves = [np.sin(t + lag) * scale for lag in (0.0, 0.3) for scale in (1.0, 50.0)]
+    >>> ramps = [np.maximum(t - start, 0.0) for start in (3.0, 4.0)]
+    >>> model = LocalKShape(n_clusters=2, random_state=0).fit(waves + ramps)
+    >>> sorted(int(row) for row in model.members()[model.labels_[0]])
+    [0, 1, 2, 3]
+    >>> bool((model.labels_ == model.predict(waves + ramps)).all())
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-shape++", "random"}), "array-like"],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
+        "missing": [StrOptions({"error", "mask"})],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Literal["k-shape++", "random"] | ArrayLike = "k-shape++",
+        n_init: int | Literal["auto"] = "auto",
+        max_iter: int = 100,
+        tol: float = 1e-6,
+        max_shift: int | None = None,
+        missing: Literal["error", "mask"] = "error",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_shift = max_shift
+        self.missing = missing
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Cluster series.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows: a DataFrame has tickers as its index and dates as its columns. float32 stays
+            float32, everything else is computed in float64.
+        y : None
+            Ignored; here for Pipelines.
+        sample_weight : array-like of shape (n_series,), default=None
+            Weight of each series in centres and inertia; None weighs all alike.
+
+        Returns
+        -------
+        self : LocalKShape
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be clustered: NaN or infinity, fewer series than clusters, no series
+            that moves, names that repeat, dates out of order. The message names the ticker.
+        """
+        self._validate_params()
+        data = self._check(X, reset=True)
+        if len(data.values) < self.n_clusters:
+            raise ValueError(
+                f"n_samples={len(data.values)} should be >= n_clusters={self.n_clusters}: "
+                "there are fewer series than clusters."
+            )
+        weights = self._weights(sample_weight, data)
+        shapes = self._shapes(data)
+        if not (~shapes.flat & (weights > 0)).any():
+            raise ValueError(
+                f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
+                "shape to cluster."
+            )
+        settings = Settings(max_iter=self.max_iter, tol=self.tol, n_threads=n_threads(self.n_jobs))
+        watch = self._log_step if self.verbose else None
+        with single_threaded_blas():
+            run = best_run(shapes, self._starts(shapes, data, weights), weights, settings, watch)
+        self._store(run, data)
+        return self
+
+    def _starts(self, shapes: Shapes, data: SeriesData, weights: Float64Array) -> Iterator[FloatArray]:
+        """First centres of each run."""
+        if not isinstance(self.init, str):
+            yield self._given_centres(data)
+            return
+        n_runs = self.n_init
+        if n_runs == "auto":
+            n_runs = _RANDOM_RUNS if self.init == "random" else 1
+        rng = check_random_state(self.random_state)
+        for _ in range(n_runs):
+            own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+            if self.init == "random":
+                rows = random_rows(shapes, self.n_clusters, weights, own)
+            else:
+                rows = k_shape_plus_plus(
+                    shapes, self.n_clusters, weights, own, n_threads=n_threads(self.n_jobs)
+                )
+            yield shapes.unit[rows]
+
+    def _given_centres(self, data: SeriesData) -> FloatArray:
+        centres = np.asarray(self.init, dtype=data.values.dtype)
+        expected = (self.n_clusters, *data.values.shape[1:])
+        if centres.shape != expected:
+            raise ValueError(
+                f"init must have one centre per cluster, with the timepoints of X: shape {expected}. "
+                f"Got shape {centres.shape} instead."
+            )
+        if not np.isfinite(centres).all():
+            raise ValueError("init must be finite. Got NaN or infinity instead.")
+        return SeriesData(centres).channels_first
+
+    def _log_step(self, state: RunState) -> None:
+        logger.info(
+            "iteration %d: inertia %.6g, best %.6g%s",
+            state.n_iter,
+            state.current.inertia,
+            state.best.inertia,
+            f" ({state.stopped})" if state.stopped else "",
+        )

@@ -1,0 +1,5 @@
+"""Nearest series by shape."""
+
+from shapecluster.neighbors._shape import ShapeNeighbors
+
+__all__ = ["ShapeNeighbors"]

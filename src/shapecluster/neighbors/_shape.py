@@ -1,0 +1,353 @@
+"""Nearest neighbours under the shape-based distance, and look-alikes of a portfolio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from shapecluster._core.blocks import row_blocks
+from shapecluster._core.correlation import Shapes, align_all, shapes_of, take
+from shapecluster._core.overlap import Overlap, overlap_correlation
+from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
+from shapecluster._threads import n_threads
+from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._validation import SeriesData, check_series, listing, warn_flat
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_ANSWER_BYTES = 1 << 26
+_COLUMNS = ["holding", "look_alike", "sbd", "lag", "correlation", "coverage"]
+
+
+class ShapeNeighbors(BaseEstimator):
+    """Find the series that look most like others, under the shape-based distance.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+        Number of neighbours when a query does not say.
+    max_shift : int or None, default=None
+        Largest shift in timepoints; None allows all.
+    missing : {"error", "mask"}, default="error"
+        What NaN means: an error, or a value that was not observed. With "mask", `similar` ranks by the
+        correlation over jointly observed timepoints, since SBD counts every missing value against a
+        pair.
+    min_overlap : float, default=0.2
+        With `missing="mask"`: the share of the timepoints that a pair must have observed jointly to be
+        ranked by `similar`.
+    n_jobs : int or None, default=None
+        Threads: None is 1, -1 all cores. Answers do not depend on it.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of timepoints.
+    n_samples_fit_ : int
+        Number of series in the universe.
+    series_names_in_ : ndarray of shape (n_samples_fit_,)
+        Names of the series (tickers). Defined only when the universe is a DataFrame.
+
+    See Also
+    --------
+    shapecluster.metrics.sbd_distances : The distances themselves.
+
+    Examples
+    --------
+    >>> from shapecluster import ShapeNeighbors
+    >>> from shapecluster.datasets import make_market
+    >>> from shapecluster.preprocessing import LogReturns
+    >>> prices = make_market(n_stocks=30, n_sectors=3, random_state=0).prices
+    >>> model = ShapeNeighbors(max_shift=2).fit(LogReturns().fit_transform(prices))
+    >>> model.similar(list(prices.index[:2]), 3).shape
+    (6, 6)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
+        "missing": [StrOptions({"error", "mask"})],
+        "min_overlap": [Interval(Real, 0, 1, closed="both")],
+        "n_jobs": [None, Integral],
+    }
+
+    n_features_in_: int
+    n_samples_fit_: int
+    series_names_in_: np.ndarray[tuple[int], np.dtype[np.object_]]
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        max_shift: int | None = None,
+        missing: Literal["error", "mask"] = "error",
+        min_overlap: float = 0.2,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.max_shift = max_shift
+        self.missing = missing
+        self.min_overlap = min_overlap
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Take in the universe of series.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows; a DataFrame has tickers as its index.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : ShapeNeighbors
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For input that is no such set of series; the message names the ticker.
+        """
+        self._validate_params()
+        data = self._check(X, reset=True)
+        self._shapes, self._observed = self._prepare(data)
+        self.n_samples_fit_ = len(data.values)
+        if data.names is not None:
+            self.series_names_in_ = np.asarray(data.names, dtype=object)
+        elif hasattr(self, "series_names_in_"):
+            del self.series_names_in_
+        return self
+
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+        *,
+        return_shift: bool = False,
+    ) -> IntArray | tuple[FloatArray | IntArray, ...]:
+        """Find the nearest series of the universe.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_queries, n_timepoints[, n_channels]), default=None
+            Series to look for. None asks for each series of the universe, which is then not its own
+            neighbour.
+        n_neighbors : int, default=None
+            Number of neighbours; None takes the estimator's.
+        return_distance : bool, default=True
+            Whether to return the distances.
+        return_shift : bool, default=False
+            Whether to return the shifts.
+
+        Returns
+        -------
+        sbd : ndarray of shape (n_queries, n_neighbors)
+            Distances in increasing order; among equals the lower row comes first. Only with
+            `return_distance`.
+        indices : ndarray of shape (n_queries, n_neighbors)
+            Rows of the universe.
+        shifts : ndarray of shape (n_queries, n_neighbors)
+            Timepoints by which the query trails its neighbour. Only with `return_shift`.
+        """
+        check_is_fitted(self)
+        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        available = self.n_samples_fit_ - (X is None)
+        if not isinstance(k, Integral) or not 1 <= k <= available:
+            raise ValueError(
+                f"Expected 1 <= n_neighbors <= {available}, the number of series to choose from, but "
+                f"n_neighbors = {k!r}, n_samples_fit = {self.n_samples_fit_}."
+            )
+        data = None if X is None else self._check(X, reset=False)
+        queries = self._shapes if data is None else self._prepare(data)[0]
+        parts = [
+            self._nearest(take(queries, rows), int(k), rows.start if X is None else None)
+            for rows in row_blocks(len(queries), 16 * self.n_samples_fit_, _ANSWER_BYTES)
+        ]
+        sbd, indices, shifts = (np.concatenate(part) for part in zip(*parts, strict=True))
+        answer = (sbd.astype(queries.unit.dtype, copy=False), indices, shifts)
+        chosen = [
+            a for a, wanted in zip(answer, (return_distance, True, return_shift), strict=True) if wanted
+        ]
+        return tuple(chosen) if len(chosen) > 1 else indices
+
+    def kneighbors_graph(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        mode: Literal["connectivity", "distance"] = "connectivity",
+    ) -> sparse.csr_matrix:
+        """Make the graph of nearest neighbours.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_queries, n_timepoints[, n_channels]), default=None
+            As in `kneighbors`.
+        n_neighbors : int, default=None
+            As in `kneighbors`.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Whether edges weigh 1 or their SBD.
+
+        Returns
+        -------
+        graph : sparse CSR matrix of shape (n_queries, n_samples_fit_)
+            One row per query.
+        """
+        if mode not in ("connectivity", "distance"):
+            raise ValueError(f'mode must be "connectivity" or "distance". Got {mode!r} instead.')
+        answer = self.kneighbors(X, n_neighbors)
+        sbd, indices = answer[0], answer[1]
+        n_queries, k = indices.shape
+        weights = sbd.ravel() if mode == "distance" else np.ones(indices.size)
+        starts = np.arange(0, indices.size + 1, k)
+        return sparse.csr_matrix((weights, indices.ravel(), starts), shape=(n_queries, self.n_samples_fit_))
+
+    def similar(
+        self, portfolio: Sequence[Any] | Mapping[Any, float], n: int | None = None, *, basket: bool = False
+    ) -> pd.DataFrame:
+        """Find the look-alikes of the stocks of a portfolio, which are never stocks it holds.
+
+        Parameters
+        ----------
+        portfolio : sequence of names, or mapping of name to weight
+            Holdings, by their names in the universe (row numbers when it had none). Weights matter to
+            the basket only; they may be negative.
+        n : int, default=None
+            Look-alikes per holding; None takes `n_neighbors`.
+        basket : bool, default=False
+            Compare with the portfolio as a whole instead: the weighted mean of its z-normalised series.
+
+        Returns
+        -------
+        look_alikes : DataFrame
+            One row per holding and look-alike, best first, with columns
+
+            - `holding`: the name, or "basket".
+            - `look_alike`: the name of a series that is not in the portfolio.
+            - `sbd`: shape-based distance.
+            - `lag`: timepoints (trading days) by which the look-alike trails the holding.
+            - `correlation`: Pearson correlation at that lag, over jointly observed timepoints.
+            - `coverage`: share of all timepoints that are jointly observed at that lag.
+
+            Ranked by `sbd`; with `missing="mask"` by `correlation`, among pairs with a coverage of at
+            least `min_overlap`. Flat series are nobody's look-alike.
+
+        Raises
+        ------
+        ValueError
+            When names are unknown (all of them are listed), repeated, or leave nothing to choose from.
+        """
+        check_is_fitted(self)
+        held = self._rows_of(portfolio)
+        candidates = np.setdiff1d(np.flatnonzero(~self._shapes.flat), held)
+        n = self.n_neighbors if n is None else n
+        if not isinstance(n, Integral) or not 1 <= n <= len(candidates):
+            raise ValueError(
+                f"n must be from 1 to {len(candidates)}, the number of series that move and are not in "
+                f"the portfolio. Got {n!r} instead."
+            )
+        if basket:
+            queries, observed = self._prepare(self._basket(held, portfolio))
+            labels = ["basket"]
+        else:
+            queries, observed = take(self._shapes, held), self._observed[held]
+            labels = [self._names()[row] for row in held]
+        aligned = align_all(take(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
+        blocks = []
+        for i, label in enumerate(labels):
+            shifts = aligned.shifts[:, i]
+            overlap = overlap_correlation(
+                self._shapes.unit[candidates],
+                self._observed[candidates],
+                queries.unit[i],
+                observed[i],
+                shifts,
+            )
+            columns = (1.0 - aligned.ncc[:, i], shifts, overlap.correlation, overlap.coverage)
+            order = self._rank(columns[0], overlap)[:n]
+            names = self._names()[candidates[order]]
+            blocks.append(pd.DataFrame(dict(zip(_COLUMNS[2:], (c[order] for c in columns), strict=True))))
+            blocks[-1].insert(0, "look_alike", names)
+            blocks[-1].insert(0, "holding", label)
+        return pd.concat(blocks, ignore_index=True)
+
+    def _rank(self, sbd: Float64Array, overlap: Overlap) -> IntArray:
+        """Best first; under a mask SBD punishes what was not observed, so correlation decides there."""
+        if self.missing == "error":
+            return np.argsort(sbd, kind="stable")
+        order: IntArray = np.argsort(-overlap.correlation, kind="stable")
+        return order[overlap.coverage[order] >= self.min_overlap]
+
+    def _rows_of(self, portfolio: Sequence[Any] | Mapping[Any, float]) -> IntArray:
+        """Rows of the holdings; whatever is wrong with the names is said at once."""
+        if isinstance(portfolio, str):
+            raise ValueError(f"portfolio must be a sequence of names. Got the string {portfolio!r} instead.")
+        holdings = list(portfolio)
+        if not holdings:
+            raise ValueError("portfolio must name at least one series. Got none instead.")
+        rows = pd.Index(self._names()).get_indexer(pd.Index(holdings, dtype=object))
+        unknown = [name for name, row in zip(holdings, rows, strict=True) if row < 0]
+        if unknown:
+            raise ValueError(
+                f"portfolio names series that the universe does not have: {listing(unknown, limit=50)}."
+            )
+        repeated = pd.Index(holdings)[pd.Index(holdings).duplicated()].unique()
+        if len(repeated):
+            raise ValueError(f"portfolio names these series more than once: {listing(repeated)}.")
+        found: IntArray = rows
+        return found
+
+    def _basket(self, held: IntArray, portfolio: Sequence[Any] | Mapping[Any, float]) -> SeriesData:
+        """The portfolio as one series: weighted mean of its z-normalised series, where any is observed."""
+        weights = np.ones(len(held))
+        if isinstance(portfolio, Mapping):
+            weights = np.asarray(list(portfolio.values()), dtype=np.float64)
+            if not np.isfinite(weights).all() or not weights.any():
+                raise ValueError(f"portfolio weights must be finite and not all 0. Got {weights} instead.")
+        observed = self._observed[held] * np.abs(weights)[:, None, None]
+        total = observed.sum(axis=0)
+        mean = (self._shapes.unit[held] * weights[:, None, None]).sum(axis=0)
+        mean = np.divide(mean, total, out=np.full(mean.shape, np.nan), where=total > 0)
+        return SeriesData(np.ascontiguousarray(mean.T)[None].astype(self._shapes.unit.dtype))
+
+    def _nearest(self, queries: Shapes, k: int, own: int | None) -> tuple[Float64Array, IntArray, IntArray]:
+        """Distances, rows and shifts of the k nearest; `own` is the row of the first query itself."""
+        ncc, shifts = align_all(queries, self._shapes, n_threads=n_threads(self.n_jobs))
+        sbd = 1.0 - ncc
+        if own is not None:
+            sbd[np.arange(len(sbd)), own + np.arange(len(sbd))] = np.inf
+        order = np.argsort(sbd, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(sbd, order, 1), order, np.take_along_axis(shifts, order, 1)
+
+    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+        data = check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
+        if not reset and data.channels_first.shape[1:] != self._shapes.unit.shape[1:]:
+            raise ValueError(
+                f"X has {data.channels_first.shape[1]} channels, but {type(self).__name__} was fitted with "
+                f"{self._shapes.unit.shape[1]}."
+            )
+        return data
+
+    def _prepare(self, data: SeriesData) -> tuple[Shapes, BoolArray]:
+        """Normalised series, and what was observed of them."""
+        shapes = shapes_of(data.channels_first, self.max_shift)
+        if shapes.flat.any():
+            warn_flat(data, shapes.flat, "are at distance 1 from all others")
+        return shapes, ~np.isnan(data.channels_first)
+
+    def _names(self) -> Any:
+        names = getattr(self, "series_names_in_", None)
+        return np.arange(self.n_samples_fit_) if names is None else names
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        return tags

@@ -1,0 +1,33 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_SEEDS = os.environ.get("SHAPECLUSTER_TESTS_GLOBAL_RANDOM_SEED", "42")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that takes `global_random_seed` with the seeds asked for ("42", "7" or "0-9")."""
+    if "global_random_seed" in metafunc.fixturenames:
+        first, _, last = _SEEDS.partition("-")
+        metafunc.parametrize("global_random_seed", range(int(first), int(last or first) + 1))
+
+
+@pytest.fixture
+def rng(global_random_seed: int) -> np.random.Generator:
+    return np.random.default_rng(global_random_seed)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real prices and UCR sets, which is no part of the project."""
+    default = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("SHAPECLUSTER_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("real data not found: set SHAPECLUSTER_TEST_DATA to the folder that holds market/ and ucr/")
+    return folder
