@@ -29,5 +29,7 @@ def shared_data() -> Path:
     default = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     folder = Path(os.environ.get("SHAPECLUSTER_TEST_DATA", default))
     if not folder.is_dir():
-        pytest.skip("real data not found: set SHAPECLUSTER_TEST_DATA to the folder that holds market/ and ucr/")
+        pytest.skip(
+            "real data not found: set SHAPECLUSTER_TEST_DATA to the folder that holds market/ and ucr/"
+        )
     return folder

@@ -3,8 +3,9 @@
 from importlib.metadata import version
 
 from shapecluster.cluster import LocalKShape
+from shapecluster.model_selection import KSweep
 from shapecluster.neighbors import ShapeNeighbors
 
-__all__ = ["LocalKShape", "ShapeNeighbors", "__version__"]
+__all__ = ["KSweep", "LocalKShape", "ShapeNeighbors", "__version__"]
 
 __version__ = version("shapecluster")

@@ -45,9 +45,9 @@ def extract(members: list[np.ndarray], shifts: list[int], weights: list[float]) 
 
 
 def kshape(X: np.ndarray, centres: np.ndarray, *, weights=None, max_shift=None, max_iter=100):
-    """Run until labels repeat; return the best (inertia, labels, shifts, centres). No empty clusters handled.
+    """Run until neither labels nor shifts change; return the best (inertia, labels, shifts, centres).
 
-    X has shape (n, channels, time), centres (k, channels, time).
+    X has shape (n, channels, time), centres (k, channels, time). Empty clusters are not handled.
     """
     rows = [unit(x) for x in X]
     weights = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=float)
@@ -59,11 +59,13 @@ def kshape(X: np.ndarray, centres: np.ndarray, *, weights=None, max_shift=None, 
         for j, old in enumerate(centres):
             mine = [i for i in range(len(rows)) if labels[i] == j and rows[i].any() and weights[i] > 0]
             assert mine, "the oracle does not handle empty clusters"
-            new.append(extract([rows[i] for i in mine], [shifts[i] for i in mine], [weights[i] for i in mine]))
+            new.append(
+                extract([rows[i] for i in mine], [shifts[i] for i in mine], [weights[i] for i in mine])
+            )
             assert new[-1].shape == old.shape
-        previous, centres = labels, new
+        previous, centres = (labels, shifts), new
         labels, shifts, distances = assign(rows, centres, max_shift)
         results.append((float(np.sum(weights * distances**2)), labels, shifts, centres))
-        if np.array_equal(labels, previous):
+        if np.array_equal((labels, shifts), previous):
             break
     return min(results, key=lambda r: r[0])

@@ -32,7 +32,9 @@ def ncc(x: np.ndarray, y: np.ndarray, shift: int) -> float:
     return math.fsum(terms)
 
 
-def best(x: np.ndarray, y: np.ndarray, max_shift: int | None = None, eps: float = 2.0**-52) -> tuple[float, int]:
+def best(
+    x: np.ndarray, y: np.ndarray, max_shift: int | None = None, eps: float = 2.0**-52
+) -> tuple[float, int]:
     """Best correlation and its shift: among near-equal values the smallest |s|, then the positive one."""
     if not x.any() or not y.any():
         return 0.0, 0

@@ -15,7 +15,7 @@ from shapecluster._core.blocks import BLOCK_BYTES
 from shapecluster._core.correlation import Assignment, Shapes, align_nearest, shapes_of
 from shapecluster._core.extraction import extract_shape
 from shapecluster._core.normalise import znormalise
-from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _PATIENCE = 5
 
@@ -82,7 +82,7 @@ class RunState:
     stalled : int
         Steps since then.
     seen : frozenset of bytes
-        Digests of all labellings so far.
+        Digests of all labellings (with their shifts) so far.
     stopped : str or None
         Why the run is over: "unchanged", "cycle", "no gain" or "max_iter"; None while it is not.
     """
@@ -141,7 +141,7 @@ def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Setti
         n_correlations=n_correlations,
         anchor=first.inertia,
         stalled=0,
-        seen=frozenset([_digest(first.labels)]),
+        seen=frozenset([_digest(first, _counted(x, weights))]),
         stopped=None,
     )
 
@@ -152,9 +152,10 @@ def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunStat
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
     stalled = 0 if gained else state.stalled + 1
-    digest = _digest(iterate.labels)
+    counted = _counted(x, weights)
+    digest = _digest(iterate, counted)
     stopped = None
-    if np.array_equal(iterate.labels, state.current.labels):
+    if digest == _digest(state.current, counted):
         stopped = "unchanged"
     elif digest in state.seen:
         stopped = "cycle"
@@ -212,10 +213,10 @@ def best_run(
 
 def _new_centres(x: Shapes, iterate: Iterate, weights: Float64Array) -> FloatArray:
     """Extract each centre from its members; a cluster without any keeps its old one."""
-    counts = (weights > 0) & ~x.flat
+    counted = _counted(x, weights)
     centres = iterate.centres.copy()
     for label in range(len(centres)):
-        members = np.flatnonzero(counts & (iterate.labels == label))
+        members = np.flatnonzero(counted & (iterate.labels == label))
         if len(members):
             shape = extract_shape(x.unit[members], iterate.shifts[members], weights[members])
             if shape is not None:
@@ -230,15 +231,15 @@ def _assign_all(
 
     Returns the iterate, and the number of pairs that were transformed.
     """
-    counts = (weights > 0) & ~x.flat
+    counted = _counted(x, weights)
     n_pairs = int(np.count_nonzero(~x.flat)) * len(centres)
     n_correlations = 0
     for attempt in range(len(centres) + 1):
         labels, shifts, ncc = assign(x, centres, settings)
         n_correlations += n_pairs
         sbd = 1.0 - ncc
-        empty = np.flatnonzero(np.bincount(labels[counts], minlength=len(centres)) == 0)
-        farthest = int(np.where(counts, sbd, -1.0).argmax())
+        empty = np.flatnonzero(np.bincount(labels[counted], minlength=len(centres)) == 0)
+        farthest = int(np.where(counted, sbd, -1.0).argmax())
         if attempt == len(centres) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
             break
         centres = centres.copy()
@@ -246,5 +247,13 @@ def _assign_all(
     return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), n_correlations
 
 
-def _digest(labels: IntArray) -> bytes:
-    return hashlib.sha256(labels.astype(np.int64).tobytes()).digest()
+def _counted(x: Shapes, weights: Float64Array) -> BoolArray:
+    """The series that take part in a fit; all others are only labelled."""
+    counted: BoolArray = (weights > 0) & ~x.flat
+    return counted
+
+
+def _digest(iterate: Iterate, counted: BoolArray) -> bytes:
+    """Fingerprint of what the next centres follow from: who belongs where, at which shift."""
+    alignment = np.stack([iterate.labels[counted], iterate.shifts[counted]]).astype(np.int64)
+    return hashlib.sha256(alignment.tobytes()).digest()

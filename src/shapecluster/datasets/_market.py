@@ -1,0 +1,328 @@
+"""A simulated stock market whose truth is known: sectors, betas, lags, twins and every planted defect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shapecluster._typing import Float64Array, IntArray
+from shapecluster.datasets._market_defects import (
+    BAD_PRINTS,
+    HALTS,
+    LISTINGS,
+    PAIRS,
+    halt,
+    list_late,
+    misprint,
+    tidy,
+)
+from shapecluster.datasets._market_parameters import validate
+
+_SECTORS = (
+    ("Energy", "ENR"),
+    ("Materials", "MAT"),
+    ("Industrials", "IND"),
+    ("Consumer Discretionary", "CDI"),
+    ("Consumer Staples", "CST"),
+    ("Health Care", "HLC"),
+    ("Financials", "FIN"),
+    ("Information Technology", "TEC"),
+    ("Communication Services", "COM"),
+    ("Utilities", "UTL"),
+    ("Real Estate", "REL"),
+)
+# One generator a feature, so that switching a feature on leaves every other draw as it was. The order is
+# part of what a seed means: new features go to the end.
+_FEATURES = (
+    *("betas", "levels", "market", "sectors", "own", "lags", "history"),
+    *("volatility", "pairs", "listings", "halts", "bad prints"),
+)
+_TYPICAL_PRICE, _PRICE_SPREAD = 50.0, 0.6  # first prices: median, and standard deviation of the log
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Market:
+    """A simulated market: the prices that one sees, and the truth behind them.
+
+    `make_market` builds it. What follows can be read as attributes.
+
+    Parameters
+    ----------
+    prices : DataFrame of shape (n_stocks, n_days)
+        Closing prices with all planted defects; tickers as rows, business days as columns.
+    true_prices : DataFrame of shape (n_stocks, n_days)
+        The same prices before late listings, halts and bad prints.
+    sectors : Series of str, indexed by ticker
+        Sector of each stock.
+    betas : Series of float, indexed by ticker
+        Exposure of each stock to the market factor.
+    lags : Series of int, indexed by ticker
+        Days by which each stock trails the market and sector factors.
+    factors : DataFrame of shape (n_days, 1 + n_sectors)
+        Daily log returns of the market (column "market") and of each sector beyond it.
+    volatility : Series of float, indexed by date
+        What each day's returns were multiplied by; 1 without volatility clustering.
+    pairs : DataFrame
+        Planted twins: columns stock, twin.
+    listings : DataFrame
+        Late listings: columns ticker, date (of the first price), n_missing (days before it).
+    halts : DataFrame
+        Halted stretches: columns ticker, first, last (dates), n_days, kind ("flat" or "missing").
+    bad_prints : DataFrame
+        One-day errors: columns ticker, date, factor (shown price over true price).
+    """
+
+    prices: pd.DataFrame
+    true_prices: pd.DataFrame
+    sectors: pd.Series[Any]
+    betas: pd.Series[Any]
+    lags: pd.Series[Any]
+    factors: pd.DataFrame
+    volatility: pd.Series[Any]
+    pairs: pd.DataFrame
+    listings: pd.DataFrame
+    halts: pd.DataFrame
+    bad_prints: pd.DataFrame
+
+    def __repr__(self) -> str:
+        dates = pd.DatetimeIndex(self.prices.columns)
+        return (
+            f"Market({len(self.prices)} stocks, {self.sectors.nunique()} sectors, {len(dates)} days from "
+            f"{dates[0].date()} to {dates[-1].date()}; {len(self.pairs)} pairs, {len(self.listings)} late "
+            f"listings, {len(self.halts)} halts, {len(self.bad_prints)} bad prints)"
+        )
+
+
+def make_market(
+    n_stocks: int = 300,
+    n_sectors: int = 10,
+    n_days: int = 504,
+    *,
+    beta_mean: float = 1.0,
+    beta_std: float = 0.3,
+    market_vol: float = 0.01,
+    sector_vol: float = 0.008,
+    own_vol: float = 0.015,
+    df: float = 5.0,
+    max_lag: int = 0,
+    vol_clustering: float = 0.0,
+    vol_persistence: float = 0.97,
+    n_pairs: int = 0,
+    pair_vol: float = 0.001,
+    n_late: int = 0,
+    n_halts: int = 0,
+    halt_days: tuple[int, int] = (3, 10),
+    halt_kind: str = "mixed",
+    n_bad_prints: int = 0,
+    bad_print_size: tuple[float, float] = (0.1, 0.5),
+    start: str | pd.Timestamp = "2020-01-01",
+    random_state: int | np.random.Generator | np.random.RandomState | None = None,
+) -> Market:
+    """Simulate a stock market with sectors, and keep the truth.
+
+    The log return of stock i on day t is ``beta_i * market[t - lag_i] + sector_i[t - lag_i] + own_i[t]``,
+    each term Student t with `df` degrees of freedom, scaled to the daily standard deviation asked for.
+
+    Parameters
+    ----------
+    n_stocks : int, default=300
+        Number of stocks.
+    n_sectors : int, default=10
+        Number of sectors, of equal size up to one stock. The first eleven carry the names of real ones.
+    n_days : int, default=504
+        Number of business days.
+    beta_mean, beta_std : float, default=1.0 and 0.3
+        Mean and standard deviation of the normal distribution of betas.
+    market_vol, sector_vol, own_vol : float, default=0.01, 0.008 and 0.015
+        Daily standard deviation of the market's, the sector's and the stock's own log return.
+    df : float, default=5.0
+        Degrees of freedom, above 2; less means fatter tails, `numpy.inf` means normal returns.
+    max_lag : int, default=0
+        Each stock trails the factors by a whole number of days, uniform on 0..max_lag.
+    vol_clustering : float, default=0.0
+        Standard deviation of the log of the market-wide volatility; 0 means constant volatility, 0.5 is
+        lively. The long-run standard deviations stay those asked for.
+    vol_persistence : float, default=0.97
+        Day-to-day autocorrelation of the log volatility, at least 0 and below 1.
+    n_pairs : int, default=0
+        Number of planted pairs: two stocks of one sector, the twin repeating the other's returns.
+    pair_vol : float, default=0.001
+        Daily standard deviation of the difference between the log returns of a pair.
+    n_late : int, default=0
+        Number of stocks that list late, after 10 % to 75 % of the days; missing (NaN) before.
+    n_halts : int, default=0
+        Number of stocks halted once, for a stretch of days.
+    halt_days : tuple of (int, int), default=(3, 10)
+        Least and largest length of a halt, in days.
+    halt_kind : {"flat", "missing", "mixed"}, default="mixed"
+        What a halt looks like: the last price repeated, or missing, or one of both by a coin.
+    n_bad_prints : int, default=0
+        Number of stocks with a bad print: one day's price is wrong, the next is right again.
+    bad_print_size : tuple of (float, float), default=(0.1, 0.5)
+        Least and largest size of the error, as a log return up or down.
+    start : str or Timestamp, default="2020-01-01"
+        First day, or the first business day after it.
+    random_state : int, Generator, RandomState or None, default=None
+        Where the randomness comes from; an int gives the same market each time.
+
+    Returns
+    -------
+    Market
+        Prices (tickers as rows, dates as columns) and the truth.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range; the message names it.
+
+    Notes
+    -----
+    The defaults are frozen: published figures refer to them.
+
+    Every feature draws from a generator of its own. So switching one on, or asking for more of it, changes
+    nothing else: with bad prints, all other prices keep their bits, and the first of two bad prints is
+    the one of a market that has only one. Draws follow NumPy's PCG64, so a seed gives the same market on
+    every platform, but for last digits where the platforms' `exp` and `log` differ.
+
+    Examples
+    --------
+    >>> from shapecluster.datasets import make_market
+    >>> market = make_market(n_stocks=6, n_sectors=2, n_days=60, n_pairs=1, n_late=1, random_state=0)
+    >>> market
+    Market(6 stocks, 2 sectors, 60 days from 2020-01-01 to 2020-03-24; 1 pairs, 1 late listings, 0 halts, ...)
+    >>> market.pairs
+       stock   twin
+    0  MAT01  MAT02
+    >>> market.prices.loc["ENR01", "2020-01-06":"2020-01-08"].round(2)
+    date
+    2020-01-06    82.25
+    2020-01-07    84.98
+    2020-01-08    85.85
+    Name: ENR01, dtype: float64
+    """
+    validate(locals())  # nothing but the parameters is local yet
+    streams = _streams(random_state)
+    dates = pd.DatetimeIndex(pd.bdate_range(start, periods=n_days).to_numpy(), name="date")
+    tickers, names, sector = _sectors(n_stocks, n_sectors)
+
+    betas = beta_mean + beta_std * streams["betas"].standard_normal(n_stocks)
+    lags = streams["lags"].integers(0, max_lag + 1, n_stocks)
+    pairs = _choose_pairs(streams["pairs"], sector, n_pairs)
+    betas[pairs[:, 1]] = betas[pairs[:, 0]]
+    lags[pairs[:, 1]] = lags[pairs[:, 0]]
+
+    # Factors start max_lag days early, so that stocks that trail have something to follow.
+    volatility = _volatility(streams["volatility"], n_days, vol_clustering, vol_persistence)
+    factors = _factors(streams, (n_days, n_sectors), max_lag, df)
+    factors *= np.r_[market_vol, np.full(n_sectors, sector_vol)]
+    factors *= np.r_[np.full(max_lag, volatility[0]), volatility][:, None]
+    own = own_vol * _student(streams["own"], (n_days, n_stocks), df) * volatility[:, None]
+    then = np.arange(max_lag, max_lag + n_days)[:, None] - lags
+    returns = betas * factors[then, 0] + factors[then, 1 + sector] + own
+    gap = pair_vol * _student(streams["pairs"], (n_pairs, n_days), df)
+    returns[:, pairs[:, 1]] = returns[:, pairs[:, 0]] + gap.T
+
+    levels = np.log(_TYPICAL_PRICE) + _PRICE_SPREAD * streams["levels"].standard_normal((n_stocks, 1))
+    true = np.exp(levels + np.cumsum(returns.T, axis=1))
+    shown = true.copy()
+    listings = list_late(shown, streams["listings"], n_late)
+    halts, halted = halt(shown, streams["halts"], n_halts, halt_days, halt_kind)
+    bad_prints = misprint(shown, streams["bad prints"], n_bad_prints, bad_print_size, halted)
+
+    return Market(
+        prices=pd.DataFrame(shown, index=tickers, columns=dates),
+        true_prices=pd.DataFrame(true, index=tickers, columns=dates),
+        sectors=pd.Series([names[number] for number in sector], index=tickers, name="sector"),
+        betas=pd.Series(betas, index=tickers, name="beta"),
+        lags=pd.Series(lags, index=tickers, name="lag"),
+        factors=pd.DataFrame(factors[max_lag:], index=dates, columns=["market", *names]),
+        volatility=pd.Series(volatility, index=dates, name="volatility"),
+        pairs=tidy(pairs.tolist(), PAIRS, tickers, dates),
+        listings=tidy(listings, LISTINGS, tickers, dates),
+        halts=tidy(halts, HALTS, tickers, dates),
+        bad_prints=tidy(bad_prints, BAD_PRINTS, tickers, dates),
+    )
+
+
+def _streams(random_state: Any) -> dict[str, np.random.Generator]:
+    """One independent generator for each feature."""
+    if isinstance(random_state, np.random.Generator):
+        random_state = random_state.integers(2**32, size=4).tolist()
+    elif isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**32, size=4, dtype=np.uint64).tolist()
+    children = np.random.SeedSequence(random_state).spawn(len(_FEATURES))
+    return {
+        feature: np.random.Generator(np.random.PCG64(child))
+        for feature, child in zip(_FEATURES, children, strict=True)
+    }
+
+
+def _sectors(n_stocks: int, n_sectors: int) -> tuple[pd.Index[str], list[str], IntArray]:
+    """Tickers such as ENR01, the names of the sectors, and the sector of each stock by number."""
+    numbers = range(len(_SECTORS) + 1, n_sectors + 1)
+    known = [*_SECTORS, *((f"Sector {i}", f"S{i}X") for i in numbers)][:n_sectors]
+    sizes = [len(part) for part in np.array_split(np.arange(n_stocks), n_sectors)]
+    digits = max(2, len(str(max(sizes))))
+    tickers = [
+        f"{code}{i:0{digits}d}"
+        for (_, code), size in zip(known, sizes, strict=True)
+        for i in range(1, size + 1)
+    ]
+    return (
+        pd.Index(tickers, name="ticker"),
+        [name for name, _ in known],
+        np.repeat(np.arange(n_sectors), sizes),
+    )
+
+
+def _student(rng: np.random.Generator, shape: tuple[int, int], df: float) -> Float64Array:
+    """Student t numbers of unit variance."""
+    if np.isinf(df):
+        return rng.standard_normal(shape)
+    draws: Float64Array = rng.standard_t(df, shape) * np.sqrt((df - 2.0) / df)
+    return draws
+
+
+def _factors(
+    streams: Mapping[str, np.random.Generator], shape: tuple[int, int], max_lag: int, df: float
+) -> Float64Array:
+    """Unit-variance factors, market first, from `max_lag` days before the first day on.
+
+    What came before is drawn backwards from a stream of its own, so that it moves nothing later.
+    """
+    n_days, n_sectors = shape
+    past = _student(streams["history"], (max_lag, 1 + n_sectors), df)[::-1]
+    market = _student(streams["market"], (n_days, 1), df)
+    sectors = _student(streams["sectors"], (n_days, n_sectors), df)
+    return np.concatenate([past, np.concatenate([market, sectors], axis=1)])
+
+
+def _volatility(rng: np.random.Generator, n: int, std: float, persistence: float) -> Float64Array:
+    """A multiplier for each day: the log is autoregressive, the mean square is 1."""
+    shocks = std * rng.standard_normal(n)
+    log_volatility = np.empty(n)
+    level = shocks[0]
+    for day in range(n):
+        if day:
+            level = persistence * level + np.sqrt(1.0 - persistence**2) * shocks[day]
+        log_volatility[day] = level
+    return np.exp(log_volatility - std**2)
+
+
+def _choose_pairs(rng: np.random.Generator, sector: IntArray, n_pairs: int) -> IntArray:
+    """Couples of stocks of one sector, no stock twice: rows of (stock, twin)."""
+    couples: list[IntArray] = []
+    for number in range(sector[-1] + 1):
+        members = rng.permutation(np.flatnonzero(sector == number))
+        couples.extend(members[: len(members) // 2 * 2].reshape(-1, 2))
+    if n_pairs > len(couples):
+        raise ValueError(
+            f"make_market: n_pairs must be at most {len(couples)}, because both stocks of a pair are of one "
+            f"sector and no stock is in two pairs. Got {n_pairs} instead."
+        )
+    chosen = np.array(couples, dtype=np.intp).reshape(-1, 2)
+    return chosen[rng.permutation(len(couples))[:n_pairs]]

@@ -1,0 +1,171 @@
+"""All that a sweep knows about estimators: where the clusterer sits, and what it must have.
+
+An estimator is either a clusterer, or a Pipeline whose last step is one. A clusterer has a parameter
+`n_clusters` and sets `inertia_` in `fit`. It may also have
+
+`_pairwise_distances(X)`
+    The matrix of distances between all rows of X in the clusterer's own metric, which must not depend on
+    `n_clusters`; the silhouette uses it instead of Euclidean distances. X is a subset of the rows given to
+    `fit`, in the same container.
+`_fit_path(X, ks, *, sample_weight=None, n_jobs=None)`
+    An iterable of fitted estimators, one for each k of the increasing list `ks`, in that order, each equal
+    to `clone(self).set_params(n_clusters=k).fit(X, sample_weight=sample_weight)` to the last bit. For
+    clusterers that can share work between ks. It is called on a clone; a generator lets progress be
+    reported as each k ends. `n_jobs` is the sweep's.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import pairwise_distances
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+if TYPE_CHECKING:
+    from shapecluster._typing import Float64Array, IntArray
+
+
+def last_step(estimator: Any) -> Any:
+    """Return the clusterer: the estimator itself, or the last step of a Pipeline."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+
+
+def prefix(estimator: Any) -> str:
+    """Return what comes before the names of the clusterer's parameters: "" or "<last step>__"."""
+    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+
+
+def first_steps(estimator: Any) -> Any | None:
+    """Return what comes before the clusterer, as a Pipeline, or None where nothing does."""
+    return estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator.steps) > 1 else None
+
+
+def check_estimator(estimator: Any, owner: str) -> None:
+    """Refuse what is not a clusterer with `n_clusters`, or a Pipeline that ends in one."""
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"The 'estimator' parameter of {owner} must be an instance. Got the class "
+            f"{estimator.__name__} instead: pass {estimator.__name__}()."
+        )
+    clusterer = last_step(estimator)
+    if not hasattr(clusterer, "fit") or not hasattr(clusterer, "get_params"):
+        raise TypeError(
+            f"The 'estimator' parameter of {owner} must be a clusterer with a parameter n_clusters, or a "
+            f"Pipeline whose last step is one. Got {_described(estimator)} instead."
+        )
+    if "n_clusters" not in clusterer.get_params(deep=False):
+        raise ValueError(
+            f"{owner} sets the parameter n_clusters of its estimator, or of the last step of a Pipeline, but "
+            f"{type(clusterer).__name__} has no such parameter. Got {_described(estimator)} instead of, say, "
+            "LocalKShape() or KMeans()."
+        )
+
+
+def check_ks(k: Any, n: int, owner: str) -> list[int]:
+    """Check the numbers of clusters to try against their own rules and the number of rows, and sort them."""
+    where = f"The 'k' parameter of {owner}"
+    if not isinstance(k, Iterable) or isinstance(k, (str, bytes)):
+        raise TypeError(f"{where} must be an iterable of integers, such as range(2, 21). Got {k!r} instead.")
+    if isinstance(k, Iterator):
+        raise TypeError(
+            f"{where} must be an iterable that can be read more than once. Got the iterator {k!r} instead: "
+            "pass list(k)."
+        )
+    ks = sorted(_integer(value, where) for value in k)
+    if not ks:
+        raise ValueError(f"{where} must hold at least one number of clusters. Got {k!r} instead.")
+    if ks[0] < 1:
+        raise ValueError(f"{where} must hold numbers of clusters of 1 or more. Got {ks[0]} instead.")
+    repeated = sorted({one for one, after in pairwise(ks) if one == after})
+    if repeated:
+        raise ValueError(f"{where} must hold each number once. Got {repeated} more than once instead.")
+    if ks[-1] > n:
+        raise ValueError(
+            f"{where} must hold no number of clusters above the number of rows of X. Got k={ks[-1]} with "
+            f"n_samples={n} instead."
+        )
+    return ks
+
+
+def check_takes_weights(estimator: Any, owner: str) -> None:
+    """Refuse sample weights that the clusterer would not take."""
+    clusterer = last_step(estimator)
+    if not has_fit_parameter(clusterer, "sample_weight"):
+        raise ValueError(
+            f"{owner} was given sample_weight, but {type(clusterer).__name__}.fit does not take it. Leave it "
+            "out, or use an estimator that does."
+        )
+
+
+def input_for(estimator: Any, X: Any) -> Any:
+    """Return X for one fit: X itself, or a copy when the estimator may write into what it is given.
+
+    KMeans(copy_x=False) and the like change their input, at least while they run, so fits that share it
+    would see each other's changes.
+    """
+    writes = any(
+        name.rpartition("__")[2] in {"copy", "copy_x"} and value is False
+        for name, value in estimator.get_params(deep=True).items()
+    )
+    return copy.deepcopy(X) if writes else X
+
+
+def as_the_clusterer_sees(fitted: Any, X: Any, rows: IntArray) -> Any:
+    """Return some rows of what the clusterer was fitted on: X after the first steps of a Pipeline."""
+    before = first_steps(fitted)
+    seen = X if before is None else before.transform(input_for(before, X))
+    return take_rows(seen, rows)
+
+
+def take_rows(X: Any, rows: IntArray) -> Any:
+    """Select rows of an array, a DataFrame, a sparse matrix or a list."""
+    if len(rows) == n_rows(X):
+        return X
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if hasattr(X, "tocsr"):
+        return X.tocsr()[rows]
+    return np.asarray(X)[rows]
+
+
+def n_rows(X: Any) -> int:
+    """Count the rows of an array, a DataFrame, a sparse matrix or a list."""
+    if not hasattr(X, "shape") and hasattr(X, "__len__"):
+        return len(X)  # a list, which may be ragged: that is for the estimator to tell
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    if len(shape) == 0:
+        raise ValueError(f"X must have rows. Got a single value instead: {X!r}.")
+    return int(shape[0])
+
+
+def distances_between(clusterer: Any, X: Any) -> Float64Array:
+    """Measure all pairs of rows in the clusterer's metric: its own when it has the hook, else Euclidean."""
+    hook = getattr(clusterer, "_pairwise_distances", None)
+    distances = np.asarray(hook(X) if hook else pairwise_distances(X, metric="euclidean"), dtype=np.float64)
+    expected = (n_rows(X), n_rows(X))
+    if distances.shape != expected:
+        raise ValueError(
+            f"{type(clusterer).__name__}._pairwise_distances must return all pairs of rows, shape "
+            f"{expected}. Got shape {distances.shape} instead."
+        )
+    return distances
+
+
+def _integer(value: Any, where: str) -> int:
+    try:
+        if isinstance(value, (bool, np.bool_)):  # True would count as 1
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where} must hold integers. Got {value!r} instead.") from None
+
+
+def _described(estimator: Any) -> str:
+    text = repr(estimator)
+    return text if len(text) <= 80 else f"a {type(estimator).__name__}"

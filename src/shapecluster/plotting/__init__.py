@@ -1,0 +1,8 @@
+"""Pictures of what was found, as Display objects in scikit-learn's way; needs matplotlib."""
+
+from __future__ import annotations
+
+from shapecluster.plotting._clusters import ClusterDisplay, ClusterGridDisplay
+from shapecluster.plotting._ssd_curve import SSDCurveDisplay
+
+__all__ = ["ClusterDisplay", "ClusterGridDisplay", "SSDCurveDisplay"]

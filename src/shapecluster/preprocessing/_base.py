@@ -1,0 +1,399 @@
+"""What the row transformers share: checked input, labelled output, and the way back to a row's own units.
+
+A row transformer looks at one series at a time, so nothing that it does depends on `fit`. What `fit`
+remembers serves two other ends: names for the columns, and the units that `inverse_transform` needs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn import get_config
+
+from shapecluster._core.blocks import row_blocks
+from shapecluster._sklearn_compat import BaseEstimator, TransformerMixin, check_is_fitted
+from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._validation import SeriesData, check_series, listing
+from shapecluster.exceptions import FlatSeriesWarning
+from shapecluster.preprocessing._labels import numbered, same_timepoints, table, timepoint_names
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_OUTPUTS = ("default", "pandas", "polars")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Rows after a transformation, and what it learned about each.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_series, [n_channels,] n_timepoints_out)
+        The transformed rows, time last.
+    statistics : dict of str to ndarray of shape (n_series,) or (n_series, n_channels)
+        Fitted attributes by name: what the way back needs to know.
+    flat : ndarray of bool, shape (n_series,) or (n_series, n_channels), or None
+        Rows that could not be scaled because they never move; None where that is no matter.
+    """
+
+    values: FloatArray
+    statistics: Mapping[str, Float64Array]
+    flat: BoolArray | None = None
+
+
+# scikit-learn's wrapper of `transform` would rename the columns of every output to the names seen in fit.
+# Rows may come from another window here, so it is switched off, and `_labelled` keeps the input's labels.
+class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None):
+    """Base of the transformers that treat every row by itself.
+
+    A subclass says how to convert rows and how to invert them, with time on the last axis.
+    """
+
+    missing: str
+    n_features_in_: int
+    _n_lost = 0  # timepoints that the transformation takes away at the start
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**{**kwargs, "auto_wrap_output_keys": None})
+
+    @abstractmethod
+    def _convert(self, series: FloatArray) -> Converted:
+        """Transform rows; time is the last axis."""
+
+    @abstractmethod
+    def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
+        """Undo `_convert` with the statistics of the given rows of fit; time is the last axis."""
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Check the series and remember their names and units.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If X is not such an array; the message names the ticker or timepoint.
+        """
+        data = self._check(X, reset=True)
+        self._remember(data, self._convert_in_blocks(data.values))
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Transform every series by itself.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows; any series, not only those seen in `fit`.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            A DataFrame with the same tickers and dates for a DataFrame, else an array; float32 stays
+            float32.
+
+        Raises
+        ------
+        ValueError
+            If X is not such an array, or has another number of timepoints than X in `fit`.
+
+        Warns
+        -----
+        FlatSeriesWarning
+            If series that never move cannot be scaled; the message names them.
+        """
+        data = self._check(X, reset=False)
+        return self._finish(data, self._convert_in_blocks(data.values))
+
+    def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any:
+        """Fit to the series and transform them, in one pass.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows.
+        y : None
+            Ignored.
+        **fit_params : dict
+            There are none; a name given here is an error.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            As from `transform`.
+        """
+        if fit_params:
+            raise TypeError(f"{type(self).__name__}.fit_transform takes X only. Got {list(fit_params)} too.")
+        data = self._check(X, reset=True)
+        converted = self._convert_in_blocks(data.values)
+        self._remember(data, converted)
+        return self._finish(data, converted)
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Take transformed series back to the units of the series seen in `fit`.
+
+        The units belong to a row: a DataFrame is matched by its tickers (any of those fitted, in any
+        order) and must cover the dates fitted, an array must have the rows of `fit` in their order.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints_out[, n_channels])
+            Transformed series.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            The series in their own units.
+
+        Raises
+        ------
+        ValueError
+            If X holds a ticker, a number of rows or dates that `fit` has not seen: their units are unknown.
+        """
+        check_is_fitted(self, "n_features_in_")
+        # A copy, because this check would otherwise overwrite the number of timepoints fitted.
+        data = check_series(copy(self), X, reset=True, allow_nan=True, allow_3d=True, min_timepoints=1)
+        rows = self._rows_in_fit(data)
+        values = _time_first(self._invert(_time_last(data.values).astype(np.float64), rows, data))
+        return self._labelled(values.astype(data.values.dtype, copy=False), data, self._columns_in_fit(data))
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
+        """Name the timepoints that come out.
+
+        Parameters
+        ----------
+        input_features : sequence of str, default=None
+            Names of the timepoints that went in; by default those seen in `fit`, or "x0", "x1", ...
+
+        Returns
+        -------
+        ndarray of str objects
+            ISO dates for a date axis, string columns as they are, "x0"-style names for arrays.
+
+        Raises
+        ------
+        ValueError
+            If `input_features` are not those seen in `fit`.
+        """
+        check_is_fitted(self, "n_features_in_")
+        names = self._known_names()
+        if input_features is None:
+            return (numbered(self.n_features_in_) if names is None else names)[self._n_lost :]
+        given = np.asarray(input_features, dtype=object)
+        if names is not None and not np.array_equal(names, given):
+            raise ValueError(
+                "input_features is not equal to feature_names_in_, the names of the timepoints in fit: "
+                f"{listing(names)}. Got {listing(given)} instead."
+            )
+        if len(given) != self.n_features_in_:
+            raise ValueError(
+                f"input_features should have length equal to number of features ({self.n_features_in_}), "
+                f"got {len(given)}"
+            )
+        return given[self._n_lost :]
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose the container of the output.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            "default": as the input, so a DataFrame stays one. "pandas": always a DataFrame; the labels are
+            those of the input, Timestamps included, or `get_feature_names_out()` for an array. "polars": a
+            polars frame of the numbers, whose columns have string names. None changes nothing.
+
+        Returns
+        -------
+        self
+            The transformer.
+
+        Raises
+        ------
+        ValueError
+            If `transform` is none of these.
+        """
+        if transform is None:
+            return self
+        if transform not in _OUTPUTS:
+            raise ValueError(
+                f"{type(self).__name__}.set_output: transform must be None or one of "
+                f"{', '.join(map(repr, _OUTPUTS))}. Got {transform!r} instead."
+            )
+        # scikit-learn's own attribute, so that `clone` carries it along.
+        self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+        """Check parameters and input."""
+        self._validate_params()
+        return check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
+
+    def _convert_in_blocks(self, values: FloatArray) -> Converted:
+        """Convert a few rows at a time, so that work in float64 costs little memory and stays in cache."""
+        series = _time_last(values)
+        parts = []
+        for rows in row_blocks(len(series), 8 * series[0].size):
+            part = self._convert(series[rows])
+            parts.append(replace(part, values=part.values.astype(values.dtype, copy=False)))
+        flags = [part.flat for part in parts if part.flat is not None]
+        return Converted(
+            values=np.concatenate([part.values for part in parts]),
+            statistics={
+                name: np.concatenate([part.statistics[name] for part in parts])
+                for name in parts[0].statistics
+            },
+            flat=np.concatenate(flags) if flags else None,
+        )
+
+    def _remember(self, data: SeriesData, converted: Converted) -> None:
+        """Keep names and statistics of the rows fitted; forget those of an earlier fit."""
+        for label in ("series_names_in_", "timepoints_in_"):
+            if hasattr(self, label):
+                delattr(self, label)
+        for name, value in converted.statistics.items():
+            setattr(self, name, value)
+        self._shape_in = data.values.shape
+        if data.names is not None and data.timepoints is not None:
+            self.series_names_in_ = np.asarray(data.names, dtype=object)
+            self.timepoints_in_ = data.timepoints
+
+    def _finish(self, data: SeriesData, converted: Converted) -> Any:
+        """Warn of flat rows, restore the axes, and put the labels back."""
+        if converted.flat is not None and converted.flat.any():
+            self._warn_flat(converted.flat, data)
+        values = _time_first(converted.values)
+        columns = None if data.timepoints is None else data.timepoints[self._n_lost :]
+        return self._labelled(values, data, columns)
+
+    def _warn_flat(self, flat: BoolArray, data: SeriesData) -> None:
+        """Name the rows that could not be scaled: constant ones, and those of which nothing was observed."""
+        empty = flat & np.isnan(data.values).all(axis=1)
+        parts = []
+        if (flat & ~empty).any():
+            where = _channels(flat & ~empty, data)
+            parts.append(
+                f"{len(where)} of {flat.size} series never move, so they have no shape, and became one "
+                f"constant: {listing(where)}."
+            )
+        if empty.any():
+            where = _channels(empty, data)
+            parts.append(f"{len(where)} of {flat.size} series have no value at all: {listing(where)}.")
+        warnings.warn(
+            f"{type(self).__name__}: {' '.join(parts)} Drop them, or expect them to look alike.",
+            FlatSeriesWarning,
+            stacklevel=4,
+        )
+
+    def _labelled(self, values: FloatArray, data: SeriesData, columns: pd.Index[Any] | None) -> Any:
+        """Values in the container asked for, under the labels of the input."""
+        kind = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+        if kind == "default" and data.names is None:
+            return values
+        if values.ndim == 3:
+            raise ValueError(
+                f"{type(self).__name__}: series of several channels cannot become a {kind} table. Use "
+                'set_output(transform="default").'
+            )
+        if columns is None:
+            columns = pd.Index(self._names_for(values.shape[1]).tolist())
+        return table(values, kind, index=data.names, columns=columns)
+
+    def _names_for(self, n_columns: int) -> NDArray[np.object_]:
+        """Names for the columns of an array, which has none of its own."""
+        if not hasattr(self, "n_features_in_"):
+            return numbered(n_columns + self._n_lost)[self._n_lost :]
+        names = self._known_names()
+        lost = self.n_features_in_ - n_columns  # nothing, on the way back
+        return (numbered(self.n_features_in_) if names is None else names)[lost:]
+
+    def _known_names(self) -> NDArray[np.object_] | None:
+        """Names of the timepoints seen in fit, where it saw names."""
+        return timepoint_names(self.timepoints_in_) if hasattr(self, "timepoints_in_") else None
+
+    def _rows_in_fit(self, data: SeriesData) -> IntArray:
+        """Which rows of `fit` these are, or an error that says why that is unknown."""
+        owner = f"{type(self).__name__}.inverse_transform"
+        expected = self.n_features_in_ - self._n_lost
+        if data.values.shape[1] != expected:
+            raise ValueError(
+                f"{owner}: X must have {expected} timepoints, as many as transform returns for the series "
+                f"fitted. Got {data.values.shape[1]} instead."
+            )
+        if data.values.shape[2:] != self._shape_in[2:]:
+            raise ValueError(
+                f"{owner}: X must have the channels of the series fitted, whose shape was {self._shape_in}. "
+                f"Got shape {data.values.shape} instead."
+            )
+        if data.names is None or data.timepoints is None or not hasattr(self, "series_names_in_"):
+            n_series = self._shape_in[0]
+            if len(data.values) != n_series:
+                raise ValueError(
+                    f"{owner}: X must have the {n_series} rows fitted, in their order, because each row has "
+                    f"units of its own. Got {len(data.values)} rows instead. To match rows by ticker, fit on "
+                    "a DataFrame."
+                )
+            return np.arange(n_series)
+        rows = pd.Index(self.series_names_in_).get_indexer(data.names)
+        unknown = data.names[rows < 0]
+        if len(unknown):
+            raise ValueError(
+                f"{owner}: every series has units of its own, and fit has not seen {len(unknown)} of these: "
+                f"{listing(map(repr, unknown))}."
+            )
+        fitted = self.timepoints_in_[self._n_lost :]
+        if not same_timepoints(fitted, data.timepoints):
+            raise ValueError(
+                f"{owner}: the units are those of the window fitted, {fitted[0]} to {fitted[-1]}. Got "
+                f"{data.timepoints[0]} to {data.timepoints[-1]} instead. Fit on that window first."
+            )
+        return np.asarray(rows, dtype=np.intp)
+
+    def _columns_in_fit(self, data: SeriesData) -> pd.Index[Any] | None:
+        """Labels for what `inverse_transform` returns."""
+        if data.timepoints is None:
+            return None
+        if hasattr(self, "timepoints_in_"):
+            return self.timepoints_in_
+        return data.timepoints if self._n_lost == 0 else pd.Index(numbered(self.n_features_in_).tolist())
+
+
+def _channels(bad: BoolArray, data: SeriesData) -> list[str]:
+    """Names of the rows that are flagged, with their channel where there are several."""
+    return [data.name(row) + "".join(f" channel {c}" for c in rest) for row, *rest in np.argwhere(bad)]
+
+
+def _time_last(values: FloatArray) -> FloatArray:
+    """(n, m) or (n, m, d) to (n, m) or (n, d, m)."""
+    return values if values.ndim == 2 else values.transpose(0, 2, 1)
+
+
+def _time_first(values: FloatArray) -> FloatArray:
+    """Undo `_time_last`."""
+    return values if values.ndim == 2 else np.ascontiguousarray(values.transpose(0, 2, 1))

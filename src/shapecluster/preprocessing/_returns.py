@@ -1,0 +1,154 @@
+"""From prices to returns."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from shapecluster._sklearn_compat import StrOptions
+from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._validation import SeriesData, listing
+from shapecluster.preprocessing._base import Converted, RowTransformer
+
+
+class LogReturns(RowTransformer):
+    """Turn prices into log returns: the logarithm of each price over the one before.
+
+    Parameters
+    ----------
+    nonpositive : {"error", "nan"}, default="error"
+        What to do with a price of zero. "error": refuse it. "nan": the returns to and from it are NaN.
+        A negative price is always refused.
+    missing : {"error", "mask"}, default="error"
+        What to do with a missing price (NaN). "error": refuse it. "mask": the returns to and from it are
+        NaN; so a late listing starts with NaN.
+
+    Attributes
+    ----------
+    first_price_ : ndarray of shape (n_series,) or (n_series, n_channels)
+        First observed price of each series seen in `fit`; NaN where there is none.
+    first_position_ : ndarray of shape (n_series,) or (n_series, n_channels)
+        Timepoint of that price, counted from 0; NaN where there is none.
+    n_features_in_ : int
+        Number of prices per series seen in `fit`.
+    series_names_in_ : ndarray of objects, shape (n_series,)
+        Tickers seen in `fit`; only with a DataFrame.
+    timepoints_in_ : pandas.Index
+        Columns seen in `fit`; only with a DataFrame.
+
+    See Also
+    --------
+    ZScore : Scale every series to mean 0 and standard deviation 1.
+    MinMax : Scale every series to a range.
+
+    Notes
+    -----
+    m prices give m - 1 returns, each under the later of its two dates. What a price becomes:
+
+    ==================  =================================================
+    price               return
+    ==================  =================================================
+    as the day before   0 (a halted stock has returns of 0, no warning)
+    zero                an error, or NaN with ``nonpositive="nan"``
+    negative            always an error
+    missing (NaN)       an error, or NaN with ``missing="mask"``
+    infinite            always an error
+    ==================  =================================================
+
+    `inverse_transform` chains the returns from the first observed price. A series may start late or end
+    early, but no return may be missing in between, for the level after a gap is unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from shapecluster.preprocessing import LogReturns
+    >>> prices = pd.DataFrame(
+    ...     [[100.0, 110.0, 99.0], [20.0, 20.0, 21.0]],
+    ...     index=["AAA", "BBB"],
+    ...     columns=pd.to_datetime(["2020-02-03", "2020-02-04", "2020-02-05"]),
+    ... )
+    >>> returns = LogReturns()
+    >>> returns.fit_transform(prices).round(4)
+         2020-02-04  2020-02-05
+    AAA      0.0953     -0.1054
+    BBB      0.0000      0.0488
+    >>> returns.get_feature_names_out()
+    array(['2020-02-04', '2020-02-05'], dtype=object)
+    """
+
+    first_price_: Float64Array
+    first_position_: Float64Array
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "nonpositive": [StrOptions({"error", "nan"})],
+        "missing": [StrOptions({"error", "mask"})],
+    }
+    _n_lost = 1
+
+    def __init__(self, *, nonpositive: str = "error", missing: str = "error") -> None:
+        self.nonpositive = nonpositive
+        self.missing = missing
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
+
+    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+        data = super()._check(X, reset=reset)
+        values = data.values
+        if (values < 0).any():
+            raise ValueError(
+                "Negative values in data passed to LogReturns: a price below zero has no logarithm. Got them "
+                f"in {_counted(values < 0, data)}. Are these returns already?"
+            )
+        if self.nonpositive == "error" and (values == 0).any():
+            raise ValueError(
+                "LogReturns: prices must be positive. Got zeros in "
+                f'{_counted(values == 0, data)}. Correct or drop them, or use nonpositive="nan".'
+            )
+        return data
+
+    def _convert(self, series: FloatArray) -> Converted:
+        prices = series.astype(np.float64)
+        prices[prices == 0] = np.nan
+        observed = ~np.isnan(prices)
+        position = observed.argmax(axis=-1)
+        first = np.take_along_axis(prices, position[..., None], axis=-1)[..., 0]
+        statistics = {
+            "first_price_": first,
+            "first_position_": np.where(np.isnan(first), np.nan, position.astype(np.float64)),
+        }
+        return Converted(np.diff(np.log(prices), axis=-1), statistics)
+
+    def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
+        known = ~np.isnan(values)
+        self._refuse_broken_chains(known, rows, data)
+        growth = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+        np.cumsum(np.where(known, values, 0.0), axis=-1, out=growth[..., 1:])
+        prices: Float64Array = self.first_price_[rows][..., None] * np.exp(growth)
+        time = np.arange(growth.shape[-1])
+        # A price is known where the return to it is, and where the series starts.
+        there = time == self.first_position_[rows][..., None]
+        there[..., 1:] |= known
+        prices[~there] = np.nan
+        return prices
+
+    def _refuse_broken_chains(self, known: BoolArray, rows: IntArray, data: SeriesData) -> None:
+        """Every known return must follow another, or the first price."""
+        start = self.first_position_[rows][..., None]
+        before = np.concatenate([np.zeros_like(known[..., :1]), known[..., :-1]], axis=-1)
+        before |= np.arange(known.shape[-1]) == start
+        broken = (known & ~before).reshape(len(known), -1)
+        if broken.any():
+            raise ValueError(
+                "LogReturns.inverse_transform: returns can be chained only without gaps from the first price "
+                f"fitted. Returns are missing before known ones in {_counted(broken, data)}."
+            )
+
+
+def _counted(bad: BoolArray, data: SeriesData) -> str:
+    """Name the series with bad values, and how many each has."""
+    counts = bad.reshape(len(bad), -1).sum(axis=1)
+    return listing(f"{data.name(row)} ({counts[row]})" for row in np.flatnonzero(counts))

@@ -1,0 +1,188 @@
+"""Scale every series by itself: to zero mean and unit deviation, or to a range."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from shapecluster._core.normalise import standardise
+from shapecluster._sklearn_compat import StrOptions
+from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster._validation import SeriesData
+from shapecluster.preprocessing._base import Converted, RowTransformer
+
+
+class ZScore(RowTransformer):
+    """Scale every series to mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    missing : {"error", "mask"}, default="error"
+        What NaN means. "error": nothing, it is refused. "mask": a missing value; mean and standard
+        deviation are those of what was observed, and NaN stays where it is.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_series,) or (n_series, n_channels)
+        Mean of each series seen in `fit`, in its own units; NaN where nothing was observed.
+    scale_ : ndarray of shape (n_series,) or (n_series, n_channels)
+        Standard deviation (ddof=0) of each series seen in `fit`, in its own units.
+    n_features_in_ : int
+        Number of timepoints seen in `fit`.
+    series_names_in_ : ndarray of objects, shape (n_series,)
+        Tickers seen in `fit`; only with a DataFrame.
+    timepoints_in_ : pandas.Index
+        Columns seen in `fit`; only with a DataFrame.
+
+    See Also
+    --------
+    MinMax : Scale every series to a range.
+    LogReturns : Turn prices into log returns.
+
+    Notes
+    -----
+    Unlike scikit-learn's `StandardScaler`, which scales columns, this scales rows, so nothing is carried
+    from one set of series to another. Estimators that measure the shape-based distance z-normalise by
+    themselves; before them `ZScore` changes nothing.
+
+    Several channels (a third axis) are scaled each by itself. A series that never moves becomes 0
+    everywhere, and a `FlatSeriesWarning` names it. "Never moves" means: up to rounding, that is with a
+    standard deviation below 8 machine epsilons of its largest value.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from shapecluster.preprocessing import ZScore
+    >>> prices = pd.DataFrame([[1.0, 2.0, 3.0], [30.0, 10.0, 20.0]], index=["UP", "DIP"])
+    >>> scaler = ZScore()
+    >>> scaler.fit_transform(prices).round(2)
+            0     1     2
+    UP  -1.22  0.00  1.22
+    DIP  1.22 -1.22  0.00
+    >>> scaler.inverse_transform(scaler.transform(prices))
+            0     1     2
+    UP    1.0   2.0   3.0
+    DIP  30.0  10.0  20.0
+    """
+
+    mean_: Float64Array
+    scale_: Float64Array
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"missing": [StrOptions({"error", "mask"})]}
+
+    def __init__(self, *, missing: str = "error") -> None:
+        self.missing = missing
+
+    def _convert(self, series: FloatArray) -> Converted:
+        z, mean, std, flat = standardise(series)
+        z[np.isnan(series)] = np.nan
+        return Converted(z, {"mean_": mean, "scale_": std}, flat)
+
+    def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
+        inverse: Float64Array = values * self.scale_[rows][..., None] + self.mean_[rows][..., None]
+        return inverse
+
+
+class MinMax(RowTransformer):
+    """Scale every series to a range, by default from -1 to 1.
+
+    Parameters
+    ----------
+    feature_range : tuple of (float, float), default=(-1, 1)
+        Where the least and the largest value of each series go.
+    missing : {"error", "mask"}, default="error"
+        What NaN means. "error": nothing, it is refused. "mask": a missing value; the range is that of
+        what was observed, and NaN stays where it is.
+
+    Attributes
+    ----------
+    data_min_, data_max_ : ndarray of shape (n_series,) or (n_series, n_channels)
+        Least and largest value of each series seen in `fit`, in its own units; NaN where nothing was
+        observed.
+    n_features_in_ : int
+        Number of timepoints seen in `fit`.
+    series_names_in_ : ndarray of objects, shape (n_series,)
+        Tickers seen in `fit`; only with a DataFrame.
+    timepoints_in_ : pandas.Index
+        Columns seen in `fit`; only with a DataFrame.
+
+    See Also
+    --------
+    ZScore : Scale every series to mean 0 and standard deviation 1.
+    LogReturns : Turn prices into log returns.
+
+    Notes
+    -----
+    Unlike scikit-learn's `MinMaxScaler`, which scales columns, this scales rows. Several channels (a
+    third axis) are scaled each by itself. A series that never moves goes to the middle of the range, and
+    a `FlatSeriesWarning` names it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from shapecluster.preprocessing import MinMax
+    >>> prices = pd.DataFrame([[1.0, 2.0, 3.0], [30.0, 10.0, 20.0]], index=["UP", "DIP"])
+    >>> MinMax().fit_transform(prices)
+           0    1    2
+    UP  -1.0  0.0  1.0
+    DIP  1.0 -1.0  0.0
+    """
+
+    data_min_: Float64Array
+    data_max_: Float64Array
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "feature_range": [tuple, list],
+        "missing": [StrOptions({"error", "mask"})],
+    }
+
+    def __init__(self, feature_range: tuple[float, float] = (-1, 1), *, missing: str = "error") -> None:
+        self.feature_range = feature_range
+        self.missing = missing
+
+    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+        data = super()._check(X, reset=reset)
+        self._range()
+        return data
+
+    def _range(self) -> tuple[float, float]:
+        """The range as two floats, or an error."""
+        ends = np.asarray(self.feature_range)
+        if ends.shape != (2,) or ends.dtype.kind not in "iuf" or not -np.inf < ends[0] < ends[1] < np.inf:
+            raise ValueError(
+                "The 'feature_range' parameter of MinMax must be two finite numbers, the least first. Got "
+                f"{self.feature_range!r} instead."
+            )
+        return float(ends[0]), float(ends[1])
+
+    def _convert(self, series: FloatArray) -> Converted:
+        low, high = self._range()
+        flat = standardise(series).flat
+        x = series.astype(np.float64)
+        observed = ~np.isnan(x)
+        # A power of two is exact, and keeps the range of a row from overflowing.
+        exponent = np.frexp(np.max(np.abs(x), axis=-1, where=observed, initial=0.0, keepdims=True))[1]
+        x = np.ldexp(x, -exponent)
+        least = np.min(x, axis=-1, where=observed, initial=np.inf, keepdims=True)
+        largest = np.max(x, axis=-1, where=observed, initial=-np.inf, keepdims=True)
+        empty = ~observed.any(axis=-1, keepdims=True)
+        least[empty] = largest[empty] = np.nan
+        span = np.where(flat[..., None], 1.0, largest - least)
+        fraction = (x - least) / span
+        fraction[flat[..., None] & observed] = 0.5
+        # This form hits both ends exactly; clipping holds what rounding leaves outside between them.
+        scaled = np.clip(low * (1.0 - fraction) + high * fraction, low, high)
+        statistics = {
+            "data_min_": np.ldexp(least, exponent)[..., 0],
+            "data_max_": np.ldexp(largest, exponent)[..., 0],
+        }
+        return Converted(scaled, statistics, flat)
+
+    def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
+        low, high = self._range()
+        fraction = (values - low) / (high - low)
+        inverse: Float64Array = (
+            self.data_min_[rows][..., None] * (1.0 - fraction) + self.data_max_[rows][..., None] * fraction
+        )
+        return inverse

@@ -1,0 +1,140 @@
+"""Findings as JSON, for programs.
+
+The schema is `shapecluster.findings/1`; a key that goes away or changes its meaning raises the number.
+There is no NaN: what is unknown is null. The same input and seed give the same bytes.
+
+======================= ==================================================================================
+key                     meaning
+======================= ==================================================================================
+schema, version         the schema, and the version of shapecluster that wrote it
+source                  kind ("file", "yahoo", "simulated"), description, sectors_from
+settings                what was asked: k (null for the default), criterion, on, max_shift,
+                        portfolio, n_look_alikes, near_identical (SBD), seed
+data                    n_stocks, n_days, n_incomplete, first_day, last_day, after cleaning
+choice                  k shown, criterion, by_criterion (name to k, or null), near_ties (name to a list
+                        of k), tried, least_ssd_is_largest_k
+ssd_by_k                a list of k, ssd and the scores of the criteria
+sector_agreement        adjusted mutual information of clusters and sectors, or null
+clusters                a list: cluster, size, mean_sbd, dominant_sector, dominant_share, sectors (name to
+                        number), members (ticker, sector, sbd, shift; the nearest to the centroid first)
+near_identical_pairs    a list: first, second, first_sector, second_sector, sbd, lag (days by which the
+                        second trails the first), correlation, coverage (share of days seen of both)
+n_near_identical        how many pairs are at or below settings.near_identical; when 0, the list holds the
+                        nearest pairs
+look_alikes             null, or a list: holding, rank, look_alike, sector, sbd, lag (days by which the
+                        look-alike trails the holding), correlation, coverage
+basket                  the same for the portfolio as a whole, without holding
+cleaning                counts (a list: kind, action, events, stocks), details (a list: ticker, kind,
+                        action, start, end, n_days, size (log return), score (robust standard deviations),
+                        detail)
+notes                   sentences that deserve a second look
+======================= ==================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from shapecluster.report._findings import Cluster, Findings
+
+SCHEMA = "shapecluster.findings/1"
+
+
+def to_json(findings: Findings) -> str:
+    """Write the findings as JSON text, in the schema that this module documents."""
+    return json.dumps(to_dict(findings), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def to_dict(findings: Findings) -> dict[str, Any]:
+    """Write the findings as plain dictionaries, lists, strings, numbers and None."""
+    asked, choice = findings.settings, findings.choice
+    document = {
+        "schema": SCHEMA,
+        "version": version("shapecluster"),
+        "source": {
+            "kind": findings.source.kind,
+            "description": findings.source.description,
+            "sectors_from": findings.source.sectors_from,
+        },
+        "settings": {
+            "k": asked.k,
+            "criterion": asked.criterion,
+            "on": asked.on,
+            "max_shift": asked.max_shift,
+            "portfolio": asked.portfolio,
+            "n_look_alikes": asked.n_look_alikes,
+            "near_identical": asked.identical_below,
+            "seed": asked.seed,
+        },
+        "data": {
+            "n_stocks": findings.n_stocks,
+            "n_days": findings.n_days,
+            "n_incomplete": findings.n_incomplete,
+            "first_day": findings.first_day,
+            "last_day": findings.last_day,
+        },
+        "choice": {
+            "k": choice.k,
+            "criterion": choice.criterion,
+            "by_criterion": choice.by_criterion,
+            "near_ties": choice.near_ties,
+            "tried": choice.tried,
+            "least_ssd_is_largest_k": choice.least_ssd_is_largest_k,
+        },
+        "ssd_by_k": records(findings.sweep.reset_index()),
+        "sector_agreement": findings.sector_agreement,
+        "clusters": [_cluster(cluster, findings.members) for cluster in findings.clusters],
+        "near_identical_pairs": records(findings.pairs),
+        "n_near_identical": findings.n_identical,
+        "look_alikes": None if findings.look_alikes is None else records(findings.look_alikes),
+        "basket": None if findings.basket is None else records(findings.basket),
+        "cleaning": {
+            "counts": records(findings.cleaning.counts),
+            "details": records(findings.cleaning.details),
+        },
+        "notes": findings.notes,
+    }
+    plain: dict[str, Any] = _plain(document)
+    return plain
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Write a table as one dictionary a row."""
+    rows: list[dict[str, Any]] = _plain(frame.to_dict(orient="records"))
+    return rows
+
+
+def _cluster(cluster: Cluster, members: pd.DataFrame) -> dict[str, Any]:
+    """Write one cluster with its members."""
+    rows = members.loc[members["cluster"] == cluster.cluster, ["ticker", "sector", "sbd", "shift"]]
+    return {
+        "cluster": cluster.cluster,
+        "size": len(cluster.tickers),
+        "mean_sbd": cluster.mean_sbd,
+        "dominant_sector": cluster.dominant_sector,
+        "dominant_share": cluster.dominant_share,
+        "sectors": cluster.sectors,
+        "members": records(rows),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Turn numbers, dates and containers into what JSON knows; what is missing becomes None."""
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat()
+    if hasattr(value, "item"):  # NumPy's scalars
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

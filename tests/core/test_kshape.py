@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from shapecluster._core.correlation import shapes_of
+from shapecluster._core.kshape import Settings, advance, assign, best_run, finish, inertia, run, start
+from shapecluster._core.normalise import znormalise
+from tests.reference.kshape import kshape
+
+
+def walks(rng, n=40, channels=1, timepoints=26):
+    return rng.normal(size=(n, channels, timepoints)).cumsum(axis=-1)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("max_shift", [None, 0, 3])
+def test_a_run_agrees_with_the_oracle(rng, channels, max_shift):
+    X = walks(rng, channels=channels)
+    weights = rng.uniform(0.2, 2.0, len(X))
+    expected = kshape(X, X[:3], weights=weights, max_shift=max_shift)
+    best = run(shapes_of(X, max_shift), X[:3], weights, Settings(tol=0.0)).best
+    assert best.inertia == pytest.approx(expected[0], rel=1e-10)
+    np.testing.assert_array_equal(best.labels, expected[1])
+    np.testing.assert_array_equal(best.shifts, expected[2])
+    np.testing.assert_allclose(best.centres, expected[3], atol=1e-8)
+
+
+def test_a_run_can_be_resumed_after_every_step(rng):
+    X = walks(rng, 80)
+    x, weights, settings = shapes_of(X, None), np.ones(80), Settings()
+    whole = run(x, X[:6], weights, settings)
+    state = start(x, X[:6], weights, settings)
+    while state.stopped is None:
+        state = advance(x, weights, settings, dataclasses.replace(state))
+    again = finish(state)
+    assert (again.n_iter, again.stopped, again.best.inertia) == (
+        whole.n_iter,
+        whole.stopped,
+        whole.best.inertia,
+    )
+    np.testing.assert_array_equal(again.best.centres, whole.best.centres)
+
+
+def test_a_state_that_has_not_stopped_has_no_result(rng):
+    X = walks(rng)
+    state = start(shapes_of(X, None), X[:3], np.ones(40), Settings())
+    with pytest.raises(ValueError, match="not stopped"):
+        finish(state)
+
+
+def test_the_best_iterate_is_kept_with_the_assignment_to_exactly_its_centres(rng):
+    """k-Shape's objective can rise; what is returned never does."""
+    rises = 0
+    for seed in range(30):
+        X = walks(np.random.default_rng(seed), 60, timepoints=20)
+        x, weights, settings = shapes_of(X, None), np.ones(60), Settings(tol=0.0)
+        history = []
+        result = run(x, X[:7], weights, settings, watch=lambda s, h=history: h.append(s.current.inertia))
+        rises += any(b > a for a, b in zip(history, history[1:], strict=False))
+        assert result.best.inertia <= min(history)
+        labels, shifts, ncc = assign(x, result.best.centres, settings)
+        np.testing.assert_array_equal(labels, result.best.labels)
+        np.testing.assert_array_equal(shifts, result.best.shifts)
+        assert inertia(1.0 - ncc, weights) == result.best.inertia
+    assert rises  # the case is really met
+
+
+def test_reasons_to_stop(rng):
+    X = walks(rng, 60)
+    x, weights = shapes_of(X, None), np.ones(60)
+    assert run(x, X[:5], weights, Settings(max_iter=1)).stopped == "max_iter"
+    assert run(x, X[:1], weights, Settings()).stopped == "unchanged"
+    lazy = run(x, X[:12], weights, Settings(tol=10.0))
+    assert lazy.stopped in {"no gain", "unchanged", "cycle"}
+    assert lazy.n_iter <= 5
+
+
+def test_a_labelling_that_comes_back_ends_the_run(rng):
+    X = walks(rng, 60)
+    x, weights, settings = shapes_of(X, None), np.ones(60), Settings(tol=0.0)
+    first = start(x, X[:6], weights, settings)
+    second = advance(x, weights, settings, first)
+    assert second.stopped is None
+    third = advance(x, weights, settings, second)
+    assert third.stopped is None
+    # Pretend that the labelling of the third step had been seen at the start.
+    pretended = dataclasses.replace(second, seen=second.seen | third.seen)
+    assert advance(x, weights, settings, pretended).stopped == "cycle"
+
+
+def test_an_empty_cluster_takes_the_series_farthest_from_its_centre(rng):
+    X = walks(rng, 30)
+    x, weights, settings = shapes_of(X, None), np.ones(30), Settings()
+    twice = np.stack([X[0, :], X[0, :]])  # the second can win nothing
+    labels, _, ncc = assign(x, twice, settings)
+    assert (labels == 0).all()
+    state = start(x, twice, weights, settings)
+    farthest = int((1 - ncc).argmax())
+    assert state.current.labels[farthest] == 1
+    np.testing.assert_allclose(
+        state.current.centres[1], znormalise(X[farthest : farthest + 1])[0], atol=1e-12
+    )
+    assert state.current.sbd[farthest] < 1e-12
+
+
+def test_several_empty_clusters_are_all_filled(rng):
+    X = walks(rng, 30)
+    x = shapes_of(X, None)
+    result = run(x, np.repeat(X[:1], 6, axis=0), np.ones(30), Settings())
+    assert set(result.best.labels) == set(range(6))
+
+
+def test_fewer_distinct_rows_than_clusters_leaves_clusters_empty_without_nan(rng):
+    X = np.repeat(walks(rng, 2), 10, axis=0)
+    result = run(shapes_of(X, None), X[[0, 10, 0, 10]], np.ones(20), Settings())
+    assert result.best.inertia < 1e-20
+    assert np.isfinite(result.best.centres).all()
+    assert result.best.centres.any(axis=(1, 2)).all()
+
+
+def test_a_flat_row_or_a_weightless_row_never_becomes_a_centre(rng):
+    X = walks(rng, 20)
+    X[3] = 1.0
+    weights = np.ones(20)
+    weights[7] = 0.0
+    X[7] = np.tile([1.0, -1.0], 13)  # the farthest of all, but it does not count
+    result = run(shapes_of(X, 2), np.repeat(X[:1], 5, axis=0), weights, Settings())
+    assert result.best.sbd[3] == 1.0
+    assert result.best.labels[3] == 0
+    assert result.best.sbd[7] > 0.1
+
+
+def test_the_least_inertia_of_several_starts_wins_and_the_first_among_equals(rng):
+    X = walks(rng, 40)
+    x, weights, settings = shapes_of(X, None), np.ones(40), Settings()
+    starts = [X[:4], X[10:14], X[20:24], X[10:14]]
+    singles = [run(x, s, weights, settings) for s in starts]
+    best = best_run(x, starts, weights, settings)
+    assert best.best.inertia == min(r.best.inertia for r in singles)
+    first = next(r for r in singles if r.best.inertia == best.best.inertia)
+    np.testing.assert_array_equal(best.best.labels, first.best.labels)
+
+
+def test_pairs_transformed_are_counted(rng):
+    X = walks(rng, 40)
+    X[1] = 0.0
+    result = run(shapes_of(X, None), X[[0, 5, 9]], np.ones(40), Settings())
+    assert result.n_correlations == 39 * 3 * (result.n_iter + 1)

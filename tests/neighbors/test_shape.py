@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from shapecluster import ShapeNeighbors
+from shapecluster.exceptions import FlatSeriesWarning
+from shapecluster.metrics import sbd_distances
+
+
+def returns(rng, n=30, days=120):
+    dates = pd.date_range("2021-01-04", periods=days, freq="B")
+    return pd.DataFrame(rng.normal(size=(n, days)), index=[f"T{i:02d}" for i in range(n)], columns=dates)
+
+
+class TestKNeighbors:
+    @pytest.mark.parametrize("max_shift", [None, 3])
+    def test_answers_are_those_of_a_full_sort(self, rng, max_shift):
+        universe, queries = rng.normal(size=(40, 30)).cumsum(1), rng.normal(size=(7, 30)).cumsum(1)
+        model = ShapeNeighbors(4, max_shift=max_shift).fit(universe)
+        sbd, indices, shifts = model.kneighbors(queries, return_shift=True)
+        full, full_shifts = sbd_distances(queries, universe, max_shift=max_shift, return_shift=True)
+        np.testing.assert_array_equal(indices, np.argsort(full, axis=1, kind="stable")[:, :4])
+        np.testing.assert_array_equal(sbd, np.take_along_axis(full, indices, 1))
+        np.testing.assert_array_equal(shifts, np.take_along_axis(full_shifts, indices, 1))
+
+    def test_without_queries_no_series_is_its_own_neighbour(self, rng):
+        universe = rng.normal(size=(12, 30))
+        universe[7] = universe[2] * 3 + 1  # a twin
+        sbd, indices = ShapeNeighbors(11).fit(universe).kneighbors()
+        assert all(i not in row for i, row in enumerate(indices))
+        assert (indices[7, 0], indices[2, 0]) == (2, 7)
+        assert sbd[7, 0] < 1e-12
+
+    def test_forms_of_answer(self, rng):
+        model = ShapeNeighbors(3).fit(rng.normal(size=(10, 20)))
+        assert model.kneighbors(return_distance=False).shape == (10, 3)
+        assert len(model.kneighbors(n_neighbors=2)) == 2
+        assert len(model.kneighbors(return_shift=True)) == 3
+        assert len(model.kneighbors(return_distance=False, return_shift=True)) == 2
+
+    def test_float32_answers_in_float32(self, rng):
+        sbd, _ = ShapeNeighbors(3).fit(rng.normal(size=(10, 20)).astype(np.float32)).kneighbors()
+        assert sbd.dtype == np.float32
+
+    def test_graph(self, rng):
+        model = ShapeNeighbors(3).fit(rng.normal(size=(10, 20)))
+        sbd, indices = model.kneighbors()
+        graph = model.kneighbors_graph(mode="distance")
+        assert graph.shape == (10, 10)
+        np.testing.assert_array_equal(graph[0].toarray()[0, indices[0]], sbd[0])
+        assert model.kneighbors_graph().sum() == 30
+        with pytest.raises(ValueError, match="mode must be"):
+            model.kneighbors_graph(mode="weights")
+
+    @pytest.mark.parametrize("k", [0, 10, 2.0])
+    def test_too_many_or_too_few_neighbours(self, rng, k):
+        model = ShapeNeighbors().fit(rng.normal(size=(10, 20)))
+        with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= 9"):
+            model.kneighbors(n_neighbors=k)
+
+    def test_the_same_bits_on_two_threads(self, rng):
+        universe = rng.normal(size=(80, 64)).cumsum(1)
+        one, two = (ShapeNeighbors(5, n_jobs=j).fit(universe).kneighbors(return_shift=True) for j in (1, 2))
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_pickle_and_unfitted(self, rng):
+        model = ShapeNeighbors(3)
+        with pytest.raises(NotFittedError):
+            model.kneighbors()
+        model.fit(rng.normal(size=(10, 20)))
+        np.testing.assert_array_equal(
+            pickle.loads(pickle.dumps(model)).kneighbors()[1], model.kneighbors()[1]
+        )
+
+
+class TestSimilar:
+    def test_planted_followers_are_found_with_their_lag_and_correlation(self, rng):
+        X = returns(rng)
+        X.iloc[5, 3:] = X.iloc[0, :-3].to_numpy()  # T05 trails T00 by three days
+        X.iloc[6, :-2] = X.iloc[1, 2:].to_numpy()  # T06 leads T01 by two days
+        answer = ShapeNeighbors(max_shift=5).fit(X).similar(["T00", "T01"], 2)
+        assert answer.columns.tolist() == ["holding", "look_alike", "sbd", "lag", "correlation", "coverage"]
+        assert answer["holding"].tolist() == ["T00", "T00", "T01", "T01"]
+        first = answer.groupby("holding").first()
+        assert first["look_alike"].tolist() == ["T05", "T06"]
+        assert first["lag"].tolist() == [3, -2]
+        assert (first["correlation"] > 0.999).all()
+        assert first["coverage"].tolist() == [117 / 120, 118 / 120]
+        assert not set(answer["look_alike"]) & {"T00", "T01"}
+
+    def test_holdings_are_never_look_alikes_of_each_other(self, rng):
+        X = returns(rng)
+        X.iloc[1] = X.iloc[0] * 2
+        answer = ShapeNeighbors(max_shift=2).fit(X).similar(["T00", "T01"], 28)
+        assert set(answer["look_alike"]) == set(X.index[2:])
+        assert answer.groupby("holding")["sbd"].apply(lambda s: s.is_monotonic_increasing).all()
+
+    def test_a_late_listed_twin_ranks_first(self, rng):
+        X = returns(rng)
+        X.iloc[9] = X.iloc[0].to_numpy()
+        X.iloc[9, :90] = np.nan  # the last quarter only
+        X.iloc[4] = X.iloc[0].to_numpy() + 0.6 * rng.normal(size=120)  # similar, and listed all along
+        model = ShapeNeighbors(max_shift=3, missing="mask").fit(X)
+        answer = model.similar(["T00"], 2)
+        assert answer["look_alike"].tolist() == ["T09", "T04"]
+        assert answer["correlation"][0] == pytest.approx(1)
+        assert answer["coverage"].tolist() == [0.25, 1.0]
+        assert answer["sbd"][0] > answer["sbd"][1]  # which is why SBD does not rank here
+        assert "T09" not in model.set_params(min_overlap=0.5).similar(["T00"], 5)["look_alike"].tolist()
+
+    def test_basket_is_the_portfolio_as_a_whole(self, rng):
+        X = returns(rng)
+        X.iloc[7] = (X.iloc[0] / X.iloc[0].std() + X.iloc[1] / X.iloc[1].std()).to_numpy()
+        model = ShapeNeighbors(max_shift=2).fit(X)
+        answer = model.similar(["T00", "T01"], 3, basket=True)
+        assert answer["holding"].tolist() == ["basket"] * 3
+        assert answer["look_alike"][0] == "T07"
+        assert answer["correlation"][0] > 0.99
+        X.iloc[8] = (X.iloc[0] / X.iloc[0].std() - 3 * X.iloc[1] / X.iloc[1].std()).to_numpy()
+        weighted = ShapeNeighbors(max_shift=2).fit(X).similar({"T00": 1, "T01": -3}, 1, basket=True)
+        assert weighted["look_alike"].tolist() == ["T08"]
+
+    def test_basket_with_missing_values_uses_what_is_observed(self, rng):
+        X = returns(rng)
+        X.iloc[1, :60] = np.nan
+        X.iloc[2] = X.iloc[0].to_numpy()
+        answer = ShapeNeighbors(max_shift=0, missing="mask").fit(X).similar(["T00", "T01"], 1, basket=True)
+        assert answer["look_alike"].tolist() == ["T02"]
+        assert np.isfinite(answer[["sbd", "correlation"]]).all(axis=None)
+
+    def test_an_array_is_asked_by_row_number(self, rng):
+        model = ShapeNeighbors(2).fit(returns(rng).to_numpy())
+        assert model.similar([3, 4])["holding"].tolist() == [3, 3, 4, 4]
+
+    def test_flat_series_are_nobodys_look_alike(self, rng):
+        X = returns(rng, 6)
+        X.iloc[5] = 0.0
+        with pytest.warns(FlatSeriesWarning, match="'T05'"):
+            model = ShapeNeighbors().fit(X)
+        assert "T05" not in model.similar(["T00"], 4)["look_alike"].tolist()
+        flat = model.similar(["T05"], 2)
+        assert flat["sbd"].tolist() == [1.0, 1.0]
+        assert flat["correlation"].tolist() == [0.0, 0.0]
+
+    @pytest.mark.parametrize(
+        ("portfolio", "n", "message"),
+        [
+            (["T00", "XX", "T01", "YY"], 2, "does not have: XX, YY"),
+            (["T00", "T00"], 2, "more than once: T00"),
+            ([], 2, "at least one series"),
+            ("T00", 2, "Got the string 'T00'"),
+            (["T00"], 30, "n must be from 1 to 29"),
+            (["T00"], 0, "n must be from 1 to 29"),
+        ],
+    )
+    def test_bad_questions(self, rng, portfolio, n, message):
+        with pytest.raises(ValueError, match=message):
+            ShapeNeighbors().fit(returns(rng)).similar(portfolio, n)
+
+    @pytest.mark.parametrize("weights", [{"T00": 0.0}, {"T00": np.nan}])
+    def test_bad_weights(self, rng, weights):
+        with pytest.raises(ValueError, match="weights must be finite and not all 0"):
+            ShapeNeighbors().fit(returns(rng)).similar(weights, 1, basket=True)
+
+
+def test_channels_are_compared_together_and_must_match(rng):
+    universe = rng.normal(size=(9, 30, 2))
+    model = ShapeNeighbors(2).fit(universe)
+    assert model.kneighbors(universe[:1])[1][0, 0] == 0
+    assert model.similar([0], 1)["coverage"].between(0, 1).all()
+    with pytest.raises(ValueError, match="X has 3 channels, but ShapeNeighbors was fitted with 2"):
+        model.kneighbors(rng.normal(size=(1, 30, 3)))

@@ -1,0 +1,78 @@
+"""The pages' examples run, the programs in examples/ run, and the reference lists every public name."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.rst"))
+PAGES = [p for p in PAGES if not {"_build", "generated", "_templates"} & set(p.parts)]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if ">>>" in p.read_text("utf-8")], ids=name)
+def test_code_on_the_pages_runs_as_shown(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    outcome = doctest.testfile(str(page), module_relative=False, optionflags=flags, encoding="utf-8")
+    assert outcome.attempted > 0
+    assert outcome.failed == 0, "see the captured output"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_names_imported_on_the_pages_exist(page):
+    for line in re.findall(r"^[ >]*(from shapecluster[\w.]* import [\w, ]+)$", page.read_text("utf-8"), re.M):
+        exec(line, {})
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=name)
+def test_examples_run_without_network_and_warnings(script, tmp_path):
+    no_network = tmp_path / "blocked"
+    no_network.mkdir()
+    (no_network / "sitecustomize.py").write_text(
+        "import socket\n"
+        "def refuse(*args, **kwargs):\n"
+        "    raise OSError('examples must not use the network')\n"
+        "socket.socket.connect = socket.create_connection = refuse\n"
+    )
+    paths = os.pathsep.join([str(no_network), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    for picture in re.findall(r'savefig\("([^"]+)"', script.read_text("utf-8")):
+        assert (tmp_path / picture).stat().st_size > 1000
+
+
+def test_the_examples_page_shows_every_example():
+    page = (ROOT / "docs" / "examples.rst").read_text("utf-8")
+    assert EXAMPLES
+    for script in EXAMPLES:
+        assert f"../examples/{script.name}" in page
+        assert f"_build/examples/{script.stem}.txt" in page
+
+
+def test_the_reference_lists_every_public_name_once():
+    from tests.test_public_api import public_objects
+
+    listed = re.findall(r"^   ~(shapecluster\.[\w.]+)$", (ROOT / "docs" / "api.rst").read_text("utf-8"), re.M)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(public_objects())
