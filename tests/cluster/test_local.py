@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -144,7 +145,7 @@ class TestNames:
         assert table.index.tolist() == list(X.index)
         assert table.columns.tolist() == ["cluster", "shift", "sbd"]
         members = model.members()
-        assert sorted(sum(members.values(), [])) == sorted(X.index)
+        assert sorted(chain.from_iterable(members.values())) == sorted(X.index)
         for cluster, names in members.items():
             assert (table.loc[names, "cluster"] == cluster).all()
             assert table.loc[names, "sbd"].is_monotonic_increasing
@@ -153,7 +154,7 @@ class TestNames:
         X = walks(rng)
         model = LocalKShape(4, random_state=0).fit(frame(X)).fit(X)
         assert not hasattr(model, "series_names_in_")
-        assert sorted(sum(model.members().values(), [])) == list(range(60))
+        assert sorted(chain.from_iterable(model.members().values())) == list(range(60))
 
     def test_another_window_of_dates_may_be_predicted(self, rng):
         X = frame(walks(rng))
@@ -211,7 +212,7 @@ class TestFlatAndFew:
     def test_no_row_that_moves_is_an_error(self):
         with (
             pytest.warns(FlatSeriesWarning),
-            pytest.raises(ValueError, match="no series of X .* ever moves"),
+            pytest.raises(ValueError, match=r"no series of X .* ever moves"),
         ):
             LocalKShape(2).fit(np.ones((5, 10)))
 
@@ -256,7 +257,7 @@ class TestMissing:
     def test_nan_is_refused_by_name_unless_masked(self, rng):
         X = frame(walks(rng))
         X.iloc[7, 3] = np.nan
-        with pytest.raises(ValueError, match="contains NaN.*'T007' \\(1 of 50\\).*missing='mask'"):
+        with pytest.raises(ValueError, match=r"contains NaN.*'T007' \(1 of 50\).*missing='mask'"):
             LocalKShape(3).fit(X)
         assert LocalKShape(3, missing="mask", random_state=0).fit(X).labels_.shape == (60,)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_the_best_iterate_is_kept_with_the_assignment_to_exactly_its_centres(rng
         x, weights, settings = shapes_of(X, None), np.ones(60), Settings(tol=0.0)
         history = []
         result = run(x, X[:7], weights, settings, watch=lambda s, h=history: h.append(s.current.inertia))
-        rises += any(b > a for a, b in zip(history, history[1:], strict=False))
+        rises += any(b > a for a, b in pairwise(history))
         assert result.best.inertia <= min(history)
         labels, shifts, ncc = assign(x, result.best.centres, settings)
         np.testing.assert_array_equal(labels, result.best.labels)
