@@ -65,7 +65,9 @@ def test_wide_text_gives_tickers_as_rows(save, text):
 
 
 def test_gzip_is_unpacked(save):
-    pd.testing.assert_frame_equal(load_prices(save(gzip.compress(WIDE.encode()), "p.CSV.GZ")), expected())
+    pd.testing.assert_frame_equal(
+        load_prices(save(gzip.compress(WIDE.encode(), mtime=0), "p.CSV.GZ")), expected()
+    )
 
 
 def test_other_separators_signs_and_dates_are_read_when_named(save):
@@ -190,7 +192,7 @@ def test_bad_text_gets_one_clear_message(save, text, message):
         ("date,Ä\n2020-02-03,1\n".encode("latin-1"), "p.csv", r"line 1 is not UTF-8 text \(byte 0xc4\)"),
         (b"date,A\n2020-02-03,1\n\xff", "p.csv", "line 3 is not UTF-8"),
         ("date,A".encode("utf-16"), "p.csv", "line 1 is not UTF-8.*UTF-16"),
-        (gzip.compress(WIDE.encode() * 99)[:-20], "p.csv.gz", "damaged or no gzip file"),
+        (gzip.compress(WIDE.encode() * 99, mtime=0)[:-20], "p.csv.gz", "damaged or no gzip file"),
         (WIDE.encode(), "p.csv.gz", "damaged or no gzip file"),
         (b"PAR1 nothing else PAR1", "p.parquet", "damaged or no parquet file"),
         (b"", "p.parquet", "damaged or no parquet file"),

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 _Result = TypeVar("_Result")
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 21
 """Bytes that one block of cross-correlations may take; about what a core's second cache holds."""
 
 

@@ -120,9 +120,10 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
         block = take(x, rows)
         for columns in row_blocks(len(y), 8 * x.length * len(block), block_bytes):
             centres = take(y, columns)
-            screened = _screen(block, centres)
+            correlation = _correlate_block(block, centres)
             first, second = np.nonzero(~(block.flat[:, None] | centres.flat))
-            exact = _resolve(block, centres, first, second, screened)
+            pairs = correlation.reshape(-1, x.length)[first * len(centres) + second]
+            exact = _settle(block, centres, first, second, pairs, pairs.max(axis=-1))
             ncc[rows, columns][first, second] = exact.ncc
             shifts[rows, columns][first, second] = exact.shifts
 
@@ -184,104 +185,75 @@ def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: 
     return np.clip(out, *x.ncc_range)
 
 
-class _Screened(NamedTuple):
-    """What the transforms say of a block of pairs, up to rounding."""
-
-    peak: FloatArray
-    shifts: IntArray
-    contested: BoolArray  # another shift comes so near that only direct values can decide
-
-
 def _transform_length(n_timepoints: int, window: int) -> int:
     return int(fft.next_fast_len(n_timepoints + window, real=True))
 
 
-def _correlate(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> FloatArray:
-    """Cross-correlations of listed pairs, shape (n_pairs, length); shift -s stands at length - s."""
-    return _inverse(x.spectra[first] * np.conj(y.spectra[second]), x.length)
+def _correlate_block(x: Shapes, y: Shapes) -> FloatArray:
+    """Cross-correlations of all pairs of two blocks, shape (len(x), len(y), length)."""
+    return _inverse(x.spectra[:, None] * np.conj(y.spectra), x)
 
 
-def _inverse(product: ComplexArray, length: int) -> FloatArray:
+def _correlate_pairs(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> FloatArray:
+    """Cross-correlations of listed pairs, shape (n_pairs, length)."""
+    return _inverse(x.spectra[first] * np.conj(y.spectra[second]), x)
+
+
+def _inverse(product: ComplexArray, x: Shapes) -> FloatArray:
+    """Correlations from products of spectra: shift s stands at index s, shift -s at length - s."""
     summed = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
-    correlation: FloatArray = fft.irfft(summed, n=length, axis=-1, overwrite_x=True)
+    correlation: FloatArray = fft.irfft(summed, n=x.length, axis=-1, overwrite_x=True)
+    if x.window + 1 < x.length - x.window:
+        correlation[..., x.window + 1 : x.length - x.window] = -np.inf  # no shift of the window
     return correlation
 
 
-def _screen(x: Shapes, y: Shapes) -> _Screened:
-    """Best correlation of all pairs of two blocks, by transforms."""
-    correlation = _inverse(x.spectra[:, None] * np.conj(y.spectra), x.length)
-    forward = correlation[..., : x.window + 1]
-    shifts = forward.argmax(axis=-1)
-    peak = np.take_along_axis(forward, shifts[..., None], axis=-1)[..., 0]
-    parts = [forward]
-    if x.window:
-        backward = correlation[..., -x.window :]
-        index = backward.argmax(axis=-1)
-        other = np.take_along_axis(backward, index[..., None], axis=-1)[..., 0]
-        wins = other > peak
-        peak = np.where(wins, other, peak)
-        shifts = np.where(wins, index - x.window, shifts)
-        parts.append(backward)
-    floor = (peak - 3 * x.tie_band)[..., None]  # a tie, and the rounding of both sides
-    near = sum(np.count_nonzero(part >= floor, axis=-1) for part in parts)
-    return _Screened(peak, shifts, np.asarray(near > 1))
+def _settle(
+    x: Shapes, y: Shapes, first: IntArray, second: IntArray, correlation: FloatArray, peak: FloatArray
+) -> Alignment:
+    """Exact correlation and shift of listed pairs, given what the transforms say of them.
 
-
-def _resolve(x: Shapes, y: Shapes, first: IntArray, second: IntArray, screened: _Screened) -> Alignment:
-    """Exact correlation and shift of the listed pairs of a screened block."""
-    shifts = screened.shifts[first, second].astype(np.intp)
-    ncc = np.empty(len(first))
-    contested = screened.contested[first, second]
-    clear = ~contested
-    ncc[clear] = direct_ncc(x, y, first[clear], second[clear], shifts[clear])
-    open_pairs = np.flatnonzero(contested)
-    for part in row_blocks(len(open_pairs), 16 * x.length):
-        pairs = open_pairs[part]
-        ncc[pairs], shifts[pairs] = _settle(x, y, first[pairs], second[pairs])
-    return Alignment(ncc, shifts)
-
-
-def _settle(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> Alignment:
-    """Choose among near-equal shifts by direct values: the smallest |s| wins, then the positive one."""
-    correlation = _correlate(x, y, first, second)
-    if x.window + 1 < x.length - x.window:
-        correlation[:, x.window + 1 : x.length - x.window] = -np.inf  # not a shift
-    floor = correlation.max(axis=-1, keepdims=True) - 3 * x.tie_band
-    pair, position = np.nonzero(correlation >= floor)
+    Shifts that come within a tie and two roundings of the peak are evaluated directly; among those that
+    tie, the smallest |s| wins, then the positive one.
+    """
+    pair, position = np.nonzero(correlation >= (peak - 3 * x.tie_band)[:, None])
     shifts = np.where(position <= x.window, position, position - x.length)
     values = direct_ncc(x, y, first[pair], second[pair], shifts)
+    if len(pair) == len(first):  # no two shifts come near each other
+        return Alignment(values, shifts)
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
     best = np.maximum.reduceat(values, starts)
     rank = 2 * np.abs(shifts) + (shifts < 0)
     rank[values < best[pair] - x.tie_band] = 4 * x.length  # out of the tie
-    chosen = np.minimum.reduceat(rank, starts)
-    winner = np.flatnonzero(rank == chosen[pair])
+    winner = np.flatnonzero(rank == np.minimum.reduceat(rank, starts)[pair])
     return Alignment(values[winner], shifts[winner])
 
 
 def _nearest_of_block(x: Shapes, centres: Shapes, block_bytes: int, rows: slice) -> Assignment:
     block = take(x, rows)
-    tiles = [
-        _screen(block, take(centres, columns))
-        for columns in row_blocks(len(centres), 8 * x.length * len(block), block_bytes)
-    ]
-    screened = _Screened(*(np.concatenate(parts, axis=1) for parts in zip(*tiles, strict=True)))
-    screened.peak[:, centres.flat] = -np.inf
-    # A centre can win only if its peak is within two bands and two roundings of the row's best.
-    floor = screened.peak.max(axis=1, keepdims=True) - 4 * x.tie_band
-    first, second = np.nonzero((screened.peak >= floor) & ~(block.flat[:, None] | centres.flat))
-    exact = _resolve(block, centres, first, second, screened)
-
     labels = np.zeros(len(block), dtype=np.intp)
     shifts = np.zeros(len(block), dtype=np.intp)
     ncc = np.zeros(len(block))
-    if len(first):
-        starts = np.flatnonzero(np.diff(first, prepend=-1))
-        best = np.maximum.reduceat(exact.ncc, starts)
-        best_of_pair = np.repeat(best, np.diff(starts, append=len(first)))
-        tied = np.flatnonzero(exact.ncc >= best_of_pair - x.tie_band)
-        winner = tied[np.diff(first[tied], prepend=-1) > 0]  # pairs are ordered by row, then centre
-        labels[first[winner]] = second[winner]
-        shifts[first[winner]] = exact.shifts[winner]
-        ncc[first[winner]] = exact.ncc[winner]
+    peak = np.empty((len(block), len(centres)), dtype=x.unit.dtype)
+    for columns in row_blocks(len(centres), 8 * x.length * len(block), block_bytes):
+        correlation = _correlate_block(block, take(centres, columns))
+        correlation.max(axis=-1, out=peak[:, columns])
+    peak[:, centres.flat] = -np.inf
+    # A centre can win only if its peak is within two bands and two roundings of the row's best.
+    floor = peak.max(axis=1, keepdims=True) - 4 * x.tie_band
+    first, second = np.nonzero((peak >= floor) & ~(block.flat[:, None] | centres.flat))
+    if not len(first):
+        return Assignment(labels, shifts, ncc)
+    if correlation.shape[1] == len(centres):  # one tile holds them all
+        near = correlation[first, second]
+    else:
+        near = _correlate_pairs(block, centres, first, second)
+    exact = _settle(block, centres, first, second, near, near.max(axis=-1))
+    starts = np.flatnonzero(np.diff(first, prepend=-1))
+    best = np.repeat(np.maximum.reduceat(exact.ncc, starts), np.diff(starts, append=len(first)))
+    tied = np.flatnonzero(exact.ncc >= best - x.tie_band)
+    winner = tied[np.diff(first[tied], prepend=-1) > 0]  # pairs are ordered by row, then centre
+    labels[first[winner]] = second[winner]
+    shifts[first[winner]] = exact.shifts[winner]
+    ncc[first[winner]] = exact.ncc[winner]
     return Assignment(labels, shifts, ncc)

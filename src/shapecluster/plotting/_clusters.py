@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from shapecluster.plotting._style import CENTROID, INK, MEMBER, date_axis, new_f
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_TITLE_WIDTH = 54  # letters that fit above a panel of the grid
 
 
 class ClusterDisplay:
@@ -159,7 +162,8 @@ class ClusterDisplay:
         _set_time_axis(self.ax_, self.timepoints, x)
         self.ax_.set_ylabel("running sum, z-units" if self.cumulative else "z-units", fontsize=8)
         title = f"{len(members)} members" if self.title is None else self.title
-        plain(self.ax_.set_title(title, loc="left", fontsize=10, fontweight="bold", wrap=True))
+        title = "\n".join(wrap(title, _TITLE_WIDTH)[:3])  # matplotlib's own wrapping reads formulas
+        plain(self.ax_.set_title(title, loc="left", fontsize=10, fontweight="bold"))
         legend = self.ax_.legend(  # below the axes, where it hides no data
             loc="upper left",
             bbox_to_anchor=(0.0, -0.09),

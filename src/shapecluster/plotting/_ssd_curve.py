@@ -30,8 +30,8 @@ class SSDCurveDisplay:
         Numbers of clusters that were tried.
     ssd : array-like of shape (n_k,)
         SSD (`inertia_`) of each, in squared distances.
-    choices : mapping of str to int, default=None
-        The k that each criterion chose, by the criterion's name.
+    choices : mapping of str to int or None, default=None
+        The k that each criterion chose, by the criterion's name; None where it found none.
     criterion : str, default=None
         The criterion whose choice counts; drawn filled, the others as rings.
 
@@ -62,7 +62,7 @@ class SSDCurveDisplay:
         k: ArrayLike,
         ssd: ArrayLike,
         *,
-        choices: Mapping[str, int] | None = None,
+        choices: Mapping[str, int | None] | None = None,
         criterion: str | None = None,
     ) -> None:
         self.k = np.asarray(k)
@@ -101,7 +101,7 @@ class SSDCurveDisplay:
         display = cls(
             results.index.to_numpy(),
             results["ssd"].to_numpy(),
-            choices={name: int(getattr(sweep, f"{name}_k_")) for name in names},
+            choices={name: getattr(sweep, f"{name}_k_") for name in names},
             criterion=sweep.criterion,
         )
         return display.plot(ax)
@@ -122,7 +122,7 @@ class SSDCurveDisplay:
         self.figure_, self.ax_ = own_axes(ax, width=6.8, height=4.0)
         tidy(self.ax_)
         self.ax_.plot(self.k, self.ssd, color=CURVE, linewidth=1.8, marker="o", markersize=4, zorder=3)
-        at: dict[int, int] = {}
+        at: dict[int | None, int] = {}
         for style, name in enumerate(self._order()):
             self._mark(name, style, overlap=at.get(self.choices[name], 0))
             at[self.choices[name]] = at.get(self.choices[name], 0) + 1
@@ -141,7 +141,8 @@ class SSDCurveDisplay:
     def _mark(self, name: str, style: int, *, overlap: int) -> None:
         """One criterion's choice on the curve; at a k already marked, a wider ring around it."""
         chosen = name == self.criterion
-        where = np.flatnonzero(self.k == self.choices[name])
+        k = self.choices[name]
+        where = np.flatnonzero(self.k == k) if k is not None else np.array([], dtype=np.intp)
         color = CHOICES[style % len(CHOICES)]
         self.ax_.plot(
             self.k[where],
@@ -153,5 +154,5 @@ class SSDCurveDisplay:
             markeredgecolor=color,
             markeredgewidth=1.8,
             zorder=4,
-            label=f"{name}: k = {self.choices[name]}" + (" (chosen)" if chosen else ""),
+            label=(f"{name}: none" if k is None else f"{name}: k = {k}") + (" (chosen)" if chosen else ""),
         )

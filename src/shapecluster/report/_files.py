@@ -14,6 +14,7 @@ from shapecluster.report._analysis import Analysis, Progress
 from shapecluster.report._findings import Findings
 from shapecluster.report._html import to_html
 from shapecluster.report._json import to_json
+from shapecluster.report._words import printable
 
 _DPI = 120
 # What a spreadsheet takes for the start of a formula, in both widths; tabs and ends of line before it too.
@@ -45,8 +46,8 @@ def write_files(analysis: Analysis, folder: Path, *, progress: Progress | None =
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table for people with spreadsheets.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe in front, which it shows as text;
-    numbers stay numbers.
+    A text that a spreadsheet would run as a formula gets an apostrophe in front, which it shows as text, and
+    control characters, which could end a line, are replaced. Numbers stay numbers.
     """
     safe = table.copy()
     for column in safe.columns:
@@ -58,7 +59,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 def _spreadsheet_safe(value: Any) -> str:
     """Disarm a text that starts like a formula."""
     text = value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)
-    return "'" + text if text.startswith(_FORMULA) else text
+    return printable("'" + text if text.startswith(_FORMULA) else text)
 
 
 def _tables(findings: Findings) -> dict[str, pd.DataFrame]:

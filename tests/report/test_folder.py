@@ -1,0 +1,80 @@
+"""The folder of results: whole or as it was."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from shapecluster.report._folder import OutputFolder
+
+
+def fill(folder: OutputFolder, *names: str) -> None:
+    for name in names:
+        (folder.stage / name).write_text(name)
+
+
+def names(path) -> list[str]:
+    return sorted(file.name for file in path.iterdir())
+
+
+def test_makes_the_folder_with_its_parents_and_publishes_into_it(tmp_path):
+    out = tmp_path / "a" / "b"
+    with OutputFolder(out) as folder:
+        fill(folder, "findings.json", "index.html")
+        assert names(out) == [folder.stage.name]
+        files = folder.publish()
+    assert [file.name for file in files] == names(out) == ["findings.json", "index.html"]
+
+
+def test_a_failure_leaves_no_trace_of_a_new_folder(tmp_path):
+    out = tmp_path / "a" / "b"
+    with suppress(RuntimeError), OutputFolder(out) as folder:
+        fill(folder, "findings.json")
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_a_failure_leaves_an_earlier_report_as_it_was(tmp_path):
+    (tmp_path / "findings.json").write_text("earlier")
+    with suppress(KeyboardInterrupt), OutputFolder(tmp_path) as folder:
+        fill(folder, "findings.json")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["findings.json"]
+    assert (tmp_path / "findings.json").read_text() == "earlier"
+
+
+def test_what_an_earlier_report_left_goes_and_what_is_not_ours_stays(tmp_path):
+    for name in ("cluster_07.png", "lookalikes.csv", "cluster_notes.png", "mine.csv", "findings.json"):
+        (tmp_path / name).write_text("earlier")
+    with OutputFolder(tmp_path) as folder:
+        fill(folder, "findings.json", "cluster_00.png")
+        folder.publish()
+    assert names(tmp_path) == ["cluster_00.png", "cluster_notes.png", "findings.json", "mine.csv"]
+    assert (tmp_path / "findings.json").read_text() == "findings.json"
+
+
+def test_one_file_can_be_kept_from_a_run_that_fails(tmp_path):
+    out = tmp_path / "out"
+    with OutputFolder(out) as folder:
+        fill(folder, "prices_arrived.csv", "findings.json")
+        assert folder.keep("prices_arrived.csv") == out / "prices_arrived.csv"
+    assert names(out) == ["prices_arrived.csv"]
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot write to the output directory '.*file': it is a file"):
+        OutputFolder(tmp_path / "file").__enter__()
+    with pytest.raises(ValueError, match=r"cannot write to the output directory '.*below': not a directory"):
+        OutputFolder(tmp_path / "file" / "below").__enter__()
+
+
+def test_a_folder_that_takes_no_files_is_refused_before_any_work(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)  # root may write anywhere, so the system cannot refuse
+    with pytest.raises(ValueError, match=r"cannot write to the output directory '.*new': permission denied"):
+        OutputFolder(tmp_path / "new").__enter__()
+    assert names(tmp_path) == []
