@@ -367,6 +367,38 @@ class TestContract:
             LocalKShape(3, random_state=0).fit(walks(rng))
 
 
+class TestPath:
+    """`_fit_path` shares spectra and seeds between numbers of clusters; nothing else may differ."""
+
+    @pytest.mark.parametrize("n_jobs", [None, 2])
+    @pytest.mark.parametrize("params", [{}, {"n_init": 3}, {"init": "random", "n_init": 2}, {"max_shift": 2}])
+    def test_every_fit_equals_a_separate_one(self, rng, params, n_jobs):
+        X, weights = frame(walks(rng)), rng.uniform(0.5, 2, 60)
+        model = LocalKShape(random_state=5, **params)
+        path = list(model._fit_path(X, [2, 3, 7, 12], sample_weight=weights, n_jobs=n_jobs))
+        assert [fitted.n_clusters for fitted in path] == [2, 3, 7, 12]
+        for fitted in path:
+            single = clone(model).set_params(n_clusters=fitted.n_clusters).fit(X, sample_weight=weights)
+            assert vars(fitted).keys() == vars(single).keys()
+            assert (fitted.inertia_, fitted.n_iter_) == (single.inertia_, single.n_iter_)
+            for name in ("labels_", "shifts_", "sbd_", "cluster_centers_", "series_names_in_"):
+                np.testing.assert_array_equal(getattr(fitted, name), getattr(single, name))
+
+    def test_a_state_of_randomness_is_not_used_up(self, rng):
+        X = walks(rng)
+        model = LocalKShape(random_state=np.random.RandomState(3))
+        path = list(model._fit_path(X, [4, 6]))
+        for fitted in path:
+            single = LocalKShape(fitted.n_clusters, random_state=np.random.RandomState(3)).fit(X)
+            assert fitted.inertia_ == single.inertia_
+
+    def test_more_clusters_than_series_is_an_error_at_that_k(self, rng):
+        path = LocalKShape(random_state=0)._fit_path(walks(rng, 5), [3, 6])
+        assert next(path).n_clusters == 3
+        with pytest.raises(ValueError, match="n_samples=5 should be >= n_clusters=6"):
+            next(path)
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("params", "message"),
@@ -384,6 +416,10 @@ class TestBadInput:
                 r"init must have one centre per cluster.*\(8, 50\).*Got shape \(3, 50\)",
             ),
             ({"init": np.full((8, 50), np.nan)}, "init must be finite"),
+            (
+                {"init": np.eye(8, 50) * np.arange(8)[:, None]},
+                "init must hold centres that move. Got a flat centre 0",
+            ),
         ],
     )
     def test_bad_parameters(self, rng, params, message):

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from shapecluster._core.correlation import shapes_of
-from shapecluster._core.kshape import Settings, advance, assign, best_run, finish, inertia, run, start
+from shapecluster._core.correlation import align_nearest, shapes_of
+from shapecluster._core.kshape import Settings, advance, best_run, finish, inertia, run, start
 from shapecluster._core.normalise import znormalise
 from tests.reference.kshape import kshape
 
@@ -62,7 +62,7 @@ def test_the_best_iterate_is_kept_with_the_assignment_to_exactly_its_centres(rng
         result = run(x, X[:7], weights, settings, watch=lambda s, h=history: h.append(s.current.inertia))
         rises += any(b > a for a, b in pairwise(history))
         assert result.best.inertia <= min(history)
-        labels, shifts, ncc = assign(x, result.best.centres, settings)
+        labels, shifts, ncc = align_nearest(x, shapes_of(result.best.centres, None))
         np.testing.assert_array_equal(labels, result.best.labels)
         np.testing.assert_array_equal(shifts, result.best.shifts)
         assert inertia(1.0 - ncc, weights) == result.best.inertia
@@ -96,7 +96,7 @@ def test_an_empty_cluster_takes_the_series_farthest_from_its_centre(rng):
     X = walks(rng, 30)
     x, weights, settings = shapes_of(X, None), np.ones(30), Settings()
     twice = np.stack([X[0, :], X[0, :]])  # the second can win nothing
-    labels, _, ncc = assign(x, twice, settings)
+    labels, _, ncc = align_nearest(x, shapes_of(twice, None))
     assert (labels == 0).all()
     state = start(x, twice, weights, settings)
     farthest = int((1 - ncc).argmax())
@@ -148,5 +148,33 @@ def test_the_least_inertia_of_several_starts_wins_and_the_first_among_equals(rng
 def test_pairs_transformed_are_counted(rng):
     X = walks(rng, 40)
     X[1] = 0.0
-    result = run(shapes_of(X, None), X[[0, 5, 9]], np.ones(40), Settings())
-    assert result.n_correlations == 39 * 3 * (result.n_iter + 1)
+    x, centres, weights = shapes_of(X, None), X[[0, 5, 9]], np.ones(40)
+    every = run(x, centres, weights, Settings(prune=False))
+    assert every.n_correlations == 39 * 3 * (every.n_iter + 1)
+    assert run(x, centres, weights, Settings()).n_correlations < every.n_correlations
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("max_shift", [None, 0, 4])
+@pytest.mark.parametrize("kind", ["walks", "white", "tones", "near-duplicates", "masked", "channels"])
+def test_bounds_change_nothing_but_the_work(rng, kind, max_shift, dtype):
+    X = walks(rng, 120, 3 if kind == "channels" else 1, 64)
+    if kind == "white":
+        X = rng.normal(size=X.shape)
+    elif kind == "tones":
+        X = np.sin(np.arange(64) * rng.uniform(0.2, 1.5, (120, 1, 1)) + rng.uniform(0, 6, (120, 1, 1)))
+    elif kind == "near-duplicates":
+        X = X[rng.integers(0, 9, 120)] * (1 + 1e-7 * rng.normal(size=X.shape))
+    elif kind == "masked":
+        X[::3, :, :30] = np.nan
+    X[17] = 1.0  # flat
+    X = X.astype(dtype)
+    x, weights = shapes_of(X, max_shift), np.ones(120)
+    start_rows = np.nan_to_num(X[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]], nan=0.0)
+    plain = run(x, start_rows, weights, Settings(prune=False))
+    for settings in (Settings(), Settings(n_threads=2, block_bytes=3000)):
+        pruned = run(x, start_rows, weights, settings)
+        assert (pruned.n_iter, pruned.stopped) == (plain.n_iter, plain.stopped)
+        assert pruned.best.inertia == plain.best.inertia
+        for name in ("labels", "shifts", "sbd", "centres"):
+            np.testing.assert_array_equal(getattr(pruned.best, name), getattr(plain.best, name))

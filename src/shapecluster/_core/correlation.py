@@ -132,15 +132,90 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
 
 
 def align_nearest(
-    x: Shapes, centres: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES
+    x: Shapes,
+    centres: Shapes,
+    *,
+    n_threads: int = 1,
+    block_bytes: int = BLOCK_BYTES,
+    peak_out: FloatArray | None = None,
 ) -> Assignment:
     """Find the centre that each series correlates with most; ties go to the lowest index.
 
-    Flat series get label 0, shift 0 and correlation 0.
+    Flat series get label 0, shift 0 and correlation 0. `peak_out`, of shape (len(x), len(centres)), takes
+    the largest correlation of every pair, off by at most a tie band.
     """
+    peak = np.empty((len(x), len(centres)), dtype=x.unit.dtype) if peak_out is None else peak_out
     blocks = row_blocks(len(x), 8 * x.length * len(centres), block_bytes)
-    parts = map_blocks(partial(_nearest_of_block, x, centres, block_bytes), blocks, n_threads)
+    parts = map_blocks(partial(_nearest_of_block, x, centres, block_bytes, peak), blocks, n_threads)
     return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+class Evaluated(NamedTuple):
+    """What is known of listed pairs: the peak up to rounding, and the rest only where the pair may win.
+
+    Attributes
+    ----------
+    peak : ndarray of shape (n_pairs,)
+        Largest correlation, off by at most a tie band.
+    ncc, shifts : ndarray of shape (n_pairs,)
+        Exact, where the peak came near the hurdle; else -inf and 0.
+    """
+
+    peak: Float64Array
+    ncc: Float64Array
+    shifts: IntArray
+
+
+def evaluate_pairs(
+    x: Shapes,
+    y: Shapes,
+    first: IntArray,
+    second: IntArray,
+    hurdle: Float64Array,
+    *,
+    n_threads: int = 1,
+    block_bytes: int = BLOCK_BYTES,
+) -> Evaluated:
+    """Correlate listed pairs, none of them flat, and settle those that come near a hurdle.
+
+    Parameters
+    ----------
+    x, y : Shapes
+        Series and centres.
+    first, second : ndarray of shape (n_pairs,)
+        Rows of `x` and of `y`.
+    hurdle : ndarray of shape (n_pairs,)
+        A pair with a lower peak is not settled.
+    n_threads, block_bytes : int
+        As everywhere; the exact values do not depend on them.
+    """
+    found = Evaluated(np.empty(len(first)), np.full(len(first), -np.inf), np.zeros(len(first), dtype=np.intp))
+    by_centre = np.argsort(second, kind="stable")
+    starts = np.searchsorted(second[by_centre], np.arange(len(y) + 1))
+    conjugate = np.conj(y.spectra)
+    jobs = [
+        (j, by_centre[starts[j] : starts[j + 1]][part])
+        for j in range(len(y))
+        for part in row_blocks(int(starts[j + 1] - starts[j]), 16 * x.length, block_bytes)
+    ]
+
+    def evaluate(job: slice) -> None:
+        j, pairs = jobs[job.start]
+        product = x.spectra[first[pairs]]
+        product *= conjugate[j]
+        correlation = _inverse(product, x)
+        peak = correlation.max(axis=-1)
+        found.peak[pairs] = peak
+        near = np.flatnonzero(peak >= hurdle[pairs])
+        if len(near):
+            mine = pairs[near]
+            if len(near) < len(pairs):
+                correlation, peak = correlation[near], peak[near]
+            exact = _settle(x, y, first[mine], second[mine], correlation, peak)
+            found.ncc[mine], found.shifts[mine] = exact
+
+    map_blocks(evaluate, row_blocks(len(jobs), 1, 1), n_threads)
+    return found
 
 
 def align_pairwise(x: Shapes, *, n_threads: int = 1) -> Alignment:
@@ -229,19 +304,20 @@ def _settle(
     return Alignment(values[winner], shifts[winner])
 
 
-def _nearest_of_block(x: Shapes, centres: Shapes, block_bytes: int, rows: slice) -> Assignment:
+def _nearest_of_block(
+    x: Shapes, centres: Shapes, block_bytes: int, peak_out: FloatArray, rows: slice
+) -> Assignment:
     block = take(x, rows)
     labels = np.zeros(len(block), dtype=np.intp)
     shifts = np.zeros(len(block), dtype=np.intp)
     ncc = np.zeros(len(block))
-    peak = np.empty((len(block), len(centres)), dtype=x.unit.dtype)
+    peak = peak_out[rows]
     for columns in row_blocks(len(centres), 8 * x.length * len(block), block_bytes):
         correlation = _correlate_block(block, take(centres, columns))
         correlation.max(axis=-1, out=peak[:, columns])
-    peak[:, centres.flat] = -np.inf
     # A centre can win only if its peak is within two bands and two roundings of the row's best.
-    floor = peak.max(axis=1, keepdims=True) - 4 * x.tie_band
-    first, second = np.nonzero((peak >= floor) & ~(block.flat[:, None] | centres.flat))
+    best = np.where(centres.flat, -np.inf, peak).max(axis=1, keepdims=True)
+    first, second = np.nonzero((peak >= best - 4 * x.tie_band) & ~(block.flat[:, None] | centres.flat))
     if not len(first):
         return Assignment(labels, shifts, ncc)
     if correlation.shape[1] == len(centres):  # one tile holds them all
@@ -250,8 +326,8 @@ def _nearest_of_block(x: Shapes, centres: Shapes, block_bytes: int, rows: slice)
         near = _correlate_pairs(block, centres, first, second)
     exact = _settle(block, centres, first, second, near, near.max(axis=-1))
     starts = np.flatnonzero(np.diff(first, prepend=-1))
-    best = np.repeat(np.maximum.reduceat(exact.ncc, starts), np.diff(starts, append=len(first)))
-    tied = np.flatnonzero(exact.ncc >= best - x.tie_band)
+    best_of_row = np.repeat(np.maximum.reduceat(exact.ncc, starts), np.diff(starts, append=len(first)))
+    tied = np.flatnonzero(exact.ncc >= best_of_row - x.tie_band)
     winner = tied[np.diff(first[tied], prepend=-1) > 0]  # pairs are ordered by row, then centre
     labels[first[winner]] = second[winner]
     shifts[first[winner]] = exact.shifts[winner]

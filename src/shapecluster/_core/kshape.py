@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from shapecluster._core.assignment import Assigned, assign_first, assign_next
 from shapecluster._core.blocks import BLOCK_BYTES
-from shapecluster._core.correlation import Assignment, Shapes, align_nearest, shapes_of
+from shapecluster._core.correlation import Shapes, shapes_of
 from shapecluster._core.extraction import extract_shape
 from shapecluster._core.normalise import znormalise
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
@@ -34,12 +35,15 @@ class Settings:
         Threads for the correlations; results do not depend on it.
     block_bytes : int
         Memory for one block of correlations; results do not depend on it.
+    prune : bool
+        Whether to skip pairs that bounds rule out; results do not depend on it.
     """
 
     max_iter: int = 100
     tol: float = 1e-6
     n_threads: int = 1
     block_bytes: int = BLOCK_BYTES
+    prune: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class RunState:
         Digests of all labellings (with their shifts) so far.
     stopped : str or None
         Why the run is over: "unchanged", "cycle", "no gain" or "max_iter"; None while it is not.
+    assigned : Assigned
+        The last assignment, with the bounds that spare the next one most of its work.
     """
 
     current: Iterate
@@ -95,6 +101,7 @@ class RunState:
     stalled: int
     seen: frozenset[bytes] = field(repr=False)
     stopped: str | None
+    assigned: Assigned = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -112,13 +119,6 @@ def inertia(sbd: Float64Array, weights: Float64Array) -> float:
     return float((weights * (sbd * sbd)).sum())
 
 
-def assign(x: Shapes, centres: FloatArray, settings: Settings) -> Assignment:
-    """Nearest centre of every series; centres are normalised as any other input is."""
-    return align_nearest(
-        x, shapes_of(centres, x.window), n_threads=settings.n_threads, block_bytes=settings.block_bytes
-    )
-
-
 def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings) -> RunState:
     """First state of a run: the assignment to the given centres.
 
@@ -133,7 +133,7 @@ def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Setti
     settings : Settings
         Limits of the run.
     """
-    first, n_correlations = _assign_all(x, znormalise(centres), weights, settings)
+    first, assigned, n_correlations = _assign_all(x, znormalise(centres), weights, settings, None)
     return RunState(
         current=first,
         best=first,
@@ -143,12 +143,14 @@ def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Setti
         stalled=0,
         seen=frozenset([_digest(first, _counted(x, weights))]),
         stopped=None,
+        assigned=assigned,
     )
 
 
 def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
     """One step: extract every centre from its members, assign all series, and decide whether to go on."""
-    iterate, n_correlations = _assign_all(x, _new_centres(x, state.current, weights), weights, settings)
+    centres = _new_centres(x, state.current, weights)
+    iterate, assigned, n_correlations = _assign_all(x, centres, weights, settings, state.assigned)
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
     stalled = 0 if gained else state.stalled + 1
@@ -173,6 +175,7 @@ def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunStat
         stalled=stalled,
         seen=state.seen | {digest},
         stopped=stopped,
+        assigned=assigned,
     )
 
 
@@ -225,18 +228,18 @@ def _new_centres(x: Shapes, iterate: Iterate, weights: Float64Array) -> FloatArr
 
 
 def _assign_all(
-    x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings
-) -> tuple[Iterate, int]:
+    x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings, before: Assigned | None
+) -> tuple[Iterate, Assigned, int]:
     """Assign all series; an empty cluster takes the series farthest from its own centre, then again.
 
-    Returns the iterate, and the number of pairs that were transformed.
+    Returns the iterate, its bounds, and the number of pairs that were transformed.
     """
     counted = _counted(x, weights)
-    n_pairs = int(np.count_nonzero(~x.flat)) * len(centres)
     n_correlations = 0
     for attempt in range(len(centres) + 1):
-        labels, shifts, ncc = assign(x, centres, settings)
-        n_correlations += n_pairs
+        assigned = _assign(x, centres, settings, before)
+        n_correlations += assigned.n_correlations
+        labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
         empty = np.flatnonzero(np.bincount(labels[counted], minlength=len(centres)) == 0)
         farthest = int(np.where(counted, sbd, -1.0).argmax())
@@ -244,7 +247,15 @@ def _assign_all(
             break
         centres = centres.copy()
         centres[empty[0]] = znormalise(x.unit[farthest : farthest + 1])[0]
-    return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), n_correlations
+        before = assigned
+    return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), assigned, n_correlations
+
+
+def _assign(x: Shapes, centres: FloatArray, settings: Settings, before: Assigned | None) -> Assigned:
+    shapes = shapes_of(centres, x.window)
+    if before is None or not settings.prune:
+        return assign_first(x, shapes, n_threads=settings.n_threads, block_bytes=settings.block_bytes)
+    return assign_next(x, shapes, before, n_threads=settings.n_threads, block_bytes=settings.block_bytes)
 
 
 def _counted(x: Shapes, weights: Float64Array) -> BoolArray:

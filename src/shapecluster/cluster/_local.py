@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,10 +13,11 @@ import numpy as np
 
 from shapecluster._core.correlation import Shapes
 from shapecluster._core.kshape import RunState, Settings, best_run
+from shapecluster._core.normalise import unit_rows
 from shapecluster._core.seeding import k_shape_plus_plus, random_rows
-from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
+from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state, clone
 from shapecluster._threads import n_threads, single_threaded_blas
-from shapecluster._typing import ArrayLike, Float64Array, FloatArray
+from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData
 from shapecluster.cluster._base import BaseShapeClusterer
 
@@ -24,6 +27,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("shapecluster")
 
 _RANDOM_RUNS = 10
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Input that is ready to be clustered, into whatever number of clusters."""
+
+    data: SeriesData
+    shapes: Shapes
+    weights: Float64Array
+    seeds: list[IntArray] | None = None  # rows to start each run from, enough for the largest k
 
 
 class LocalKShape(BaseShapeClusterer):
@@ -183,12 +196,28 @@ default="k-shape++"
             that moves, names that repeat, dates out of order. The message names the ticker.
         """
         self._validate_params()
+        return self._fit_prepared(self._prepare(X, sample_weight))
+
+    def _fit_path(
+        self, X: Any, ks: list[int], *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
+    ) -> Iterator[LocalKShape]:
+        """Fit a clone for each k, in order, sharing what does not depend on k: spectra and seeds.
+
+        The seeds of k-shape++ for k are the first k of those for the largest k, so every fit equals a
+        separate one. `n_jobs` fits run side by side on threads.
+        """
+        self._validate_params()
+        prepared = self._prepare(X, sample_weight)
+        if isinstance(self.init, str) and self.init == "k-shape++":
+            most = min(max(ks), len(prepared.data.values))
+            prepared = replace(prepared, seeds=list(self._seeds(prepared, most)))
+        models: list[LocalKShape] = [clone(self).set_params(n_clusters=k) for k in ks]
+        with single_threaded_blas(), ThreadPoolExecutor(n_threads(n_jobs)) as pool:
+            yield from pool.map(lambda model: model._fit_prepared(prepared), models)
+
+    def _prepare(self, X: Any, sample_weight: ArrayLike | None) -> _Prepared:
+        """Check, normalise and transform the input."""
         data = self._check(X, reset=True)
-        if len(data.values) < self.n_clusters:
-            raise ValueError(
-                f"n_samples={len(data.values)} should be >= n_clusters={self.n_clusters}: "
-                "there are fewer series than clusters."
-            )
         weights = self._weights(sample_weight, data)
         shapes = self._shapes(data)
         if not (~shapes.flat & (weights > 0)).any():
@@ -196,18 +225,32 @@ default="k-shape++"
                 f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
                 "shape to cluster."
             )
+        return _Prepared(data, shapes, weights)
+
+    def _fit_prepared(self, prepared: _Prepared) -> Self:
+        n_series, self.n_features_in_ = prepared.data.values.shape[:2]
+        if n_series < self.n_clusters:
+            raise ValueError(
+                f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
+                "than clusters."
+            )
         settings = Settings(max_iter=self.max_iter, tol=self.tol, n_threads=n_threads(self.n_jobs))
         watch = self._log_step if self.verbose else None
         with single_threaded_blas():
-            run = best_run(shapes, self._starts(shapes, data, weights), weights, settings, watch)
-        self._store(run, data)
+            run = best_run(prepared.shapes, self._starts(prepared), prepared.weights, settings, watch)
+        self._store(run, prepared.data)
         return self
 
-    def _starts(self, shapes: Shapes, data: SeriesData, weights: Float64Array) -> Iterator[FloatArray]:
+    def _starts(self, prepared: _Prepared) -> Iterator[FloatArray]:
         """First centres of each run."""
         if not isinstance(self.init, str):
-            yield self._given_centres(data)
+            yield self._given_centres(prepared.data)
             return
+        for rows in prepared.seeds or self._seeds(prepared, self.n_clusters):
+            yield prepared.shapes.unit[rows[: self.n_clusters]]
+
+    def _seeds(self, prepared: _Prepared, n_clusters: int) -> Iterator[IntArray]:
+        """Rows to start each run from."""
         n_runs = self.n_init
         if n_runs == "auto":
             n_runs = _RANDOM_RUNS if self.init == "random" else 1
@@ -215,12 +258,11 @@ default="k-shape++"
         for _ in range(n_runs):
             own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
             if self.init == "random":
-                rows = random_rows(shapes, self.n_clusters, weights, own)
+                yield random_rows(prepared.shapes, n_clusters, prepared.weights, own)
             else:
-                rows = k_shape_plus_plus(
-                    shapes, self.n_clusters, weights, own, n_threads=n_threads(self.n_jobs)
+                yield k_shape_plus_plus(
+                    prepared.shapes, n_clusters, prepared.weights, own, n_threads=n_threads(self.n_jobs)
                 )
-            yield shapes.unit[rows]
 
     def _given_centres(self, data: SeriesData) -> FloatArray:
         centres = np.asarray(self.init, dtype=data.values.dtype)
@@ -232,7 +274,11 @@ default="k-shape++"
             )
         if not np.isfinite(centres).all():
             raise ValueError("init must be finite. Got NaN or infinity instead.")
-        return SeriesData(centres).channels_first
+        given = SeriesData(centres).channels_first
+        flat = np.flatnonzero(unit_rows(given).flat)
+        if len(flat):
+            raise ValueError(f"init must hold centres that move. Got a flat centre {flat[0]} instead.")
+        return given
 
     def _log_step(self, state: RunState) -> None:
         logger.info(
