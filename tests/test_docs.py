@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import shapecluster
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.rst"))
 PAGES = [p for p in PAGES if not {"_build", "generated", "_templates"} & set(p.parts)]
@@ -47,8 +49,9 @@ def test_examples_run_without_network_and_warnings(script, tmp_path):
         "socket.socket.connect = socket.create_connection = refuse\n"
     )
     paths = os.pathsep.join([str(no_network), os.environ.get("PYTHONPATH", "")])
+    # Deprecations are errors where they are ours; an old matplotlib may have its own.
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", "-W", "default::DeprecationWarning", str(script)],
         cwd=tmp_path,
         env=os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": paths},
         capture_output=True,
@@ -57,6 +60,8 @@ def test_examples_run_without_network_and_warnings(script, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert str(script) not in done.stderr
+    assert str(Path(shapecluster.__file__).parent) not in done.stderr
     assert done.stdout
     for picture in re.findall(r'savefig\("([^"]+)"', script.read_text("utf-8")):
         assert (tmp_path / picture).stat().st_size > 1000
@@ -75,4 +80,5 @@ def test_the_reference_lists_every_public_name_once():
 
     listed = re.findall(r"^   ~(shapecluster\.[\w.]+)$", (ROOT / "docs" / "api.rst").read_text("utf-8"), re.M)
     assert len(listed) == len(set(listed))
-    assert set(listed) == set(public_objects())
+    # The command has a page of its own in the guide.
+    assert set(listed) == {name for name in public_objects() if not name.startswith("shapecluster.cli.")}

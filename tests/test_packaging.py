@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -44,6 +45,7 @@ def test_readme_python_runs_as_it_stands(tmp_path, monkeypatch):
         exec(compile(block, f"README.md, Python block {number}", "exec"), namespace)
 
 
+@functools.cache
 def command_options() -> dict[str, set[str]]:
     """The options that `shapecluster COMMAND --help` lists."""
     environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
@@ -175,13 +177,28 @@ def fake_python(folder: Path, name: str, code: str) -> Path:
     (folder / "hidden").mkdir(exist_ok=True)
     (folder / "hidden" / "sitecustomize.py").write_text(code)
     path = folder / name
-    path.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}/hidden" exec "{sys.executable}" "$@"\n')
+    path.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}/hidden:$PYTHONPATH" exec "{sys.executable}" "$@"\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
 
+# Installing pip takes seconds each time, and it is `make` itself that shows that it works: here, environments
+# are made without it, and this stands in for it.
+NO_ENSUREPIP = "import venv\nvenv.EnvBuilder._setup_pip = lambda self, context: None\n"
+PIP = """
+import pathlib, sys
+for flag, value in zip(sys.argv, sys.argv[1:]):
+    if flag == "-r" and not pathlib.Path(value).exists():
+        sys.exit(f"no such requirements file: {value}")
+"""
+
+
 def environment(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run .ci/environment in a project that needs nothing installed."""
+    (folder / "modules" / "pip").mkdir(parents=True, exist_ok=True)
+    (folder / "modules" / "sitecustomize.py").write_text(NO_ENSUREPIP)
+    (folder / "modules" / "pip" / "__init__.py").touch()
+    (folder / "modules" / "pip" / "__main__.py").write_text(PIP)
     (folder / ".ci").mkdir(exist_ok=True)
     shutil.copy(ROOT / ".ci" / "environment", folder / ".ci" / "environment")
     (folder / "pyproject.toml").touch()
@@ -190,7 +207,7 @@ def environment(folder: Path, *arguments: str, **variables: str) -> subprocess.C
     return subprocess.run(
         ["sh", ".ci/environment", *arguments],
         cwd=folder,
-        env={"HOME": str(folder), "PATH": "/usr/bin:/bin"} | variables,
+        env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder / "modules")} | variables,
         capture_output=True,
         text=True,
         timeout=300,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from threadpoolctl import threadpool_info
 
 from shapecluster._threads import n_threads, single_threaded_blas
@@ -18,7 +19,7 @@ def test_blas_is_held_at_one_thread_and_let_go():
     assert blas_threads() == before
 
 
-def test_overlapping_blocks_share_the_limit_until_the_last_leaves():
+def test_a_block_in_another_thread_changes_nothing_and_leaves_nothing_behind():
     before = blas_threads()
     inside, leave = threading.Event(), threading.Event()
 
@@ -31,9 +32,18 @@ def test_overlapping_blocks_share_the_limit_until_the_last_leaves():
     with single_threaded_blas():
         thread.start()
         assert inside.wait(5)
-    assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {1}
     leave.set()
     thread.join()
+    assert blas_threads() == before
+    with single_threaded_blas():
+        assert set(blas_threads()) == {1}
+
+
+def test_an_error_inside_lifts_the_limit():
+    before = blas_threads()
+    with pytest.raises(RuntimeError, match="inside"), single_threaded_blas():
+        raise RuntimeError("inside")
     assert blas_threads() == before
 
 

@@ -14,7 +14,7 @@ TICKERS = [f"T{i}" for i in range(10)]
 
 
 def frame(values=X, index=TICKERS, columns=DATES):
-    return pd.DataFrame(values, index=index, columns=columns)
+    return pd.DataFrame(values, index=index, columns=columns, copy=True)
 
 
 def changed(value, row=3, column=4, dtype=None):

@@ -1,7 +1,8 @@
 """Threads: how many of ours, and never more than one of BLAS's.
 
-BLAS rounds differently with the number of its threads. A fit that is to give the same bits on every
-machine size therefore runs its few matrix products on one thread; what scales is run on our own.
+BLAS rounds differently with the number of its threads. The core does without it, but for matrices whose
+leading values are nearly equal, and other clusterers use it freely; so fits run with one BLAS thread, and
+what scales is run on threads of our own.
 """
 
 from __future__ import annotations
@@ -9,14 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
-_lock = threading.Lock()
-_depth = 0
-_limit: Any = None
+_holding = threading.Lock()
 
 
 def n_threads(n_jobs: int | None) -> int:
@@ -26,22 +24,16 @@ def n_threads(n_jobs: int | None) -> int:
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS at one thread, for as long as anybody is inside.
+    """Hold BLAS at one thread.
 
-    The limit belongs to the process, so blocks that overlap in several threads share it: the first to
-    enter sets it, the last to leave lifts it.
+    The limit belongs to the process, and only the thread that set it can lift it. So whoever comes first
+    holds it, and those who come meanwhile, in the same thread or in others, change nothing.
     """
-    global _depth, _limit
-    with _lock:
-        if _depth == 0:
-            _limit = ThreadpoolController().limit(limits=1, user_api="blas")
-            _limit.__enter__()
-        _depth += 1
-    try:
+    if not _holding.acquire(blocking=False):
         yield
+        return
+    try:
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
+            yield
     finally:
-        with _lock:
-            _depth -= 1
-            if _depth == 0:
-                _limit.__exit__(None, None, None)
-                _limit = None
+        _holding.release()

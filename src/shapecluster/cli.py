@@ -151,6 +151,9 @@ def _stocks_options(typer: Any) -> dict[str, Any]:
             help="What is compared: how stocks move, or (the lab's recipe) their price levels.",
             rich_help_panel=question,
         ),
+        "repair_prints": option(
+            False, "--repair-prints", help="Repair bad prints instead of flagging them.", rich_help_panel=data
+        ),
         "max_shift": option(
             None,
             metavar="DAYS|all",
@@ -191,6 +194,7 @@ def _stocks_command(options: dict[str, Any]) -> Any:
         portfolio: str | None = options["portfolio"],
         k: str | None = options["k"],
         on: str = options["on"],
+        repair_prints: bool = options["repair_prints"],
         max_shift: str | None = options["max_shift"],
         criterion: str = options["criterion"],
         seed: int = options["seed"],
@@ -203,24 +207,10 @@ def _stocks_command(options: dict[str, Any]) -> Any:
         PNG pictures, and a page that shows them, index.html.
         Without --prices or --tickers it runs on a simulated market.
         """
+        given = dict(locals())  # the options, under the names of the fields of Request
         from shapecluster.report._request import Request
 
-        asked = (
-            prices,
-            tickers,
-            start,
-            end,
-            sectors,
-            portfolio,
-            k,
-            on,
-            max_shift,
-            criterion,
-            seed,
-            out,
-            jobs,
-        )
-        code = _run_stocks(Request(*asked))
+        code = _run_stocks(Request(**given))
         if code != OK:
             raise import_optional("typer", extra=_EXTRAS, needed_for="The command shapecluster").Exit(code)
 
@@ -256,7 +246,7 @@ def _work(request: Request, settings: Settings, folder: OutputFolder) -> int:
             inputs = _read(request, progress)
         except MissingPricesError as error:
             return _fail(_what_is_missing(error, folder), FAILED)
-        cleaned = clean(inputs.prices)
+        cleaned = clean(inputs.prices, repair_prints=settings.repair_prints)
         source = inputs.source
         if source.kind == "simulated" and not settings.portfolio:
             source, holdings = with_example_portfolio(source, cleaned.prices.index)

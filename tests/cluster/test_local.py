@@ -144,6 +144,8 @@ class TestNames:
         table = model.labels_frame()
         assert table.index.tolist() == list(X.index)
         assert table.columns.tolist() == ["cluster", "shift", "sbd"]
+        assert table.index.name == "series"
+        assert LocalKShape(2).fit(X.rename_axis("ticker")).labels_frame().index.name == "ticker"
         members = model.members()
         assert sorted(chain.from_iterable(members.values())) == sorted(X.index)
         for cluster, names in members.items():

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shapecluster._core.extraction import align_members, extract_shape
+from shapecluster._core import extraction
+from shapecluster._core.extraction import align_members, extract_shape, leading_right_vector
 from shapecluster._core.normalise import unit_rows
 from tests.reference.kshape import extract
 
@@ -14,7 +15,7 @@ def test_centre_agrees_with_the_dense_oracle(rng, n_members, channels):
     members = unit_rows(base + 0.3 * rng.normal(size=(n_members, channels, 24))).values
     shifts = rng.integers(-3, 4, n_members)
     weights = rng.uniform(0.5, 2.0, n_members)
-    centre = extract_shape(members, shifts, weights)
+    centre = extract_shape(members, shifts, weights, base)
     np.testing.assert_allclose(centre, extract(list(members), list(shifts), list(weights)), atol=1e-9)
     assert centre.dtype == np.float64
 
@@ -29,7 +30,7 @@ def test_alignment_takes_the_shift_back():
 def test_sign_agrees_with_the_members_over_all_channels_together(rng):
     up = np.linspace(-1, 1, 30)
     members = unit_rows(np.stack([np.stack([up, -up])] * 5) + 0.01 * rng.normal(size=(5, 2, 30))).values
-    centre = extract_shape(members, np.zeros(5, dtype=int), np.ones(5))
+    centre = extract_shape(members, np.zeros(5, dtype=int), np.ones(5), members[0])
     assert centre[0, -1] > 0
     assert centre[1, -1] < 0
 
@@ -38,18 +39,60 @@ def test_weight_two_is_the_same_as_twice(rng):
     members = unit_rows(rng.normal(size=(6, 1, 20)).cumsum(axis=-1)).values
     shifts = np.array([0, 1, -1, 0, 2, 0])
     doubled = extract_shape(
-        np.concatenate([members, members[:2]]), np.concatenate([shifts, shifts[:2]]), np.ones(8)
+        np.concatenate([members, members[:2]]), np.concatenate([shifts, shifts[:2]]), np.ones(8), members[0]
     )
-    weighted = extract_shape(members, shifts, np.array([2.0, 2, 1, 1, 1, 1]))
+    weighted = extract_shape(members, shifts, np.array([2.0, 2, 1, 1, 1, 1]), members[0])
     np.testing.assert_allclose(weighted, doubled, atol=1e-10)
 
 
 def test_float32_members_give_a_float32_centre(rng):
     members = unit_rows(rng.normal(size=(6, 1, 20)).astype(np.float32)).values
-    assert extract_shape(members, np.zeros(6, dtype=int), np.ones(6)).dtype == np.float32
+    assert extract_shape(members, np.zeros(6, dtype=int), np.ones(6), members[0]).dtype == np.float32
 
 
 def test_nothing_left_after_alignment_is_no_centre():
     spike = np.zeros((1, 1, 9))
     spike[0, 0, 0] = 1.0
-    assert extract_shape(spike, np.array([4]), np.ones(1)) is None
+    assert extract_shape(spike, np.array([4]), np.ones(1), spike[0]) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (2, 30), (7, 40), (40, 7), (200, 64), (64, 200), (300, 300)])
+@pytest.mark.parametrize("kind", ["white", "common", "duplicates"])
+def test_leading_vector_is_as_near_to_the_exact_one_as_the_gap_allows(rng, shape, kind):
+    rows = rng.normal(size=shape)
+    if kind == "common":
+        rows += 2 * rng.normal(size=shape[1])
+    elif kind == "duplicates":
+        rows[:] = rows[0]
+    _, values, right = np.linalg.svd(rows, full_matrices=False)
+    gap = values[0] - (values[1] if len(values) > 1 else 0.0)
+    for start in (rng.normal(size=shape[1]), right[-1], np.zeros(shape[1]), right[0]):
+        found = leading_right_vector(rows, start)
+        sine = np.sqrt(max(0.0, ((found - right[0] * (found @ right[0])) ** 2).sum()))
+        assert sine <= 1e-12 * values[0] / gap
+        assert found @ found == pytest.approx(1, abs=1e-14)
+
+
+def test_a_start_orthogonal_to_the_leading_vector_still_finds_it(rng):
+    rows = np.diag([3.0, 2.0, 1.0, 0.5])
+    assert np.abs(leading_right_vector(rows, np.array([0.0, 1.0, 0.0, 0.0]))) == pytest.approx([1, 0, 0, 0])
+
+
+def test_without_convergence_the_dense_solution_is_taken(rng, monkeypatch):
+    rows = rng.normal(size=(60, 80))
+    exact = leading_right_vector(rows, rows[0])
+    monkeypatch.setattr(extraction, "_LANCZOS_STEPS", 3)
+    for matrix in (rows, rows.T):
+        dense = leading_right_vector(matrix, matrix[0])
+        assert np.linalg.norm(matrix @ dense) == pytest.approx(np.linalg.norm(rows @ exact))
+
+
+def test_the_same_bits_whatever_blas_does(rng):
+    from threadpoolctl import threadpool_limits
+
+    rows, start = rng.normal(size=(400, 500)), rng.normal(size=500)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            found.append(leading_right_vector(rows, start))
+    np.testing.assert_array_equal(*found)

@@ -114,6 +114,17 @@ class TestSimilar:
         assert answer["sbd"][0] > answer["sbd"][1]  # which is why SBD does not rank here
         assert "T09" not in model.set_params(min_overlap=0.5).similar(["T00"], 5)["look_alike"].tolist()
 
+    def test_under_a_mask_a_long_lag_still_counts_against_a_pair(self, rng):
+        X = returns(rng)
+        X.iloc[3, 80:] = X.iloc[0, :40].to_numpy()  # the same for a third of the days, 80 days later
+        X.iloc[4] = X.iloc[0].to_numpy() + 0.9 * rng.normal(size=120)  # similar on all days
+        X.iloc[9, :5] = np.nan
+        answer = ShapeNeighbors(missing="mask").fit(X).similar(["T00"], 28)
+        assert answer["look_alike"][0] == "T04"
+        far = answer.set_index("look_alike").loc["T03"]
+        assert far["lag"] == 80
+        assert far["correlation"] > answer["correlation"][0]
+
     def test_basket_is_the_portfolio_as_a_whole(self, rng):
         X = returns(rng)
         X.iloc[7] = (X.iloc[0] / X.iloc[0].std() + X.iloc[1] / X.iloc[1].std()).to_numpy()

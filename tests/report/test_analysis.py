@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from shapecluster import LocalKShape, ShapeNeighbors
-from shapecluster.datasets import make_market
+from shapecluster.datasets import load_prices, make_market
+from shapecluster.datasets._files import load_sectors
 from shapecluster.metrics import sbd_distances
 from shapecluster.preprocessing import LogReturns
 from shapecluster.report._analysis import analyse, near_identical
@@ -259,3 +260,18 @@ def test_the_same_input_gives_the_same_findings_for_any_number_of_threads(comple
     one, two = (run(complete.prices, n_jobs=n).findings for n in (1, 2))
     pd.testing.assert_frame_equal(one.members, two.members)
     pd.testing.assert_frame_equal(one.sweep, two.sweep)
+
+
+# Real prices
+
+
+def test_two_listings_of_one_company_are_the_nearest_pair_of_the_lab(shared_data):
+    market = shared_data / "market"
+    sectors = load_sectors(market / "seed_lab_sectors_2020-05-29.csv")
+    source = replace(PLAIN, sectors=dict(sectors), sectors_from="the list of 2020")
+    prices = load_prices(market / "seed_lab_2020_adj_close.csv.gz")
+    found = run(prices, source, k=(2, 6, 20), max_shift=5, portfolio=("JPM",)).findings
+    assert set(found.pairs.loc[0, ["first", "second"]]) == {"GOOG", "GOOGL"}
+    assert found.choice.least_ssd_is_largest_k
+    assert set(found.look_alikes["sector"]) == {"Financials"}
+    assert found.sector_agreement > 0.2

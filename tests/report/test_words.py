@@ -25,13 +25,8 @@ def test_control_characters_do_not_reach_the_terminal():
 
 
 def test_numbers_that_are_missing_are_dashes():
-    assert (
-        words.number(None)
-        == words.number(float("nan"))
-        == words.share(None)
-        == words.day(pd.NaT)
-        == "\N{EN DASH}"
-    )
+    dashes = {words.number(None), words.number(float("nan")), words.share(None), words.day(pd.NaT)}
+    assert dashes == {"\N{EN DASH}"}
     assert words.number(1234.5, 1) == "1,234.5"
     assert words.share(0.256) == "26%"
     assert words.day(pd.Timestamp("2020-02-03")) == "2020-02-03"
@@ -64,7 +59,9 @@ def test_cleaning_counts_every_kind(analysis):
         {"kind": ["late listing", "jump"], "action": ["kept", "flagged"], "events": [2, 1], "stocks": [2, 1]}
     )
     found = replace(analysis.findings, cleaning=replace(analysis.findings.cleaning, counts=counts))
-    assert words.cleaning_in_words(found).startswith("Cleaning: 2 late listings (kept), 1 jump (flagged).")
+    assert words.cleaning_in_words(found).startswith(
+        "Cleaning: 2 late listings (kept), 1 jump (flagged). What is"
+    )
     nothing = replace(found, cleaning=replace(found.cleaning, counts=counts.head(0)))
     assert words.cleaning_in_words(nothing) == "Cleaning found nothing to drop, fill or flag."
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.linalg import eigh
+from scipy.linalg import eigh, eigh_tridiagonal
 
 from shapecluster._core.normalise import znormalise
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+
+_LANCZOS_STEPS = 100
+_LANCZOS_RESIDUAL = 1e-14
 
 
 def align_members(members: FloatArray | BoolArray, shifts: IntArray) -> Float64Array:
@@ -31,7 +34,9 @@ def align_members(members: FloatArray | BoolArray, shifts: IntArray) -> Float64A
     return aligned
 
 
-def extract_shape(members: FloatArray, shifts: IntArray, weights: Float64Array) -> FloatArray | None:
+def extract_shape(
+    members: FloatArray, shifts: IntArray, weights: Float64Array, old: FloatArray
+) -> FloatArray | None:
     """Centre of one cluster: leading right singular vector of its aligned, centred, weighted members.
 
     Parameters
@@ -42,17 +47,14 @@ def extract_shape(members: FloatArray, shifts: IntArray, weights: Float64Array) 
         By how much each member trails the old centre.
     weights : ndarray of shape (n_members,)
         Positive; row i counts with sqrt(weights[i]).
+    old : ndarray of shape (n_channels, n_timepoints)
+        The old centre, where the search for the new one starts.
 
     Returns
     -------
     ndarray of shape (n_channels, n_timepoints) or None
         z-normalised per channel, in the dtype of `members`, its sign chosen once over all channels so
         that it agrees with the members. None when the aligned members have nothing left to agree on.
-
-    Notes
-    -----
-    Solved by LAPACK on the smaller of the two Gram matrices, O(n_members * size * min(n_members, size))
-    with size = n_channels * n_timepoints.
 
     References
     ----------
@@ -62,23 +64,88 @@ def extract_shape(members: FloatArray, shifts: IntArray, weights: Float64Array) 
     aligned = align_members(members, shifts)
     aligned -= aligned.mean(axis=-1, keepdims=True)
     aligned *= np.sqrt(weights)[:, None, None]
-    flat = aligned.reshape(len(aligned), -1)
-    n_members, size = flat.shape
-    if n_members <= size:
-        vector = _leading_eigenvector(flat @ flat.T) @ flat
-    else:
-        vector = _leading_eigenvector(flat.T @ flat)
-    norm = np.sqrt((vector * vector).sum())
-    if not norm > 0.0:
+    rows = aligned.reshape(len(aligned), -1)
+    if not rows.any():
         return None
-    vector /= norm
-    agreement = ((flat * vector).sum(axis=-1) * np.sqrt(weights)).sum()
+    vector = leading_right_vector(rows, old.reshape(-1).astype(np.float64))
+    agreement = (np.einsum("ij,j->i", rows, vector) * np.sqrt(weights)).sum()
     if agreement == 0.0:
         agreement = vector[np.abs(vector).argmax()]
     vector = np.copysign(1.0, agreement) * vector
     shape = vector.reshape(1, *members.shape[1:]).astype(members.dtype)
     centre: FloatArray = znormalise(shape)[0]
     return centre if centre.any() else None
+
+
+def leading_right_vector(rows: Float64Array, start: Float64Array) -> Float64Array:
+    """Unit vector v that maximises |rows @ v|, by Lanczos iteration on rows.T @ rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, size)
+        Not all zero.
+    start : ndarray of shape (size,)
+        A guess; a good one saves steps, a bad one costs some.
+
+    Returns
+    -------
+    ndarray of shape (size,)
+        Its residual is at most 1e-14 of the largest eigenvalue, so its angle to the exact vector is at
+        most 1e-14 sigma_1 / (sigma_1 - sigma_2).
+
+    Notes
+    -----
+    O(n_rows * size) a step and no size x size matrix. Products are einsum's own loops, which unlike BLAS
+    round the same way on any number of threads. Where the iteration has not ended after 100 steps,
+    because leading values are nearly equal, LAPACK solves the smaller Gram matrix instead.
+    """
+    basis = np.empty((min(_LANCZOS_STEPS, *rows.shape) + 1, rows.shape[1]))
+    diagonal, off_diagonal = np.empty(len(basis)), np.empty(len(basis))
+    basis[0] = _unit(_stirred(rows, start))
+    for step in range(len(basis) - 1):
+        image = np.einsum("ij,j->i", rows, basis[step])
+        new = np.einsum("ij,i->j", rows, image)
+        diagonal[step] = (image * image).sum()
+        known = basis[: step + 1]
+        for _ in range(2):  # twice is enough
+            new -= np.einsum("ij,i->j", known, np.einsum("ij,j->i", known, new))
+        off_diagonal[step] = np.sqrt((new * new).sum())
+        exhausted = off_diagonal[step] <= _LANCZOS_RESIDUAL * diagonal[: step + 1].max()
+        if exhausted or step % 4 == 3 or step == len(basis) - 2:
+            value, weight = _leading_pair(diagonal[: step + 1], off_diagonal[:step])
+            if exhausted or off_diagonal[step] * abs(weight[-1]) <= _LANCZOS_RESIDUAL * value:
+                return _unit(np.einsum("ij,i->j", known, weight))
+        basis[step + 1] = new / off_diagonal[step]
+    return _dense_right_vector(rows)
+
+
+def _stirred(rows: Float64Array, start: Float64Array) -> Float64Array:
+    """The start plus a little of every row, since a start may be orthogonal to what is looked for."""
+    phases = np.arange(1, len(rows) + 1) * np.sqrt(2.0)
+    spread = np.einsum("ij,i->j", rows, 0.5 + phases % 1.0)
+    return _unit(start) + 0.01 * _unit(spread)
+
+
+def _unit(vector: Float64Array) -> Float64Array:
+    norm = np.sqrt((vector * vector).sum())
+    return vector / norm if norm > 0.0 else vector
+
+
+def _leading_pair(diagonal: Float64Array, off_diagonal: Float64Array) -> tuple[float, Float64Array]:
+    """Largest eigenvalue of a small tridiagonal matrix, and its eigenvector."""
+    last = len(diagonal) - 1
+    values, vectors = eigh_tridiagonal(
+        diagonal, off_diagonal, select="i", select_range=(last, last), check_finite=False
+    )
+    weight: Float64Array = vectors[:, 0]
+    return float(values[0]), weight
+
+
+def _dense_right_vector(rows: Float64Array) -> Float64Array:
+    n_rows, size = rows.shape
+    if n_rows <= size:
+        return _unit(np.einsum("ij,i->j", rows, _leading_eigenvector(rows @ rows.T)))
+    return _leading_eigenvector(rows.T @ rows)
 
 
 def _leading_eigenvector(gram: Float64Array) -> Float64Array:

@@ -221,7 +221,9 @@ def _new_centres(x: Shapes, iterate: Iterate, weights: Float64Array) -> FloatArr
     for label in range(len(centres)):
         members = np.flatnonzero(counted & (iterate.labels == label))
         if len(members):
-            shape = extract_shape(x.unit[members], iterate.shifts[members], weights[members])
+            shape = extract_shape(
+                x.unit[members], iterate.shifts[members], weights[members], iterate.centres[label]
+            )
             if shape is not None:
                 centres[label] = shape
     return centres

@@ -125,12 +125,12 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Returns
         -------
         frame : DataFrame
-            Indexed by series name, with columns `cluster`, `shift` (timepoints by which the series
+            Indexed by series name (under the name of the index of X, else "series"), with columns `cluster`, `shift` (timepoints by which the series
             trails its centre) and `sbd`.
         """
         check_is_fitted(self)
         columns = {"cluster": self.labels_, "shift": self.shifts_, "sbd": self.sbd_}
-        return pd.DataFrame(columns, index=pd.Index(self._names(), name="series"))
+        return pd.DataFrame(columns, index=pd.Index(self._names(), name=self._axis_name))
 
     def members(self) -> dict[int, list[Any]]:
         """List the series of each cluster, nearest to the centre first.
@@ -235,6 +235,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         self.inertia_ = best.inertia
         self.n_iter_ = run.n_iter
         self.n_correlations_ = run.n_correlations
+        self._axis_name = "series" if data.names is None or data.names.name is None else data.names.name
         if data.names is not None:
             self.series_names_in_ = np.asarray(data.names, dtype=object)
         elif hasattr(self, "series_names_in_"):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
 from shapecluster._typing import BoolArray, FloatArray
 from shapecluster.datasets._cleaning_report import CleaningReport, Event
 from shapecluster.datasets._frames import check_price_frame
 from shapecluster.datasets._suspects import (
     Scores,
+    Suspect,
     flat_stretches,
     lasting_jumps,
     next_observed,
@@ -32,6 +35,20 @@ class CleanedPrices(NamedTuple):
     report: CleaningReport
 
 
+@validate_params(
+    {
+        "calendar": [StrOptions({"union", "intersection"})],
+        "min_traded": [Interval(Real, 0, 1, closed="both")],
+        "max_gap": [Interval(Integral, 0, None, closed="left")],
+        "long_gaps": [StrOptions({"drop", "keep"})],
+        "late_listings": [StrOptions({"drop", "keep"})],
+        "bad_prints": [StrOptions({"flag", "repair"})],
+        "min_print": [Interval(Real, 0, None, closed="neither")],
+        "min_jump": [Interval(Real, 0, None, closed="neither")],
+        "flat_days": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
 def clean_prices(
     prices: pd.DataFrame,
     *,
@@ -56,21 +73,24 @@ def clean_prices(
         Prices, tickers as rows and increasing days as columns, NaN where there is none.
     calendar : {"union", "intersection"}, default="union"
         Which days stay. "union": all days on which the market was open. "intersection": of those, the
-        ones on which every stock that stays has a price, so that nothing needs to be filled.
+        ones without a gap in any stock that stays, so that nothing is filled.
     min_traded : float, default=0.5
         A day on which fewer than this share of the listed stocks have a price is no trading day and is
         dropped, and so is one on which 95 % of at least ten stocks repeat their price exactly, as
-        vendors do who fill holidays.
+        vendors do who fill holidays. Stocks that lack no more than `max_gap` days at either end of the
+        panel count as listed there.
     max_gap : int, default=5
-        Days up to which a gap is filled with the last price before it.
+        Days up to which a gap is filled with the last price before it; also one that lasts to the last
+        day, where prices may not be in yet. (On the first days there is nothing to fill with.)
     long_gaps : {"drop", "keep"}, default="drop"
-        Whether a stock with a longer gap is dropped, or stays with NaN there.
+        Whether a stock with a longer gap is dropped, or stays: with NaN there under "union", at the
+        price of those days under "intersection".
     late_listings : {"drop", "keep"}, default="drop"
-        Whether a stock whose prices begin after the first day or end before the last one is dropped, or
-        stays with NaN there (for estimators with ``missing="mask"``).
+        Whether a stock whose prices begin after the first day, or end more than `max_gap` days before
+        the last one, is dropped, or stays with NaN there (for estimators with ``missing="mask"``).
     bad_prints : {"flag", "repair"}, default="flag"
         Whether a price that jumps away for one day and back is only reported, or replaced by the
-        geometric mean of its neighbours as well.
+        geometric mean of its neighbours as well, unless one of those is suspect itself.
     min_print : float, default=8
         How unusual both moves of a bad print must be, in robust standard deviations of that stock in
         the quarter around it, after removing the market.
@@ -127,17 +147,7 @@ def clean_prices(
     2    OLD  not screened            kept       4
     3    GAP  not screened            kept       3
     """
-    policy = _Policy(
-        calendar=calendar,
-        min_traded=min_traded,
-        max_gap=max_gap,
-        long_gaps=long_gaps,
-        late_listings=late_listings,
-        bad_prints=bad_prints,
-        min_print=min_print,
-        min_jump=min_jump,
-        flat_days=flat_days,
-    )
+    policy = _Policy(calendar, min_traded, max_gap, long_gaps, late_listings, bad_prints)
     work = _Work(check_price_frame(prices, "clean_prices"), policy)
     work.drop_nonpositive()
     work.drop_closed_days()
@@ -145,14 +155,14 @@ def clean_prices(
     work.settle_gaps()
     if calendar == "intersection":
         work.drop_incomplete_days()
-    work.screen()
+    work.screen(min_print, min_jump, flat_days)
     cleaned = work.frame()
     return CleanedPrices(cleaned, CleaningReport(tuple(work.events), prices.shape, cleaned.shape))
 
 
 @dataclass(frozen=True)
 class _Policy:
-    """The parameters of `clean_prices`, checked."""
+    """What to drop, to fill and to repair: the parameters of `clean_prices` of the same names."""
 
     calendar: str
     min_traded: float
@@ -160,32 +170,6 @@ class _Policy:
     long_gaps: str
     late_listings: str
     bad_prints: str
-    min_print: float
-    min_jump: float
-    flat_days: int
-
-    def __post_init__(self) -> None:
-        choices = {
-            "calendar": ("union", "intersection"),
-            "long_gaps": ("drop", "keep"),
-            "late_listings": ("drop", "keep"),
-            "bad_prints": ("flag", "repair"),
-        }
-        for name, allowed in choices.items():
-            self._require(name, getattr(self, name) in allowed, f"one of {allowed}")
-        self._require("min_traded", 0 <= self.min_traded <= 1, "a share between 0 and 1")
-        self._require("max_gap", _is_int(self.max_gap) and self.max_gap >= 0, "an int of at least 0")
-        self._require("flat_days", _is_int(self.flat_days) and self.flat_days >= 1, "an int of at least 1")
-        self._require("min_print", self.min_print > 0, "positive")
-        self._require("min_jump", self.min_jump > 0, "positive")
-
-    def _require(self, name: str, holds: bool, what: str) -> None:
-        if not holds:
-            raise ValueError(f"{name} of clean_prices must be {what}. Got {getattr(self, name)!r} instead.")
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 class _Work:
@@ -212,7 +196,10 @@ class _Work:
     def drop_closed_days(self) -> None:
         """Drop days on which nearly nobody traded, and days that only repeat the one before."""
         priced = np.isfinite(self.values)
-        listed = _between_first_and_last(priced)
+        # A panel often begins or ends with a day that few stocks have: a holiday of all the others, or
+        # today. Counting their own first and last days only would call such a day complete.
+        slack = self.policy.max_gap
+        listed = _listed(priced, before=slack, after=slack)
         n_listed, n_priced = listed.sum(axis=0), priced.sum(axis=0)
         closed = n_priced < np.maximum(self.policy.min_traded * n_listed, 1)
         for day in np.flatnonzero(closed).tolist():
@@ -235,34 +222,36 @@ class _Work:
         kept = self.policy.late_listings == "keep"
         action = "kept with NaN" if kept else "stock dropped"
         keep = np.ones(len(self.tickers), dtype=bool)
-        end = len(self.days) - 1
+        max_gap, end = self.policy.max_gap, len(self.days) - 1
         for row in np.flatnonzero(~priced[:, [0, -1]].all(axis=1)).tolist():
             where = np.flatnonzero(priced[row]).tolist()
             if not where:
                 self._note("no prices", "stock dropped", row, 0, end, "")
                 keep[row] = False
                 continue
-            keep[row] = kept
+            first, last = self.days[where[0]].date(), self.days[where[-1]].date()
             if where[0] > 0:
-                detail = f"the first price is of {self.days[where[0]].date()}"
-                self._note("late listing", action, row, 0, where[0] - 1, detail)
-            if where[-1] < end:
-                detail = f"the last price is of {self.days[where[-1]].date()}"
-                self._note("early end", action, row, where[-1] + 1, end, detail)
+                hint = f"; prices.loc[:, '{first}':] has no gap here" if where[0] <= max_gap else ""
+                self._note("late listing", action, row, 0, where[0] - 1, f"the first price is of {first}{hint}")
+                keep[row] = kept
+            if end - where[-1] > max_gap:
+                self._note("early end", action, row, where[-1] + 1, end, f"the last price is of {last}")
+                keep[row] = kept
         self._keep_stocks(keep)
 
     def settle_gaps(self) -> None:
         """Fill short gaps (unless their days go), and drop or keep stocks with long ones."""
         priced = np.isfinite(self.values)
-        gaps = runs(~priced & _between_first_and_last(priced))
-        max_gap = self.policy.max_gap
+        max_gap, fill = self.policy.max_gap, self.policy.calendar == "union"
+        gaps = runs(~priced & _listed(priced, after=max_gap))
         long = {row for row, first, last in gaps if last - first + 1 > max_gap}
         dropped = long if self.policy.long_gaps == "drop" else set()
+        kept = "kept with NaN" if fill else "its days dropped"
         for row, first, last in gaps:
             if last - first + 1 > max_gap:
-                action = "stock dropped" if row in dropped else "kept with NaN"
+                action = "stock dropped" if row in dropped else kept
                 self._note("long gap", action, row, first, last, f"more than {max_gap} days without a price")
-            elif row not in dropped and self.policy.calendar == "union":
+            elif row not in dropped and fill:
                 price = self.values[row, first - 1]
                 self.values[row, first : last + 1] = price
                 self.filled[row, first : last + 1] = True
@@ -273,36 +262,50 @@ class _Work:
 
     def drop_incomplete_days(self) -> None:
         priced = np.isfinite(self.values)
-        lacking = (_between_first_and_last(priced) & ~priced).sum(axis=0)
+        lacking = (_listed(priced, after=self.policy.max_gap) & ~priced).sum(axis=0)
         for day in np.flatnonzero(lacking).tolist():
             self._note(
                 "incomplete day", "day dropped", None, day, day, f"{lacking[day]} stocks have no price"
             )
         self._keep_days(lacking == 0)
 
-    def screen(self) -> None:
+    def screen(self, min_print: float, min_jump: float, flat_days: int) -> None:
         """Note suspicious prices, and repair bad prints if asked to."""
         observed = np.isfinite(self.values) & ~self.filled
         scores = score_returns(self.values, observed)
-        prints = reverting_prints(scores, self.policy.min_print)
-        repair = self.policy.bad_prints == "repair"
-        for one in prints:
-            after = next_observed(scores, one)
-            detail = f"{one.size:+.1%} and {scores.size[one.row, after]:+.1%}, market removed"
-            if repair:
-                detail += f"; {self._repair(observed, one.row, one.day, after)}"
-            action = "repaired" if repair else "flagged"
-            self._note("bad print", action, one.row, one.day, one.day, detail, one.size, one.score)
-        for one in lasting_jumps(scores, self.policy.min_jump, prints):
-            detail = f"{one.size:+.1%}, market removed"
+        prints = reverting_prints(scores, min_print)
+        jumps = lasting_jumps(scores, min_jump, prints)
+        self._settle_prints(prints, jumps, scores, observed)
+        for one in jumps:
+            detail = f"{np.expm1(one.size):+.1%}, market removed"
             self._note("jump", "flagged", one.row, one.day, one.day, detail, one.size, one.score)
-        for row, first, last in flat_stretches(self.values, observed, self.policy.flat_days):
+        for row, first, last in flat_stretches(self.values, observed, flat_days):
             detail = f"{self.values[row, first]:g} all the time"
             self._note("flat stretch", "flagged", row, first, last, detail)
         self._note_unscreened(scores, observed)
 
-    def _repair(self, observed: BoolArray, row: int, day: int, after: int) -> str:
-        before = int(np.flatnonzero(observed[row, :day])[-1])
+    def _settle_prints(
+        self, prints: list[Suspect], jumps: list[Suspect], scores: Scores, observed: BoolArray
+    ) -> None:
+        """Flag or repair bad prints. A jump into or out of a neighbour makes that one a poor witness."""
+        jumped = {(one.row, one.day) for one in jumps}
+        for one in prints:
+            after = next_observed(scores, one.row, one.day)
+            detail = (
+                f"{np.expm1(one.size):+.1%} and {np.expm1(scores.size[one.row, after]):+.1%}, market removed"
+            )
+            action = "flagged"
+            if self.policy.bad_prints == "repair":
+                before = int(np.flatnonzero(observed[one.row, : one.day])[-1])
+                doubts = {(one.row, before), (one.row, next_observed(scores, one.row, after))}
+                if doubts & jumped:
+                    action = "not repaired: neighbour suspect"
+                else:
+                    action = "repaired"
+                    detail += f"; {self._repair(one.row, before, one.day, after)}"
+            self._note("bad print", action, one.row, one.day, one.day, detail, one.size, one.score)
+
+    def _repair(self, row: int, before: int, day: int, after: int) -> str:
         old = self.values[row, day]
         new = np.sqrt(self.values[row, before] * self.values[row, after])
         days = np.arange(day, after)  # the print itself, and days that were filled with it
@@ -354,8 +357,16 @@ class _Work:
         )
 
 
-def _between_first_and_last(priced: BoolArray) -> BoolArray:
-    """Which days lie between the first and the last price of each stock, both included."""
-    begun: BoolArray = np.logical_or.accumulate(priced, axis=1)
-    goes_on: BoolArray = np.logical_or.accumulate(priced[:, ::-1], axis=1)[:, ::-1]
-    return begun & goes_on
+def _listed(priced: BoolArray, *, before: int = 0, after: int = 0) -> BoolArray:
+    """Which days lie between the first and the last price of each stock, both included.
+
+    A stock that lacks no more than `before` days at the start of the panel, or `after` days at its end,
+    counts as listed there too.
+    """
+    end = priced.shape[1] - 1
+    first, last = priced.argmax(axis=1), end - priced[:, ::-1].argmax(axis=1)
+    first[first <= before] = 0
+    last[last >= end - after] = end
+    days = np.arange(end + 1)
+    listed: BoolArray = (first[:, None] <= days) & (days <= last[:, None]) & priced.any(axis=1)[:, None]
+    return listed

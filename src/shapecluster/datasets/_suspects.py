@@ -106,7 +106,7 @@ def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
     taken: set[tuple[int, int]] = set()
     kept = []
     for one in sorted(suspects, key=lambda suspect: -suspect.score):
-        after = next_observed(scores, one)
+        after = next_observed(scores, one.row, one.day)
         if (one.row, one.day) not in taken and (one.row, after) not in taken:
             taken |= {(one.row, one.day), (one.row, after)}
             kept.append(one)
@@ -117,14 +117,14 @@ def lasting_jumps(scores: Scores, min_score: float, prints: list[Suspect]) -> li
     """Find returns that are too large to be trading, and that are no part of a reverting print."""
     found = (scores.score >= min_score) & (np.abs(scores.size) >= JUMP_SIZE)
     for one in prints:
-        found[one.row, [one.day, next_observed(scores, one)]] = False
+        found[one.row, [one.day, next_observed(scores, one.row, one.day)]] = False
     return [_suspect(scores, row, day, scores.score[row, day]) for row, day in np.argwhere(found)]
 
 
-def next_observed(scores: Scores, suspect: Suspect) -> int:
-    """The day of the first observed return after a suspect."""
-    after = np.isfinite(scores.size[suspect.row, suspect.day + 1 :])
-    return suspect.day + 1 + int(np.argmax(after))
+def next_observed(scores: Scores, row: int, day: int) -> int:
+    """The day of the first observed return after a day; the day after it where there is none."""
+    after = np.isfinite(scores.size[row, day + 1 :])
+    return day + 1 + (int(np.argmax(after)) if after.size else 0)
 
 
 def flat_stretches(prices: FloatArray, observed: BoolArray, min_days: int) -> list[tuple[int, int, int]]:

@@ -236,8 +236,9 @@ class ShapeNeighbors(BaseEstimator):
             - `correlation`: Pearson correlation at that lag, over jointly observed timepoints.
             - `coverage`: share of all timepoints that are jointly observed at that lag.
 
-            Ranked by `sbd`; with `missing="mask"` by `correlation`, among pairs with a coverage of at
-            least `min_overlap`. Flat series are nobody's look-alike.
+            Ranked by `sbd`; with `missing="mask"` by `correlation` times the share of the timepoints that
+            the lag leaves, among pairs with a coverage of at least `min_overlap`. Flat series are
+            nobody's look-alike.
 
         Raises
         ------
@@ -271,18 +272,22 @@ class ShapeNeighbors(BaseEstimator):
                 shifts,
             )
             columns = (1.0 - aligned.ncc[:, i], shifts, overlap.correlation, overlap.coverage)
-            order = self._rank(columns[0], overlap)[:n]
+            order = self._rank(columns[0], shifts, overlap)[:n]
             names = self._names()[candidates[order]]
             blocks.append(pd.DataFrame(dict(zip(_COLUMNS[2:], (c[order] for c in columns), strict=True))))
             blocks[-1].insert(0, "look_alike", names)
             blocks[-1].insert(0, "holding", label)
         return pd.concat(blocks, ignore_index=True)
 
-    def _rank(self, sbd: Float64Array, overlap: Overlap) -> IntArray:
-        """Best first; under a mask SBD punishes what was not observed, so correlation decides there."""
+    def _rank(self, sbd: Float64Array, shifts: IntArray, overlap: Overlap) -> IntArray:
+        """Best first; under a mask SBD punishes what was not observed, so correlation decides there.
+
+        What is lost to the lag still counts against a pair, as it does in SBD.
+        """
         if self.missing == "error":
             return np.argsort(sbd, kind="stable")
-        order: IntArray = np.argsort(-overlap.correlation, kind="stable")
+        kept = 1.0 - np.abs(shifts) / self.n_features_in_
+        order: IntArray = np.argsort(-overlap.correlation * kept, kind="stable")
         return order[overlap.coverage[order] >= self.min_overlap]
 
     def _rows_of(self, portfolio: Sequence[Any] | Mapping[Any, float]) -> IntArray:

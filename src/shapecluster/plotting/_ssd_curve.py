@@ -131,7 +131,7 @@ class SSDCurveDisplay:
         self.ax_.set_xticks(self.k if len(self.k) <= 25 else self.k[:: len(self.k) // 20 + 1])
         self.ax_.margins(y=0.12)
         if self.choices:
-            self.ax_.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best", labelspacing=0.9)
+            self.ax_.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best", markerscale=0.6)
         return self
 
     def _order(self) -> list[str]:

@@ -24,7 +24,7 @@ CHOICES = ("#c2410c", "#0f766e", "#7c3aed", "#a16207", "#be185d")  # one a crite
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make a white figure of so many inches that belongs to nobody's pyplot session."""
+    """Make a white figure of so many inches that pyplot knows nothing of."""
     figure = import_optional("matplotlib.figure", extra="plot", needed_for="Drawing a picture")
     made: Figure = figure.Figure(figsize=(width, height), layout="constrained", facecolor="white")
     return made

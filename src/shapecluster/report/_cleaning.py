@@ -30,13 +30,15 @@ class Cleaned:
     dropped: Mapping[str, str]
 
 
-def clean(prices: pd.DataFrame) -> Cleaned:
+def clean(prices: pd.DataFrame, *, repair_prints: bool = False) -> Cleaned:
     """Clean prices, keeping late listings and long gaps as missing values, which the estimators mask.
 
     Parameters
     ----------
     prices : DataFrame of shape (n_stocks, n_days)
         Prices as they came, tickers as rows.
+    repair_prints : bool, default=False
+        Whether prices that jump away for one day and back are replaced, and not only reported.
 
     Returns
     -------
@@ -48,7 +50,12 @@ def clean(prices: pd.DataFrame) -> Cleaned:
     ValueError
         When nothing is left.
     """
-    cleaned, report = clean_prices(prices, late_listings="keep", long_gaps="keep")
+    cleaned, report = clean_prices(
+        prices,
+        late_listings="keep",
+        long_gaps="keep",
+        bad_prints="repair" if repair_prints else "flag",
+    )
     events = report.events
     counts = (
         events.groupby(["kind", "action"], sort=False)

@@ -39,6 +39,8 @@ class Settings:
         levels.
     seed : int, default=0
         Seeds the first centres.
+    repair_prints : bool, default=False
+        Whether prices that jump away for one day and back were replaced.
     n_jobs : int, default=None
         Threads; results do not depend on it.
     """
@@ -51,6 +53,7 @@ class Settings:
     n_look_alikes: int = 5
     near_identical: float | None = None
     seed: int = 0
+    repair_prints: bool = False
     n_jobs: int | None = None
 
     @property

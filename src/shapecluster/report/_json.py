@@ -9,7 +9,7 @@ key                     meaning
 schema, version         the schema, and the version of shapecluster that wrote it
 source                  kind ("file", "yahoo", "simulated"), description, sectors_from
 settings                what was asked: k (null for the default), criterion, on, max_shift,
-                        portfolio, n_look_alikes, near_identical (SBD), seed
+                        portfolio, n_look_alikes, near_identical (SBD), seed, repair_prints
 data                    n_stocks, n_days, n_incomplete, first_day, last_day, after cleaning
 choice                  k shown, criterion, by_criterion (name to k, or null), near_ties (name to a list
                         of k), tried, least_ssd_is_largest_k
@@ -70,6 +70,7 @@ def to_dict(findings: Findings) -> dict[str, Any]:
             "n_look_alikes": asked.n_look_alikes,
             "near_identical": asked.identical_below,
             "seed": asked.seed,
+            "repair_prints": asked.repair_prints,
         },
         "data": {
             "n_stocks": findings.n_stocks,

@@ -26,6 +26,7 @@ class Request:
     portfolio: str | None
     k: str | None
     on: str
+    repair_prints: bool
     max_shift: str | None
     criterion: str
     seed: int
@@ -101,6 +102,7 @@ def read_settings(request: Request) -> Settings:
         max_shift=_read_max_shift(request.max_shift, request.on),
         portfolio=() if request.portfolio is None else read_names(request.portfolio, "--portfolio"),
         seed=request.seed,
+        repair_prints=request.repair_prints,
         n_jobs=request.jobs,
     )
 

@@ -39,6 +39,9 @@ def progress_bar(console: Console) -> Iterator[Progress]:
     callable
         Takes a stage, how much of it is done, and its total.
     """
+    if not console.is_terminal:  # a disabled bar of rich would still end a line
+        yield lambda stage, done, total: None
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
@@ -49,7 +52,7 @@ def progress_bar(console: Console) -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Bar(*columns, console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def told(stage: str, done: int, total: int) -> None:

@@ -141,7 +141,12 @@ def cleaning_in_words(findings: Findings) -> str:
     said = []
     for kind, action, n in counts[["kind", "action", "events"]].itertuples(index=False, name=None):
         said.append(f"{n:,} {_PLURALS.get(str(kind), kind) if int(n) > 1 else kind} ({action})")
-    return f"Cleaning: {', '.join(said)}. Suspicious prices are flagged, and used as they are."
+    text = f"Cleaning: {', '.join(said)}."
+    if (counts["action"] == "flagged").any():
+        text += " What is flagged is used as it is"
+        prints = (counts["kind"] == "bad print") & (counts["action"] == "flagged")
+        text += "; --repair-prints repairs bad prints." if prints.any() else "."
+    return text
 
 
 def basket_in_words(findings: Findings) -> str:

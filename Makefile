@@ -1,0 +1,52 @@
+# Everything one needs while working on shapecluster. Each target makes its own virtual environment and
+# installs what it needs, so a fresh machine with Python 3.11 or newer and make is enough.
+#
+#   make test PYTHON=python3.12 VENV=.venv312     another interpreter, in an environment of its own
+#   make demo OUT=/tmp/report                     the report somewhere else
+
+VENV ?= .venv
+PYTHON ?=
+OUT ?= shapecluster-report
+WORKERS ?= auto
+PORTFOLIO ?= ENR01,HLC16,FIN08,TEC25,CST16
+
+BIN := $(VENV)/bin
+ENVIRONMENT := PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+demo: ## cluster a simulated market, and write a report to look at
+	@$(ENVIRONMENT) demo -e ".[market,plot,report,cli]"
+	$(BIN)/shapecluster stocks --portfolio "$(PORTFOLIO)" --seed 0 --out "$(OUT)"
+	@echo
+	@echo "The report is in $(abspath $(OUT))/index.html"
+
+test: ## run all tests and doctests
+	@$(ENVIRONMENT) test -e ".[test,compare]"
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(ARGS)
+
+lint: ## ruff and mypy, at the versions in .ci/lint-requirements.txt
+	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+format: ## let ruff repair what it can
+	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: ## build docs/_build/html; a warning is an error
+	@$(ENVIRONMENT) docs -e ".[docs]"
+	rm -rf docs/_build docs/api/generated
+	$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
+	@echo "The pages: $(abspath docs/_build/html/index.html)"
+
+clean: ## remove everything that these targets wrote
+	rm -rf .venv build dist docs/_build docs/api/generated shapecluster-report
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
