@@ -19,9 +19,11 @@ def frame(rows: dict[str, list[float]], start: str = "2020-02-03", dtype: type =
     return pd.DataFrame(np.array(list(rows.values()), dtype=dtype), index=index, columns=columns)
 
 
-def market(rng: np.random.Generator, n_stocks: int = 30, n_days: int = 300) -> pd.DataFrame:
+def market(
+    rng: np.random.Generator, n_stocks: int = 30, n_days: int = 300, *, own: float = 0.015
+) -> pd.DataFrame:
     """Calm prices: nothing to flag."""
-    returns = 0.01 * rng.standard_normal(n_days) + 0.015 * rng.standard_normal((n_stocks, n_days))
+    returns = 0.01 * rng.standard_normal(n_days) + own * rng.standard_normal((n_stocks, n_days))
     names = [f"S{row}" for row in range(n_stocks)]
     return frame(dict(zip(names, 100 * np.exp(returns.cumsum(axis=1)), strict=True)))
 
@@ -85,11 +87,91 @@ def test_intersection_drops_days_instead_of_filling():
     clean, report = clean_prices(prices, calendar="intersection", late_listings="keep")
     np.testing.assert_array_equal(clean.loc["A"], [1, 3, 4])
     np.testing.assert_array_equal(clean.loc["C"], [NAN, 3, 4])
-    assert noted(report, "kind", "action", "detail")[-1] == (
-        "incomplete day",
-        "day dropped",
-        "1 stocks have no price",
+    assert noted(report, "ticker", "kind", "action", "detail") == [
+        ("C", "late listing", "kept with NaN", "the first price is of 2020-02-04"),
+        ("", "incomplete day", "day dropped", "1 stocks have no price"),
+    ]
+
+
+def test_intersection_drops_the_days_of_long_gaps_that_are_kept_and_says_so():
+    prices = frame({"A": [1, NAN, NAN, NAN, 5, 6], "B": [1, 2, 3, 4, 5, 6], "C": [1, 2, 3, 4, 5, 6]})
+    clean, report = clean_prices(prices, calendar="intersection", long_gaps="keep", max_gap=2)
+    pd.testing.assert_frame_equal(clean, prices.iloc[:, [0, 4, 5]])
+    assert noted(report, "ticker", "kind", "action") == [
+        ("A", "long gap", "its days dropped"),
+        *[("", "incomplete day", "day dropped")] * 3,
+    ]
+
+
+def test_intersection_drops_short_gaps_at_both_edges():
+    prices = frame({"A": [NAN, 2, 3, 4, 5], "B": [1, 2, 3, 4, NAN], "C": [1, 2, 3, 4, 5]})
+    clean, report = clean_prices(prices, calendar="intersection", max_gap=1)
+    pd.testing.assert_frame_equal(clean, prices.iloc[:, 1:4])
+    assert noted(report, "kind") == [("incomplete day",), ("incomplete day",)]
+
+
+# The first and the last days
+
+
+@pytest.mark.parametrize("day", [0, -1])
+@pytest.mark.parametrize("policy", ["drop", "keep"])
+def test_a_day_at_the_edge_that_few_stocks_have_costs_no_stock(rng, day, policy):
+    prices = market(rng)
+    edge = prices.columns[day]
+    prices.loc[prices.index[3:], edge] = NAN
+    clean, report = clean_prices(prices, late_listings=policy)
+    pd.testing.assert_frame_equal(clean, prices.drop(columns=edge))
+    assert noted(report, "kind", "action", "start", "detail") == [
+        ("thin day", "day dropped", edge, "3 of 30 listed stocks have a price")
+    ]
+
+
+def test_a_coin_that_trades_on_holidays_and_weekends_costs_no_stock(rng):
+    stocks = market(rng).set_axis(pd.bdate_range("2020-01-02", periods=300), axis=1)
+    every_day = pd.date_range("2020-01-01", stocks.columns[-1] + pd.Timedelta(days=2), name="date")
+    prices = stocks.reindex(columns=every_day)
+    prices.loc["BTC-USD"] = 7000 * np.exp(0.03 * rng.standard_normal(len(every_day)).cumsum())
+    clean, report = clean_prices(prices)
+    assert clean.index.tolist() == prices.index.tolist()
+    assert clean.columns.equals(pd.DatetimeIndex(stocks.columns, name="date"))
+    assert {event[0] for event in noted(report, "kind")} == {"thin day"}
+
+
+def test_many_listings_at_once_make_the_days_before_them_no_thin_days(rng):
+    prices = market(rng)
+    prices.iloc[3:, :100] = NAN
+    clean, _ = clean_prices(prices, late_listings="keep")
+    assert clean.shape == (30, 300)
+
+
+@pytest.mark.parametrize("policy", ["drop", "keep"])
+def test_a_short_gap_at_the_end_is_filled_like_any_other_and_a_longer_one_is_an_early_end(policy):
+    prices = frame({"A": [1, 2, 3, NAN, NAN], "B": [1, 2, 3, 4, 5], "C": [1, 2, 3, 4, 5]})
+    clean, report = clean_prices(prices, max_gap=2, late_listings=policy)
+    assert clean.loc["A"].tolist() == [1, 2, 3, 3, 3]
+    assert noted(report, "ticker", "kind", "action", "n_days") == [("A", "short gap", "filled forward", 2)]
+    _, report = clean_prices(prices, max_gap=1, late_listings=policy)
+    assert noted(report, "ticker", "kind", "n_days") == [("A", "early end", 2)]
+
+
+def test_a_short_gap_at_the_start_costs_its_days_and_a_longer_one_the_stock():
+    prices = frame({"A": [NAN, NAN, 3, 4, 5], "B": [1, 2, 3, 4, 5], "C": [1, 2, 3, 4, 5]})
+    clean, report = clean_prices(prices, max_gap=2)
+    pd.testing.assert_frame_equal(clean, prices.iloc[:, 2:])
+    assert (
+        noted(report, "ticker", "kind", "action", "detail")
+        == [("", "incomplete day", "day dropped", "1 stocks have no price")] * 2
     )
+    clean, report = clean_prices(prices, max_gap=1)
+    pd.testing.assert_frame_equal(clean, prices.iloc[1:])
+    assert noted(report, "ticker", "kind", "action") == [("A", "late listing", "stock dropped")]
+
+
+def test_a_short_gap_at_the_start_is_kept_on_request_and_told():
+    prices = frame({"A": [NAN, 2, 3, 4], "B": [1, 2, 3, 4], "C": [1, 2, 3, 4]})
+    clean, report = clean_prices(prices, late_listings="keep")
+    pd.testing.assert_frame_equal(clean, prices)
+    assert noted(report, "ticker", "kind", "action") == [("A", "late listing", "kept with NaN")]
 
 
 # Listings
@@ -101,7 +183,7 @@ def test_late_listings_and_early_ends_follow_the_policy(policy):
         "LATE": [NAN, NAN, 3, 4], "GONE": [1, 2, 3, NAN], "BRIEF": [NAN, 2, 3, NAN],
         "NONE": [NAN] * 4, "A": [1, 2, 3, 4], "B": [1, 2, 3, 4],
     })  # fmt: skip
-    clean, report = clean_prices(prices, late_listings=policy)
+    clean, report = clean_prices(prices, late_listings=policy, max_gap=0)
     action = "kept with NaN" if policy == "keep" else "stock dropped"
     assert noted(report, "ticker", "kind", "action", "n_days") == [
         ("LATE", "late listing", action, 2),
@@ -118,7 +200,7 @@ def test_late_listings_and_early_ends_follow_the_policy(policy):
 def test_nothing_left_is_an_error_that_says_why():
     message = r"leave 0 stocks and 4 days \(1 x late listing: stock dropped; 1 x early end: .*keep"
     with pytest.raises(ValueError, match=message):
-        clean_prices(frame({"A": [NAN, 2, 3, 4], "B": [1, 2, 3, NAN]}))
+        clean_prices(frame({"A": [NAN, 2, 3, 4], "B": [1, 2, 3, NAN]}), max_gap=0)
     with pytest.raises(ValueError, match=r"leave 2 stocks and 0 days \(3 x thin day"):
         clean_prices(frame({"A": [NAN] * 3, "B": [NAN] * 3}))
 
@@ -149,9 +231,16 @@ def test_days_that_repeat_the_day_before_are_dropped(rng):
     ]
 
 
+@pytest.mark.parametrize(("n_stocks", "n_days"), [(9, 300), (10, 299)])
+def test_fewer_than_ten_stocks_may_all_repeat_their_prices(rng, n_stocks, n_days):
+    prices = market(rng, n_stocks)
+    prices.iloc[:, 100] = prices.iloc[:, 99]
+    assert clean_prices(prices).prices.shape == (n_stocks, n_days)
+
+
 def test_stocks_that_are_not_listed_yet_do_not_make_a_day_thin():
     prices = frame({"A": [1, 2, 3, 4], **{f"L{row}": [NAN, NAN, 3, 4] for row in range(9)}})
-    clean, _ = clean_prices(prices, late_listings="keep")
+    clean, _ = clean_prices(prices, late_listings="keep", max_gap=1)
     assert clean.shape == (10, 4)
 
 
@@ -194,6 +283,9 @@ def test_planted_misprints_jumps_and_flat_stretches_are_flagged_and_not_altered(
         ("S2", "flat stretch", "flagged", days[200], days[207]),
     ]
     events = report.events
+    rise, halving = (float(text.split("%")[0]) for text in events["detail"][:2])
+    assert 35 < rise < 45  # percent of the price, though sizes are log-returns
+    assert -55 < halving < -45
     assert events["size"][0] == pytest.approx(np.log(1.4), abs=0.1)
     assert events["size"][1] == pytest.approx(np.log(0.5), abs=0.1)
     assert events["score"][0] >= 8
@@ -226,6 +318,63 @@ def test_a_misprint_before_a_gap_is_repaired_together_with_what_was_filled_from_
     np.testing.assert_allclose(clean.iloc[0, 50:53], expected)
 
 
+def test_a_misprint_beside_another_suspect_is_not_repaired(rng):
+    prices = market(rng, own=0.005)
+    broken = prices.copy()
+    broken.iloc[0, 50] *= 1.5
+    broken.iloc[0, 51] /= 1.5
+    clean, report = clean_prices(broken, bad_prints="repair")
+    pd.testing.assert_frame_equal(clean, broken)
+    # Each of the two days is one move away from the other; one of them is enough to tell.
+    assert noted(report, "kind", "action") == [
+        ("bad print", "not repaired: neighbour suspect"),
+        ("jump", "flagged"),
+    ]
+
+
+def test_two_misprints_with_a_good_price_between_them_are_both_repaired(rng):
+    prices = market(rng, own=0.005)
+    broken = prices.copy()
+    broken.iloc[0, [50, 52]] *= 1.5
+    clean, _ = clean_prices(broken, bad_prints="repair")
+    np.testing.assert_allclose(clean, prices, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("back", "kinds"), [(0.25, ["bad print"]), (0.15, ["jump", "jump"])]
+)  # of a jump of 0.4
+def test_a_print_has_reverted_when_at_most_half_of_its_larger_move_is_left(rng, back, kinds):
+    prices = market(rng, own=0.005)
+    prices.iloc[0, 50] *= np.exp(0.4)
+    prices.iloc[0, 51:] *= np.exp(0.4 - back)
+    _, report = clean_prices(prices)
+    assert [kind for (kind,) in noted(report, "kind")] == kinds
+
+
+@pytest.mark.parametrize(("size", "count"), [(0.02, 0), (0.04, 1)])
+def test_small_prints_are_not_worth_a_flag_however_unusual(rng, size, count):
+    prices = market(rng, own=0.001)
+    prices.iloc[0, 50] *= np.exp(size)
+    assert len(clean_prices(prices).report.events) == count
+
+
+def test_a_return_over_several_days_may_be_larger(rng):
+    prices = market(rng)
+    prices.iloc[0, 106:] *= np.exp(0.4)
+    _, report = clean_prices(prices)
+    assert noted(report, "kind") == [("jump",)]
+    prices.iloc[0, 101:106] = NAN  # the same move in six days instead of one
+    _, report = clean_prices(prices)
+    assert noted(report, "kind") == [("short gap",)]
+
+
+@pytest.mark.parametrize(("length", "count"), [(4, 0), (5, 1)])
+def test_flat_stretches_are_told_from_the_given_length_on(rng, length, count):
+    prices = market(rng)
+    prices.iloc[0, 100 : 100 + length] = prices.iloc[0, 99]
+    assert len(clean_prices(prices, flat_days=5).report.events) == count
+
+
 def test_a_crash_of_the_whole_market_is_no_suspect(rng):
     prices = market(rng)
     prices.iloc[:, 150:] *= 0.7
@@ -251,7 +400,7 @@ def test_stocks_too_short_to_judge_are_named():
 
 def test_the_summary_names_stocks_and_days():
     prices = frame({"A": [1, NAN, 3, 4], "B": [1, 2, 3, 4], "NEW": [NAN, NAN, 3, 4]})
-    _, report = clean_prices(prices)
+    _, report = clean_prices(prices, max_gap=1)
     assert str(report).splitlines()[:3] == [
         "3 stocks x 4 days in, 2 stocks x 4 days out.",
         "1 x late listing, stock dropped: NEW.",
@@ -267,7 +416,11 @@ def test_the_summary_names_stocks_and_days():
     [
         ([[1, 2]], "clean_prices takes a DataFrame.*Got list instead"),
         (frame({"A": [1, 2, 3]}).T, "rows of X are dates.*Pass X.T"),
-        (pd.DataFrame([[1.0, 2.0]]), "columns of prices must be dates.*Got RangeIndex"),
+        (pd.DataFrame([[1.0, 2.0]]), r"columns of prices must be dates.*Got RangeIndex.*pd\.to_datetime"),
+        (
+            pd.DataFrame([[1.0, 2.0]], columns=pd.period_range("2020-02-03", periods=2, freq="D")),
+            r"columns of prices must be dates.*Got PeriodIndex.*prices\.columns\.to_timestamp\(\)",
+        ),
         (frame({"A": [1, 2, 3]}).iloc[:, ::-1], "dates .* must increase"),
         (frame({"A": [1, 2, 3]}).iloc[[0, 0]], "rows of X repeat: A"),
         (frame({"A": [1, 2, 3]}).iloc[:0], r"at least one stock and two days. Got shape \(0, 3\)"),
@@ -288,23 +441,26 @@ def test_bad_prices_get_one_clear_message(prices, message):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (
-            {"calendar": "both"},
-            r"calendar of clean_prices must be one of \('union', 'intersection'\). Got 'both'",
-        ),
-        ({"long_gaps": "fill"}, "long_gaps of clean_prices must be one of"),
-        ({"late_listings": True}, "late_listings of clean_prices must be one of.*Got True"),
-        ({"bad_prints": "drop"}, "bad_prints of clean_prices must be one of"),
-        ({"min_traded": 1.5}, "min_traded of clean_prices must be a share between 0 and 1. Got 1.5"),
-        ({"max_gap": -1}, "max_gap of clean_prices must be an int of at least 0. Got -1"),
-        ({"max_gap": 2.5}, "max_gap of clean_prices must be an int of at least 0. Got 2.5"),
-        ({"flat_days": 0}, "flat_days of clean_prices must be an int of at least 1"),
-        ({"min_print": 0.0}, "min_print of clean_prices must be positive. Got 0.0"),
-        ({"min_jump": NAN}, "min_jump of clean_prices must be positive. Got nan"),
+        ({"calendar": "both"}, r"a str among \{'(union|intersection)', .*Got 'both' instead"),
+        ({"calendar": ["union"]}, r"a str among"),
+        ({"long_gaps": "fill"}, "a str among"),
+        ({"late_listings": True}, "a str among.*Got True"),
+        ({"bad_prints": "drop"}, "a str among"),
+        ({"min_traded": 1.5}, r"a float in the range \[0.0, 1.0\]. Got 1.5"),
+        ({"min_traded": "x"}, "a float in the range.*Got 'x'"),
+        ({"max_gap": -1}, r"an int in the range \[0, inf\). Got -1"),
+        ({"max_gap": 2.5}, "an int in the range.*Got 2.5"),
+        ({"max_gap": None}, "an int in the range.*Got None"),
+        ({"flat_days": 0}, r"an int in the range \[1, inf\)"),
+        ({"min_print": 0.0}, r"a float in the range \(0.0, inf\]. Got 0.0"),
+        ({"min_print": "8"}, "a float in the range.*Got '8'"),
+        ({"min_jump": NAN}, "a float in the range.*Got nan"),
     ],
 )
 def test_bad_options_get_one_clear_message(option, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(
+        ValueError, match=f"^The '{next(iter(option))}' parameter of clean_prices must be {message}"
+    ):
         clean_prices(frame({"A": [1, 2, 3]}), **option)
 
 

@@ -44,7 +44,6 @@ class YahooServer(ThreadingHTTPServer):
         self.exchange: dict[str, str] = {}
         self.faults: dict[str, Fault] = {}
         self.charts: Counter[str] = Counter()
-        self.hosts: Counter[str] = Counter()
         self.release = threading.Event()  # lets hanging requests go
         self.lock = threading.Lock()
 
@@ -83,8 +82,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        with self.server.lock:
-            self.server.hosts[self.headers.get("X-Original-Host", "")] += 1
         if parts.path.startswith("/v8/finance/chart/"):
             self._chart(unquote(parts.path.rsplit("/", 1)[1]), parse_qs(parts.query))
         elif parts.path.endswith("/getcrumb"):
@@ -175,9 +172,8 @@ class LocalSession(curl.Session):
 
     def request(self, method: Any, url: str, *args: Any, **kwargs: Any) -> Any:
         parts = urlsplit(url)
-        headers = dict(kwargs.pop("headers", None) or {}) | {"X-Original-Host": parts.netloc}
         local = parts._replace(scheme="http", netloc=f"127.0.0.1:{self._port}").geturl()
-        return super().request(method, local, *args, headers=headers, **kwargs)
+        return super().request(method, local, *args, **kwargs)
 
 
 def connect_yfinance(port: int, cache_dir: str) -> None:

@@ -73,6 +73,12 @@ def test_elbow_is_none_where_the_curve_has_none(ssd):
     assert _elbow(np.arange(2, 2 + len(ssd)), ssd) is None
 
 
+def test_a_curve_that_rises_first_is_measured_from_its_first_point():
+    ks, ssd = np.array([2, 3, 4, 5]), np.array([6.0, 9.0, 3.0, 0.0])
+    np.testing.assert_allclose(elbow_scores(ks, ssd), [0, -2 / 3, -1 / 3, -1 / 3], atol=1e-15)
+    assert _elbow(ks, ssd) is None
+
+
 def test_elbow_scores_are_undefined_where_nothing_falls():
     assert np.isnan(elbow_scores(np.array([2, 3]), np.array([2.0, 1.0]))).all()
     assert np.isnan(elbow_scores(np.array([2, 3, 4]), np.array([2.0, 1.0, 2.0]))).all()

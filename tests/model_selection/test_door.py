@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.cluster import DBSCAN, KMeans, SpectralClustering
 from sklearn.mixture import GaussianMixture
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from shapecluster.model_selection import KSweep
@@ -104,6 +104,7 @@ def test_a_criterion_that_cannot_choose_among_the_ks_is_refused(X):
         (GaussianMixture(), ValueError, "GaussianMixture has no such parameter"),
         (make_pipeline(StandardScaler(), DBSCAN()), ValueError, "DBSCAN has no such parameter"),
         (make_pipeline(StandardScaler(), "passthrough"), TypeError, "must be a clusterer"),
+        (Pipeline([]), ValueError, r"has no such parameter\. Got Pipeline\(steps=\[\]\) instead"),
     ],
 )
 def test_estimators_without_n_clusters_are_refused(X, estimator, error, message):
@@ -153,3 +154,33 @@ def test_sample_weight_for_an_estimator_without_it_is_an_error(X):
 
     with pytest.raises(ValueError, match=r"given sample_weight, but Weightless.fit does not take it"):
         KSweep(Weightless(), [2, 3]).fit(X, sample_weight=np.ones(12))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (-np.ones(12), r"KSweep: sample_weight must not be negative\. Got -1\.0 for row 0 instead"),
+        (np.r_[np.ones(11), -0.5], r"must not be negative\. Got -0\.5 for row 11 instead"),
+        # The second is a newer scikit-learn's.
+        (
+            np.zeros(12),
+            "sample_weight must have a positive entry. Got only zeros|at least one non-zero number",
+        ),
+        (np.ones(11), r"sample_weight.shape == \(11,\), expected \(12,\)"),
+        (np.full(12, np.nan), "sample_weight contains NaN"),
+    ],
+    ids=["negative", "one negative", "zero", "too few", "nan"],
+)
+def test_weights_that_mean_nothing_are_refused(X, weights, message):
+    with pytest.raises(ValueError, match=message):
+        KSweep(MustNotBeFitted(), [2, 3]).fit(X, sample_weight=weights)
+
+
+def test_silhouette_that_is_left_out_cannot_choose(X):
+    with pytest.raises(ValueError, match="criterion='silhouette' when silhouette_sample_size=0"):
+        KSweep(MustNotBeFitted(), [2, 3], criterion="silhouette", silhouette_sample_size=0).fit(X)
+
+
+def test_set_output_refuses_what_it_does_not_know():
+    with pytest.raises(ValueError, match=r"KSweep\.set_output: transform must be .* Got 'nonsense' instead"):
+        KSweep(KMeans()).set_output(transform="nonsense")

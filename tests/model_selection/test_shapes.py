@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -121,6 +124,91 @@ def test_sample_weight_reaches_k_shape_behind_a_pipeline(prices):
     separate = clone(pipeline).set_params(**sweep.best_params_).fit(prices, localkshape__sample_weight=weight)
     assert sweep.inertia_ == separate[-1].inertia_
     np.testing.assert_array_equal(sweep.cluster_centers_, separate[-1].cluster_centers_)
+
+
+@pytest.fixture
+def paths(monkeypatch):
+    """The calls of LocalKShape's own way to fit all ks, and the ks whose fits began."""
+    calls, began = [], []
+    fit_path, fit_prepared = LocalKShape._fit_path, LocalKShape._fit_prepared
+
+    def watched_path(self, X, ks, **kwargs):
+        calls.append((X, ks, kwargs["n_jobs"]))
+        return fit_path(self, X, ks, **kwargs)
+
+    def watched_fit(self, prepared):
+        began.append(self.n_clusters)
+        return fit_prepared(self, prepared)
+
+    monkeypatch.setattr(LocalKShape, "_fit_path", watched_path)
+    monkeypatch.setattr(LocalKShape, "_fit_prepared", watched_fit)
+    return calls, began
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("name", ["alone", "pipeline"])
+def test_all_ks_share_one_path_and_are_told_one_by_one(prices, paths, name, n_jobs):
+    calls, began = paths
+    told = []
+
+    def callback(progress):
+        told.append((progress.k, progress.done, progress.total, threading.get_ident()))
+
+    sweep = KSweep(ESTIMATORS[name], KS, criterion="elbow", n_jobs=n_jobs, callback=callback).fit(prices)
+    assert [call[1:] for call in calls] == [([2, 3, 4, 5], n_jobs)]
+    expected = prices if name == "alone" else log_returns(prices)
+    pd.testing.assert_frame_equal(calls[0][0], expected)
+    assert sorted(began) == [2, 3, 4, 5]
+    assert told == [(k, k - 1, 4, threading.get_ident()) for k in KS]
+    assert list(sweep.estimators_) == list(KS)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("name", ["alone", "pipeline"])
+def test_ctrl_c_in_the_callback_starts_no_further_fit(prices, paths, name, n_jobs):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    sweep = KSweep(ESTIMATORS[name], range(2, 30), n_jobs=n_jobs, callback=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.fit(prices)
+    assert len(paths[1]) < 14
+    assert not hasattr(sweep, "best_k_")
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_warning_of_one_k_reaches_the_caller_and_as_an_error_names_it(prices, n_jobs):
+    three_shapes = prices.iloc[[0, 12, 24] * 3].set_axis(list("ABCDEFGHI"))
+    sweep = KSweep(LocalKShape(random_state=0), [2, 3, 4, 5], criterion="silhouette", n_jobs=n_jobs)
+    with pytest.warns(ConvergenceWarning, match=r"distinct clusters \(3\)") as caught:
+        sweep.fit(three_shapes)
+    assert len(caught) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning, match="distinct clusters") as error:
+            clone(sweep).fit(three_shapes)
+    assert error.value.__notes__ == ["LocalKShape with n_clusters=4 could not be fitted."]
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_an_error_of_one_k_names_it(prices, n_jobs):
+    centres = prices.to_numpy()[[0, 12, 24]]
+    with pytest.raises(ValueError, match=r"^LocalKShape with n_clusters=4 could not be fitted: init must"):
+        KSweep(LocalKShape(init=centres), [3, 4], n_jobs=n_jobs).fit(prices)
+
+
+def test_distances_for_the_silhouette_use_the_jobs_of_the_sweep(prices, monkeypatch):
+    jobs = []
+    measure = LocalKShape._pairwise_distances
+
+    def watched(self, X):
+        jobs.append(self.n_jobs)
+        return measure(self, X)
+
+    monkeypatch.setattr(LocalKShape, "_pairwise_distances", watched)
+    sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", n_jobs=2).fit(prices)
+    assert jobs == [2]
+    assert sweep.best_estimator_[-1].n_jobs is None
 
 
 def test_default_ks_are_2_to_20_and_the_least_ssd_warns(prices):

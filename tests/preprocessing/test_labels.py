@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal
@@ -125,11 +126,17 @@ def test_polars_output_says_what_to_install_when_polars_is_absent(
 
 
 def test_polars_output_has_string_names(prices: pd.DataFrame) -> None:
-    polars = pytest.importorskip("polars", reason="polars is not installed, and no extra needs it")
-    out = LogReturns().set_output(transform="polars").fit_transform(prices)
+    transformer = LogReturns().set_output(transform="polars")
+    out = transformer.fit_transform(prices)
     assert isinstance(out, polars.DataFrame)
     assert out.columns == ISO[1:]
-    assert_allclose(out.to_numpy(), LogReturns().transform(prices))
+    assert_array_equal(out.to_numpy(), LogReturns().transform(prices))
+    assert_array_equal(transformer.inverse_transform(out.to_numpy()).columns, ISO)
+    assert transformer.fit_transform(prices.to_numpy()).columns == [f"x{i}" for i in range(1, 8)]
+    unnamed = prices.set_axis(range(8), axis=1).astype(np.float32)
+    narrow = transformer.fit_transform(unnamed)
+    assert narrow.columns == [str(i) for i in range(1, 8)]
+    assert narrow.dtypes == [polars.Float32] * 7
 
 
 def test_several_channels_cannot_become_a_table(rng: np.random.Generator) -> None:

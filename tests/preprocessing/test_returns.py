@@ -119,13 +119,38 @@ def test_late_and_ended_series_come_back_and_gaps_are_refused_by_name() -> None:
     transformer = LogReturns(missing="mask")
     assert_frame_equal(transformer.inverse_transform(transformer.fit_transform(prices)), prices)
     assert_array_equal(transformer.first_position_, [0, 2, 0, nan, 1])
+    assert_array_equal(transformer.last_position_, [3, 3, 1, nan, 1])
     assert_array_equal(transformer.first_price_, [1, 5, 7, nan, 9])
 
     gappy = table([[1, 2, 3, 4, 5], [1, 2, nan, 4, 5], [1, nan, nan, 4, 5]])
     returns = transformer.fit_transform(gappy)
-    with pytest.raises(ValueError, match=r"without gaps.* before known ones in 'T1' \(1\), 'T2' \(1\)"):
+    with pytest.raises(ValueError, match=r"without gaps.* missing in between in 'T1' \(2\), 'T2' \(3\)\."):
         transformer.inverse_transform(returns)
     assert_frame_equal(transformer.inverse_transform(returns.iloc[:1]), gappy.iloc[:1])
+
+
+@pytest.mark.parametrize(
+    ("row", "n_missing"),
+    [([10, 11, np.nan, 13, np.nan], 2), ([10, np.nan, 12, np.nan, 13], 4), ([np.nan, 5, np.nan, 6, 7], 2)],
+    ids=["last alone", "none joined", "late"],
+)
+def test_prices_after_a_gap_are_never_lost_in_silence(row: list[float], n_missing: int) -> None:
+    prices = table([row, [1, 2, 3, 4, 5]])
+    transformer = LogReturns(missing="mask")
+    returns = transformer.fit_transform(prices)
+    for form in (returns, returns.to_numpy()):
+        with pytest.raises(ValueError, match=rf"missing in between in ('T0'|row 0) \({n_missing}\)\."):
+            transformer.inverse_transform(form)
+    assert_frame_equal(transformer.inverse_transform(returns.iloc[1:]), prices.iloc[1:])
+
+
+def test_returns_must_start_at_the_first_price_and_may_go_on_after_the_last() -> None:
+    nan = np.nan
+    transformer = LogReturns(missing="mask").fit([[nan, 8.0, 16.0, nan]])
+    assert_allclose(transformer.inverse_transform([[nan, np.log(2), np.log(3)]]), [[nan, 8, 16, 48]])
+    for bad in ([[np.log(2)] * 3], [[nan, nan, np.log(2)]]):
+        with pytest.raises(ValueError, match=r"row 0 \(1\)"):
+            transformer.inverse_transform(bad)
 
 
 def test_inverse_accepts_other_returns_of_the_same_stocks() -> None:

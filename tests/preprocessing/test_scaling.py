@@ -56,6 +56,13 @@ def test_min_max_hits_both_ends_exactly_and_equals_scikit_learn(
     assert_allclose(scaled, expected, atol=1e-9 * max(abs(low), abs(high)))
 
 
+def test_min_max_leaves_nothing_outside_the_range_by_rounding() -> None:
+    low, high = -1.723856342918535, -1.705506269734192
+    just_above = float.fromhex("0x1.1cdcf10efafdap-51")
+    assert low * (1 - just_above) + high * just_above < low
+    assert_array_equal(MinMax((low, high)).fit_transform([[0, just_above, 1]]), [[low, low, high]])
+
+
 def test_min_max_scales_to_minus_one_and_one_by_default() -> None:
     assert_array_equal(MinMax().fit_transform([[1, 2, 5], [30, 10, 20]]), [[-1, -0.5, 1], [1, -1, 0]])
 

@@ -137,8 +137,7 @@ def _leading_pair(diagonal: Float64Array, off_diagonal: Float64Array) -> tuple[f
     values, vectors = eigh_tridiagonal(
         diagonal, off_diagonal, select="i", select_range=(last, last), check_finite=False
     )
-    weight: Float64Array = vectors[:, 0]
-    return float(values[0]), weight
+    return float(values[0]), np.asarray(vectors[:, 0], dtype=np.float64)
 
 
 def _dense_right_vector(rows: Float64Array) -> Float64Array:

@@ -77,6 +77,8 @@ class RunState:
     ----------
     current, best : Iterate
         The last iterate, and the one of least inertia so far; k-Shape's objective can rise.
+    previous : Iterate or None
+        The one before the last, whose members formed the current centres; None at the start.
     n_iter : int
         Steps done.
     n_correlations : int
@@ -95,6 +97,7 @@ class RunState:
 
     current: Iterate
     best: Iterate
+    previous: Iterate | None = field(repr=False)
     n_iter: int
     n_correlations: int
     anchor: float
@@ -137,6 +140,7 @@ def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Setti
     return RunState(
         current=first,
         best=first,
+        previous=None,
         n_iter=0,
         n_correlations=n_correlations,
         anchor=first.inertia,
@@ -149,7 +153,7 @@ def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Setti
 
 def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
     """One step: extract every centre from its members, assign all series, and decide whether to go on."""
-    centres = _new_centres(x, state.current, weights)
+    centres = _new_centres(x, state, weights)
     iterate, assigned, n_correlations = _assign_all(x, centres, weights, settings, state.assigned)
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
@@ -169,6 +173,7 @@ def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunStat
         state,
         current=iterate,
         best=iterate if iterate.inertia < state.best.inertia else state.best,
+        previous=state.current,
         n_iter=n_iter,
         n_correlations=state.n_correlations + n_correlations,
         anchor=iterate.inertia if gained else state.anchor,
@@ -214,16 +219,19 @@ def best_run(
     return min(runs, key=lambda result: result.best.inertia)
 
 
-def _new_centres(x: Shapes, iterate: Iterate, weights: Float64Array) -> FloatArray:
-    """Extract each centre from its members; a cluster without any keeps its old one."""
+def _new_centres(x: Shapes, state: RunState, weights: Float64Array) -> FloatArray:
+    """Extract centres from their members; those whose members stayed as they were are kept."""
+    now, before = state.current, state.previous
     counted = _counted(x, weights)
-    centres = iterate.centres.copy()
-    for label in range(len(centres)):
-        members = np.flatnonzero(counted & (iterate.labels == label))
-        if len(members):
-            shape = extract_shape(
-                x.unit[members], iterate.shifts[members], weights[members], iterate.centres[label]
-            )
+    centres = now.centres.copy()
+    changed = np.arange(len(centres))
+    if before is not None:
+        moved = counted & ((now.labels != before.labels) | (now.shifts != before.shifts))
+        changed = np.union1d(now.labels[moved], before.labels[moved])
+    for label in changed:
+        members = np.flatnonzero(counted & (now.labels == label))
+        if len(members):  # an empty cluster keeps its centre
+            shape = extract_shape(x.unit[members], now.shifts[members], weights[members], centres[label])
             if shape is not None:
                 centres[label] = shape
     return centres

@@ -125,8 +125,8 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Returns
         -------
         frame : DataFrame
-            Indexed by series name (under the name of the index of X, else "series"), with columns `cluster`, `shift` (timepoints by which the series
-            trails its centre) and `sbd`.
+            Indexed by series name (under the name that the index of X has, else "series"), with columns
+            `cluster`, `shift` (timepoints by which the series trails its centre) and `sbd`.
         """
         check_is_fitted(self)
         columns = {"cluster": self.labels_, "shift": self.shifts_, "sbd": self.sbd_}

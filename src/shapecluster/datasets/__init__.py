@@ -2,7 +2,7 @@
 
 from shapecluster.datasets._clean import clean_prices
 from shapecluster.datasets._fetch import fetch_prices
-from shapecluster.datasets._files import load_prices
+from shapecluster.datasets._files import load_prices, load_sectors
 from shapecluster.datasets._market import Market, make_market
 
-__all__ = ["Market", "clean_prices", "fetch_prices", "load_prices", "make_market"]
+__all__ = ["Market", "clean_prices", "fetch_prices", "load_prices", "load_sectors", "make_market"]

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 _FORMAT = 1
 _PROVISIONAL = timedelta(minutes=15)
 """How long prices of a range that was not over yet are good for: enough to go on after a crash."""
+
+_UNFINISHED = ".new-"
+_STALE = timedelta(days=1)
+"""The age from which an unfinished file is known to be of a process that crashed."""
 
 CacheDir = str | os.PathLike[str] | None | Literal["auto"]
 
@@ -61,6 +65,7 @@ class PriceCache:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._swept = False
 
     def load(self, slot: Slot, *, now: datetime) -> pd.Series[Any] | None:
         """Prices by day, or None where there are none that can be trusted; `now` is in UTC."""
@@ -99,6 +104,9 @@ class PriceCache:
         header = json.dumps(about | {"sha256": _checksum(about, body)}).encode()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._swept:
+                _sweep(self._folder, now - _STALE)
+                self._swept = True
             _replace(self._folder / slot.file_name, header + b"\n" + body)
         except OSError as error:
             logger.warning("Prices are not cached: %s cannot be written (%s).", self._folder, error)
@@ -109,8 +117,10 @@ def cache_folder(cache_dir: CacheDir) -> Path | None:
     """The folder that an argument means: "auto" is the platform's place for caches, None is no cache."""
     if cache_dir is None:
         return None
+    if cache_dir == "":
+        raise ValueError("cache_dir of fetch_prices must be a folder, 'auto' or None. Got '' instead.")
     if cache_dir != "auto":
-        return Path(cache_dir)
+        return Path(cache_dir).expanduser()
     platformdirs = import_optional("platformdirs", extra="market", needed_for="Caching fetched prices")
     return Path(platformdirs.user_cache_dir("shapecluster")) / "prices"
 
@@ -138,12 +148,20 @@ def _parse(body: bytes) -> pd.Series[Any]:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash half way, sees the old one or the new one only."""
-    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    unfinished = path.with_name(_UNFINISHED + secrets.token_hex(8))
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(unfinished, "xb") as file:
             file.write(content)
-        os.replace(name, path)
+        os.replace(unfinished, path)
     except BaseException:
         with suppress(OSError):
-            os.unlink(name)
+            unfinished.unlink()
         raise
+
+
+def _sweep(folder: Path, before: datetime) -> None:
+    """Remove what crashes left behind."""
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):  # another process may be sweeping too
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()

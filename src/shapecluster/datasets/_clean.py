@@ -43,8 +43,8 @@ class CleanedPrices(NamedTuple):
         "long_gaps": [StrOptions({"drop", "keep"})],
         "late_listings": [StrOptions({"drop", "keep"})],
         "bad_prints": [StrOptions({"flag", "repair"})],
-        "min_print": [Interval(Real, 0, None, closed="neither")],
-        "min_jump": [Interval(Real, 0, None, closed="neither")],
+        "min_print": [Interval(Real, 0, None, closed="right")],
+        "min_jump": [Interval(Real, 0, None, closed="right")],
         "flat_days": [Interval(Integral, 1, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
@@ -73,7 +73,7 @@ def clean_prices(
         Prices, tickers as rows and increasing days as columns, NaN where there is none.
     calendar : {"union", "intersection"}, default="union"
         Which days stay. "union": all days on which the market was open. "intersection": of those, the
-        ones without a gap in any stock that stays, so that nothing is filled.
+        ones on which no stock that stays has a gap, so that nothing is filled.
     min_traded : float, default=0.5
         A day on which fewer than this share of the listed stocks have a price is no trading day and is
         dropped, and so is one on which 95 % of at least ten stocks repeat their price exactly, as
@@ -81,13 +81,15 @@ def clean_prices(
         panel count as listed there.
     max_gap : int, default=5
         Days up to which a gap is filled with the last price before it; also one that lasts to the last
-        day, where prices may not be in yet. (On the first days there is nothing to fill with.)
+        day, where prices may not be in yet. One on the first days has nothing to be filled with: with
+        late_listings="drop" these days are dropped.
     long_gaps : {"drop", "keep"}, default="drop"
         Whether a stock with a longer gap is dropped, or stays: with NaN there under "union", at the
         price of those days under "intersection".
     late_listings : {"drop", "keep"}, default="drop"
-        Whether a stock whose prices begin after the first day, or end more than `max_gap` days before
-        the last one, is dropped, or stays with NaN there (for estimators with ``missing="mask"``).
+        Whether a stock whose prices begin more than `max_gap` days after the first one, or end more
+        than `max_gap` days before the last one, is dropped, or stays with NaN there (for estimators with
+        ``missing="mask"``).
     bad_prints : {"flag", "repair"}, default="flag"
         Whether a price that jumps away for one day and back is only reported, or replaced by the
         geometric mean of its neighbours as well, unless one of those is suspect itself.
@@ -134,7 +136,7 @@ def clean_prices(
     >>> days = pd.date_range("2020-02-03", periods=4, name="date")
     >>> prices = pd.DataFrame([[10, 11, 12, 11], [20, np.nan, 21, 22], [np.nan, np.nan, 5, 6]],
     ...                       index=pd.Index(["OLD", "GAP", "NEW"], name="ticker"), columns=days)
-    >>> clean, report = clean_prices(prices)
+    >>> clean, report = clean_prices(prices, max_gap=1)
     >>> clean
     date    2020-02-03  2020-02-04  2020-02-05  2020-02-06
     ticker
@@ -153,8 +155,7 @@ def clean_prices(
     work.drop_closed_days()
     work.drop_unlisted()
     work.settle_gaps()
-    if calendar == "intersection":
-        work.drop_incomplete_days()
+    work.drop_incomplete_days()
     work.screen(min_print, min_jump, flat_days)
     cleaned = work.frame()
     return CleanedPrices(cleaned, CleaningReport(tuple(work.events), prices.shape, cleaned.shape))
@@ -229,13 +230,13 @@ class _Work:
                 self._note("no prices", "stock dropped", row, 0, end, "")
                 keep[row] = False
                 continue
-            first, last = self.days[where[0]].date(), self.days[where[-1]].date()
-            if where[0] > 0:
-                hint = f"; prices.loc[:, '{first}':] has no gap here" if where[0] <= max_gap else ""
-                self._note("late listing", action, row, 0, where[0] - 1, f"the first price is of {first}{hint}")
+            if where[0] > (0 if kept else max_gap):
+                detail = f"the first price is of {self.days[where[0]].date()}"
+                self._note("late listing", action, row, 0, where[0] - 1, detail)
                 keep[row] = kept
             if end - where[-1] > max_gap:
-                self._note("early end", action, row, where[-1] + 1, end, f"the last price is of {last}")
+                detail = f"the last price is of {self.days[where[-1]].date()}"
+                self._note("early end", action, row, where[-1] + 1, end, detail)
                 keep[row] = kept
         self._keep_stocks(keep)
 
@@ -261,13 +262,17 @@ class _Work:
         self._keep_stocks(keep)
 
     def drop_incomplete_days(self) -> None:
+        """Drop days with gaps that cannot be filled, or are not to be."""
         priced = np.isfinite(self.values)
-        lacking = (_listed(priced, after=self.policy.max_gap) & ~priced).sum(axis=0)
-        for day in np.flatnonzero(lacking).tolist():
-            self._note(
-                "incomplete day", "day dropped", None, day, day, f"{lacking[day]} stocks have no price"
-            )
-        self._keep_days(lacking == 0)
+        lacking = np.zeros_like(priced)
+        if self.policy.late_listings == "drop":  # so that only short gaps are left at the start
+            lacking |= ~np.logical_or.accumulate(priced, axis=1)
+        if self.policy.calendar == "intersection":
+            lacking |= ~priced & _listed(priced, after=self.policy.max_gap)
+        count = lacking.sum(axis=0)
+        for day in np.flatnonzero(count).tolist():
+            self._note("incomplete day", "day dropped", None, day, day, f"{count[day]} stocks have no price")
+        self._keep_days(count == 0)
 
     def screen(self, min_print: float, min_jump: float, flat_days: int) -> None:
         """Note suspicious prices, and repair bad prints if asked to."""
@@ -368,5 +373,6 @@ def _listed(priced: BoolArray, *, before: int = 0, after: int = 0) -> BoolArray:
     first[first <= before] = 0
     last[last >= end - after] = end
     days = np.arange(end + 1)
-    listed: BoolArray = (first[:, None] <= days) & (days <= last[:, None]) & priced.any(axis=1)[:, None]
+    listed: BoolArray = (first[:, None] <= days) & (days <= last[:, None])
+    listed[~priced.any(axis=1)] = False
     return listed

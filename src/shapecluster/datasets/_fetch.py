@@ -7,10 +7,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from numbers import Integral, Real
+from os import PathLike
 from typing import Literal
 
 import pandas as pd
 
+from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
 from shapecluster.datasets._cache import CacheDir, PriceCache, cache_folder
 from shapecluster.datasets._frames import rows_from_series
 from shapecluster.datasets._rounds import Outcome, Policy, Progress, Request, run_request
@@ -18,8 +21,23 @@ from shapecluster.datasets._yahoo import FetchError
 from shapecluster.exceptions import MissingPricesError, MissingPricesWarning
 
 _SYMBOL = re.compile(r"[A-Za-z0-9.^=&_-]+")
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]", re.IGNORECASE)
 
 
+@validate_params(
+    {
+        "auto_adjust": ["boolean"],
+        "cache_dir": [str, PathLike, None],
+        "deadline": [Interval(Real, 0, None, closed="right"), None],
+        "timeout": [Interval(Real, 0, None, closed="neither")],
+        "retries": [Interval(Integral, 0, None, closed="left")],
+        "backoff": [Interval(Real, 0, None, closed="left")],
+        "max_workers": [Interval(Integral, 1, None, closed="left")],
+        "on_missing": [StrOptions({"raise", "warn"})],
+        "progress": [callable, None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def fetch_prices(
     tickers: Iterable[str],
     start: str | date,
@@ -43,7 +61,7 @@ def fetch_prices(
     Parameters
     ----------
     tickers : iterable of str
-        Yahoo's symbols ("AAPL", "BRK-B", "^GSPC"). Their order is kept.
+        Yahoo's symbols ("AAPL", "BRK-B", "^GSPC"), not ISINs. Their order is kept.
     start, end : str or date
         The first and the last day wanted, both included (yfinance itself excludes `end`), as ISO dates.
         `end` = None means today.
@@ -51,8 +69,8 @@ def fetch_prices(
         Whether closes are adjusted for dividends as well as for splits. Yahoo always adjusts for splits.
     cache_dir : path, "auto" or None, default="auto"
         The folder in which prices are kept per ticker and range: "auto" is the user's cache folder of
-        this platform, None keeps nothing. A range that ends before yesterday is kept for good, any other
-        for 15 minutes.
+        this platform, None keeps nothing, "~" stands for the home folder. A range that ends before
+        yesterday is kept for good, any other for 15 minutes.
     deadline : float or None, default=300
         Seconds of wall-clock time after which the call ends with what has arrived, whatever hangs.
     timeout : float, default=10
@@ -111,8 +129,6 @@ def fetch_prices(
     """
     request = Request(_checked_tickers(tickers), *_checked_range(start, end), bool(auto_adjust))
     policy = Policy(deadline, timeout, retries, backoff, max_workers)
-    if on_missing not in ("raise", "warn"):
-        raise ValueError(f"on_missing must be 'raise' or 'warn'. Got {on_missing!r} instead.")
     cache = PriceCache(cache_folder(cache_dir))
     outcomes = run_request(request, policy, cache, progress=progress)
     return _answer(request, outcomes, on_missing)
@@ -133,6 +149,11 @@ def _checked_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
                 "tickers must be Yahoo's symbols, of letters, digits and any of . ^ = & _ -. "
                 f"Got {name!r} instead."
             )
+        if _ISIN.fullmatch(name):
+            raise ValueError(
+                f"tickers must be Yahoo's symbols. Got the ISIN {name!r} instead: look up its symbol, which "
+                "also says on which exchange."
+            )
         if name.upper() in seen:
             raise ValueError(f"tickers must differ, and Yahoo ignores case. Got {name!r} twice.")
         seen.add(name.upper())
@@ -149,9 +170,9 @@ def _checked_range(start: str | date, end: str | date | None) -> tuple[date, dat
 
 def _day(name: str, value: object) -> date:
     """A date, a Timestamp or an ISO string as a day."""
-    if isinstance(value, datetime):  # which a Timestamp is as well
+    if isinstance(value, datetime) and not pd.isna(value):  # which a Timestamp is as well
         return value.date()
-    if isinstance(value, date):
+    if isinstance(value, date) and not isinstance(value, datetime):
         return value
     with suppress(ValueError):
         if isinstance(value, str):
@@ -175,7 +196,7 @@ def _answer(request: Request, outcomes: Mapping[str, Outcome], on_missing: str) 
         f"{len(request.tickers)} tickers: {reasons}."
     )
     if on_missing == "warn":
-        warnings.warn(message, MissingPricesWarning, stacklevel=3)
+        warnings.warn(message, MissingPricesWarning, stacklevel=4)
         return prices
     message += f" What arrived ({len(arrived)} tickers) is in this error's .prices" + (
         "; on_missing='warn' returns it." if arrived else "."

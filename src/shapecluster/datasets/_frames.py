@@ -114,8 +114,8 @@ def check_tickers(tickers: Sequence[str], where: Place) -> None:
 
 def check_day_order(dates: pd.DatetimeIndex, where: Place, *, remedy: str) -> None:
     """Refuse days that stand twice or that do not increase; `remedy` says what to do about the order."""
-    steps = np.diff(dates.asi8)
-    if (steps > 0).all():
+    before, after = dates.asi8[:-1], dates.asi8[1:]  # a difference of centuries would overflow
+    if (before < after).all():
         return
     repeated = np.flatnonzero(dates.duplicated())
     if repeated.size:
@@ -125,7 +125,7 @@ def check_day_order(dates: pd.DatetimeIndex, where: Place, *, remedy: str) -> No
             f"the date {dates[second].date()} stands twice: in {where(first)} and in {where(second)}. "
             "One line per trading day is expected."
         )
-    late = int(np.flatnonzero(steps < 0)[0]) + 1
+    late = int(np.flatnonzero(before > after)[0]) + 1
     raise ValueError(
         f"the dates are not sorted: {where(late)} has {dates[late].date()} after "
         f"{dates[late - 1].date()}. {remedy}"
@@ -144,9 +144,11 @@ def check_price_frame(prices: Any, owner: str) -> pd.DataFrame:
         )
     check_labels(prices, owner)
     if not isinstance(prices.columns, pd.DatetimeIndex):
+        periods = isinstance(prices.columns, pd.PeriodIndex)
+        remedy = "prices.columns.to_timestamp()" if periods else "pd.to_datetime(prices.columns)"
         raise ValueError(
             f"{owner}: the columns of prices must be dates (a DatetimeIndex). "
-            f"Got {type(prices.columns).__name__} instead; pd.to_datetime(prices.columns) converts text."
+            f"Got {type(prices.columns).__name__} instead; convert them: prices.columns = {remedy}."
         )
     if prices.shape[0] == 0 or prices.shape[1] < 2:
         raise ValueError(f"{owner} needs at least one stock and two days. Got shape {prices.shape} instead.")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from shapecluster._sklearn_compat import validate_params
 from shapecluster._typing import Float64Array, IntArray
 from shapecluster.datasets._market_defects import (
     BAD_PRINTS,
@@ -20,7 +21,7 @@ from shapecluster.datasets._market_defects import (
     misprint,
     tidy,
 )
-from shapecluster.datasets._market_parameters import validate
+from shapecluster.datasets._market_parameters import CONSTRAINTS, check_together
 
 _SECTORS = (
     ("Energy", "ENR"),
@@ -97,6 +98,7 @@ class Market:
         )
 
 
+@validate_params(CONSTRAINTS, prefer_skip_nested_validation=True)
 def make_market(
     n_stocks: int = 300,
     n_sectors: int = 10,
@@ -157,7 +159,7 @@ def make_market(
     n_halts : int, default=0
         Number of stocks halted once, for a stretch of days.
     halt_days : tuple of (int, int), default=(3, 10)
-        Least and largest length of a halt, in days.
+        Least and largest length of a halt, in days. Where a late listing leaves less, a halt is shorter.
     halt_kind : {"flat", "missing", "mixed"}, default="mixed"
         What a halt looks like: the last price repeated, or missing, or one of both by a coin.
     n_bad_prints : int, default=0
@@ -204,7 +206,7 @@ def make_market(
     2020-01-08    85.85
     Name: ENR01, dtype: float64
     """
-    validate(locals())  # nothing but the parameters is local yet
+    check_together(locals())  # nothing but the parameters is local yet
     streams = _streams(random_state)
     dates = pd.DatetimeIndex(pd.bdate_range(start, periods=n_days).to_numpy(), name="date")
     tickers, names, sector = _sectors(n_stocks, n_sectors)
@@ -321,8 +323,8 @@ def _choose_pairs(rng: np.random.Generator, sector: IntArray, n_pairs: int) -> I
         couples.extend(members[: len(members) // 2 * 2].reshape(-1, 2))
     if n_pairs > len(couples):
         raise ValueError(
-            f"make_market: n_pairs must be at most {len(couples)}, because both stocks of a pair are of one "
-            f"sector and no stock is in two pairs. Got {n_pairs} instead."
+            f"The 'n_pairs' parameter of make_market must be at most {len(couples)}, because both stocks of a "
+            f"pair are of one sector and no stock is in two pairs. Got {n_pairs} instead."
         )
     chosen = np.array(couples, dtype=np.intp).reshape(-1, 2)
     return chosen[rng.permutation(len(couples))[:n_pairs]]

@@ -73,8 +73,8 @@ def misprint(
     order = order[eligible[order].any(axis=1)]
     if n_bad_prints > len(order):
         raise ValueError(
-            f"make_market: n_bad_prints must be at most {len(order)}, the number of stocks that trade three "
-            f"days in a row. Got {n_bad_prints} instead."
+            f"The 'n_bad_prints' parameter of make_market must be at most {len(order)}, the number of stocks "
+            f"that trade three days in a row. Got {n_bad_prints} instead."
         )
     events: list[Event] = []
     for stock, (when, sign, amount) in zip(order[:n_bad_prints], draws, strict=False):

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
@@ -22,6 +23,7 @@ from shapecluster.datasets._yahoo import (
     candid_yfinance,
     fetch_closes,
     forget_answers,
+    quiet_yfinance,
 )
 
 logger = logging.getLogger(__name__)
@@ -53,19 +55,6 @@ class Policy:
     retries: int
     backoff: float
     max_workers: int
-
-    def __post_init__(self) -> None:
-        for name in ("deadline", "timeout"):
-            seconds = getattr(self, name)
-            if seconds is not None and not seconds > 0:
-                raise ValueError(f"{name} must be a positive number of seconds. Got {seconds!r} instead.")
-        if self.retries < 0 or self.backoff < 0:
-            raise ValueError(
-                "retries and backoff must not be negative. "
-                f"Got {self.retries!r} and {self.backoff!r} instead."
-            )
-        if self.max_workers < 1:
-            raise ValueError(f"max_workers must be at least 1. Got {self.max_workers!r} instead.")
 
 
 @dataclass(frozen=True)
@@ -196,13 +185,12 @@ class _Crew:
     def _serve(self) -> None:
         """One thread: ask for ticker after ticker until there are no more, or the round was stopped."""
         try:
-            while not self._stop.is_set():
-                ticker = self._tasks.get_nowait()
-                outcome = self._ask(ticker)
-                self._heed(outcome)  # here, before this thread takes the next ticker
-                self._results.put((ticker, outcome))
-        except queue.Empty:
-            pass
+            with quiet_yfinance(), suppress(queue.Empty):
+                while not self._stop.is_set():
+                    ticker = self._tasks.get_nowait()
+                    outcome = self._ask(ticker)
+                    self._heed(outcome)  # here, before this thread takes the next ticker
+                    self._results.put((ticker, outcome))
         finally:
             self._results.put(None)
 

@@ -13,6 +13,7 @@ import io
 import re
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,11 +25,20 @@ from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.datasets._frames import days
 
 _MISSING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "null", "none"})
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CLOCK = re.compile(r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?$")
 
 
 class Table(Protocol):
-    """Named columns of equal length, which know where their rows stood in the file."""
+    """Named columns of equal length, which know where their rows stood in the file.
+
+    Attributes
+    ----------
+    writer : str
+        The method of a DataFrame that writes such a file.
+    """
+
+    writer: str
 
     @property
     def header(self) -> list[str]:
@@ -65,8 +75,10 @@ class TextTable:
         How dates are written, in the codes of `strptime`; None: ISO 8601.
     """
 
+    writer = "to_csv"
+
     def __init__(self, text: str, *, sep: str, decimal: str, date_format: str | None) -> None:
-        self._decimal = decimal
+        self._sep, self._decimal = sep, decimal
         self._date_format = date_format
         self._lines: list[int] = []
         rows: list[list[str]] = []
@@ -87,14 +99,14 @@ class TextTable:
         except csv.Error as error:
             raise ValueError(f"line {reader.line_num} is not readable as separated text: {error}.") from error
         self._columns: list[Sequence[str]] = list(zip(*rows, strict=True))
-        self._check_filled(sep)
+        self._check_filled()
 
-    def _check_filled(self, sep: str) -> None:
+    def _check_filled(self) -> None:
         if not self.header:
             raise ValueError("the file is empty. A line of column names and a line per day are expected.")
         if not self._lines:
             raise ValueError(f"the file has a header (line {self._header_line}) and no prices below it.")
-        others = [other for other in ",;\t|" if other != sep and other in self.header[0]]
+        others = [other for other in ",;\t|" if other != self._sep and other in self.header[0]]
         if len(self.header) == 1 and others:
             raise ValueError(
                 f"line {self._header_line} has one column only, {self.header[0][:40]!r}. "
@@ -125,12 +137,12 @@ class TextTable:
 
     def numbers(self, column: int) -> Float64Array:
         cells = self._columns[column]
-        if self._decimal == ".":
-            try:  # nearly every column holds nothing but numbers
+        values = None
+        together = "".join(cells)
+        if self._decimal == "." and together.isascii() and "_" not in together:  # float() reads 1_5 as 15
+            with suppress(ValueError):  # nearly every column holds nothing but numbers
                 values = np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
-            except ValueError:
-                values = self._numbers_one_by_one(column)
-        else:
+        if values is None:
             values = self._numbers_one_by_one(column)
         infinite = np.flatnonzero(np.isinf(values))
         if infinite.size:
@@ -143,17 +155,21 @@ class TextTable:
             text = cell.strip()
             if text.lower() in _MISSING:
                 continue
-            try:
-                values[row] = float(text if self._decimal == "." else text.replace(self._decimal, "."))
-            except ValueError:
-                raise self._not_a_number(column, row) from None
+            if self._decimal != ".":  # where a point may stand for thousands, it is nobody's to guess
+                text = text.replace(".", "?").replace(self._decimal, ".")
+            if not _NUMBER.fullmatch(text):
+                raise self._not_a_number(column, row)
+            values[row] = float(text)
         return values
 
     def _not_a_number(self, column: int, row: int) -> ValueError:
         cell = self._columns[column][row].strip()
-        hint = (
-            " If the comma is the decimal sign, pass decimal=','." if re.fullmatch(r"-?\d+,\d+", cell) else ""
-        )
+        hint = ""
+        if self._decimal == "." and re.fullmatch(r"-?\d+,\d+", cell):
+            hint = " If the comma is the decimal sign, pass decimal=','"
+            hint += " and another separator." if self._sep == "," else "."
+        elif self._decimal != "." and "." in cell:
+            hint = f" With decimal={self._decimal!r} there must be no points."
         return ValueError(
             f"{self.row_place(row)}, column {self.header[column]!r}: a finite number is expected. "
             f"Got {cell!r} instead.{hint}"
@@ -163,11 +179,17 @@ class TextTable:
 class FrameTable:
     """A table read from parquet; its rows are counted from 0, as pandas counts them."""
 
+    writer = "to_parquet"
+
     def __init__(self, frame: pd.DataFrame, *, date_format: str | None) -> None:
         self._date_format = date_format
+        if frame.columns.nlevels > 1:
+            raise ValueError(
+                f"the columns have {frame.columns.nlevels} levels (the first is {frame.columns[0]}), as "
+                "yfinance makes them. One price per ticker is expected: frame['Close'].to_parquet(path)."
+            )
         if not isinstance(frame.index, pd.RangeIndex):
-            named = [name if name is not None else "date" for name in frame.index.names]
-            frame = frame.set_axis(frame.index.set_names(named)).reset_index()
+            frame = frame.reset_index()  # pandas calls an index without a name "index"
         self._frame = frame
         self.header = [str(name).strip() for name in frame.columns]
         if not self.header or not len(frame):
@@ -250,6 +272,8 @@ def read_text(path: Path) -> str:
         raw = path.read_bytes()
         if path.suffix.lower() == ".gz":
             raw = gzip.decompress(raw)
+        elif raw[:2] == b"\x1f\x8b":
+            raise ValueError(f"the file is packed with gzip. Rename it to {path.name}.gz.")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"the file is damaged or no gzip file: {error}.") from error
     except OSError as error:

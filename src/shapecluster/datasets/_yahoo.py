@@ -11,11 +11,11 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import date, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -138,51 +138,66 @@ def _without_prices(reason: str | None, ticker: str, source: Any) -> FetchError:
     return FetchError(Trouble.BAD_ANSWER, reason)
 
 
-_guard = threading.Lock()
-_guests = 0
-_undo: list[Any] = []
+def _shared(
+    setting: Callable[[], AbstractContextManager[None]],
+) -> Callable[[], AbstractContextManager[None]]:
+    """Share a setting of the whole process: the first thread makes it, the last one puts back what was."""
+    guard, made, guests = threading.Lock(), ExitStack(), 0
+
+    @contextmanager
+    def shared() -> Iterator[None]:
+        nonlocal guests
+        with guard:
+            if not guests:
+                made.enter_context(setting())
+            guests += 1
+        try:
+            yield
+        finally:
+            with guard:
+                guests -= 1
+                if not guests:
+                    made.close()
+
+    return shared
 
 
+@_shared
 @contextmanager
 def candid_yfinance() -> Iterator[None]:
-    """Make yfinance raise its errors, and keep its own deprecations quiet, until the block ends.
-
-    Both are settings of the whole process, so that blocks in several threads share one: the first sets,
-    the last one puts back what was there.
-    """
-    global _guests
-    with _guard:
-        if not _guests:
-            _undo[:] = _enter()
-        _guests += 1
-    try:
-        yield
-    finally:
-        with _guard:
-            _guests -= 1
-            if not _guests:
-                _leave(*_undo)
-
-
-def _enter() -> tuple[Any, bool, Any]:
+    """Make yfinance raise its errors until the block ends."""
     with warnings.catch_warnings():  # what it imports in turn may be deprecated, which is not our affair
         warnings.simplefilter("ignore", DeprecationWarning)
         yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
-    caught = warnings.catch_warnings()
-    caught.__enter__()
-    warnings.filterwarnings("ignore", module="yfinance")
     # Stays for good, because a request that was left behind may complain long after its time. Adding
     # it a second time changes nothing.
     logging.getLogger("yfinance").addFilter(_demoted)
     debug = yfinance.config.debug
     hidden = debug.hide_exceptions
     debug.hide_exceptions = False
-    return debug, hidden, caught
+    try:
+        yield
+    finally:
+        debug.hide_exceptions = hidden
 
 
-def _leave(debug: Any, hidden: bool, caught: Any) -> None:
-    debug.hide_exceptions = hidden
-    caught.__exit__(None, None, None)
+@_shared
+@contextmanager
+def quiet_yfinance() -> Iterator[None]:
+    """Keep yfinance's own deprecations quiet until the block ends.
+
+    This adds one filter and removes it. `catch_warnings` would undo, on its way out, whatever others have
+    changed by then, and a request that was left behind may end long after its time.
+    """
+    before = list(warnings.filters)
+    warnings.filterwarnings("ignore", module="yfinance")
+    added = [entry for entry in warnings.filters if entry not in before]
+    try:
+        yield
+    finally:
+        for entry in added:
+            with suppress(ValueError):  # somebody else has put the filters back
+                cast("list[Any]", warnings.filters).remove(entry)
 
 
 def _demoted(record: logging.LogRecord) -> bool:

@@ -6,7 +6,7 @@ An estimator is either a clusterer, or a Pipeline whose last step is one. A clus
 `_pairwise_distances(X)`
     The matrix of distances between all rows of X in the clusterer's own metric, which must not depend on
     `n_clusters`; the silhouette uses it instead of Euclidean distances. X is a subset of the rows given to
-    `fit`, in the same container.
+    `fit`, in the same container. A parameter `n_jobs` that is None takes the sweep's value for this call.
 `_fit_path(X, ks, *, sample_weight=None, n_jobs=None)`
     An iterable of fitted estimators, one for each k of the increasing list `ks`, in that order, each equal
     to `clone(self).set_params(n_clusters=k).fit(X, sample_weight=sample_weight)` to the last bit. For
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 def last_step(estimator: Any) -> Any:
-    """Return the clusterer: the estimator itself, or the last step of a Pipeline."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    """Return the clusterer: the estimator itself, or the last step of a Pipeline that has steps."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) and estimator.steps else estimator
 
 
 def prefix(estimator: Any) -> str:
@@ -144,10 +144,13 @@ def n_rows(X: Any) -> int:
     return int(shape[0])
 
 
-def distances_between(clusterer: Any, X: Any) -> Float64Array:
+def distances_between(clusterer: Any, X: Any, n_jobs: int | None) -> Float64Array:
     """Measure all pairs of rows in the clusterer's metric: its own when it has the hook, else Euclidean."""
-    hook = getattr(clusterer, "_pairwise_distances", None)
-    distances = np.asarray(hook(X) if hook else pairwise_distances(X, metric="euclidean"), dtype=np.float64)
+    if not hasattr(clusterer, "_pairwise_distances"):
+        return np.asarray(pairwise_distances(X, metric="euclidean"), dtype=np.float64)
+    if "n_jobs" in clusterer.get_params(deep=False) and clusterer.n_jobs is None:
+        clusterer = copy.copy(clusterer).set_params(n_jobs=n_jobs)
+    distances = np.asarray(clusterer._pairwise_distances(X), dtype=np.float64)
     expected = (n_rows(X), n_rows(X))
     if distances.shape != expected:
         raise ValueError(

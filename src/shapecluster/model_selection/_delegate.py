@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from shapecluster._typing import ArrayLike, IntArray
 
 
+_OUTPUTS = ("default", "pandas", "polars", None)
+
+
 def _best_has(name: str, *, of_clusterer: bool = False) -> Callable[[BestEstimatorMixin], bool]:
     """Offer a method where the best estimator has it; before `fit`, where the estimator has it."""
 
@@ -169,7 +172,17 @@ class BestEstimatorMixin:
         -------
         self : KSweep
             The sweep itself.
+
+        Raises
+        ------
+        ValueError
+            If `transform` is none of these.
         """
+        if transform not in _OUTPUTS:
+            raise ValueError(
+                f"{type(self).__name__}.set_output: transform must be one of "
+                f"{', '.join(map(repr, _OUTPUTS))}. Got {transform!r} instead."
+            )
         if transform is not None:
             self._sklearn_output_config = {"transform": transform}  # where `clone` looks for it
             if hasattr(self, "best_estimator_"):

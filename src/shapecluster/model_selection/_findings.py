@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from shapecluster.model_selection._silhouette import silhouette
 
 if TYPE_CHECKING:
     from shapecluster._typing import ArrayLike, Float64Array, IntArray
+
+logger = logging.getLogger("shapecluster")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,16 @@ class Findings:
     def others(self, criterion: str) -> str:
         """Tell what the criteria other than this one and the SSD chose."""
         return "; ".join(
-            f"{name} chose {_told(k, self.near[name])}"
-            for name, k in self.chosen.items()
-            if name not in {criterion, "ssd"}
+            f"{name} {self._told(name)}" for name in self.chosen if name not in {criterion, "ssd"}
         )
+
+    def _told(self, name: str) -> str:
+        if self.table[name].isna().all():
+            return "has no value"
+        if self.chosen[name] is None:
+            return "chose none"
+        near = ", ".join(map(str, self.near[name]))
+        return f"chose k = {self.chosen[name]}" + (f" (nearly as good: {near})" if near else "")
 
 
 def find(done: Sequence[Fit], silhouette_scores: Float64Array) -> Findings:
@@ -89,8 +98,13 @@ def find(done: Sequence[Fit], silhouette_scores: Float64Array) -> Findings:
     return Findings(chosen, near, pd.DataFrame(columns, index=pd.Index(ks, name="k")))
 
 
-def check_criterion_applies(criterion: str, ks: Sequence[int], owner: str) -> None:
+def check_criterion_applies(criterion: str, ks: Sequence[int], sample_size: int | None, owner: str) -> None:
     """Refuse numbers of clusters among which the criterion could not choose, whatever the data."""
+    if criterion == "silhouette" and sample_size == 0:
+        raise ValueError(
+            f"{owner} cannot choose by criterion='silhouette' when silhouette_sample_size=0 says not to "
+            "compute it. Give the number of rows to compute it on, or None for all."
+        )
     objection = CRITERIA[criterion].objection(np.asarray(ks))
     if objection:
         raise ValueError(
@@ -99,10 +113,17 @@ def check_criterion_applies(criterion: str, ks: Sequence[int], owner: str) -> No
         )
 
 
-def weights_of_rows(sample_weight: ArrayLike, X: Any) -> Float64Array:
-    """Return one weight per row, from whatever estimators accept as sample weights."""
+def weights_of_rows(sample_weight: ArrayLike, X: Any, owner: str) -> Float64Array:
+    """Return one weight per row, from whatever estimators accept as sample weights, or refuse them."""
     rows = np.empty((n_rows(X), 1))  # all that the check needs of X
     weights: Float64Array = _check_sample_weight(sample_weight, rows, dtype=np.float64)
+    if (weights < 0).any():
+        row = int(np.flatnonzero(weights < 0)[0])
+        raise ValueError(
+            f"{owner}: sample_weight must not be negative. Got {weights[row]} for row {row} instead."
+        )
+    if not weights.any():
+        raise ValueError(f"{owner}: sample_weight must have a positive entry. Got only zeros instead.")
     return weights
 
 
@@ -112,7 +133,7 @@ def rows_to_measure(
     at_most: int | None,
     random_state: int | np.random.RandomState | None,
 ) -> IntArray:
-    """Draw the rows for the silhouette among those that have a weight; all of them if they are few."""
+    """Draw the rows for the silhouette among those that have a weight: all of them if they are few."""
     rows = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
     if at_most is None or len(rows) <= at_most:
         return rows
@@ -120,7 +141,9 @@ def rows_to_measure(
     return drawn
 
 
-def silhouettes(done: Sequence[Fit], X: Any, rows: IntArray, weights: Float64Array | None) -> Float64Array:
+def silhouettes(
+    done: Sequence[Fit], X: Any, rows: IntArray, weights: Float64Array | None, n_jobs: int | None
+) -> Float64Array:
     """Compute the mean silhouette of every fit, from distances that are measured once.
 
     Parameters
@@ -133,16 +156,19 @@ def silhouettes(done: Sequence[Fit], X: Any, rows: IntArray, weights: Float64Arr
         Rows to compute it on.
     weights : ndarray of shape (n_rows,) or None
         Weights of all rows.
+    n_jobs : int or None
+        Threads, where the metric is the clusterer's own.
 
     Returns
     -------
     scores : ndarray of shape (n_ks,)
-        NaN where there is one cluster only.
+        NaN where there is one cluster only, and everywhere when there are no rows to compute it on.
     """
-    if all(fit.k == 1 for fit in done):
+    if len(rows) == 0 or done[-1].k == 1:
         return np.full(len(done), np.nan)
+    logger.info("silhouette: measuring the distances of all pairs of %d rows", len(rows))
     seen = as_the_clusterer_sees(done[0].estimator, X, rows)
-    distances = distances_between(last_step(done[0].estimator), seen)
+    distances = distances_between(last_step(done[0].estimator), seen, n_jobs)
     scores = []
     for fit in done:
         clusterer = last_step(fit.estimator)
@@ -150,9 +176,3 @@ def silhouettes(done: Sequence[Fit], X: Any, rows: IntArray, weights: Float64Arr
         labels = clusterer.labels_[rows] if hasattr(clusterer, "labels_") else clusterer.predict(seen)
         scores.append(silhouette(distances, np.asarray(labels), None if weights is None else weights[rows]))
     return np.array(scores)
-
-
-def _told(k: int | None, near: Sequence[int]) -> str:
-    if k is None:
-        return "none"
-    return f"k = {k}" + (f" (nearly as good: {', '.join(map(str, near))})" if near else "")

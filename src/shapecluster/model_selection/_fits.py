@@ -6,23 +6,20 @@ it came. That is what makes every entry of a sweep equal to a separate fit.
 
 from __future__ import annotations
 
-import atexit
 import copy
 import math
-import threading
-import warnings
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import config_context, get_config
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from shapecluster._threads import single_threaded_blas
+from shapecluster._threads import n_threads, single_threaded_blas
 from shapecluster.model_selection._contract import first_steps, input_for, last_step, prefix
 
 
@@ -74,35 +71,6 @@ class Task:
     fit_params: dict[str, Any]
 
 
-class _Running:
-    """Counts the fits that run on other threads, and lets the interpreter end only after them.
-
-    After Ctrl-C, or when another k fails, the caller goes on at once, but threads cannot be stopped. Those
-    of joblib are daemons: the interpreter would end under a fit in compiled code, which aborts the process.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._count = 0
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._count += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._changed:
-            self._count -= 1
-            self._changed.notify_all()
-
-    def wait(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._count == 0)
-
-
-_running = _Running()
-atexit.register(_running.wait)
-
-
 def fits(task: Task, ks: Sequence[int], n_jobs: int | None) -> Generator[Fit, None, None]:
     """Fit once for every k, and hand each fit over in the order of `ks`.
 
@@ -122,7 +90,7 @@ def fits(task: Task, ks: Sequence[int], n_jobs: int | None) -> Generator[Fit, No
     """
     if _can_share(task):
         yield from _shared(task, ks, n_jobs)
-    elif effective_n_jobs(n_jobs) == 1:
+    elif n_threads(n_jobs) == 1:
         for k in ks:
             yield _fit_one(task, k)
     else:
@@ -142,24 +110,20 @@ def _fit_one(task: Task, k: int) -> Fit:
 
 
 def _side_by_side(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator[Fit]:
-    """Run fits on joblib's workers: threads, unless the caller's `parallel_config` says otherwise.
+    """Run fits on threads.
 
     BLAS stays at one thread meanwhile. KMeans sets and resets that limit, which belongs to the process, in
     each of its fits; overlapping fits would otherwise leave it wherever the last one put it.
     """
     settings, openmp = get_config(), _openmp_threads()
+    pool = ThreadPoolExecutor(n_threads(n_jobs))
     with single_threaded_blas():
-        run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-        results = run(delayed(_fit_in_worker)(task, k, settings, openmp) for k in ks)
         try:
-            for fit in results:  # noqa: UP028  (`yield from` would close `results` by itself)
-                yield fit
-        except GeneratorExit:
-            # Ctrl-C, or an error in the callback: no further fit is started. joblib warns of lost work.
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*tasks (which were|have been)")
-                results.close()
-            raise
+            yield from pool.map(lambda k: _fit_in_worker(task, k, settings, openmp), ks)
+        finally:
+            # After Ctrl-C, or an error, the caller goes on at once and no further fit is started. Those that
+            # run cannot be stopped; the interpreter waits for them before it ends.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _fit_in_worker(task: Task, k: int, settings: dict[str, Any], openmp: dict[str, int]) -> Fit:
@@ -168,7 +132,7 @@ def _fit_in_worker(task: Task, k: int, settings: dict[str, Any], openmp: dict[st
     The number of OpenMP threads decides in which order KMeans adds up its centres, so with another number
     the last bits would differ from a fit in the calling thread.
     """
-    with _running, config_context(**settings), threadpool_limits(limits=openmp):
+    with config_context(**settings), threadpool_limits(limits=openmp):
         return _fit_one(task, k)
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from shapecluster._typing import ArrayLike, IntArray
+    from shapecluster._typing import ArrayLike, Float64Array, IntArray
 
 logger = logging.getLogger("shapecluster")
 
@@ -65,7 +65,8 @@ class SweepProgress:
     ssd : float
         Its sum of squared distances.
     seconds : float
-        Wall time that it took.
+        Wall time that it took. Where the estimator fits all ks in one go, sharing work, as `LocalKShape`
+        does: time since the fit before ended, or since the start.
     done : int
         Fits that have ended, this one included.
     total : int
@@ -99,13 +100,14 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         the SSD slows down most (Kneedle). "silhouette": the greatest mean silhouette in the estimator's
         own metric. The others are computed and told as well.
     n_jobs : int or None, default=None
-        Fits that run side by side, in threads: None is 1, -1 all cores. The result does not depend on it.
+        Fits that run side by side, in threads: None is 1, -1 all cores. The distances for the silhouette
+        use as many. The result does not depend on it.
     callback : callable or None, default=None
         Called with a `SweepProgress` as each k ends, in the calling thread and by increasing k. Left out
         of pickles and deep copies.
     silhouette_sample_size : int or None, default=1000
         Most rows to compute the silhouette on: its cost grows with the square of their number. A larger X
-        is sampled once for all k. None takes all rows.
+        is sampled once for all k. None takes all rows, 0 leaves the silhouette out.
     keep_estimators : bool, default=True
         Whether to keep the fit of every k in `estimators_`, which holds n_rows labels for each.
     random_state : int, RandomState instance or None, default=0
@@ -124,7 +126,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     elbow_k_ : int or None
         The elbow of the SSD curve; None when it has none.
     silhouette_k_ : int or None
-        The k of greatest silhouette; None when no k gave two clusters.
+        The k of greatest silhouette; None when no k gave two clusters, or it was not computed.
     near_ties_ : dict of str to list of int
         For each criterion, the other ks that are nearly as good as its choice: an SSD within 1 % of the
         least, an elbow score within 0.03 or a silhouette within 0.01 of the greatest.
@@ -161,7 +163,12 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     Notes
     -----
     With a Pipeline, SSD is the last step's `inertia_`, and the silhouette is computed on what the last step
-    sees. All steps are fitted again for every k.
+    sees. All steps are fitted again for every k, unless the last one can share work between ks, as
+    `LocalKShape` can: then they are fitted once, and copied.
+
+    The silhouette needs the distances between all pairs of its rows, once, after the last fit. With
+    `LocalKShape` that may take as long as all fits: for 1000 series of 504 days, 4 s on one core, against 5
+    s for k from 2 to 20. The log (level INFO, logger "shapecluster") says when it starts.
 
     When `estimator` has an integer as `random_state`, so does every fit. When it has a `RandomState`
     instance, every fit starts from the state that it has now, as any clone does, and leaves it there. With
@@ -203,7 +210,11 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         "criterion": [StrOptions(set(CRITERIA))],
         "n_jobs": [None, Integral],
         "callback": [None, callable],
-        "silhouette_sample_size": [None, Interval(Integral, 2, None, closed="left")],
+        "silhouette_sample_size": [
+            None,
+            Interval(Integral, 0, 1, closed="left"),  # which is 0
+            Interval(Integral, 2, None, closed="left"),
+        ],
         "keep_estimators": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -261,19 +272,20 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         Raises
         ------
         ValueError
-            For a `k` that cannot be tried, before anything is fitted; and when a fit fails, in which case
-            the message says for which k.
+            For a `k` that cannot be tried or weights that are negative or all zero, before anything is
+            fitted; and when a fit fails, in which case the message says for which k.
         TypeError
             When `estimator` or `k` is of the wrong kind.
         """
         self._validate_params()
         check_estimator(self.estimator, type(self).__name__)
         ks = check_ks(self.k, n_rows(X), type(self).__name__)
-        check_criterion_applies(self.criterion, ks, type(self).__name__)
+        check_criterion_applies(self.criterion, ks, self.silhouette_sample_size, type(self).__name__)
+        weights = None if sample_weight is None else weights_of_rows(sample_weight, X, type(self).__name__)
         task = Task(self._template(), X, y, sample_weight, self._fit_params(sample_weight))
         with closing(fits(task, ks, self.n_jobs)) as ended:  # whatever happens, no fit is left running
             done = list(self._watched(ended, len(ks)))
-        self._choose(done, X, sample_weight)
+        self._choose(done, X, weights)
         return self
 
     def get_metadata_routing(self) -> Any:
@@ -323,11 +335,10 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
                 self.callback(SweepProgress(fit.k, fit.ssd, fit.seconds, done, total))
             yield fit
 
-    def _choose(self, done: list[Fit], X: Any, sample_weight: ArrayLike | None) -> None:
+    def _choose(self, done: list[Fit], X: Any, weights: Float64Array | None) -> None:
         """Set every fitted attribute, from the fits by increasing k."""
-        weights = None if sample_weight is None else weights_of_rows(sample_weight, X)
         rows = rows_to_measure(n_rows(X), weights, self.silhouette_sample_size, self.random_state)
-        findings = find(done, silhouettes(done, X, rows, weights))
+        findings = find(done, silhouettes(done, X, rows, weights, self.n_jobs))
         self._warn(findings)
         chosen = findings.chosen[self.criterion]
         self.best_k_ = findings.least_ssd if chosen is None else chosen

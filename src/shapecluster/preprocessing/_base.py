@@ -62,9 +62,6 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
     n_features_in_: int
     _n_lost = 0  # timepoints that the transformation takes away at the start
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**{**kwargs, "auto_wrap_output_keys": None})
-
     @abstractmethod
     def _convert(self, series: FloatArray) -> Converted:
         """Transform rows; time is the last axis."""

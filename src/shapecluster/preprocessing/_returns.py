@@ -30,6 +30,8 @@ class LogReturns(RowTransformer):
         First observed price of each series seen in `fit`; NaN where there is none.
     first_position_ : ndarray of shape (n_series,) or (n_series, n_channels)
         Timepoint of that price, counted from 0; NaN where there is none.
+    last_position_ : ndarray of shape (n_series,) or (n_series, n_channels)
+        Timepoint of the last observed price; NaN where there is none.
     n_features_in_ : int
         Number of prices per series seen in `fit`.
     series_names_in_ : ndarray of objects, shape (n_series,)
@@ -57,7 +59,8 @@ class LogReturns(RowTransformer):
     ==================  =================================================
 
     `inverse_transform` chains the returns from the first observed price. A series may start late or end
-    early, but no return may be missing in between, for the level after a gap is unknown.
+    early, but a return that is missing before the last observed price is an error, for the level after
+    a gap is unknown. With ``nonpositive="nan"`` a price of zero counts as missing.
 
     Examples
     --------
@@ -79,6 +82,7 @@ class LogReturns(RowTransformer):
 
     first_price_: Float64Array
     first_position_: Float64Array
+    last_position_: Float64Array
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "nonpositive": [StrOptions({"error", "nan"})],
@@ -114,17 +118,20 @@ class LogReturns(RowTransformer):
         prices = series.astype(np.float64)
         prices[prices == 0] = np.nan
         observed = ~np.isnan(prices)
-        position = observed.argmax(axis=-1)
-        first = np.take_along_axis(prices, position[..., None], axis=-1)[..., 0]
+        start = observed.argmax(axis=-1)
+        end = observed.shape[-1] - 1 - observed[..., ::-1].argmax(axis=-1)
+        first_price = np.take_along_axis(prices, start[..., None], axis=-1)[..., 0]
+        empty = np.isnan(first_price)
         statistics = {
-            "first_price_": first,
-            "first_position_": np.where(np.isnan(first), np.nan, position.astype(np.float64)),
+            "first_price_": first_price,
+            "first_position_": np.where(empty, np.nan, start),
+            "last_position_": np.where(empty, np.nan, end),
         }
         return Converted(np.diff(np.log(prices), axis=-1), statistics)
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
         known = ~np.isnan(values)
-        self._refuse_broken_chains(known, rows, data)
+        self._refuse_gaps(known, rows, data)
         growth = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
         np.cumsum(np.where(known, values, 0.0), axis=-1, out=growth[..., 1:])
         prices: Float64Array = self.first_price_[rows][..., None] * np.exp(growth)
@@ -135,16 +142,18 @@ class LogReturns(RowTransformer):
         prices[~there] = np.nan
         return prices
 
-    def _refuse_broken_chains(self, known: BoolArray, rows: IntArray, data: SeriesData) -> None:
-        """Every known return must follow another, or the first price."""
-        start = self.first_position_[rows][..., None]
-        before = np.concatenate([np.zeros_like(known[..., :1]), known[..., :-1]], axis=-1)
-        before |= np.arange(known.shape[-1]) == start
-        broken = (known & ~before).reshape(len(known), -1)
-        if broken.any():
+    def _refuse_gaps(self, known: BoolArray, rows: IntArray, data: SeriesData) -> None:
+        """Every return must be there from the first price fitted to the last, or to the last return given."""
+        step = np.arange(known.shape[-1])  # return i leads from price i to price i + 1
+        first, last = self.first_position_[rows][..., None], self.last_position_[rows][..., None]
+        last = np.fmax(last, np.where(known, step + 1, 0).max(axis=-1, keepdims=True))
+        gaps = known != ((first <= step) & (step < last))
+        if gaps.any():
             raise ValueError(
                 "LogReturns.inverse_transform: returns can be chained only without gaps from the first price "
-                f"fitted. Returns are missing before known ones in {_counted(broken, data)}."
+                "fitted to the last, for the level after a gap is unknown. Returns are missing in between in "
+                f"{_counted(gaps, data)}. Fill those prices before fit, or leave these "
+                "series out."
             )
 
 

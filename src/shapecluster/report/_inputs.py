@@ -11,8 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from shapecluster.datasets import fetch_prices, load_prices, make_market
-from shapecluster.datasets._files import load_sectors
+from shapecluster.datasets import fetch_prices, load_prices, load_sectors, make_market
 from shapecluster.report._analysis import Progress
 from shapecluster.report._findings import Source
 
