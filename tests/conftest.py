@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+
+# A busy machine is no failure; and a failing example is printed, so nothing needs to be kept on disk.
+hypothesis.settings.register_profile("shapecluster", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("shapecluster")
 
 _SEEDS = os.environ.get("SHAPECLUSTER_TESTS_GLOBAL_RANDOM_SEED", "42")
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from shapecluster import LocalKShape, ShapeNeighbors
+from shapecluster.exceptions import FlatSeriesWarning
 
 X = np.random.default_rng(0).normal(size=(10, 20)).cumsum(axis=1)
 DATES = pd.date_range("2020-01-01", periods=20)
@@ -46,6 +47,21 @@ BAD = {
     ),
     "dates as rows": (frame().T, r"rows of X are dates.*Pass X.T instead"),
     "periods as rows": (frame(columns=DATES.to_period("D")).T, r"rows of X are dates"),
+    "text dates as rows": (frame(columns=[str(d.date()) for d in DATES]).T, "rows of X are dates"),
+    "date objects as rows": (frame(columns=[d.date() for d in DATES]).T, "rows of X are dates"),
+    "timestamp objects as rows": (
+        frame(columns=pd.Index(list(DATES), dtype=object)).T,
+        "rows of X are dates",
+    ),
+    "unsorted date objects": (frame(columns=[d.date() for d in DATES[::-1]]), "must increase"),
+    "no date": (frame(columns=[*DATES[:-1], pd.NaT]), r"column 19 of X has no date \(NaT\)"),
+    "a column of dates": (frame().assign(listed=DATES[0]), "Got datetime64 values in the column 'listed'"),
+    "a complex column": (frame().assign(z=1j), "Got complex values in the column 'z'"),
+    "two levels of names": (
+        frame(index=pd.MultiIndex.from_product([["NYSE"], TICKERS])),
+        "rows of X must have one name each. Got a MultiIndex",
+    ),
+    "ragged with a number": ([[1.0, 2.0], 3.0], "Row 0 has 2, row 1 has 0"),
     "complex": (X + 1j, "Complex data not supported"),
 }
 
@@ -72,6 +88,15 @@ def test_many_bad_tickers_are_counted_not_all_listed():
         frame(columns=DATES.to_period("D")),
         frame(columns=[str(d.date()) for d in DATES]),
         frame(columns=range(20)),
+        frame(columns=[d.date() for d in DATES]),
+        frame(
+            columns=[
+                "2020-03-28T12:00+01:00",
+                "2020-03-29T12:00+02:00",
+                *[f"2021-01-{d:02d}" for d in range(1, 19)],
+            ]
+        ),
+        frame(index=range(10)),
         frame(columns=[f"day{i}" for i in range(20)][::-1]),
         frame().astype(object),
         frame().astype("Float64"),
@@ -84,8 +109,30 @@ def test_good_input_of_many_kinds_is_taken(data):
     assert LocalKShape(2, random_state=0).fit(data).labels_.shape == (10,)
 
 
-def test_nullable_missing_values_are_nan():
-    data = frame().astype("Float64")
+@pytest.mark.parametrize("scale", [1e307, -1e307])
+def test_finite_values_of_any_size_are_taken_without_a_word(scale):
+    assert np.isfinite(LocalKShape(2, random_state=0).fit(np.abs(X) * scale).inertia_)
+
+
+def test_infinities_of_both_signs_are_told_without_a_numpy_warning():
+    data = frame()
+    data.iloc[1, 1], data.iloc[2, 2] = np.inf, -np.inf
+    with pytest.raises(ValueError, match="contains infinity"):
+        LocalKShape(2).fit(data)
+
+
+def test_warnings_point_at_the_code_that_called():
+    data = np.vstack([X, np.ones(20)])
+    model = LocalKShape(2, random_state=0)
+    for call in (model.fit, model.predict, model.transform, model.score, model.fit_predict):
+        with pytest.warns(FlatSeriesWarning) as caught:
+            call(data)
+        assert {warning.filename for warning in caught} == {__file__}
+
+
+@pytest.mark.parametrize("dtype", ["Float64", object])
+def test_nullable_missing_values_are_nan(dtype):
+    data = frame().astype(dtype)
     data.iloc[2, 2] = pd.NA
     with pytest.raises(ValueError, match="'T2'"):
         LocalKShape(2).fit(data)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sklearn.base import clone
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         def set_params(self, **params: Any) -> Self: ...
         def _validate_params(self) -> None: ...
         def __sklearn_tags__(self) -> Any: ...
+        def __getstate__(self) -> dict[str, Any]: ...
+        def __setstate__(self, state: dict[str, Any]) -> None: ...
 
     class ClusterMixin:
         """Marks a clusterer."""
@@ -92,6 +94,7 @@ __all__ = [
     "TransformerMixin",
     "_check_sample_weight",
     "available_if",
+    "check_array",
     "check_is_fitted",
     "check_random_state",
     "clone",

@@ -1,8 +1,6 @@
-"""Threads: how many of ours, and never more than one of BLAS's.
+"""Threads: how many of ours, and one of BLAS's where fits of others run side by side.
 
-BLAS rounds differently with the number of its threads. The core does without it, but for matrices whose
-leading values are nearly equal, and other clusterers use it freely; so fits run with one BLAS thread, and
-what scales is run on threads of our own.
+BLAS rounds differently with the number of its threads. Our own core does without it; K-Means does not.
 """
 
 from __future__ import annotations

@@ -15,4 +15,6 @@ Float64Array: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.intp]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["ArrayLike", "BoolArray", "ComplexArray", "Float64Array", "FloatArray", "IntArray"]
+DType: TypeAlias = np.dtype[np.floating[Any]]
+
+__all__ = ["ArrayLike", "BoolArray", "ComplexArray", "DType", "Float64Array", "FloatArray", "IntArray"]

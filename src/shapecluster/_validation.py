@@ -7,6 +7,7 @@ whose error should name a ticker.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._typing import BoolArray, FloatArray
 from shapecluster.exceptions import FlatSeriesWarning
 
 _MAX_NAMED = 5
+_NO_NUMBERS = {"date", "datetime", "datetime64", "timedelta", "timedelta64", "period", "complex"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class SeriesData:
 
     @property
     def channels_first(self) -> FloatArray:
-        """The values as the core takes them: (n_series, n_channels, n_timepoints), contiguous."""
+        """The values as the core takes them: (n_series, n_channels, n_timepoints)."""
         if self.values.ndim == 2:
             return self.values[:, None, :]
         return np.ascontiguousarray(self.values.transpose(0, 2, 1))
@@ -135,13 +138,31 @@ def warn_flat(data: SeriesData, flat: BoolArray, consequence: str) -> None:
         f"{len(rows)} of {len(flat)} series never move, so they have no shape and {consequence}: "
         f"{listing(data.name(row) for row in rows)}.",
         FlatSeriesWarning,
-        stacklevel=4,
+        stacklevel=caller_level(),
     )
 
 
+def caller_level() -> int:
+    """The `stacklevel` that makes a warning point at the code that called this package.
+
+    scikit-learn's wrappers of `transform` and joblib's of `fit` stand between; they are passed over too.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _is_inside(module: str) -> bool:
+    return module.partition(".")[0] in {"shapecluster", "sklearn"}
+
+
 def check_labels(frame: pd.DataFrame, owner: str) -> None:
-    """Refuse a frame whose rows are dates, whose rows repeat, or whose dates are out of order."""
-    if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+    """Refuse a frame whose rows are dates, whose names repeat, or whose dates are out of order."""
+    for axis, what in ((frame.index, "rows"), (frame.columns, "columns")):
+        if axis.nlevels > 1:
+            raise ValueError(f"{owner}: the {what} of X must have one name each. Got a MultiIndex instead.")
+    if _as_dates(frame.index) is not None:
         raise ValueError(
             f"{owner}: the rows of X are dates, but rows must be series (tickers) and columns dates. "
             "Pass X.T instead."
@@ -155,7 +176,11 @@ def check_labels(frame: pd.DataFrame, owner: str) -> None:
     if len(repeated):
         raise ValueError(f"{owner}: these timepoints (columns of X) repeat: {listing(repeated)}.")
     dates = _as_dates(frame.columns)
-    if dates is not None and not dates.is_monotonic_increasing:
+    if dates is None:
+        return
+    if dates.isna().any():
+        raise ValueError(f"{owner}: column {int(dates.isna().argmax())} of X has no date (NaT).")
+    if not dates.is_monotonic_increasing:
         first = int(np.flatnonzero(np.diff(dates.asi8) < 0)[0])
         raise ValueError(
             f"{owner}: the dates (columns of X) must increase, but {frame.columns[first + 1]} follows "
@@ -163,16 +188,18 @@ def check_labels(frame: pd.DataFrame, owner: str) -> None:
         )
 
 
-def _as_dates(columns: pd.Index[Any]) -> pd.DatetimeIndex | None:
-    """The columns as dates, when they are dates or all look like ISO dates."""
-    if isinstance(columns, pd.PeriodIndex):
-        return columns.to_timestamp()
-    if isinstance(columns, pd.DatetimeIndex):
-        return columns
-    if len(columns) and all(isinstance(c, str) and c[4:5] == "-" and c[:4].isdigit() for c in columns):
-        parsed = pd.to_datetime(pd.Series(columns), errors="coerce", format="ISO8601")
-        if parsed.notna().all():
-            return pd.DatetimeIndex(parsed)
+def _as_dates(labels: pd.Index[Any]) -> pd.DatetimeIndex | None:
+    """Labels as dates, when they are dates of whatever type or all look like ISO dates."""
+    if isinstance(labels, pd.PeriodIndex):
+        return labels.to_timestamp()
+    if isinstance(labels, pd.DatetimeIndex):
+        return labels
+    kind = infer_dtype(labels, skipna=True)
+    if kind in {"date", "datetime", "datetime64"}:
+        return pd.DatetimeIndex(pd.to_datetime(pd.Series(labels, dtype=object), utc=True))
+    if len(labels) and kind == "string" and all(c[4:5] == "-" and c[:4].isdigit() for c in labels):
+        parsed = pd.to_datetime(pd.Series(labels), errors="coerce", format="ISO8601", utc=True)
+        return pd.DatetimeIndex(parsed) if parsed.notna().all() else None
     return None
 
 
@@ -180,23 +207,33 @@ def _frame_values(frame: pd.DataFrame, owner: str) -> Any:
     """The numbers of a frame; a cell that is not a number is named by its row and column."""
     if all(dtype == np.float32 for dtype in frame.dtypes):
         return frame.to_numpy(dtype=np.float32)
-    for position, dtype in enumerate(frame.dtypes):
-        if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype):
-            continue
-        column = frame.iloc[:, position]
-        bad = pd.to_numeric(column, errors="coerce").isna() & column.notna()
-        if bad.any():
-            row = int(np.flatnonzero(bad.to_numpy())[0])
-            raise ValueError(
-                f"{owner}: X must hold numbers. Got {column.iloc[row]!r} for {str(frame.index[row])!r} at "
-                f"{frame.columns[position]} instead; could not convert it to float."
-            )
-    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    if all(dtype == np.float64 for dtype in frame.dtypes):
+        return frame.to_numpy(dtype=np.float64)
+    columns = [_column_values(frame.iloc[:, position], owner) for position in range(frame.shape[1])]
+    return np.column_stack(columns) if columns else frame.to_numpy(dtype=np.float64)
+
+
+def _column_values(column: pd.Series[Any], owner: str) -> Any:
+    kind = infer_dtype(column, skipna=True)
+    if kind in _NO_NUMBERS:
+        raise ValueError(
+            f"{owner}: X must hold numbers. Got {kind} values in the column {str(column.name)!r} instead. "
+            "Drop it, or make it the index."
+        )
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = numbers.isna() & column.notna()
+    if bad.any():
+        row = int(np.flatnonzero(bad.to_numpy())[0])
+        raise ValueError(
+            f"{owner}: X must hold numbers. Got {column.iloc[row]!r} for {str(column.index[row])!r} at "
+            f"{column.name} instead; could not convert it to float."
+        )
+    return numbers.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _refuse_ragged(X: list[Any] | tuple[Any, ...], owner: str) -> None:
     """Say which row is longer or shorter than the first."""
-    lengths = [len(row) if isinstance(row, (list, tuple, np.ndarray, pd.Series)) else 0 for row in X]
+    lengths = [len(row) if hasattr(row, "__len__") and np.shape(row) != () else 0 for row in X]
     for row, length in enumerate(lengths):
         if length != lengths[0]:
             raise ValueError(
@@ -208,7 +245,9 @@ def _refuse_ragged(X: list[Any] | tuple[Any, ...], owner: str) -> None:
 def _check_finite(data: SeriesData, owner: str, *, allow_nan: bool) -> None:
     """Refuse infinity, and NaN where it has no meaning, naming the first series that has it."""
     values = data.values
-    if np.isfinite(np.sum(values, dtype=np.float64)):  # one fast pass settles almost every call
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.sum(values, dtype=np.float64)
+    if np.isfinite(total):  # one fast pass settles almost every call
         return
     axes = tuple(range(1, values.ndim))
     infinite = np.isinf(values).sum(axis=axes)

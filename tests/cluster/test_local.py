@@ -234,6 +234,12 @@ class TestFlatAndFew:
         assert sorted(model.labels_) == list(range(12))
         assert model.inertia_ < 1e-20
 
+    def test_rounding_about_a_level_is_no_movement(self, rng):
+        X = walks(rng)
+        X[3] = 100.0 + rng.choice([-1, 0, 1], 50) * np.spacing(100.0)
+        with pytest.warns(FlatSeriesWarning, match="1 of 60.*row 3"):
+            LocalKShape(3, random_state=0).fit(X)
+
     def test_one_series_and_one_cluster(self, rng):
         assert LocalKShape(1).fit(walks(rng, 1)).labels_.tolist() == [0]
 
@@ -294,16 +300,50 @@ class TestWeights:
         np.testing.assert_array_equal(weighted.labels_[:40], absent.labels_)
         np.testing.assert_array_equal(weighted.cluster_centers_, absent.cluster_centers_)
 
+    @pytest.mark.parametrize("init", ["k-shape++", "random"])
+    @pytest.mark.parametrize("scale", [1e-300, 1e300])
+    def test_the_scale_of_the_weights_changes_nothing_but_the_inertia(self, rng, scale, init):
+        X = walks(rng)
+        one = LocalKShape(4, init=init, random_state=0).fit(X)
+        scaled = LocalKShape(4, init=init, random_state=0).fit(X, sample_weight=np.full(60, scale))
+        np.testing.assert_array_equal(one.labels_, scaled.labels_)
+        assert scaled.inertia_ == pytest.approx(one.inertia_ * scale, rel=1e-9)
+
+    def test_weights_of_very_different_size(self, rng):
+        weights = np.full(60, 1e-300)
+        weights[:2] = 1e300
+        for init in ("k-shape++", "random"):
+            assert np.isfinite(
+                LocalKShape(4, init=init, random_state=0).fit(walks(rng), sample_weight=weights).inertia_
+            )
+
+    def test_clusters_of_rows_that_do_not_count_are_told_as_missing(self, rng):
+        X = np.repeat(walks(rng, 2), 3, axis=0)
+        X = np.vstack([X, walks(rng, 1)])
+        with pytest.warns(ConvergenceWarning, match=r"distinct clusters \(2\)"):
+            LocalKShape(3, init=X[[6, 0, 3]]).fit(X, sample_weight=[1, 1, 1, 1, 1, 1, 0])
+
     @pytest.mark.parametrize(
         ("weights", "message"),
         [
             ([-1.0] + [1.0] * 59, "must not be negative. Got -1.0 for row 0"),
             ([0.0] * 60, "at least one non-zero|Got only zeros"),
+            ([1e308] * 60, "finite sum"),
         ],
     )
     def test_bad_weights_are_refused(self, rng, weights, message):
         with pytest.raises(ValueError, match=message):
             LocalKShape(4).fit(walks(rng), sample_weight=weights)
+
+
+@pytest.mark.parametrize(("fitted", "asked"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_the_model_says_in_which_precision_is_computed(rng, fitted, asked):
+    X = walks(rng).astype(np.float32)
+    model = LocalKShape(5, random_state=0).fit(X.astype(fitted))
+    distances = model.transform(X.astype(asked))
+    assert distances.dtype == asked
+    np.testing.assert_allclose(distances, model.transform(X.astype(fitted)), atol=1e-6)
+    np.testing.assert_array_equal(model.predict(X.astype(asked)), model.labels_)
 
 
 class TestCentresInUnits:
@@ -418,6 +458,8 @@ class TestBadInput:
                 r"init must have one centre per cluster.*\(8, 50\).*Got shape \(3, 50\)",
             ),
             ({"init": np.full((8, 50), np.nan)}, "init must be finite"),
+            ({"init": [["a", "b"]]}, "could not convert string to float"),
+            ({"init": np.ones((8, 50)) + 1j}, "Complex data not supported"),
             (
                 {"init": np.eye(8, 50) * np.arange(8)[:, None]},
                 "init must hold centres that move. Got a flat centre 0",

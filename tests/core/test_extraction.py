@@ -78,13 +78,30 @@ def test_a_start_orthogonal_to_the_leading_vector_still_finds_it(rng):
     assert np.abs(leading_right_vector(rows, np.array([0.0, 1.0, 0.0, 0.0]))) == pytest.approx([1, 0, 0, 0])
 
 
-def test_without_convergence_the_dense_solution_is_taken(rng, monkeypatch):
+def test_a_round_that_is_too_short_is_followed_by_others(rng, monkeypatch):
     rows = rng.normal(size=(60, 80))
-    exact = leading_right_vector(rows, rows[0])
-    monkeypatch.setattr(extraction, "_LANCZOS_STEPS", 3)
-    for matrix in (rows, rows.T):
-        dense = leading_right_vector(matrix, matrix[0])
-        assert np.linalg.norm(matrix @ dense) == pytest.approx(np.linalg.norm(rows @ exact))
+    exact = np.linalg.norm(rows, 2)
+    monkeypatch.setattr(extraction, "_LANCZOS_STEPS", 5)
+    assert np.linalg.norm(rows @ leading_right_vector(rows, rows[0])) == pytest.approx(exact, rel=1e-9)
+    monkeypatch.setattr(extraction, "_LANCZOS_ROUNDS", 1)
+    assert np.linalg.norm(rows @ leading_right_vector(rows, rows[0])) < exact * (1 - 1e-6)
+
+
+def test_equal_leading_values_give_one_of_their_vectors(rng):
+    basis = np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    rows = np.diag([2.0, 2.0, 2.0, *np.linspace(1.9, 0, 27)]) @ basis
+    found = leading_right_vector(rows, rng.normal(size=30))
+    assert np.linalg.norm(rows @ found) == pytest.approx(2.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e-155, 1e-20, 1e155, 1e300])
+def test_the_scale_of_the_weights_does_not_matter(rng, weight):
+    members = unit_rows(rng.normal(size=(9, 1, 20)).cumsum(axis=-1)).values
+    shifts, equal = np.zeros(9, dtype=int), np.ones(9)
+    expected = extract_shape(members, shifts, equal, members[0])
+    np.testing.assert_allclose(
+        extract_shape(members, shifts, weight * equal, members[0]), expected, atol=1e-12
+    )
 
 
 def test_the_same_bits_whatever_blas_does(rng):

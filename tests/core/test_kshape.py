@@ -118,6 +118,8 @@ def test_fewer_distinct_rows_than_clusters_leaves_clusters_empty_without_nan(rng
     X = np.repeat(walks(rng, 2), 10, axis=0)
     result = run(shapes_of(X, None), X[[0, 10, 0, 10]], np.ones(20), Settings())
     assert result.best.inertia < 1e-20
+    assert result.n_iter == 1
+    assert result.n_correlations <= 20 * 4 * 2  # nothing is left to re-seed with, so nothing is tried
     assert np.isfinite(result.best.centres).all()
     assert result.best.centres.any(axis=(1, 2)).all()
 

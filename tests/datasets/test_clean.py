@@ -1,4 +1,4 @@
-"""clean_prices: what each policy does, what the report says, and how well suspects are found."""
+"""clean_prices: what each policy does, and what the report says."""
 
 from __future__ import annotations
 
@@ -7,32 +7,7 @@ import pandas as pd
 import pytest
 
 from shapecluster.datasets import clean_prices, load_prices
-from tests.datasets.suspects import measure, read_truth
-
-NAN = np.nan
-
-
-def frame(rows: dict[str, list[float]], start: str = "2020-02-03", dtype: type = np.float64) -> pd.DataFrame:
-    length = len(next(iter(rows.values())))
-    columns = pd.DatetimeIndex(pd.bdate_range(start, periods=length).to_numpy(), name="date")
-    index = pd.Index(list(rows), name="ticker")
-    return pd.DataFrame(np.array(list(rows.values()), dtype=dtype), index=index, columns=columns)
-
-
-def market(
-    rng: np.random.Generator, n_stocks: int = 30, n_days: int = 300, *, own: float = 0.015
-) -> pd.DataFrame:
-    """Calm prices: nothing to flag."""
-    returns = 0.01 * rng.standard_normal(n_days) + own * rng.standard_normal((n_stocks, n_days))
-    names = [f"S{row}" for row in range(n_stocks)]
-    return frame(dict(zip(names, 100 * np.exp(returns.cumsum(axis=1)), strict=True)))
-
-
-def noted(report, *columns: str) -> list[tuple]:
-    """What the report says, without the remark that a short series cannot be judged."""
-    events = report.events[report.events["kind"] != "not screened"]
-    return list(events[list(columns)].itertuples(index=False, name=None))
-
+from tests.datasets.panels import NAN, frame, market, noted
 
 # Nothing to do
 
@@ -113,16 +88,16 @@ def test_intersection_drops_short_gaps_at_both_edges():
 # The first and the last days
 
 
-@pytest.mark.parametrize("day", [0, -1])
+@pytest.mark.parametrize("days", [[0], [0, 1], [-2, -1], [-1]])
 @pytest.mark.parametrize("policy", ["drop", "keep"])
-def test_a_day_at_the_edge_that_few_stocks_have_costs_no_stock(rng, day, policy):
+def test_days_at_the_edge_that_few_stocks_have_cost_no_stock(rng, days, policy):
     prices = market(rng)
-    edge = prices.columns[day]
+    edge = prices.columns[days]
     prices.loc[prices.index[3:], edge] = NAN
-    clean, report = clean_prices(prices, late_listings=policy)
+    clean, report = clean_prices(prices, late_listings=policy, max_gap=2)
     pd.testing.assert_frame_equal(clean, prices.drop(columns=edge))
     assert noted(report, "kind", "action", "start", "detail") == [
-        ("thin day", "day dropped", edge, "3 of 30 listed stocks have a price")
+        ("thin day", "day dropped", day, "3 of 30 listed stocks have a price") for day in edge
     ]
 
 
@@ -264,137 +239,6 @@ def test_zero_and_negative_prices_become_gaps():
     ]
 
 
-# Suspects
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n_stocks", [30, 3])  # with and without a market to remove
-def test_planted_misprints_jumps_and_flat_stretches_are_flagged_and_not_altered(rng, dtype, n_stocks):
-    prices = market(rng, n_stocks).astype(dtype)
-    prices.iloc[0, 50] *= dtype(1.4)
-    prices.iloc[1, 120:] *= dtype(0.5)
-    prices.iloc[2, 200:208] = prices.iloc[2, 199]
-    clean, report = clean_prices(prices)
-    pd.testing.assert_frame_equal(clean, prices)
-    days = prices.columns
-    assert noted(report, "ticker", "kind", "action", "start", "end") == [
-        ("S0", "bad print", "flagged", days[50], days[50]),
-        ("S1", "jump", "flagged", days[120], days[120]),
-        ("S2", "flat stretch", "flagged", days[200], days[207]),
-    ]
-    events = report.events
-    rise, halving = (float(text.split("%")[0]) for text in events["detail"][:2])
-    assert 35 < rise < 45  # percent of the price, though sizes are log-returns
-    assert -55 < halving < -45
-    assert events["size"][0] == pytest.approx(np.log(1.4), abs=0.1)
-    assert events["size"][1] == pytest.approx(np.log(0.5), abs=0.1)
-    assert events["score"][0] >= 8
-    assert events["score"][1] >= 16
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_misprints_are_repaired_on_request_and_nothing_else(rng, dtype):
-    prices = market(rng).astype(dtype)
-    broken = prices.copy()
-    broken.iloc[0, 50] *= dtype(1.4)
-    broken.iloc[1, 120:] *= dtype(0.5)
-    clean, report = clean_prices(broken, bad_prints="repair")
-    assert clean.iloc[0, 50] == pytest.approx(np.sqrt(prices.iloc[0, 49] * prices.iloc[0, 51]), rel=1e-6)
-    assert set(clean.dtypes) == {np.dtype(dtype)}
-    untouched = clean.copy()
-    untouched.iloc[0, 50] = broken.iloc[0, 50]
-    pd.testing.assert_frame_equal(untouched, broken)
-    assert noted(report, "kind", "action") == [("bad print", "repaired"), ("jump", "flagged")]
-    assert "became" in report.events["detail"][0]
-
-
-def test_a_misprint_before_a_gap_is_repaired_together_with_what_was_filled_from_it(rng):
-    prices = market(rng)
-    broken = prices.copy()
-    broken.iloc[0, 50] *= 1.4
-    broken.iloc[0, 51:53] = NAN
-    clean, _ = clean_prices(broken, bad_prints="repair")
-    expected = np.sqrt(prices.iloc[0, 49] * prices.iloc[0, 53])
-    np.testing.assert_allclose(clean.iloc[0, 50:53], expected)
-
-
-def test_a_misprint_beside_another_suspect_is_not_repaired(rng):
-    prices = market(rng, own=0.005)
-    broken = prices.copy()
-    broken.iloc[0, 50] *= 1.5
-    broken.iloc[0, 51] /= 1.5
-    clean, report = clean_prices(broken, bad_prints="repair")
-    pd.testing.assert_frame_equal(clean, broken)
-    # Each of the two days is one move away from the other; one of them is enough to tell.
-    assert noted(report, "kind", "action") == [
-        ("bad print", "not repaired: neighbour suspect"),
-        ("jump", "flagged"),
-    ]
-
-
-def test_two_misprints_with_a_good_price_between_them_are_both_repaired(rng):
-    prices = market(rng, own=0.005)
-    broken = prices.copy()
-    broken.iloc[0, [50, 52]] *= 1.5
-    clean, _ = clean_prices(broken, bad_prints="repair")
-    np.testing.assert_allclose(clean, prices, rtol=0.1)
-
-
-@pytest.mark.parametrize(
-    ("back", "kinds"), [(0.25, ["bad print"]), (0.15, ["jump", "jump"])]
-)  # of a jump of 0.4
-def test_a_print_has_reverted_when_at_most_half_of_its_larger_move_is_left(rng, back, kinds):
-    prices = market(rng, own=0.005)
-    prices.iloc[0, 50] *= np.exp(0.4)
-    prices.iloc[0, 51:] *= np.exp(0.4 - back)
-    _, report = clean_prices(prices)
-    assert [kind for (kind,) in noted(report, "kind")] == kinds
-
-
-@pytest.mark.parametrize(("size", "count"), [(0.02, 0), (0.04, 1)])
-def test_small_prints_are_not_worth_a_flag_however_unusual(rng, size, count):
-    prices = market(rng, own=0.001)
-    prices.iloc[0, 50] *= np.exp(size)
-    assert len(clean_prices(prices).report.events) == count
-
-
-def test_a_return_over_several_days_may_be_larger(rng):
-    prices = market(rng)
-    prices.iloc[0, 106:] *= np.exp(0.4)
-    _, report = clean_prices(prices)
-    assert noted(report, "kind") == [("jump",)]
-    prices.iloc[0, 101:106] = NAN  # the same move in six days instead of one
-    _, report = clean_prices(prices)
-    assert noted(report, "kind") == [("short gap",)]
-
-
-@pytest.mark.parametrize(("length", "count"), [(4, 0), (5, 1)])
-def test_flat_stretches_are_told_from_the_given_length_on(rng, length, count):
-    prices = market(rng)
-    prices.iloc[0, 100 : 100 + length] = prices.iloc[0, 99]
-    assert len(clean_prices(prices, flat_days=5).report.events) == count
-
-
-def test_a_crash_of_the_whole_market_is_no_suspect(rng):
-    prices = market(rng)
-    prices.iloc[:, 150:] *= 0.7
-    prices.iloc[:, 200] *= 1.3
-    assert len(clean_prices(prices).report.events) == 0
-
-
-def test_filled_days_are_no_flat_stretch_and_the_return_after_a_gap_may_be_larger(rng):
-    prices = market(rng)
-    prices.iloc[0, 100:106] = NAN
-    _, report = clean_prices(prices, max_gap=6)
-    assert noted(report, "kind") == [("short gap",)]
-
-
-def test_stocks_too_short_to_judge_are_named():
-    _, report = clean_prices(frame({"A": [1, 2, 3, 4.0], "B": [1, 2, 3, 5.0]}))
-    assert list(report.events["kind"]) == ["not screened", "not screened"]
-    assert "2 x not screened, kept: A, B." in report.summary()
-
-
 # The report
 
 
@@ -493,17 +337,3 @@ def test_late_listings_of_the_real_panel_can_be_kept(panel):
     assert clean.shape == panel.shape
     late = report.events.query("kind in ['late listing', 'long gap']")
     assert int(clean.isna().to_numpy().sum()) == late["n_days"].sum()
-
-
-def test_suspects_of_the_real_panel_are_found(panel, shared_data):
-    """Floors a little below what benchmarks/clean_prices.py measures: 10/10, 18/27, 21 of 37, 18 of 149."""
-    _, report = clean_prices(panel, late_listings="keep", long_gaps="keep")
-    found = measure(
-        report.events, read_truth(shared_data / "market" / "panel_a_suspect_returns.csv", panel.columns)
-    )
-    assert (found.misprints, found.lasting, found.moved, found.reference) == (10, 27, 7, 1)
-    assert found.misprints_found >= 9
-    assert found.lasting_found >= 17
-    assert found.prints_on_known_days / found.prints_flagged >= 0.5
-    assert found.lasting_found / found.jumps_flagged >= 0.11
-    assert found.moved_flagged <= 1

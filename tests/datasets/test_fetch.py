@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,41 +18,24 @@ import pytest
 import yfinance as yf
 
 from shapecluster.datasets import _rounds as fetching
-from shapecluster.datasets import fetch_prices
 from shapecluster.datasets._cache import PriceCache
+from shapecluster.datasets._yahoo import THREAD_NAME
 from shapecluster.exceptions import MissingPricesError, MissingPricesWarning
-from tests.datasets.yahoo import Fault, connect_yfinance, running_server
-
-WEEK = ("2020-02-03", "2020-02-07")
-
-
-@pytest.fixture
-def yahoo(tmp_path):
-    with running_server() as server:
-        for position, ticker in enumerate(["AAA", "BBB", "CCC", "DDD", "EEE", "FFF"]):
-            server.add(ticker, "2020-01-27", [position + day / 10 for day in range(20, 40)])
-        connect_yfinance(server.server_address[1], str(tmp_path / "yfinance"))
-        yield server
-
-
-@pytest.fixture
-def fetch(tmp_path):
-    """fetch_prices with a cache of the test's own and hardly any waiting."""
-
-    def fetch(tickers, start=WEEK[0], end=WEEK[1], **options):
-        options = {
-            "cache_dir": tmp_path / "cache",
-            "deadline": 20.0,
-            "timeout": 5.0,
-            "backoff": 0.01,
-        } | options
-        return fetch_prices(tickers, start, end, **options)
-
-    return fetch
+from tests.datasets import conftest
+from tests.datasets.conftest import WEEK
+from tests.datasets.yahoo import Fault, connect_yfinance
 
 
 def missing_from(error: pytest.ExceptionInfo[MissingPricesError]) -> dict[str, str]:
     return error.value.missing
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """What other threads do takes a moment."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it has not happened"
+        time.sleep(0.01)
 
 
 # What arrives
@@ -65,6 +48,11 @@ def test_rows_are_tickers_in_the_requested_order_and_both_ends_are_included(yaho
     assert prices.columns.equals(pd.DatetimeIndex(pd.date_range(*WEEK, freq="D"), name="date"))
     assert prices.columns.tz is None
     np.testing.assert_allclose(prices.loc["AAA"], np.array([2.5, 2.6, 2.7, 2.8, 2.9]) / 2)
+
+
+def test_days_outside_the_range_are_cut_off(yahoo, fetch):
+    prices = fetch(["AAA"], "2020-02-04", "2020-02-06")  # the answer holds Monday and Friday too
+    assert [str(day.date()) for day in prices.columns] == ["2020-02-04", "2020-02-05", "2020-02-06"]
 
 
 def test_prices_are_adjusted_unless_told_otherwise(yahoo, fetch):
@@ -178,7 +166,7 @@ def test_on_request_missing_tickers_are_a_warning(yahoo, fetch):
     ) as caught:
         prices = fetch(["NONE", "AAA"], on_missing="warn")
     assert prices.index.tolist() == ["AAA"]
-    assert caught[0].filename == __file__
+    assert caught[0].filename == conftest.__file__  # where the fixture calls
 
 
 def test_offline_is_told_at_once(yahoo, fetch, tmp_path):
@@ -198,12 +186,22 @@ def test_one_lost_connection_among_answers_is_no_reason_to_give_up(yahoo, fetch)
     assert len(fetch(["AAA", "BBB", "CCC"], max_workers=1)) == 3
 
 
+def test_a_connection_that_stays_lost_among_answers_costs_its_ticker_only(yahoo, fetch):
+    yahoo.faults |= {"BBB": Fault("reset"), "CCC": Fault("garbage", times=1)}
+    with pytest.raises(MissingPricesError) as error:  # in the second round BBB comes first
+        fetch(["AAA", "BBB", "CCC"], max_workers=1, retries=1)
+    assert list(missing_from(error)) == ["BBB"]
+    with pytest.raises(MissingPricesError) as error:
+        fetch(["DDD", "BBB", "EEE"], max_workers=1, retries=0)
+    assert list(missing_from(error)) == ["BBB"]
+
+
 def test_the_deadline_bounds_the_call_and_keeps_what_arrived(yahoo, fetch):
     yahoo.faults["BBB"] = Fault("hang")
     began = time.monotonic()
     with pytest.raises(MissingPricesError) as error:
-        fetch(["AAA", "BBB", "CCC"], deadline=2.0, timeout=30.0)
-    assert time.monotonic() - began < 6
+        fetch(["AAA", "BBB", "CCC"], deadline=1.0, timeout=30.0)
+    assert time.monotonic() - began < 5
     assert missing_from(error) == {"BBB": "not fetched before the deadline"}
     assert error.value.prices.index.tolist() == ["AAA", "CCC"]
 
@@ -244,8 +242,6 @@ def test_a_wait_beyond_the_deadline_is_not_begun(yahoo, tmp_path):
 
 
 def test_progress_is_told_once_per_ticker_in_the_calling_thread(yahoo, fetch):
-    import threading
-
     yahoo.faults["BBB"] = Fault("garbage", times=1)
     calls, threads = [], set()
 
@@ -275,6 +271,23 @@ def test_settings_of_the_process_are_left_as_they_were(yahoo, fetch):
     assert warnings.filters == filters
 
 
+def test_a_request_that_was_left_behind_says_nothing_when_it_ends(yahoo, fetch):
+    yahoo.faults["BBB"] = Fault("late")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        filters, others = list(warnings.filters), set(threading.enumerate())
+        with pytest.raises(MissingPricesError):
+            fetch(["BBB"], deadline=0.5, timeout=30.0)
+        left_behind = [one for one in set(threading.enumerate()) - others if one.name == THREAD_NAME]
+        assert len(left_behind) == 1
+        assert yahoo.charts["BBB"] == 1
+        warnings.simplefilter("ignore", UnicodeWarning)  # which must outlast the request
+        yahoo.release.set()
+        left_behind[0].join(20)
+        wait_for(lambda: warnings.filters == [("ignore", None, UnicodeWarning, None, 0), *filters])
+    assert [str(one.message) for one in caught] == []
+
+
 def test_two_calls_at_a_time_do_not_disturb_each_other(yahoo, fetch):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -302,122 +315,6 @@ def test_an_unwritable_place_for_yfinances_own_files_does_no_harm(yahoo, fetch, 
     assert len(fetch(["AAA", "BBB"])) == 2
 
 
-# The cache
-
-
-def test_a_range_that_is_over_is_asked_for_once(yahoo, fetch):
-    first = fetch(["AAA", "BBB"])
-    calls: list[tuple[int, int, str]] = []
-    second = fetch(["BBB", "AAA"], progress=lambda *call: calls.append(call))
-    pd.testing.assert_frame_equal(second, first.loc[["BBB", "AAA"]])
-    assert yahoo.charts == {"AAA": 1, "BBB": 1}
-    assert calls == [(1, 2, "BBB"), (2, 2, "AAA")]
-
-
-def test_other_ranges_and_kinds_are_other_files(yahoo, fetch):
-    fetch(["AAA"])
-    fetch(["AAA"], auto_adjust=False)
-    fetch(["AAA"], end="2020-02-06")
-    assert yahoo.charts["AAA"] == 3
-
-
-def test_without_a_folder_nothing_is_kept(yahoo, fetch, tmp_path):
-    fetch(["AAA"], cache_dir=None)
-    fetch(["AAA"], cache_dir=None)
-    assert yahoo.charts["AAA"] == 2
-    assert not (tmp_path / "cache").exists()
-
-
-def test_auto_is_the_users_cache_folder(yahoo, fetch, tmp_path, monkeypatch):
-    for variable in ("XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
-        monkeypatch.setenv(variable, str(tmp_path / "user"))
-    fetch(["AAA"], cache_dir="auto")
-    assert [path.name for path in (tmp_path / "user").rglob("*.csv")] == [
-        "prices-AAA-2020-02-03-2020-02-07-adjusted.csv"
-    ]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda raw: raw[: len(raw) // 2],
-        lambda raw: raw.replace(b"1.3", b"9.3"),
-        lambda raw: raw.replace(b"AAA", b"BBB"),
-        lambda raw: b"",
-        lambda raw: b"{}\n",
-        lambda raw: b"\xff\xfe\n\x00",
-        lambda raw: b"[1]\n2020-02-03,1\n",
-    ],
-)
-def test_a_damaged_file_is_named_and_fetched_again(yahoo, fetch, tmp_path, caplog, damage):
-    first = fetch(["AAA"])
-    (path,) = (tmp_path / "cache").iterdir()
-    whole = path.read_bytes()
-    path.write_bytes(damage(whole))
-    assert path.read_bytes() != whole
-    with caplog.at_level(logging.WARNING, logger="shapecluster"):
-        pd.testing.assert_frame_equal(fetch(["AAA"]), first)
-    assert [str(path) in record.getMessage() for record in caplog.records] == [True]
-    caplog.clear()
-    fetch(["AAA"])  # whole again
-    assert caplog.records == []
-    assert yahoo.charts["AAA"] == 2
-
-
-def test_what_was_fetched_before_a_crash_stays(yahoo, fetch, tmp_path):
-    def crash(done, total, ticker):
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fetch(["AAA", "BBB", "CCC"], max_workers=1, progress=crash)
-    assert len(list((tmp_path / "cache").iterdir())) == 2
-    fetch(["AAA", "BBB", "CCC"])
-    assert yahoo.charts["AAA"] == yahoo.charts["BBB"] == 1
-
-
-def test_a_write_that_fails_half_way_leaves_nothing_behind(yahoo, fetch, tmp_path, monkeypatch, caplog):
-    def fail(source, target):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    assert len(fetch(["AAA", "BBB"])) == 2
-    assert list((tmp_path / "cache").iterdir()) == []
-    assert sum("Prices are not cached" in record.getMessage() for record in caplog.records) == 1
-
-
-def test_a_folder_that_cannot_be_made_is_named_and_does_no_harm(yahoo, fetch, tmp_path, caplog):
-    (tmp_path / "file").write_text("")
-    assert len(fetch(["AAA", "BBB"], cache_dir=tmp_path / "file" / "below")) == 2
-    assert any(str(tmp_path / "file") in record.getMessage() for record in caplog.records)
-
-
-def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
-    today = datetime.now(UTC)
-    yahoo.add("NOW", str((today - timedelta(days=9)).date()), [1.0, 2.0, 3.0])
-    policy = fetching.Policy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, max_workers=1)
-    requested = {}
-    for end in (0, 1, 2):  # today, yesterday, and a day that is over everywhere
-        request = fetching.Request(
-            ("NOW",), (today - timedelta(days=9)).date(), (today - timedelta(days=end)).date(), True
-        )
-        for later in (timedelta(0), timedelta(minutes=10), timedelta(minutes=20), timedelta(days=400)):
-            clock = fetching.Clock(now=lambda later=later: today + later)
-            fetching.run_request(request, policy, PriceCache(tmp_path), clock=clock)
-        requested[end] = yahoo.charts.pop("NOW")
-    assert requested == {0: 3, 1: 3, 2: 1}
-
-
-def test_tickers_with_odd_characters_have_files_of_their_own(yahoo, fetch, tmp_path):
-    odd = ["^GSPC", "EURUSD=X", "M&M.NS", "BRK-B", "CON"]
-    for ticker in odd:
-        yahoo.add(ticker, "2020-02-03", [1.0, 2.0])
-    assert fetch(odd).index.tolist() == odd
-    assert len(list((tmp_path / "cache").iterdir())) == 5
-    fetch(odd)
-    assert set(yahoo.charts.values()) == {1}
-
-
 # Bad input
 
 
@@ -425,6 +322,7 @@ def test_tickers_with_odd_characters_have_files_of_their_own(yahoo, fetch, tmp_p
     ("change", "message"),
     [
         ({"tickers": "AAPL"}, r"tickers must be a list of str\. Got the str 'AAPL' instead: pass \['AAPL'\]"),
+        ({"tickers": 3}, "tickers must be a list of str. Got 3 instead"),
         ({"tickers": []}, "at least one ticker"),
         ({"tickers": ["A", "a"]}, "tickers must differ.*Got 'a' twice"),
         ({"tickers": ["A/../B"]}, "Yahoo's symbols.*Got 'A/../B'"),
@@ -433,11 +331,23 @@ def test_tickers_with_odd_characters_have_files_of_their_own(yahoo, fetch, tmp_p
         ({"start": "yesterday"}, "start must be a date such as '2020-02-03'. Got 'yesterday'"),
         ({"end": 20200203.5}, "end must be a date"),
         ({"start": "2020-02-08"}, "start must not lie after end. Got start=2020-02-08 and end=2020-02-07"),
-        ({"deadline": 0}, "deadline must be a positive number of seconds. Got 0"),
-        ({"timeout": -1.0}, "timeout must be a positive number of seconds. Got -1.0"),
-        ({"retries": -1}, "retries and backoff must not be negative"),
-        ({"max_workers": 0}, "max_workers must be at least 1"),
-        ({"on_missing": "ignore"}, "on_missing must be 'raise' or 'warn'. Got 'ignore'"),
+        ({"start": pd.NaT}, "start must be a date such as '2020-02-03'. Got NaT"),
+        ({"tickers": ["US0378331005"]}, "Got the ISIN 'US0378331005' instead: look up its symbol"),
+        ({"deadline": 0}, r"'deadline' parameter of fetch_prices .* \(0.0, inf\] or None. Got 0"),
+        ({"deadline": "5"}, "'deadline' parameter.*Got '5'"),
+        ({"timeout": -1.0}, r"'timeout' parameter .* \(0.0, inf\). Got -1.0"),
+        ({"timeout": None}, "'timeout' parameter.*Got None"),
+        ({"timeout": float("inf")}, "'timeout' parameter.*Got inf"),
+        ({"retries": -1}, r"'retries' parameter .* an int in the range \[0, inf\). Got -1"),
+        ({"retries": 1.5}, "'retries' parameter.*Got 1.5"),
+        ({"retries": "3"}, "'retries' parameter.*Got '3'"),
+        ({"backoff": float("nan")}, "'backoff' parameter.*Got nan"),
+        ({"max_workers": 0}, r"'max_workers' parameter .* an int in the range \[1, inf\). Got 0"),
+        ({"max_workers": 2.5}, "'max_workers' parameter.*Got 2.5"),
+        ({"on_missing": "ignore"}, "'on_missing' parameter .* a str among .*Got 'ignore'"),
+        ({"cache_dir": ""}, "cache_dir of fetch_prices must be a folder, 'auto' or None. Got ''"),
+        ({"cache_dir": 3}, "'cache_dir' parameter.*Got 3"),
+        ({"progress": 3}, "'progress' parameter.*Got 3"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_asked(yahoo, fetch, change, message):
@@ -465,7 +375,7 @@ from shapecluster.exceptions import MissingPricesError
 
 connect_yfinance(int(sys.argv[1]), sys.argv[2])
 try:
-    fetch_prices(["AAA", "BBB"], "2020-02-03", "2020-02-07", cache_dir=None, deadline=3.0, timeout=600.0)
+    fetch_prices(["BBB"], "2020-02-03", "2020-02-07", cache_dir=None, deadline=1.0, timeout=600.0)
 except MissingPricesError as error:
     print(sorted(error.missing))
 sys.exit(7)
@@ -481,5 +391,6 @@ def test_a_request_that_hangs_does_not_keep_the_interpreter_from_exiting(yahoo, 
     )  # fmt: skip
     assert done.stdout.strip() == "['BBB']", done.stderr
     assert done.returncode == 7
+    assert yahoo.charts["BBB"] == 1
     assert done.stderr == ""
     assert time.monotonic() - began < 20

@@ -114,6 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif kind == "hang":
             self.server.release.wait(30)
+            self.close_connection = True
+        elif kind == "late":
+            self.server.release.wait(30)
+            self._send(200, self._body(ticker, query))
         elif ticker not in self.server.prices:
             self._send(404, json.dumps({"chart": {"result": None, "error": NOT_FOUND}}))
         else:

@@ -38,6 +38,15 @@ def test_flat_series_are_named(rng):
     assert distances[1].tolist() == [1.0, 0.0, 1.0]
 
 
+def test_of_two_precisions_the_wider_decides_on_both_sides(rng):
+    X, Y = rng.normal(size=(40, 200)).cumsum(1), rng.normal(size=(5, 200)).cumsum(1).astype(np.float32)
+    forth, lags = sbd_distances(X, Y, return_shift=True)
+    back, back_lags = sbd_distances(Y, X, return_shift=True)
+    np.testing.assert_allclose(forth, back.T, atol=1e-14)
+    np.testing.assert_array_equal(lags, -back_lags.T)
+    np.testing.assert_array_equal(forth, sbd_distances(X, Y.astype(np.float64)))
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [

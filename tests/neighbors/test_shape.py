@@ -57,7 +57,11 @@ class TestKNeighbors:
         with pytest.raises(ValueError, match="mode must be"):
             model.kneighbors_graph(mode="weights")
 
-    @pytest.mark.parametrize("k", [0, 10, 2.0])
+    def test_a_number_of_neighbours_is_an_integer(self, rng):
+        with pytest.raises(TypeError, match=r"n_neighbors must be an integer. Got 2\.0"):
+            ShapeNeighbors().fit(rng.normal(size=(10, 20))).kneighbors(n_neighbors=2.0)
+
+    @pytest.mark.parametrize("k", [0, 10])
     def test_too_many_or_too_few_neighbours(self, rng, k):
         model = ShapeNeighbors().fit(rng.normal(size=(10, 20)))
         with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= 9"):
@@ -77,6 +81,27 @@ class TestKNeighbors:
         np.testing.assert_array_equal(
             pickle.loads(pickle.dumps(model)).kneighbors()[1], model.kneighbors()[1]
         )
+        universe = rng.normal(size=(100, 400))
+        assert len(pickle.dumps(ShapeNeighbors().fit(universe))) < 1.3 * universe.nbytes  # no spectra
+
+    def test_a_window_set_after_fit_waits_for_the_next_fit(self, rng):
+        X = rng.normal(size=(10, 20))
+        model = ShapeNeighbors(3).fit(X)
+        before = model.kneighbors(X)[0]
+        np.testing.assert_array_equal(model.set_params(max_shift=1).kneighbors(X)[0], before)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_queries_are_computed_in_the_precision_of_the_universe(self, rng, dtype):
+        universe = rng.normal(size=(30, 64)).cumsum(axis=1).astype(dtype)
+        model = ShapeNeighbors(5).fit(universe)
+        other = universe.astype(np.float32 if dtype == np.float64 else np.float64)
+        sbd, indices = model.kneighbors(other)
+        assert sbd.dtype == dtype
+        np.testing.assert_array_equal(indices[:, 0], np.arange(30))
+
+    def test_a_universe_that_never_moves_is_refused(self):
+        with pytest.warns(FlatSeriesWarning), pytest.raises(ValueError, match="no series of X ever moves"):
+            ShapeNeighbors(1).fit(np.ones((4, 9)))
 
 
 class TestSimilar:
@@ -137,6 +162,55 @@ class TestSimilar:
         weighted = ShapeNeighbors(max_shift=2).fit(X).similar({"T00": 1, "T01": -3}, 1, basket=True)
         assert weighted["look_alike"].tolist() == ["T08"]
 
+    def test_a_series_of_numbers_is_a_portfolio_with_weights(self, rng):
+        X = returns(rng)
+        model = ShapeNeighbors(max_shift=2).fit(X)
+        expected = model.similar({"T03": 1.0, "T07": -2.0}, 3, basket=True)
+        given = pd.Series({"T03": 1.0, "T07": -2.0})
+        pd.testing.assert_frame_equal(model.similar(given, 3, basket=True), expected)
+        assert model.similar(given, 1)["holding"].tolist() == ["T03", "T07"]
+        assert model.similar(pd.Series(["T07", "T03"]), 1)["holding"].tolist() == ["T07", "T03"]
+        assert model.similar({"T07", "T03"}, 1)["holding"].tolist() == ["T03", "T07"]
+
+    @pytest.mark.parametrize("missing", ["error", "mask"])
+    def test_basket_is_the_documented_mean_of_z_scores(self, rng, missing):
+        X = returns(rng)
+        if missing == "mask":
+            X.iloc[1, :90] = np.nan  # late listed: its z-scores count as much as any other's
+        weights = {"T00": 3.0, "T01": 1.0, "T02": -0.5}
+        z = (
+            X.loc[list(weights)]
+            .sub(X.mean(axis=1), axis=0)
+            .div(X.std(axis=1, ddof=0), axis=0)
+            .loc[list(weights)]
+        )
+        w = np.array(list(weights.values()))[:, None]
+        mean = np.nansum(z * w, axis=0) / (z.notna() * np.abs(w)).sum(axis=0)
+        model = ShapeNeighbors(max_shift=2, missing=missing).fit(X)
+        expected, indices, lags = model.kneighbors([mean], 30, return_shift=True)
+        answer = model.similar(weights, 27, basket=True).sort_values("look_alike").reset_index()
+        others = [(X.index[i], d, -lag) for i, d, lag in zip(indices[0], expected[0], lags[0], strict=True)]
+        others = sorted(o for o in others if o[0] not in weights)
+        np.testing.assert_allclose(answer["sbd"], [d for _, d, _ in others], atol=1e-12)
+        assert answer["lag"].tolist() == [lag for _, _, lag in others]
+
+    def test_a_basket_that_cancels_has_no_look_alikes(self, rng):
+        X = returns(rng)
+        X.iloc[1] = X.iloc[0] * 3 + 7
+        with pytest.raises(ValueError, match="cancel each other"):
+            ShapeNeighbors(max_shift=2).fit(X).similar({"T00": 1, "T01": -1}, 2, basket=True)
+
+    def test_two_that_stand_still_while_both_are_observed_are_not_alike(self):
+        rng = np.random.default_rng(1)
+        for seed in range(20):
+            X = returns(np.random.default_rng(seed), 8)
+            X.iloc[0, 40:80] = rng.normal()  # halted, then delisted
+            X.iloc[0, 80:] = np.nan
+            X.iloc[1, :40] = np.nan  # listed late, suspended at first
+            X.iloc[1, 40:80] = rng.normal()
+            answer = ShapeNeighbors(max_shift=0, missing="mask").fit(X).similar(["T00"], 7)
+            assert answer.set_index("look_alike")["correlation"]["T01"] == 0.0
+
     def test_basket_with_missing_values_uses_what_is_observed(self, rng):
         X = returns(rng)
         X.iloc[1, :60] = np.nan
@@ -155,7 +229,8 @@ class TestSimilar:
         with pytest.warns(FlatSeriesWarning, match="'T05'"):
             model = ShapeNeighbors().fit(X)
         assert "T05" not in model.similar(["T00"], 4)["look_alike"].tolist()
-        flat = model.similar(["T05"], 2)
+        with pytest.warns(FlatSeriesWarning, match="nothing is like them.*'T05'"):
+            flat = model.similar(["T05", "T01"], 2).head(2)
         assert flat["sbd"].tolist() == [1.0, 1.0]
         assert flat["correlation"].tolist() == [0.0, 0.0]
 
@@ -165,7 +240,12 @@ class TestSimilar:
             (["T00", "XX", "T01", "YY"], 2, "does not have: XX, YY"),
             (["T00", "T00"], 2, "more than once: T00"),
             ([], 2, "at least one series"),
-            ("T00", 2, "Got the string 'T00'"),
+            ("T00", 2, "must be names, or names with weights.* Got 'T00' instead"),
+            (None, 2, "must be names.* Got 'NoneType' instead"),
+            (3, 2, "must be names.* Got 'int' instead"),
+            (pd.DataFrame({"T00": [1.0]}), 2, "must be names.* Got 'DataFrame' instead"),
+            ({"T00": "much"}, 2, r"weights must be numbers. Got \['much'\]"),
+            ([f"T{i:02d}" for i in range(30)], 2, "must leave series that move to choose from"),
             (["T00"], 30, "n must be from 1 to 29"),
             (["T00"], 0, "n must be from 1 to 29"),
         ],

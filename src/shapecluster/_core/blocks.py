@@ -8,8 +8,8 @@ from typing import TypeVar
 
 _Result = TypeVar("_Result")
 
-BLOCK_BYTES = 1 << 21
-"""Bytes that one block of cross-correlations may take; about what a core's second cache holds."""
+BLOCK_BYTES = 1 << 22
+"""Bytes that one block of cross-correlations may take, spectra included; caches hold about as much."""
 
 
 def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:

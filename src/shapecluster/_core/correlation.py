@@ -8,7 +8,7 @@ to the last bit for every block size and every number of threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from scipy import fft
 
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._core.normalise import unit_rows
-from shapecluster._typing import BoolArray, ComplexArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import BoolArray, ComplexArray, DType, Float64Array, FloatArray, IntArray
 
 _DIRECT_BYTES = 1 << 22
 
@@ -53,6 +53,12 @@ class Shapes:
         return _transform_length(self.unit.shape[-1], self.window)
 
     @property
+    def row_bytes(self) -> int:
+        """Memory for the transforms of one series, all channels, in both domains."""
+        n_channels: int = self.unit.shape[1]
+        return 8 * self.length * (n_channels + 1)
+
+    @property
     def tie_band(self) -> float:
         """Correlations that differ by less are equal: 16 eps log2(length)."""
         return 16 * float(np.finfo(self.unit.dtype).eps) * float(np.log2(max(2, self.length)))
@@ -78,7 +84,7 @@ class Assignment(NamedTuple):
     ncc: Float64Array
 
 
-def shapes_of(values: FloatArray, max_shift: int | None) -> Shapes:
+def shapes_of(values: FloatArray, max_shift: int | None, dtype: DType | None = None) -> Shapes:
     """Normalise series and transform them, once for all their comparisons.
 
     Parameters
@@ -87,12 +93,18 @@ def shapes_of(values: FloatArray, max_shift: int | None) -> Shapes:
         float32 or float64; NaN where missing.
     max_shift : int or None
         Largest shift in timepoints; None for all.
+    dtype : dtype, default=None
+        What to compute in; None for that of `values`. Series that are compared must have the same.
     """
     n_timepoints = values.shape[-1]
     window = n_timepoints - 1 if max_shift is None else min(max_shift, n_timepoints - 1)
-    rows = unit_rows(values)
-    spectra = fft.rfft(rows.values, n=_transform_length(n_timepoints, window), axis=-1)
-    return Shapes(rows.values, rows.flat, window, spectra)
+    rows = unit_rows(values, dtype)
+    return with_spectra(Shapes(rows.values, rows.flat, window, np.empty((0, 0, 0), dtype=np.complex128)))
+
+
+def with_spectra(shapes: Shapes) -> Shapes:
+    """The same series with their spectra computed."""
+    return replace(shapes, spectra=fft.rfft(shapes.unit, n=shapes.length, axis=-1))
 
 
 def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
@@ -116,18 +128,23 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
     ncc = np.zeros((len(x), len(y)))
     shifts = np.zeros((len(x), len(y)), dtype=np.intp)
 
-    def align(rows: slice) -> None:
-        block = take(x, rows)
-        for columns in row_blocks(len(y), 8 * x.length * len(block), block_bytes):
-            centres = take(y, columns)
-            correlation = _correlate_block(block, centres)
-            first, second = np.nonzero(~(block.flat[:, None] | centres.flat))
-            pairs = correlation.reshape(-1, x.length)[first * len(centres) + second]
-            exact = _settle(block, centres, first, second, pairs, pairs.max(axis=-1))
-            ncc[rows, columns][first, second] = exact.ncc
-            shifts[rows, columns][first, second] = exact.shifts
+    tiles = [
+        (rows, columns)
+        for rows in row_blocks(len(x), x.row_bytes * min(len(y), 16), block_bytes)
+        for columns in row_blocks(len(y), x.row_bytes * (rows.stop - rows.start), block_bytes)
+    ]
 
-    map_blocks(align, row_blocks(len(x), 8 * x.length * min(len(y), 16), block_bytes), n_threads)
+    def align(tile: slice) -> None:
+        rows, columns = tiles[tile.start]
+        block, centres = take(x, rows), take(y, columns)
+        correlation = _correlate_block(block, centres)
+        first, second = np.nonzero(~(block.flat[:, None] | centres.flat))
+        pairs = correlation.reshape(-1, x.length)[first * len(centres) + second]
+        exact = _settle(block, centres, first, second, pairs, pairs.max(axis=-1))
+        ncc[rows, columns][first, second] = exact.ncc
+        shifts[rows, columns][first, second] = exact.shifts
+
+    map_blocks(align, row_blocks(len(tiles), 1, 1), n_threads)
     return Alignment(ncc, shifts)
 
 
@@ -145,7 +162,7 @@ def align_nearest(
     the largest correlation of every pair, off by at most a tie band.
     """
     peak = np.empty((len(x), len(centres)), dtype=x.unit.dtype) if peak_out is None else peak_out
-    blocks = row_blocks(len(x), 8 * x.length * len(centres), block_bytes)
+    blocks = row_blocks(len(x), x.row_bytes * len(centres), block_bytes)
     parts = map_blocks(partial(_nearest_of_block, x, centres, block_bytes, peak), blocks, n_threads)
     return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -196,7 +213,7 @@ def evaluate_pairs(
     jobs = [
         (j, by_centre[starts[j] : starts[j + 1]][part])
         for j in range(len(y))
-        for part in row_blocks(int(starts[j + 1] - starts[j]), 16 * x.length, block_bytes)
+        for part in row_blocks(int(starts[j + 1] - starts[j]), 2 * x.row_bytes, block_bytes)
     ]
 
     def evaluate(job: slice) -> None:
@@ -225,7 +242,7 @@ def align_pairwise(x: Shapes, *, n_threads: int = 1) -> Alignment:
     -------
     Alignment
         Arrays of shape (len(x), len(x)): symmetric correlations with ones on the diagonal, and
-        antisymmetric shifts.
+        antisymmetric shifts, so ties between a shift and its opposite are settled for the earlier row.
     """
     ncc = np.zeros((len(x), len(x)))
     shifts = np.zeros((len(x), len(x)), dtype=np.intp)
@@ -312,7 +329,7 @@ def _nearest_of_block(
     shifts = np.zeros(len(block), dtype=np.intp)
     ncc = np.zeros(len(block))
     peak = peak_out[rows]
-    for columns in row_blocks(len(centres), 8 * x.length * len(block), block_bytes):
+    for columns in row_blocks(len(centres), x.row_bytes * len(block), block_bytes):
         correlation = _correlate_block(block, take(centres, columns))
         correlation.max(axis=-1, out=peak[:, columns])
     # A centre can win only if its peak is within two bands and two roundings of the row's best.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.linalg import eigh, eigh_tridiagonal
+from scipy.linalg import eigh_tridiagonal
 
-from shapecluster._core.normalise import znormalise
+from shapecluster._core.normalise import scaled_weights, znormalise
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _LANCZOS_STEPS = 100
+_LANCZOS_ROUNDS = 30
 _LANCZOS_RESIDUAL = 1e-14
 
 
@@ -61,14 +62,15 @@ def extract_shape(
     Paparrizos and Gravano, "k-Shape: Efficient and Accurate Clustering of Time Series", SIGMOD 2015,
     algorithm 2.
     """
+    roots = np.sqrt(scaled_weights(weights))
     aligned = align_members(members, shifts)
     aligned -= aligned.mean(axis=-1, keepdims=True)
-    aligned *= np.sqrt(weights)[:, None, None]
+    aligned *= roots[:, None, None]
     rows = aligned.reshape(len(aligned), -1)
     if not rows.any():
         return None
     vector = leading_right_vector(rows, old.reshape(-1).astype(np.float64))
-    agreement = (np.einsum("ij,j->i", rows, vector) * np.sqrt(weights)).sum()
+    agreement = (np.einsum("ij,j->i", rows, vector) * roots).sum()
     if agreement == 0.0:
         agreement = vector[np.abs(vector).argmax()]
     vector = np.copysign(1.0, agreement) * vector
@@ -78,12 +80,12 @@ def extract_shape(
 
 
 def leading_right_vector(rows: Float64Array, start: Float64Array) -> Float64Array:
-    """Unit vector v that maximises |rows @ v|, by Lanczos iteration on rows.T @ rows.
+    """Unit vector v that maximises |rows @ v|, by restarted Lanczos iteration on rows.T @ rows.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, size)
-        Not all zero.
+        Not all zero, and of a scale whose squares neither overflow nor vanish.
     start : ndarray of shape (size,)
         A guess; a good one saves steps, a bad one costs some.
 
@@ -91,17 +93,27 @@ def leading_right_vector(rows: Float64Array, start: Float64Array) -> Float64Arra
     -------
     ndarray of shape (size,)
         Its residual is at most 1e-14 of the largest eigenvalue, so its angle to the exact vector is at
-        most 1e-14 sigma_1 / (sigma_1 - sigma_2).
+        most 1e-14 sigma_1 / (sigma_1 - sigma_2). Where leading values are so near each other that 30
+        rounds of 100 steps do not get there, the best vector found.
 
     Notes
     -----
     O(n_rows * size) a step and no size x size matrix. Products are einsum's own loops, which unlike BLAS
-    round the same way on any number of threads. Where the iteration has not ended after 100 steps,
-    because leading values are nearly equal, LAPACK solves the smaller Gram matrix instead.
+    round the same way on any number of threads.
     """
+    vector = _unit(_stirred(rows, start))
+    for _ in range(_LANCZOS_ROUNDS):
+        vector, converged = _lanczos(rows, vector)
+        if converged:
+            break
+    return vector
+
+
+def _lanczos(rows: Float64Array, start: Float64Array) -> tuple[Float64Array, bool]:
+    """One round: the best vector of a Krylov space that grows until its residual is small."""
     basis = np.empty((min(_LANCZOS_STEPS, *rows.shape) + 1, rows.shape[1]))
     diagonal, off_diagonal = np.empty(len(basis)), np.empty(len(basis))
-    basis[0] = _unit(_stirred(rows, start))
+    basis[0] = start
     for step in range(len(basis) - 1):
         image = np.einsum("ij,j->i", rows, basis[step])
         new = np.einsum("ij,i->j", rows, image)
@@ -111,19 +123,25 @@ def leading_right_vector(rows: Float64Array, start: Float64Array) -> Float64Arra
             new -= np.einsum("ij,i->j", known, np.einsum("ij,j->i", known, new))
         off_diagonal[step] = np.sqrt((new * new).sum())
         exhausted = off_diagonal[step] <= _LANCZOS_RESIDUAL * diagonal[: step + 1].max()
-        if exhausted or step % 4 == 3 or step == len(basis) - 2:
+        last = exhausted or step == len(basis) - 2
+        if last or step % 4 == 3:
             value, weight = _leading_pair(diagonal[: step + 1], off_diagonal[:step])
-            if exhausted or off_diagonal[step] * abs(weight[-1]) <= _LANCZOS_RESIDUAL * value:
-                return _unit(np.einsum("ij,i->j", known, weight))
+            converged = exhausted or off_diagonal[step] * abs(weight[-1]) <= _LANCZOS_RESIDUAL * value
+            if last or converged:
+                break
         basis[step + 1] = new / off_diagonal[step]
-    return _dense_right_vector(rows)
+    return _unit(np.einsum("ij,i->j", known, weight)), bool(converged)
 
 
 def _stirred(rows: Float64Array, start: Float64Array) -> Float64Array:
-    """The start plus a little of every row, since a start may be orthogonal to what is looked for."""
+    """The start after one power step, within the span of the rows, plus a little of every row.
+
+    The little makes sure that a start that is orthogonal to what is looked for still leads there.
+    """
+    image = _unit(np.einsum("ij,j->i", rows, start))
     phases = np.arange(1, len(rows) + 1) * np.sqrt(2.0)
-    spread = np.einsum("ij,i->j", rows, 0.5 + phases % 1.0)
-    return _unit(start) + 0.01 * _unit(spread)
+    stirred: Float64Array = np.einsum("ij,i->j", rows, image + 0.01 * _unit(0.5 + phases % 1.0))
+    return stirred
 
 
 def _unit(vector: Float64Array) -> Float64Array:
@@ -138,16 +156,3 @@ def _leading_pair(diagonal: Float64Array, off_diagonal: Float64Array) -> tuple[f
         diagonal, off_diagonal, select="i", select_range=(last, last), check_finite=False
     )
     return float(values[0]), np.asarray(vectors[:, 0], dtype=np.float64)
-
-
-def _dense_right_vector(rows: Float64Array) -> Float64Array:
-    n_rows, size = rows.shape
-    if n_rows <= size:
-        return _unit(np.einsum("ij,i->j", rows, _leading_eigenvector(rows @ rows.T)))
-    return _leading_eigenvector(rows.T @ rows)
-
-
-def _leading_eigenvector(gram: Float64Array) -> Float64Array:
-    last = len(gram) - 1
-    vectors: Float64Array = eigh(gram, subset_by_index=[last, last], check_finite=False)[1]
-    return vectors[:, 0]

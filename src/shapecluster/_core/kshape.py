@@ -122,6 +122,12 @@ def inertia(sbd: Float64Array, weights: Float64Array) -> float:
     return float((weights * (sbd * sbd)).sum())
 
 
+def counted(x: Shapes, weights: Float64Array) -> BoolArray:
+    """The series that take part in a fit: those that move and weigh something."""
+    taking_part: BoolArray = (weights > 0) & ~x.flat
+    return taking_part
+
+
 def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings) -> RunState:
     """First state of a run: the assignment to the given centres.
 
@@ -145,7 +151,7 @@ def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Setti
         n_correlations=n_correlations,
         anchor=first.inertia,
         stalled=0,
-        seen=frozenset([_digest(first, _counted(x, weights))]),
+        seen=frozenset([_digest(first, counted(x, weights))]),
         stopped=None,
         assigned=assigned,
     )
@@ -158,10 +164,10 @@ def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunStat
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
     stalled = 0 if gained else state.stalled + 1
-    counted = _counted(x, weights)
-    digest = _digest(iterate, counted)
+    taking_part = counted(x, weights)
+    digest = _digest(iterate, taking_part)
     stopped = None
-    if digest == _digest(state.current, counted):
+    if digest == _digest(state.current, taking_part):
         stopped = "unchanged"
     elif digest in state.seen:
         stopped = "cycle"
@@ -222,14 +228,14 @@ def best_run(
 def _new_centres(x: Shapes, state: RunState, weights: Float64Array) -> FloatArray:
     """Extract centres from their members; those whose members stayed as they were are kept."""
     now, before = state.current, state.previous
-    counted = _counted(x, weights)
+    taking_part = counted(x, weights)
     centres = now.centres.copy()
     changed = np.arange(len(centres))
     if before is not None:
-        moved = counted & ((now.labels != before.labels) | (now.shifts != before.shifts))
+        moved = taking_part & ((now.labels != before.labels) | (now.shifts != before.shifts))
         changed = np.union1d(now.labels[moved], before.labels[moved])
     for label in changed:
-        members = np.flatnonzero(counted & (now.labels == label))
+        members = np.flatnonzero(taking_part & (now.labels == label))
         if len(members):  # an empty cluster keeps its centre
             shape = extract_shape(x.unit[members], now.shifts[members], weights[members], centres[label])
             if shape is not None:
@@ -244,15 +250,15 @@ def _assign_all(
 
     Returns the iterate, its bounds, and the number of pairs that were transformed.
     """
-    counted = _counted(x, weights)
+    taking_part = counted(x, weights)
     n_correlations = 0
     for attempt in range(len(centres) + 1):
         assigned = _assign(x, centres, settings, before)
         n_correlations += assigned.n_correlations
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
-        empty = np.flatnonzero(np.bincount(labels[counted], minlength=len(centres)) == 0)
-        farthest = int(np.where(counted, sbd, -1.0).argmax())
+        empty = np.flatnonzero(np.bincount(labels[taking_part], minlength=len(centres)) == 0)
+        farthest = int(np.where(taking_part, sbd, -1.0).argmax())
         if attempt == len(centres) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
             break
         centres = centres.copy()
@@ -268,13 +274,7 @@ def _assign(x: Shapes, centres: FloatArray, settings: Settings, before: Assigned
     return assign_next(x, shapes, before, n_threads=settings.n_threads, block_bytes=settings.block_bytes)
 
 
-def _counted(x: Shapes, weights: Float64Array) -> BoolArray:
-    """The series that take part in a fit; all others are only labelled."""
-    counted: BoolArray = (weights > 0) & ~x.flat
-    return counted
-
-
-def _digest(iterate: Iterate, counted: BoolArray) -> bytes:
+def _digest(iterate: Iterate, taking_part: BoolArray) -> bytes:
     """Fingerprint of what the next centres follow from: who belongs where, at which shift."""
-    alignment = np.stack([iterate.labels[counted], iterate.shifts[counted]]).astype(np.int64)
+    alignment = np.stack([iterate.labels[taking_part], iterate.shifts[taking_part]]).astype(np.int64)
     return hashlib.sha256(alignment.tobytes()).digest()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shapecluster._core.blocks import row_blocks
-from shapecluster._typing import BoolArray, Float64Array, FloatArray
+from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray
 
 _FLAT_EPS = 8  # a standard deviation of so many roundings of the largest value is rounding, not movement
 
@@ -94,20 +94,21 @@ class UnitRows:
 
 def znormalise(values: FloatArray) -> FloatArray:
     """z-normalise every channel of every series, keeping the dtype; see `standardise`."""
-    return _by_blocks(values, unit=False).values
+    return _by_blocks(values, values.dtype, unit=False).values
 
 
-def unit_rows(values: FloatArray) -> UnitRows:
+def unit_rows(values: FloatArray, dtype: DType | None = None) -> UnitRows:
     """z-normalise every channel, then scale each series to joint norm one.
 
-    Every row is treated by itself, so the same row gives the same bits wherever it stands.
+    Every row is treated by itself, so the same row gives the same bits wherever it stands. The result
+    has the given dtype, or that of `values`; which rows are flat is for the precision of `values` to say.
     """
-    return _by_blocks(values, unit=True)
+    return _by_blocks(values, values.dtype if dtype is None else dtype, unit=True)
 
 
-def _by_blocks(values: FloatArray, *, unit: bool) -> UnitRows:
+def _by_blocks(values: FloatArray, dtype: DType, *, unit: bool) -> UnitRows:
     n_series, n_channels, n_timepoints = values.shape
-    out = np.empty(values.shape, dtype=values.dtype)
+    out: FloatArray = np.empty(values.shape, dtype=dtype)
     flat = np.empty(n_series, dtype=np.bool_)
     for rows in row_blocks(n_series, 8 * n_channels * n_timepoints):
         z, _, _, flat_channels = standardise(values[rows])
@@ -118,3 +119,9 @@ def _by_blocks(values: FloatArray, *, unit: bool) -> UnitRows:
         out[rows] = z
         flat[rows] = flat_channels.all(axis=-1)
     return UnitRows(out, flat)
+
+
+def scaled_weights(weights: Float64Array) -> Float64Array:
+    """Weights over a power of two that brings the largest near 1: exact, and safe to square and add up."""
+    scaled: Float64Array = np.ldexp(weights, -np.frexp(weights.max(initial=0.0))[1])
+    return scaled

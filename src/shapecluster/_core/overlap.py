@@ -53,10 +53,20 @@ def overlap_correlation(
     moved = _centred(align_members(x, shifts), joint, count)
     other = _centred(y, joint, count)
     axes = (-2, -1)
-    scale = np.sqrt((moved * moved).sum(axis=axes) * (other * other).sum(axis=axes))
+    spread, other_spread = (moved * moved).sum(axis=axes), (other * other).sum(axis=axes)
     product = (moved * other).sum(axis=axes)
-    correlation = np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
+    moves = (spread > _rounding(x)) & (other_spread > _rounding(y))
+    scale = np.sqrt(spread * other_spread)
+    correlation = np.divide(product, scale, out=np.zeros_like(product), where=moves)
     return Overlap(np.clip(correlation, -1.0, 1.0), joint.mean(axis=axes))
+
+
+def _rounding(values: FloatArray) -> Float64Array:
+    """Sum of squares that a constant series may seem to have about its mean."""
+    size = values.shape[-1] * values.shape[-2]
+    largest = np.abs(values).max(axis=(-2, -1)).astype(np.float64)
+    bound: Float64Array = size * (8 * float(np.finfo(values.dtype).eps) * largest) ** 2
+    return bound
 
 
 def _centred(values: FloatArray, joint: Float64Array, count: Float64Array) -> Float64Array:

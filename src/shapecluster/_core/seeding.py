@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shapecluster._core.correlation import Shapes, align_all, take
+from shapecluster._core.normalise import scaled_weights
 from shapecluster._typing import Float64Array, IntArray
 
 N_CANDIDATES = 4
@@ -38,7 +39,7 @@ def k_shape_plus_plus(
     ----------
     Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    usable = np.where(x.flat, 0.0, weights)
+    usable = np.where(x.flat, 0.0, scaled_weights(weights))
     seeds = [int(_draw(usable, rng.uniform(size=1))[0])]
     closest = _square_distance(x, np.array(seeds), n_threads)[0]
     for _ in range(1, n_clusters):
@@ -55,9 +56,11 @@ def k_shape_plus_plus(
 
 def random_rows(x: Shapes, n_clusters: int, weights: Float64Array, rng: np.random.RandomState) -> IntArray:
     """Draw distinct rows at random, by weight; flat rows and rows of weight zero are never drawn."""
-    usable = np.where(x.flat, 0.0, weights)
-    n_drawn = min(n_clusters, int(np.count_nonzero(usable)))
-    rows = rng.choice(len(usable), size=n_drawn, replace=False, p=usable / usable.sum())
+    usable = np.where(x.flat, 0.0, scaled_weights(weights))
+    shares = usable / usable.sum()
+    rows = rng.choice(
+        len(shares), size=min(n_clusters, int(np.count_nonzero(shares))), replace=False, p=shares
+    )
     return np.resize(rows, n_clusters).astype(np.intp)
 
 

@@ -23,8 +23,8 @@ from shapecluster._sklearn_compat import (
     clone,
 )
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, check_series, warn_flat
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._validation import SeriesData, caller_level, check_series, warn_flat
 
 if TYPE_CHECKING:
     from typing import Self
@@ -91,7 +91,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         check_is_fitted(self)
         data = self._check(X, reset=False)
         aligned = align_all(self._shapes(data), self._centres(), n_threads=n_threads(self.n_jobs))
-        sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)
+        sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)  # computed in the centres' dtype
         if data.names is None:
             return sbd
         return pd.DataFrame(sbd, index=data.names, columns=self.get_feature_names_out())
@@ -171,8 +171,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         for label, centre in enumerate(self.cluster_centers_):
             mine = (labels == label) & ~shapes.flat
             if mine.any():
-                level, scale = np.nanmedian(mean[mine], axis=0), np.nanmedian(std[mine], axis=0)
-                centers[label] = level + scale * centre
+                centers[label] = _median(mean[mine]) + _median(std[mine]) * centre
         return centers
 
     @property
@@ -202,8 +201,9 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return data
 
     def _shapes(self, data: SeriesData) -> Shapes:
-        """Normalise and transform checked series; flat ones are named in a warning."""
-        shapes = shapes_of(data.channels_first, self.max_shift)
+        """Normalise and transform checked series as the centres are; flat ones are named in a warning."""
+        centres = getattr(self, "cluster_centers_", data.values)
+        shapes = shapes_of(data.channels_first, self.max_shift, centres.dtype)
         if shapes.flat.any():
             warn_flat(data, shapes.flat, "get label 0 and distance 1")
         return shapes
@@ -220,14 +220,18 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             )
         if not weights.any():
             raise ValueError("sample_weight must have a positive entry. Got only zeros instead.")
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(f"sample_weight must have a finite sum. Got a largest entry of {weights.max()}.")
         return weights
 
     def _names(self) -> Any:
         names = getattr(self, "series_names_in_", None)
         return np.arange(len(self.labels_)) if names is None else names
 
-    def _store(self, run: ClusterRun, data: SeriesData) -> None:
-        """Keep the result of a run as fitted attributes."""
+    def _store(self, run: ClusterRun, data: SeriesData, counted: BoolArray) -> None:
+        """Keep the result of a run as fitted attributes; `counted` rows took part in it."""
         best = run.best
         centres = best.centres.transpose(0, 2, 1) if data.values.ndim == 3 else best.centres[:, 0]
         self.cluster_centers_ = np.ascontiguousarray(centres)
@@ -240,14 +244,21 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             self.series_names_in_ = np.asarray(data.names, dtype=object)
         elif hasattr(self, "series_names_in_"):
             del self.series_names_in_
-        n_found = len(np.unique(best.labels))
+        n_found = len(np.unique(best.labels[counted]))
         if n_found < len(best.centres):
             warnings.warn(
                 f"Number of distinct clusters ({n_found}) found smaller than n_clusters "
                 f"({len(best.centres)}). Possibly due to fewer distinct shapes than clusters in X.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=caller_level(),
             )
+
+
+def _median(values: Float64Array) -> Float64Array:
+    """Median over series of what each channel has; NaN for a channel that no series has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return np.asarray(np.nanmedian(values, axis=0))
 
 
 def _channels(shape: tuple[int, ...]) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from shapecluster._core.correlation import Shapes
-from shapecluster._core.kshape import RunState, Settings, best_run
+from shapecluster._core.kshape import RunState, Settings, best_run, counted
 from shapecluster._core.normalise import unit_rows
 from shapecluster._core.seeding import k_shape_plus_plus, random_rows
-from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state, clone
-from shapecluster._threads import n_threads, single_threaded_blas
-from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
+from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
+from shapecluster._threads import n_threads
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData
 from shapecluster.cluster._base import BaseShapeClusterer
 
@@ -37,6 +37,11 @@ class _Prepared:
     shapes: Shapes
     weights: Float64Array
     seeds: list[IntArray] | None = None  # rows to start each run from, enough for the largest k
+
+    @property
+    def counted(self) -> BoolArray:
+        """The series that take part in the fit; the others are only labelled."""
+        return counted(self.shapes, self.weights)
 
 
 class LocalKShape(BaseShapeClusterer):
@@ -212,20 +217,29 @@ default="k-shape++"
             most = min(max(ks), len(prepared.data.values))
             prepared = replace(prepared, seeds=list(self._seeds(prepared, most)))
         models: list[LocalKShape] = [clone(self).set_params(n_clusters=k) for k in ks]
-        with single_threaded_blas(), ThreadPoolExecutor(n_threads(n_jobs)) as pool:
+        threads = n_threads(n_jobs)
+        if threads == 1:
+            for model in models:
+                yield model._fit_prepared(prepared)
+            return
+        pool = ThreadPoolExecutor(threads)
+        try:
             yield from pool.map(lambda model: model._fit_prepared(prepared), models)
+        finally:  # after Ctrl-C no further fit starts, and nobody waits for those that run
+            pool.shutdown(wait=False)
 
     def _prepare(self, X: Any, sample_weight: ArrayLike | None) -> _Prepared:
         """Check, normalise and transform the input."""
         data = self._check(X, reset=True)
         weights = self._weights(sample_weight, data)
         shapes = self._shapes(data)
-        if not (~shapes.flat & (weights > 0)).any():
+        prepared = _Prepared(data, shapes, weights)
+        if not prepared.counted.any():
             raise ValueError(
                 f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
                 "shape to cluster."
             )
-        return _Prepared(data, shapes, weights)
+        return prepared
 
     def _fit_prepared(self, prepared: _Prepared) -> Self:
         n_series, self.n_features_in_ = prepared.data.values.shape[:2]
@@ -236,9 +250,8 @@ default="k-shape++"
             )
         settings = Settings(max_iter=self.max_iter, tol=self.tol, n_threads=n_threads(self.n_jobs))
         watch = self._log_step if self.verbose else None
-        with single_threaded_blas():
-            run = best_run(prepared.shapes, self._starts(prepared), prepared.weights, settings, watch)
-        self._store(run, prepared.data)
+        run = best_run(prepared.shapes, self._starts(prepared), prepared.weights, settings, watch)
+        self._store(run, prepared.data, prepared.counted)
         return self
 
     def _starts(self, prepared: _Prepared) -> Iterator[FloatArray]:
@@ -265,7 +278,9 @@ default="k-shape++"
                 )
 
     def _given_centres(self, data: SeriesData) -> FloatArray:
-        centres = np.asarray(self.init, dtype=data.values.dtype)
+        centres = check_array(
+            self.init, dtype=data.values.dtype, allow_nd=True, ensure_all_finite=False, input_name="init"
+        )
         expected = (self.n_clusters, *data.values.shape[1:])
         if centres.shape != expected:
             raise ValueError(

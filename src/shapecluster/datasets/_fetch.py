@@ -139,6 +139,8 @@ def _checked_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
         raise ValueError(
             f"tickers must be a list of str. Got the str {tickers!r} instead: pass [{tickers!r}]."
         )
+    if not isinstance(tickers, Iterable):
+        raise ValueError(f"tickers must be a list of str. Got {tickers!r} instead.")
     names = tuple(tickers)
     if not names:
         raise ValueError("tickers must hold at least one ticker. Got none.")

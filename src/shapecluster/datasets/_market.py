@@ -323,8 +323,8 @@ def _choose_pairs(rng: np.random.Generator, sector: IntArray, n_pairs: int) -> I
         couples.extend(members[: len(members) // 2 * 2].reshape(-1, 2))
     if n_pairs > len(couples):
         raise ValueError(
-            f"The 'n_pairs' parameter of make_market must be at most {len(couples)}, because both stocks of a "
-            f"pair are of one sector and no stock is in two pairs. Got {n_pairs} instead."
+            f"The 'n_pairs' parameter of make_market must be at most {len(couples)}, because both stocks of "
+            f"a pair are of one sector and no stock is in two pairs. Got {n_pairs} instead."
         )
     chosen = np.array(couples, dtype=np.intp).reshape(-1, 2)
     return chosen[rng.permutation(len(couples))[:n_pairs]]

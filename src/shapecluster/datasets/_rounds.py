@@ -23,10 +23,12 @@ from shapecluster.datasets._yahoo import (
     candid_yfinance,
     fetch_closes,
     forget_answers,
-    quiet_yfinance,
 )
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE = 0.2
+"""Seconds for threads to end in before they are left behind."""
 
 Progress: TypeAlias = Callable[[int, int, str], object]
 Outcome: TypeAlias = "pd.Series[Any] | FetchError"
@@ -163,8 +165,9 @@ class _Crew:
         for ticker in self._tickers:
             self._tasks.put(ticker)
         busy = min(self._policy.max_workers, len(self._tickers))
-        for _ in range(busy):
-            threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True).start()
+        threads = [threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True) for _ in range(busy)]
+        for thread in threads:
+            thread.start()
         seen: dict[str, Outcome] = {}
         try:
             while busy:
@@ -180,12 +183,15 @@ class _Crew:
                 arrived(*result)
         finally:
             self._stop.set()
+            patience = time.monotonic() + _PATIENCE
+            for thread in threads:  # nearly all end by themselves, now that nothing is left to do
+                thread.join(max(0.0, patience - time.monotonic()))
         return self._failures(seen, out_of_time=busy > 0)
 
     def _serve(self) -> None:
         """One thread: ask for ticker after ticker until there are no more, or the round was stopped."""
         try:
-            with quiet_yfinance(), suppress(queue.Empty):
+            with suppress(queue.Empty):
                 while not self._stop.is_set():
                     ticker = self._tasks.get_nowait()
                     outcome = self._ask(ticker)

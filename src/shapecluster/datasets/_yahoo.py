@@ -11,8 +11,8 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, timedelta
 from enum import Enum
 from typing import Any, cast
@@ -138,34 +138,34 @@ def _without_prices(reason: str | None, ticker: str, source: Any) -> FetchError:
     return FetchError(Trouble.BAD_ANSWER, reason)
 
 
-def _shared(
-    setting: Callable[[], AbstractContextManager[None]],
-) -> Callable[[], AbstractContextManager[None]]:
-    """Share a setting of the whole process: the first thread makes it, the last one puts back what was."""
-    guard, made, guests = threading.Lock(), ExitStack(), 0
-
-    @contextmanager
-    def shared() -> Iterator[None]:
-        nonlocal guests
-        with guard:
-            if not guests:
-                made.enter_context(setting())
-            guests += 1
-        try:
-            yield
-        finally:
-            with guard:
-                guests -= 1
-                if not guests:
-                    made.close()
-
-    return shared
+_guard = threading.Lock()
+_guests = 0
+_made = ExitStack()
 
 
-@_shared
 @contextmanager
 def candid_yfinance() -> Iterator[None]:
-    """Make yfinance raise its errors until the block ends."""
+    """Make yfinance raise its errors, and keep its own deprecations quiet, until the block ends.
+
+    Both are settings of the whole process, so that blocks in several threads share one: the first sets,
+    the last one puts back what was there.
+    """
+    global _guests
+    with _guard:
+        if not _guests:
+            _made.enter_context(_candid())
+        _guests += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _guests -= 1
+            if not _guests:
+                _made.close()
+
+
+@contextmanager
+def _candid() -> Iterator[None]:
     with warnings.catch_warnings():  # what it imports in turn may be deprecated, which is not our affair
         warnings.simplefilter("ignore", DeprecationWarning)
         yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
@@ -176,28 +176,34 @@ def candid_yfinance() -> Iterator[None]:
     hidden = debug.hide_exceptions
     debug.hide_exceptions = False
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="yfinance")
+            yield
     finally:
         debug.hide_exceptions = hidden
+        _hush_what_was_left_behind()
 
 
-@_shared
-@contextmanager
-def quiet_yfinance() -> Iterator[None]:
-    """Keep yfinance's own deprecations quiet until the block ends.
-
-    This adds one filter and removes it. `catch_warnings` would undo, on its way out, whatever others have
-    changed by then, and a request that was left behind may end long after its time.
-    """
+def _hush_what_was_left_behind() -> None:
+    """Keep yfinance's deprecations quiet until the last request has ended, whose call is over."""
+    if not _requests():
+        return
     before = list(warnings.filters)
     warnings.filterwarnings("ignore", module="yfinance")
     added = [entry for entry in warnings.filters if entry not in before]
-    try:
-        yield
-    finally:
-        for entry in added:
-            with suppress(ValueError):  # somebody else has put the filters back
-                cast("list[Any]", warnings.filters).remove(entry)
+
+    def wait_and_put_back() -> None:
+        while threads := _requests():
+            threads[0].join()
+        with suppress(ValueError):  # somebody else may have put the filters back
+            cast("list[Any]", warnings.filters).remove(added[0])
+
+    if added:  # else another call has seen to it
+        threading.Thread(target=wait_and_put_back, daemon=True).start()
+
+
+def _requests() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
 def _demoted(record: logging.LogRecord) -> bool:

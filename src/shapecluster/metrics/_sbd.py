@@ -5,11 +5,13 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any, Literal, overload
 
-from shapecluster._core.correlation import align_all, align_pairwise, shapes_of
+import numpy as np
+
+from shapecluster._core.correlation import Shapes, align_all, align_pairwise, shapes_of
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, validate_params
 from shapecluster._threads import n_threads
-from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import check_series, warn_flat
+from shapecluster._typing import DType, Float64Array, IntArray
+from shapecluster._validation import SeriesData, check_series, warn_flat
 
 __all__ = ["sbd_distances"]
 
@@ -89,7 +91,8 @@ def sbd_distances(
         Distances, float64, in [0, 1], or [0, 2] with `max_shift`. Flat series are at distance 1 from
         everything but themselves. Symmetric with a zero diagonal when Y is None.
     shifts : ndarray of shape (n_x, n_y)
-        Only with `return_shift`: timepoints by which the series of X trails that of Y.
+        Only with `return_shift`: timepoints by which the series of X trails that of Y. Antisymmetric when
+        Y is None: where a shift and its opposite tie, the earlier row gets the positive one.
 
     Warns
     -----
@@ -113,12 +116,9 @@ def sbd_distances(
     owner = _Input()
     allow_nan = missing == "mask"
     x_data = check_series(owner, X, reset=True, allow_nan=allow_nan, allow_3d=True)
-    x = shapes_of(x_data.channels_first, max_shift)
-    if x.flat.any():
-        warn_flat(x_data, x.flat, "are at distance 1 from all others")
     threads = n_threads(n_jobs)
     if Y is None:
-        aligned = align_pairwise(x, n_threads=threads)
+        aligned = align_pairwise(_shapes(x_data, max_shift, x_data.values.dtype), n_threads=threads)
     else:
         y_data = check_series(owner, Y, reset=False, allow_nan=allow_nan, allow_3d=True)
         if y_data.values.shape[2:] != x_data.values.shape[2:]:
@@ -126,9 +126,15 @@ def sbd_distances(
                 "sbd_distances: X and Y must have the same channels. "
                 f"Got shapes {x_data.values.shape} and {y_data.values.shape} instead."
             )
-        y = shapes_of(y_data.channels_first, max_shift)
-        if y.flat.any():
-            warn_flat(y_data, y.flat, "are at distance 1 from all others")
+        wider = np.result_type(x_data.values, y_data.values)
+        x, y = (_shapes(data, max_shift, wider) for data in (x_data, y_data))
         aligned = align_all(x, y, n_threads=threads)
     sbd = 1.0 - aligned.ncc
     return (sbd, aligned.shifts) if return_shift else sbd
+
+
+def _shapes(data: SeriesData, max_shift: int | None, dtype: DType) -> Shapes:
+    shapes = shapes_of(data.channels_first, max_shift, dtype)
+    if shapes.flat.any():
+        warn_flat(data, shapes.flat, "are at distance 1 from all others")
+    return shapes

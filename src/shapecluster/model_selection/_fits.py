@@ -121,9 +121,9 @@ def _side_by_side(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator
         try:
             yield from pool.map(lambda k: _fit_in_worker(task, k, settings, openmp), ks)
         finally:
-            # After Ctrl-C, or an error, the caller goes on at once and no further fit is started. Those that
-            # run cannot be stopped; the interpreter waits for them before it ends.
-            pool.shutdown(wait=False, cancel_futures=True)
+            # After Ctrl-C, or an error, `map` has cancelled the fits that had not begun, and the caller goes
+            # on at once. Those that run cannot be stopped; the interpreter waits for them before it ends.
+            pool.shutdown(wait=False)
 
 
 def _fit_in_worker(task: Task, k: int, settings: dict[str, Any], openmp: dict[str, int]) -> Fit:

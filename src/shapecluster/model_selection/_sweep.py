@@ -101,7 +101,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         own metric. The others are computed and told as well.
     n_jobs : int or None, default=None
         Fits that run side by side, in threads: None is 1, -1 all cores. The distances for the silhouette
-        use as many. The result does not depend on it.
+        use as many, unless the estimator has its own `n_jobs`. The result does not depend on it.
     callback : callable or None, default=None
         Called with a `SweepProgress` as each k ends, in the calling thread and by increasing k. Left out
         of pickles and deep copies.
@@ -167,8 +167,8 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     `LocalKShape` can: then they are fitted once, and copied.
 
     The silhouette needs the distances between all pairs of its rows, once, after the last fit. With
-    `LocalKShape` that may take as long as all fits: for 1000 series of 504 days, 4 s on one core, against 5
-    s for k from 2 to 20. The log (level INFO, logger "shapecluster") says when it starts.
+    `LocalKShape` they may take as long as all fits: for 1000 series of 504 days some 4 s on one core, as
+    much as k from 2 to 20. The log (level INFO, logger "shapecluster") says when they begin.
 
     When `estimator` has an integer as `random_state`, so does every fit. When it has a `RandomState`
     instance, every fit starts from the state that it has now, as any clone does, and leaves it there. With

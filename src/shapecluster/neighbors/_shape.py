@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,18 +12,20 @@ import pandas as pd
 from scipy import sparse
 
 from shapecluster._core.blocks import row_blocks
-from shapecluster._core.correlation import Shapes, align_all, shapes_of, take
+from shapecluster._core.correlation import Shapes, align_all, shapes_of, take, with_spectra
 from shapecluster._core.overlap import Overlap, overlap_correlation
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._threads import n_threads
-from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, check_series, listing, warn_flat
+from shapecluster.neighbors._portfolio import names_and_weights
 
 if TYPE_CHECKING:
     from typing import Self
 
 _ANSWER_BYTES = 1 << 26
-_COLUMNS = ["holding", "look_alike", "sbd", "lag", "correlation", "coverage"]
+_MEASURES = ["sbd", "lag", "correlation", "coverage"]
+_CANCELLED = 64  # so many roundings of what was added up are no shape
 
 
 class ShapeNeighbors(BaseEstimator):
@@ -117,7 +120,11 @@ class ShapeNeighbors(BaseEstimator):
         """
         self._validate_params()
         data = self._check(X, reset=True)
-        self._shapes, self._observed = self._prepare(data)
+        self._shapes, self._observed = self._prepare(data, self.max_shift, data.values.dtype)
+        if self._shapes.flat.all():
+            raise ValueError(
+                f"{type(self).__name__}: no series of X ever moves, so there is no shape to find."
+            )
         self.n_samples_fit_ = len(data.values)
         if data.names is not None:
             self.series_names_in_ = np.asarray(data.names, dtype=object)
@@ -150,8 +157,8 @@ class ShapeNeighbors(BaseEstimator):
         Returns
         -------
         sbd : ndarray of shape (n_queries, n_neighbors)
-            Distances in increasing order; among equals the lower row comes first. Only with
-            `return_distance`.
+            Distances in increasing order; where they are equal to the last bit, the lower row comes
+            first. Only with `return_distance`.
         indices : ndarray of shape (n_queries, n_neighbors)
             Rows of the universe.
         shifts : ndarray of shape (n_queries, n_neighbors)
@@ -160,13 +167,15 @@ class ShapeNeighbors(BaseEstimator):
         check_is_fitted(self)
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         available = self.n_samples_fit_ - (X is None)
-        if not isinstance(k, Integral) or not 1 <= k <= available:
+        if not isinstance(k, Integral):
+            raise TypeError(f"n_neighbors must be an integer. Got {k!r} instead.")
+        if not 1 <= k <= available:
             raise ValueError(
                 f"Expected 1 <= n_neighbors <= {available}, the number of series to choose from, but "
                 f"n_neighbors = {k!r}, n_samples_fit = {self.n_samples_fit_}."
             )
         data = None if X is None else self._check(X, reset=False)
-        queries = self._shapes if data is None else self._prepare(data)[0]
+        queries = self._shapes if data is None else self._like_universe(data)[0]
         parts = [
             self._nearest(take(queries, rows), int(k), rows.start if X is None else None)
             for rows in row_blocks(len(queries), 16 * self.n_samples_fit_, _ANSWER_BYTES)
@@ -210,13 +219,13 @@ class ShapeNeighbors(BaseEstimator):
         return sparse.csr_matrix((weights, indices.ravel(), starts), shape=(n_queries, self.n_samples_fit_))
 
     def similar(
-        self, portfolio: Sequence[Any] | Mapping[Any, float], n: int | None = None, *, basket: bool = False
+        self, portfolio: Iterable[Any] | Mapping[Any, float], n: int | None = None, *, basket: bool = False
     ) -> pd.DataFrame:
         """Find the look-alikes of the stocks of a portfolio, which are never stocks it holds.
 
         Parameters
         ----------
-        portfolio : sequence of names, or mapping of name to weight
+        portfolio : iterable of names, or mapping or Series of name to weight
             Holdings, by their names in the universe (row numbers when it had none). Weights matter to
             the basket only; they may be negative.
         n : int, default=None
@@ -243,27 +252,39 @@ class ShapeNeighbors(BaseEstimator):
         Raises
         ------
         ValueError
-            When names are unknown (all of them are listed), repeated, or leave nothing to choose from.
+            When names are unknown (all of them are listed), repeated, or leave nothing to choose from, or
+            when the series of a basket cancel each other.
+
+        Warns
+        -----
+        FlatSeriesWarning
+            When a holding never moves.
         """
         check_is_fitted(self)
-        held = self._rows_of(portfolio)
+        held, weights = self._holdings(portfolio)
         candidates = np.setdiff1d(np.flatnonzero(~self._shapes.flat), held)
         n = self.n_neighbors if n is None else n
+        if not len(candidates):
+            raise ValueError("portfolio must leave series that move to choose from. It holds all of them.")
         if not isinstance(n, Integral) or not 1 <= n <= len(candidates):
             raise ValueError(
                 f"n must be from 1 to {len(candidates)}, the number of series that move and are not in "
                 f"the portfolio. Got {n!r} instead."
             )
+        names = self._names()
         if basket:
-            queries, observed = self._prepare(self._basket(held, portfolio))
+            queries, observed = self._like_universe(self._basket(held, weights))
             labels = ["basket"]
         else:
             queries, observed = take(self._shapes, held), self._observed[held]
-            labels = [self._names()[row] for row in held]
+            labels = [names[row] for row in held]
+            if queries.flat.any():
+                flat = SeriesData(queries.unit, pd.Index(labels))
+                warn_flat(flat, queries.flat, "nothing is like them: all others are at distance 1")
         aligned = align_all(take(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
         blocks = []
         for i, label in enumerate(labels):
-            shifts = aligned.shifts[:, i]
+            sbd, shifts = 1.0 - aligned.ncc[:, i], aligned.shifts[:, i]
             overlap = overlap_correlation(
                 self._shapes.unit[candidates],
                 self._observed[candidates],
@@ -271,12 +292,11 @@ class ShapeNeighbors(BaseEstimator):
                 observed[i],
                 shifts,
             )
-            columns = (1.0 - aligned.ncc[:, i], shifts, overlap.correlation, overlap.coverage)
-            order = self._rank(columns[0], shifts, overlap)[:n]
-            names = self._names()[candidates[order]]
-            blocks.append(pd.DataFrame(dict(zip(_COLUMNS[2:], (c[order] for c in columns), strict=True))))
-            blocks[-1].insert(0, "look_alike", names)
-            blocks[-1].insert(0, "holding", label)
+            order = self._rank(sbd, shifts, overlap)[:n]
+            columns = (sbd, shifts, overlap.correlation, overlap.coverage)
+            block = {"holding": [label] * len(order), "look_alike": names[candidates[order]]}
+            block |= dict(zip(_MEASURES, (column[order] for column in columns), strict=True))
+            blocks.append(pd.DataFrame(block))
         return pd.concat(blocks, ignore_index=True)
 
     def _rank(self, sbd: Float64Array, shifts: IntArray, overlap: Overlap) -> IntArray:
@@ -286,39 +306,43 @@ class ShapeNeighbors(BaseEstimator):
         """
         if self.missing == "error":
             return np.argsort(sbd, kind="stable")
-        kept = 1.0 - np.abs(shifts) / self.n_features_in_
-        order: IntArray = np.argsort(-overlap.correlation * kept, kind="stable")
+        lost = np.abs(shifts) / self.n_features_in_
+        worth = overlap.correlation - lost * np.abs(overlap.correlation)
+        order: IntArray = np.argsort(-worth, kind="stable")
         return order[overlap.coverage[order] >= self.min_overlap]
 
-    def _rows_of(self, portfolio: Sequence[Any] | Mapping[Any, float]) -> IntArray:
-        """Rows of the holdings; whatever is wrong with the names is said at once."""
-        if isinstance(portfolio, str):
-            raise ValueError(f"portfolio must be a sequence of names. Got the string {portfolio!r} instead.")
-        holdings = list(portfolio)
-        if not holdings:
+    def _holdings(self, portfolio: Any) -> tuple[IntArray, Float64Array]:
+        """Rows and weights of the holdings; whatever is wrong with the names is said at once."""
+        names, weights = names_and_weights(portfolio)
+        if not names:
             raise ValueError("portfolio must name at least one series. Got none instead.")
-        rows = pd.Index(self._names()).get_indexer(pd.Index(holdings, dtype=object))
-        unknown = [name for name, row in zip(holdings, rows, strict=True) if row < 0]
+        rows: IntArray = pd.Index(self._names()).get_indexer(pd.Index(names, dtype=object))
+        unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
         if unknown:
             raise ValueError(
                 f"portfolio names series that the universe does not have: {listing(unknown, limit=50)}."
             )
-        repeated = pd.Index(holdings)[pd.Index(holdings).duplicated()].unique()
+        repeated = pd.Index(names)[pd.Index(names).duplicated()].unique()
         if len(repeated):
             raise ValueError(f"portfolio names these series more than once: {listing(repeated)}.")
-        found: IntArray = rows
-        return found
+        if isinstance(portfolio, (set, frozenset)):  # its own order is none
+            rows = np.sort(rows)
+        return rows, weights
 
-    def _basket(self, held: IntArray, portfolio: Sequence[Any] | Mapping[Any, float]) -> SeriesData:
+    def _basket(self, held: IntArray, weights: Float64Array) -> SeriesData:
         """The portfolio as one series: weighted mean of its z-normalised series, where any is observed."""
-        weights = np.ones(len(held))
-        if isinstance(portfolio, Mapping):
-            weights = np.asarray(list(portfolio.values()), dtype=np.float64)
-            if not np.isfinite(weights).all() or not weights.any():
-                raise ValueError(f"portfolio weights must be finite and not all 0. Got {weights} instead.")
-        observed = self._observed[held] * np.abs(weights)[:, None, None]
-        total = observed.sum(axis=0)
-        mean = (self._shapes.unit[held] * weights[:, None, None]).sum(axis=0)
+        if not np.isfinite(weights).all() or not weights.any():
+            raise ValueError(f"portfolio weights must be finite and not all 0. Got {weights} instead.")
+        observed = self._observed[held]
+        z_units = np.sqrt(observed.sum(axis=-1, keepdims=True)) * self._shapes.unit[held]
+        weights = weights[:, None, None] / np.abs(weights).max()
+        total = (observed * np.abs(weights)).sum(axis=0)
+        mean = (z_units * weights).sum(axis=0)
+        size = (np.abs(z_units) * np.abs(weights)).sum(axis=0)
+        if (np.abs(mean) <= _CANCELLED * np.finfo(z_units.dtype).eps * size.max()).all():
+            raise ValueError(
+                "portfolio has no shape as a whole: its holdings cancel each other, or are flat."
+            )
         mean = np.divide(mean, total, out=np.full(mean.shape, np.nan), where=total > 0)
         return SeriesData(np.ascontiguousarray(mean.T)[None].astype(self._shapes.unit.dtype))
 
@@ -340,9 +364,13 @@ class ShapeNeighbors(BaseEstimator):
             )
         return data
 
-    def _prepare(self, data: SeriesData) -> tuple[Shapes, BoolArray]:
+    def _like_universe(self, data: SeriesData) -> tuple[Shapes, BoolArray]:
+        """Series prepared as the universe was: the same window, the same precision."""
+        return self._prepare(data, self._shapes.window, self._shapes.unit.dtype)
+
+    def _prepare(self, data: SeriesData, max_shift: int | None, dtype: DType) -> tuple[Shapes, BoolArray]:
         """Normalised series, and what was observed of them."""
-        shapes = shapes_of(data.channels_first, self.max_shift)
+        shapes = shapes_of(data.channels_first, max_shift, dtype)
         if shapes.flat.any():
             warn_flat(data, shapes.flat, "are at distance 1 from all others")
         return shapes, ~np.isnan(data.channels_first)
@@ -350,6 +378,18 @@ class ShapeNeighbors(BaseEstimator):
     def _names(self) -> Any:
         names = getattr(self, "series_names_in_", None)
         return np.arange(self.n_samples_fit_) if names is None else names
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: Any = super().__getstate__()
+        if "_shapes" in state:  # spectra are three quarters of it, and soon made again
+            shapes = state["_shapes"]
+            state = {**state, "_shapes": replace(shapes, spectra=shapes.spectra[:0])}
+        return dict(state)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_shapes" in state:
+            self._shapes = with_spectra(state["_shapes"])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
