@@ -152,6 +152,8 @@ def _unit(vector: Float64Array) -> Float64Array:
 def _leading_pair(diagonal: Float64Array, off_diagonal: Float64Array) -> tuple[float, Float64Array]:
     """Largest eigenvalue of a small tridiagonal matrix, and its eigenvector."""
     last = len(diagonal) - 1
+    if last == 0:  # which older SciPy refuses
+        return float(diagonal[0]), np.ones(1)
     values, vectors = eigh_tridiagonal(
         diagonal, off_diagonal, select="i", select_range=(last, last), check_finite=False
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from sklearn import config_context, get_config
 from sklearn.base import clone
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from shapecluster._threads import n_threads, single_threaded_blas
 from shapecluster.model_selection._contract import first_steps, input_for, last_step, prefix
@@ -132,7 +132,8 @@ def _fit_in_worker(task: Task, k: int, settings: dict[str, Any], openmp: dict[st
     The number of OpenMP threads decides in which order KMeans adds up its centres, so with another number
     the last bits would differ from a fit in the calling thread.
     """
-    with config_context(**settings), threadpool_limits(limits=openmp):
+    only_openmp = ThreadpoolController().select(user_api="openmp")  # BLAS is held by the calling thread
+    with config_context(**settings), only_openmp.limit(limits=openmp):
         return _fit_one(task, k)
 
 
