@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, timedelta
 from enum import Enum
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 THREAD_NAME = "shapecluster-fetch"
 """The name of threads whose requests through yfinance are reported by this library, not by yfinance."""
+
+
+_ATTEMPTS = 3  # at a request that the caller's warning filters break
 
 
 class Trouble(Enum):
@@ -73,7 +76,8 @@ def fetch_closes(ticker: str, start: date, end: date, *, auto_adjust: bool, time
         # Yahoo's reason. The answer's dates carry the zone anyway: one day more on either side makes
         # any guess do, and the surplus is cut off below.
         source._tz = "UTC"
-        history = source.history(
+        history = _without_warnings(
+            source.history,
             start=start - timedelta(days=1),
             end=end + timedelta(days=2),
             interval="1d",
@@ -88,6 +92,22 @@ def fetch_closes(ticker: str, start: date, end: date, *, auto_adjust: bool, time
     if closes.empty:
         raise FetchError(Trouble.EMPTY)
     return closes
+
+
+def _without_warnings(request: Callable[..., Any], **options: Any) -> Any:
+    """Make a request again when a deprecation inside yfinance became an error.
+
+    That is how a caller may treat warnings. `candid_yfinance` filters them out, but filters belong to the
+    process, and any `catch_warnings` that ends in another thread may put back those without ours.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return request(**options)
+        except Warning:
+            with warnings.catch_warnings(), suppress(Warning):
+                warnings.simplefilter("ignore")
+                return request(**options)
+    return request(**options)
 
 
 def forget_answers() -> None:
@@ -194,7 +214,8 @@ def _hush_what_was_left_behind() -> None:
 
     def wait_and_put_back() -> None:
         while threads := _requests():
-            threads[0].join()
+            with suppress(RuntimeError):  # listed, but about to start
+                threads[0].join()
         with suppress(ValueError):  # somebody else may have put the filters back
             cast("list[Any]", warnings.filters).remove(added[0])
 
