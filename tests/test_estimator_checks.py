@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from shapecluster import LocalKShape, ShapeNeighbors
+from shapecluster import KSweep, LocalKShape, ShapeNeighbors
 from shapecluster._core.normalise import znormalise
 from shapecluster.preprocessing import LogReturns, MinMax, ZScore
 
@@ -24,11 +24,16 @@ EXPECTED_FAILED_CHECKS = {
         "check_clustering": _TWO_POINTS,
         "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
     },
+    "KSweep": {  # over KMeans, whose own two they are
+        "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
+        "check_sample_weight_equivalence_on_sparse_data": _WEIGHTS,
+    },
 }
 
 ESTIMATORS = [
     LocalKShape(),
     LocalKShape(max_shift=1, missing="mask"),
+    KSweep(KMeans(n_init=1, random_state=0), k=[2, 3], criterion="silhouette"),
     ShapeNeighbors(),
     ShapeNeighbors(missing="mask"),
     ZScore(),
@@ -90,4 +95,4 @@ def test_proof_kmeans_expects_its_weight_failures_as_well():
     from sklearn.utils._test_common import instance_generator
 
     expected = instance_generator._get_expected_failed_checks(KMeans())
-    assert "check_sample_weight_equivalence_on_dense_data" in expected
+    assert EXPECTED_FAILED_CHECKS["KSweep"].keys() <= expected.keys()
