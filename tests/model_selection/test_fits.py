@@ -240,7 +240,7 @@ import time
 from sklearn.base import BaseEstimator
 from shapecluster.model_selection import KSweep
 
-interrupted = threading.Event()
+begun, interrupted = threading.Event(), threading.Event()
 
 class Slow(BaseEstimator):
     def __init__(self, n_clusters=8):
@@ -248,7 +248,10 @@ class Slow(BaseEstimator):
 
     def fit(self, X):
         self.inertia_ = 1.0
-        if self.n_clusters == 2:
+        if self.n_clusters == 1:
+            begun.wait(20)  # until the other fit runs, which could be cancelled before
+        else:
+            begun.set()
             interrupted.wait(20)
             time.sleep(0.05)
             print("fit ended", flush=True)
