@@ -1,15 +1,50 @@
-"""Nearest centres, step after step: what one step learned spares the next most of its transforms."""
+"""Nearest centres, exactly, without transforming the pairs that bounds rule out.
+
+What one assignment learned spares the next most of its work. Whether bounds pay is seen on a sample of the
+series before each assignment; where they do not, all pairs are screened, which costs less than to look.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from shapecluster._core.blocks import BLOCK_BYTES
-from shapecluster._core.bounds import beyond_own_centre, ceiling_of, drifted, floor_of
-from shapecluster._core.correlation import Assignment, Shapes, align_nearest, evaluate_pairs
+from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.bounds import (
+    FLOAT32,
+    LowPass,
+    ceiling_of,
+    floor_of,
+    floors_between,
+    low_pass_for,
+    magnitude_bound,
+    profile_of,
+    steps_between,
+    way_round,
+)
+from shapecluster._core.correlation import (
+    Alignment,
+    Assignment,
+    assignment_of,
+    direct_ncc,
+    evaluate_pairs,
+    first_of_ties,
+    may_be_nearest,
+    peak_elsewhere,
+    rows_at_once,
+    screen,
+    settle,
+)
+from shapecluster._core.shapes import Shapes, take, with_spectra
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+
+_SAMPLE = 64
+_PILOT = 1 / 16
+_LEAST_GAIN = 0.25  # of the pairs a short transform must close, to cost less than it saves
+_WORTH_IT = 0.75  # bounds that leave a larger share of the pairs open cost more than they save
+_ONE_BY_ONE = 3  # rounds in which each series tries its most promising centre; then all that are left
 
 
 @dataclass(frozen=True)
@@ -22,111 +57,288 @@ class Assigned:
         What the series were assigned to.
     nearest : Assignment
         Nearest centre of each series, exact.
-    floor : ndarray of shape (n_series, n_clusters)
-        No angle between a series and a centre is smaller.
+    elsewhere : ndarray of shape (n_series,), float32
+        No angle between a series and its own centre is smaller at any other shift.
+    floor : ndarray of shape (n_series, n_centres), float32, or None
+        No angle between a series and a centre is smaller; None where this was not kept.
     n_correlations : int
-        Pairs that were transformed to find out.
+        Pairs that were transformed to find out, those between centres included.
+    low_pass_gain : float
+        Share of the pairs that a short transform closed, of those for which one was made.
     """
 
     centres: Shapes
     nearest: Assignment
-    floor: FloatArray
+    elsewhere: FloatArray
+    floor: FloatArray | None
     n_correlations: int
+    low_pass_gain: float = 1.0
 
 
-def assign_first(
-    x: Shapes, centres: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES
+@dataclass(frozen=True)
+class _Plan:
+    """What is known before a search begins, the same for all series."""
+
+    centres: Shapes
+    before: Assigned | None
+    steps: FloatArray
+    apart: FloatArray | None
+    low_pass: LowPass | None
+    profile: FloatArray | None
+    block_bytes: int
+
+
+class _Found(NamedTuple):
+    """Result for a block of series; see `Assigned`."""
+
+    nearest: Assignment
+    elsewhere: FloatArray
+    floor: FloatArray | None
+    n_correlations: int
+    n_short: int
+    n_closed: int
+
+
+def assign(
+    x: Shapes,
+    centres: Shapes,
+    before: Assigned | None = None,
+    *,
+    prune: bool = True,
+    keep: bool = True,
+    n_threads: int = 1,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Assigned:
-    """Assign series of which nothing is known: every pair is transformed."""
-    peak = np.empty((len(x), len(centres)), dtype=x.unit.dtype)
-    nearest = align_nearest(x, centres, n_threads=n_threads, block_bytes=block_bytes, peak_out=peak)
-    n_correlations = int(np.count_nonzero(~x.flat) * np.count_nonzero(~centres.flat))
-    return Assigned(centres, nearest, floor_of(peak.astype(np.float64), x.tie_band), n_correlations)
+    """Find the nearest centre of each series; the result is that of `correlation.align_nearest`.
 
-
-def assign_next(
-    x: Shapes, centres: Shapes, before: Assigned, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES
-) -> Assigned:
-    """Assign series again after centres have moved; the result is that of `align_nearest`.
-
-    Each series meets its own centre first (unless that has not moved). The correlation it has there rules
-    out every centre whose floor is too high to win or tie; of the others the most promising comes first,
-    and then whatever is still open.
+    Parameters
+    ----------
+    x, centres : Shapes
+        Series and centres.
+    before : Assigned, default=None
+        An assignment of the same series to other positions of the same centres.
+    prune : bool, default=True
+        Whether to use bounds.
+    keep : bool, default=True
+        Whether to keep floors, which the next assignment can use.
+    n_threads, block_bytes : int
+        Results do not depend on them.
     """
-    search = _Search(x, centres, before, n_threads, block_bytes)
-    search.own_centres()
-    search.others(only_best=True)
-    search.others(only_best=False)
-    return search.result()
+    centres = with_spectra(centres)
+    if before is not None and before.floor is None:
+        before = None
+    plan, n_between = None, 0
+    if prune and not x.narrow:
+        plan, n_between = _plan(x, centres, before, block_bytes)
+        if not _worth_it(x, plan):
+            plan = None
+
+    def find(rows: slice) -> _Found:
+        block = take(x, rows)
+        if plan is None:
+            return _screen_all(block, centres, keep and prune, block_bytes)
+        return _Search(block, plan, rows).run(keep=keep)
+
+    row_bytes = rows_at_once(x, centres) if plan is None else x.row_bytes // 4
+    at_once = min(block_bytes, row_bytes * -(-len(x) // n_threads))
+    parts = map_blocks(find, row_blocks(len(x), row_bytes, at_once), n_threads)
+    nearest = Assignment(*(np.concatenate(columns) for columns in zip(*(p.nearest for p in parts), strict=True)))
+    floors = [part.floor for part in parts if part.floor is not None]
+    n_short = sum(part.n_short for part in parts)
+    gain = 1.0 if before is None else before.low_pass_gain
+    return Assigned(
+        centres,
+        nearest,
+        np.concatenate([part.elsewhere for part in parts]),
+        np.concatenate(floors) if len(floors) == len(parts) else None,
+        n_between + sum(part.n_correlations for part in parts),
+        sum(part.n_closed for part in parts) / n_short if n_short else gain,
+    )
+
+
+def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int) -> tuple[_Plan, int]:
+    """Look at how centres lie and have moved; returns the number of their pairs transformed as well."""
+    apart = floors_between(centres) if len(centres) ** 2 <= len(x) else None
+    n_between = len(centres) * (len(centres) - 1) // 2 if apart is not None else 0
+    low_pass = profile = None
+    if before is None or before.low_pass_gain >= _LEAST_GAIN:
+        low_pass = low_pass_for(_profile(_sample(x)), x.length)
+    if before is None or low_pass is not None:
+        profile = _profile(centres)
+    if before is None:
+        steps = np.zeros(len(centres), dtype=np.float32)
+    else:
+        steps = steps_between(before.centres, centres)
+    return _Plan(centres, before, steps, apart, low_pass, profile, block_bytes), n_between
+
+
+def _sample(x: Shapes) -> Shapes:
+    return take(x, _sampled_rows(len(x)))
+
+
+def _sampled_rows(n_series: int) -> IntArray:
+    size = min(_SAMPLE, max(4, int(n_series * _PILOT)))
+    return np.unique(np.linspace(0, n_series - 1, size).astype(np.intp))
+
+
+def _worth_it(x: Shapes, plan: _Plan) -> bool:
+    """Whether bounds leave few enough pairs of a sample open."""
+    if plan.before is None:
+        sample = _sample(x)
+        found = _Search(sample, plan, slice(0, 0)).run(keep=False)
+        return found.n_correlations <= _WORTH_IT * len(sample) * len(plan.centres)
+    if plan.low_pass is not None:
+        return True  # short transforms paid in the last step, wherever centres have gone since
+    rows = _sampled_rows(len(x))
+    labels = plan.before.nearest.labels[rows]
+    reach = ceiling_of(plan.before.nearest.ncc[rows], 2 * x.tie_band) + plan.steps[labels]
+    floor = plan.before.floor[rows] - plan.steps
+    if plan.apart is not None:
+        np.maximum(floor, plan.apart[labels] - reach[:, None], out=floor)
+    return bool(np.mean(floor <= reach[:, None]) <= _WORTH_IT)
+
+
+def _profile(x: Shapes) -> FloatArray:
+    return profile_of(x.spectra, x.length)
+
+
+def _screen_all(x: Shapes, centres: Shapes, keep: bool, block_bytes: int) -> _Found:
+    """Assign a block by screening all pairs."""
+    screened = screen(x, centres, block_bytes)
+    first, second = may_be_nearest(x, centres, screened.peak)
+    curves = screened.curves(first, second)
+    found = settle(x, centres, first, second, curves)
+    won = first_of_ties(first, second, found.ncc, x.tie_band)
+    nearest = assignment_of(len(x), first[won], second[won], Alignment(*(part[won] for part in found)))
+    elsewhere, floor = np.zeros(len(x), dtype=np.float32), None
+    if keep and not x.narrow:
+        peak = peak_elsewhere(x, curves[won], found.shifts[won])
+        elsewhere[first[won]] = floor_of(peak, x.screen_error)
+        floor = floor_of(screened.peak, x.screen_error)
+    n_pairs = int(np.count_nonzero(~x.flat) * np.count_nonzero(~centres.flat))
+    return _Found(nearest, elsewhere, floor, n_pairs, 0, 0)
 
 
 class _Search:
-    """The state of one pruned assignment."""
+    """The pruned assignment of a block of series.
 
-    def __init__(
-        self, x: Shapes, centres: Shapes, before: Assigned, n_threads: int, block_bytes: int
-    ) -> None:
-        self.x, self.centres, self.before = x, centres, before
-        self.threads, self.block_bytes = n_threads, block_bytes
-        self.floor = drifted(before.floor, before.centres, centres)
-        self.best = before.nearest.ncc.copy()  # exact value of the best centre so far
-        self.settled = [np.empty(0, dtype=np.intp)] * 3  # rows, centres and shifts of pairs that may win
-        self.values: Float64Array = np.empty(0)
-        self.done: BoolArray = np.broadcast_to(centres.flat, self.floor.shape) | x.flat[:, None]
-        self.n_correlations = 0
+    Each series meets its own centre first (unless that has not moved), or the one that promises most. The
+    correlation it has there rules out every centre whose floor is too high to win or tie; of the others
+    the most promising comes first, until nothing is open.
+    """
 
-    def own_centres(self) -> None:
-        """Evaluate each series with the centre it belongs to; what has not moved is known already."""
-        labels, shifts, ncc = self.before.nearest
-        moved = (self.before.centres.unit != self.centres.unit).any(axis=(1, 2))
-        rows = np.flatnonzero(~self.x.flat)
-        stale = rows[moved[labels[rows]]]
-        kept = rows[~moved[labels[rows]]]
-        self.done[rows, labels[rows]] = True
-        self._add(kept, labels[kept], shifts[kept], ncc[kept])
-        self.best[stale] = -np.inf
-        self._evaluate(stale, labels[stale])
-        known = np.where(self.x.flat, 0.0, self.best)
-        self.floor = beyond_own_centre(self.floor, known, labels, self.centres)
+    def __init__(self, x: Shapes, plan: _Plan, rows: slice) -> None:
+        self.x, self.plan, self.rows = x, plan, rows
+        self.best = np.full(len(x), -np.inf)  # exact value of the best centre so far
+        self.done: BoolArray = plan.centres.flat | x.flat[:, None]
+        nothing = np.empty(0, dtype=np.intp)
+        self.settled = [(nothing, nothing, np.empty(0), nothing, np.empty(0, dtype=np.float32))]
+        self.n_correlations = self.n_short = self.n_closed = 0
 
-    def others(self, *, only_best: bool) -> None:
-        """Evaluate what may still win: the most promising centre of each series, or all that are left."""
-        reach = ceiling_of(self.best, 2 * self.x.tie_band)
-        open_pairs = (self.floor <= reach[:, None]) & ~self.done
-        if only_best:
-            rows = np.flatnonzero(open_pairs.any(axis=1))
-            columns = np.where(open_pairs[rows], self.floor[rows], np.inf).argmin(axis=1)
+    def run(self, *, keep: bool) -> _Found:
+        """Search until no pair is open."""
+        if self.plan.before is None:
+            self._start_from_profiles()
         else:
-            rows, columns = np.nonzero(open_pairs)
-        self.done[rows, columns] = True
-        self._evaluate(rows, columns)
+            self._start_from_before(self.plan.before)
+        for attempt in range(len(self.plan.centres) + 1):
+            open_pairs = self._open()
+            if attempt == 0 and self.plan.low_pass is not None:
+                self._tighten(*np.nonzero(open_pairs))
+                open_pairs = self._open()
+            if not open_pairs.any():
+                break
+            self._evaluate(*(self._most_promising(open_pairs) if attempt < _ONE_BY_ONE else np.nonzero(open_pairs)))
+            if attempt == 0 and self.plan.before is None:
+                self._go_round(self._nearest_so_far())
+        return self._result(keep)
 
-    def result(self) -> Assigned:
-        """Settle ties between centres: the lowest index wins."""
-        rows, columns, shifts = self.settled
-        order = np.lexsort((columns, rows))
-        order = order[self.values[order] >= self.best[rows[order]] - self.x.tie_band]
-        winner = order[np.diff(rows[order], prepend=-1) > 0]
-        n_series = len(self.x)
-        labels, lags = np.zeros(n_series, dtype=np.intp), np.zeros(n_series, dtype=np.intp)
-        ncc = np.zeros(n_series)
-        labels[rows[winner]] = columns[winner]
-        lags[rows[winner]] = shifts[winner]
-        ncc[rows[winner]] = self.values[winner]
-        return Assigned(self.centres, Assignment(labels, lags, ncc), self.floor, self.n_correlations)
+    def _start_from_profiles(self) -> None:
+        self.profile = _profile(self.x)
+        bound = magnitude_bound(self.profile, self.plan.profile)
+        self.floor = floor_of(bound, self.x.screen_error)
+
+    def _start_from_before(self, before: Assigned) -> None:
+        """Evaluate each series with the centre it belongs to; what has not moved is known already."""
+        labels, shifts, ncc = (part[self.rows] for part in before.nearest)
+        self.floor = before.floor[self.rows] - self.plan.steps
+        elsewhere = before.elsewhere[self.rows] - self.plan.steps[labels]
+        rows = np.flatnonzero(~self.x.flat)
+        self.done[rows, labels[rows]] = True
+        moved = self.plan.steps[labels[rows]] > 0.0
+        known, stale = rows[~moved], rows[moved]
+        value = ncc.copy()
+        value[stale] = direct_ncc(self.x, self.plan.centres, stale, labels[stale], shifts[stale])
+        # Where no other shift can come near the old one's value, that value is the best one.
+        sure = elsewhere[stale] > self._reach(value[stale])
+        known = np.concatenate([known, stale[sure]])
+        self._add(known, labels[known], value[known], shifts[known], elsewhere[known])
+        unsure = stale[~sure]
+        self._evaluate(unsure, labels[unsure])
+        self._go_round(labels)
+
+    def _go_round(self, labels: IntArray) -> None:
+        """Raise floors by way of the centres that `labels` name, whose values are the best so far."""
+        if self.plan.apart is not None:
+            own = np.where(self.x.flat, 0.0, self.best)
+            floor = way_round(own, labels, self.plan.apart, 2 * self.x.tie_band)
+            np.maximum(self.floor, floor, out=self.floor)
+
+    def _reach(self, value: Float64Array) -> FloatArray:
+        """Angles beyond which nothing can win or tie with the given values."""
+        return (ceiling_of(value, 2 * self.x.tie_band) + FLOAT32).astype(np.float32)
+
+    def _open(self) -> BoolArray:
+        return (self.floor <= self._reach(self.best)[:, None]) & ~self.done
+
+    def _tighten(self, first: IntArray, second: IntArray) -> None:
+        """Raise floors of listed pairs by short transforms."""
+        low_pass, centres = self.plan.low_pass, self.plan.centres
+        if self.plan.before is not None:
+            self.profile = _profile(self.x)
+        reach = self._reach(self.best)
+        for part in row_blocks(len(first), 8 * low_pass.n_grid * self.x.n_channels, self.plan.block_bytes):
+            rows, columns = first[part], second[part]
+            bound = low_pass.bound(self.x, centres, (self.profile, self.plan.profile), rows, columns)
+            floor = floor_of(bound, self.x.screen_error)
+            self.n_closed += int(np.count_nonzero(floor > reach[rows]))
+            self.floor[rows, columns] = np.maximum(self.floor[rows, columns], floor)
+        if self.plan.before is not None:
+            self.n_short += len(first)
+
+    def _most_promising(self, open_pairs: BoolArray) -> tuple[IntArray, IntArray]:
+        rows = np.flatnonzero(open_pairs.any(axis=1))
+        return rows, np.where(open_pairs[rows], self.floor[rows], np.inf).argmin(axis=1)
+
+    def _nearest_so_far(self) -> IntArray:
+        labels = np.zeros(len(self.x), dtype=np.intp)
+        for rows, columns, ncc, *_ in self.settled:
+            top = ncc >= self.best[rows]
+            labels[rows[top]] = columns[top]
+        return labels
 
     def _evaluate(self, rows: IntArray, columns: IntArray) -> None:
         hurdle = self.best[rows] - 2 * self.x.tie_band
-        found = evaluate_pairs(
-            self.x, self.centres, rows, columns, hurdle, n_threads=self.threads, block_bytes=self.block_bytes
-        )
+        found = evaluate_pairs(self.x, self.plan.centres, rows, columns, hurdle, self.plan.block_bytes)
         self.n_correlations += len(rows)
-        self.floor[rows, columns] = floor_of(found.peak, self.x.tie_band)
+        self.done[rows, columns] = True
+        self.floor[rows, columns] = floor_of(found.peak, self.x.screen_error)
         near = np.flatnonzero(found.ncc > -np.inf)
-        self._add(rows[near], columns[near], found.shifts[near], found.ncc[near])
+        elsewhere = floor_of(found.elsewhere[near], self.x.screen_error)
+        self._add(rows[near], columns[near], found.ncc[near], found.shifts[near], elsewhere)
 
-    def _add(self, rows: IntArray, columns: IntArray, shifts: IntArray, values: Float64Array) -> None:
-        new = (rows, columns, shifts)
-        self.settled = [np.concatenate(both) for both in zip(self.settled, new, strict=True)]
-        self.values = np.concatenate([self.values, values])
-        np.maximum.at(self.best, rows, values)
+    def _add(
+        self, rows: IntArray, columns: IntArray, ncc: Float64Array, shifts: IntArray, elsewhere: FloatArray
+    ) -> None:
+        self.settled.append((rows, columns, ncc, shifts, elsewhere))
+        np.maximum.at(self.best, rows, ncc)
+
+    def _result(self, keep: bool) -> _Found:
+        """Settle ties between centres."""
+        rows, columns, ncc, shifts, elsewhere = (np.concatenate(part) for part in zip(*self.settled, strict=True))
+        won = first_of_ties(rows, columns, ncc, self.x.tie_band)
+        nearest = assignment_of(len(self.x), rows[won], columns[won], Alignment(ncc[won], shifts[won]))
+        own_elsewhere = np.zeros(len(self.x), dtype=np.float32)
+        own_elsewhere[rows[won]] = elsewhere[won]
+        floor = self.floor if keep else None
+        return _Found(nearest, own_elsewhere, floor, self.n_correlations, self.n_short, self.n_closed)

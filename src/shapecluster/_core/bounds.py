@@ -1,68 +1,204 @@
 """Bounds on correlations, which say of most pairs that no transform is needed.
 
 Let x and c be unit vectors and S_s the shift by s, which fills with zeros and so never lengthens a
-vector. theta(x, c) = arccos max_s <x, S_s c> is the angle at the best shift within the window. Every function
-here returns a lower bound of such angles, a *floor*: no correlation can exceed its cosine. Rounding goes
-to the safe side by `slack`, which exceeds what transforms and unit norms are off by.
+vector. theta(x, c) = arccos max_s <x, S_s c> is the angle at the best shift within the window. A lower bound
+of such an angle is a *floor*: no correlation can exceed its cosine. Rounding goes to the safe side: `slack`
+exceeds what screened correlations, spectra and unit norms are off by, and `FLOAT32` what floors lose.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from shapecluster._core.correlation import Shapes, align_pairwise
-from shapecluster._typing import Float64Array, FloatArray, IntArray
+import numpy as np
+from scipy import fft
+
+from shapecluster._core.correlation import peaks_between
+from shapecluster._core.shapes import Shapes
+from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
+
+FLOAT32 = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
+_SINGLE_FREQUENCIES = 16
+_BAND_GROWTH = 1.25
+_TAIL = 0.05
+_POINTS_PER_FREQUENCY = 3
+_LEAST_GAIN = 4
 
 
 def floor_of(ncc: FloatArray, slack: float) -> FloatArray:
     """Floor of the angle whose cosine was computed to within `slack`."""
-    floor: FloatArray = np.arccos(np.minimum(ncc + slack, 1.0))
+    floor: FloatArray = np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
     return floor
 
 
 def ceiling_of(ncc: FloatArray, slack: float) -> FloatArray:
     """Upper bound of the angle whose cosine was computed to within `slack`."""
-    ceiling: FloatArray = np.arccos(np.clip(ncc - slack, -1.0, 1.0))
+    ceiling: FloatArray = np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
     return ceiling
 
 
-def drifted(floor: FloatArray, old: Shapes, new: Shapes) -> FloatArray:
-    """Floors of the angles to centres that have moved, from those before.
+def steps_between(old: Shapes, new: Shapes) -> FloatArray:
+    """Angle by which each centre has moved, rounded up; 0 for those that did not. Shape (n_centres,), float32.
 
-    Proof: at each shift s the angles between S_-s x (whose norm is at most one), c and c' obey the triangle
-    inequality, so angle_s(x, c') >= angle_s(x, c) - angle(c, c'); the least over the shifts of any window
-    obeys it too. For |S_-s x| < 1 put the missing length into a coordinate of its own, orthogonal to c
-    and c'. Channels are one long vector, and masked values are zeros of it.
+    A floor less this angle is a floor of the angle to the moved centre. Proof: at each shift s the angles
+    between S_-s x (whose norm is at most one), c and c' obey the triangle inequality, so
+    angle_s(x, c') >= angle_s(x, c) - angle(c, c'); the least over the shifts of any window, or of any part
+    of it, obeys it too. For |S_-s x| < 1 put the missing length into a coordinate of its own, orthogonal
+    to c and c'. Channels are one long vector, and masked values are zeros of it.
     """
-    moved = (old.unit.astype(np.float64) * new.unit).reshape(len(new), -1).sum(axis=-1)
+    cosine = (old.unit.astype(np.float64) * new.unit).reshape(len(new), -1).sum(axis=-1)
     same = (old.unit == new.unit).all(axis=(1, 2))
-    step = np.where(same, 0.0, ceiling_of(moved, new.tie_band)).astype(floor.dtype)
-    lowered: FloatArray = floor - step
-    return np.maximum(lowered, 0.0, out=lowered)
+    steps = ceiling_of(cosine, new.tie_band) + FLOAT32
+    return np.where(same, 0.0, steps).astype(np.float32)
 
 
-def beyond_own_centre(floor: FloatArray, own: Float64Array, labels: IntArray, centres: Shapes) -> FloatArray:
-    """Raise floors by the angles between centres: theta(x, c) >= theta(c_own, c) - theta(x, c_own).
+def floors_between(centres: Shapes) -> FloatArray | None:
+    """Floors of the angles between centres, zero on the diagonal; None where they would prove nothing.
 
-    Proof: with all shifts allowed, S_s is an isometry of zero-padded sequences, so theta is the distance of
-    two orbits of a group of isometries of the sphere, and obeys the triangle inequality. With a
-    narrower window it does not, and the floors are returned as they are.
+    theta(x, c) >= theta(c_own, c) - theta(x, c_own) for every series x and any centre c_own. Proof: with all
+    shifts allowed, S_s is an isometry of zero-padded sequences, so theta is the distance of two orbits of
+    a group of isometries of the sphere, and obeys the triangle inequality. With a narrower window it
+    does not.
+    """
+    if not centres.all_shifts:
+        return None
+    apart = floor_of(peaks_between(centres), centres.screen_error)
+    np.fill_diagonal(apart, 0.0)
+    return apart
+
+
+def profile_of(spectra: ComplexArray, length: int) -> FloatArray:
+    """How the energy of unit rows is spread over bands of frequencies: the root of each band's share.
 
     Parameters
     ----------
-    floor : ndarray of shape (n_series, n_clusters)
-        Floors known so far; updated in place.
+    spectra : ndarray of shape (n_series, n_channels, n_frequencies)
+        Real spectra of the zero-padded rows.
+    length : int
+        Length of the transforms.
+
+    Returns
+    -------
+    ndarray of shape (n_series, n_bands), float32
+        Squares add up to one (to zero for flat rows). The first bands are single frequencies, from 1 on;
+        frequency 0 is empty, because rows have zero mean.
+    """
+    power = np.square(spectra.real)
+    power += np.square(spectra.imag)
+    summed = power.sum(axis=1)
+    if length % 2 == 0:
+        summed[:, -1] /= 2  # all others stand for their conjugates too
+    bands = np.add.reduceat(summed[:, 1:], band_starts(length)[:-1] - 1, axis=-1)
+    bands *= 2.0 / length
+    return np.sqrt(bands, out=bands)
+
+
+def band_starts(length: int) -> IntArray:
+    """First frequency of each band, and one past the last frequency."""
+    end = length // 2 + 1
+    starts = [1]
+    while starts[-1] < end:
+        wide = starts[-1] * _BAND_GROWTH if starts[-1] > _SINGLE_FREQUENCIES else starts[-1] + 1
+        starts.append(min(int(wide), end))
+    return np.array(starts, dtype=np.intp)
+
+
+def magnitude_bound(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Bound of all correlations of series with some others, from their profiles alone.
+
+    Proof: a correlation is (1/L) sum_f w_f X_f conj(C_f) e^(2 pi i f s / L), with w_f = 1 at both ends of the
+    spectrum and 2 inside, so at most (1/L) sum_f w_f |X_f||C_f|, and within each band (over the channels
+    too) at most the product of the roots of both energies, by Cauchy and Schwarz.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n_x, n_bands), (n_y, n_bands)
+
+    Returns
+    -------
+    ndarray of shape (n_x, n_y)
+    """
+    bound: FloatArray = x @ y.T
+    return bound
+
+
+@dataclass(frozen=True)
+class LowPass:
+    """Bound of a correlation from a short transform of its low frequencies.
+
+    Split the spectrum at `cutoff`: NCC(s) = low(s) + high(s). `high` is at most what `magnitude_bound` gives
+    for its bands. `low` is a trigonometric polynomial, computed on a grid of `n_grid` points around the whole
+    circle; between neighbours, at most h = L / n_grid apart, it exceeds their linear interpolation by
+    at most (h^2 / 8) max |low''|, and |low''| <= (1/L) sum_f w_f (2 pi f / L)^2 |X_f||C_f|, band by band at most
+    the square of the band's highest frequency times both roots of energies. So the bound is the largest value
+    on the grid plus a sum over bands of `weights` times both profiles. The circle holds all shifts of
+    any window, and more.
+
+    Attributes
+    ----------
+    cutoff : int
+        First frequency of the high part, the start of a band.
+    n_grid : int
+        Points of the grid.
+    weights : ndarray of shape (n_bands,)
+        What each band adds.
+    """
+
+    cutoff: int
+    n_grid: int
+    weights: FloatArray
+
+    def bound(
+        self, x: Shapes, y: Shapes, profiles: tuple[FloatArray, FloatArray], first: IntArray, second: IntArray
+    ) -> FloatArray:
+        """Bound of the correlations of listed pairs, shape (n_pairs,)."""
+        low = slice(1, self.cutoff)
+        spectrum = np.zeros((len(first), x.n_channels, self.cutoff), dtype=np.complex64)
+        np.multiply(
+            np.ascontiguousarray(x.spectra[..., low])[first],
+            np.conj(y.spectra[..., low])[second],
+            out=spectrum[..., 1:],
+        )
+        grid = fft.irfft(spectrum.sum(axis=1), n=self.n_grid, axis=-1, overwrite_x=True)
+        highest: FloatArray = grid.max(axis=-1)
+        highest *= self.n_grid / x.length
+        highest += np.einsum("pb,pb->p", (profiles[0] * self.weights)[first], profiles[1][second])
+        return highest
+
+
+def low_pass_for(profile: FloatArray, length: int) -> LowPass | None:
+    """The low-pass bound that suits series of the given profiles; None where it would cost too much.
+
+    The cutoff is the first that leaves little energy above it. Where the short transform is not much
+    shorter than the full one, or nothing is left to bound, there is none.
+    """
+    starts = band_starts(length)
+    energy = np.square(profile.astype(np.float64)).mean(axis=0)
+    above = energy.sum() - np.cumsum(energy)  # energy beyond each band
+    band = int(np.argmax(above <= _TAIL * energy.sum())) + 1
+    cutoff = max(int(starts[band]), _SINGLE_FREQUENCIES)
+    n_grid = int(fft.next_fast_len(_POINTS_PER_FREQUENCY * cutoff, real=True))
+    if n_grid * _LEAST_GAIN > length:
+        return None
+    band = int(np.searchsorted(starts, cutoff))
+    weights = np.ones(len(starts) - 1)
+    weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
+    return LowPass(cutoff, n_grid, weights.astype(np.float32))
+
+
+def way_round(own: Float64Array, labels: IntArray, apart: FloatArray, slack: float) -> FloatArray:
+    """Floors by way of any centre of each series (near ones help most): see `floors_between`.
+
+    Parameters
+    ----------
     own : ndarray of shape (n_series,)
         Correlation with the centre that `labels` names.
     labels : ndarray of shape (n_series,)
-        Any centre of each series; near ones help most.
-    centres : Shapes
-        The centres.
+    apart : ndarray of shape (n_centres, n_centres)
+        Floors of the angles between centres.
+    slack : float
+        What `own` may be off by.
     """
-    if centres.window < centres.unit.shape[-1] - 1:
-        return floor
-    slack = centres.tie_band
-    apart = floor_of(align_pairwise(centres).ncc, slack)
-    np.fill_diagonal(apart, 0.0)
-    reach = ceiling_of(own, slack)
-    return np.maximum(floor, apart[labels] - reach[:, None], out=floor)
+    reach = (ceiling_of(own, slack) + FLOAT32).astype(np.float32)
+    floor: FloatArray = apart[labels] - reach[:, None]
+    return floor

@@ -1,14 +1,14 @@
 """Normalised cross-correlation of unit rows: the best shift of every pair, and the nearest centre.
 
-Fast Fourier transforms screen, and never decide. Their rounding depends on how rows are batched; so the
-shifts (and centres) that could win are evaluated again by one direct float64 dot product each, whose
-rounding depends on the pair alone, and ties are settled on those values. Results are therefore the same
-to the last bit for every block size and every number of threads.
+Transforms (for narrow windows: matrix products) in float32 screen, and never decide. Their rounding
+depends on how rows are batched; so the shifts (and centres) that could win are evaluated again by one
+direct float64 dot product each, whose rounding depends on the pair alone, and ties are settled on those
+values. Results are therefore the same to the last bit for every block size and every number of threads.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -17,56 +17,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.normalise import unit_rows
-from shapecluster._typing import BoolArray, ComplexArray, DType, Float64Array, FloatArray, IntArray
+from shapecluster._core.shapes import Shapes, take
+from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
-_DIRECT_BYTES = 1 << 22
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Unit rows with their spectra, ready to be correlated.
-
-    Attributes
-    ----------
-    unit : ndarray of shape (n_series, n_channels, n_timepoints)
-        Zero mean per channel, joint norm one.
-    flat : ndarray of bool, shape (n_series,)
-        Series without a shape.
-    window : int
-        Largest shift considered, at most n_timepoints - 1.
-    spectra : complex ndarray of shape (n_series, n_channels, n_frequencies)
-        Real FFT of the zero-padded rows.
-    """
-
-    unit: FloatArray
-    flat: BoolArray
-    window: int
-    spectra: ComplexArray
-
-    def __len__(self) -> int:
-        return len(self.unit)
-
-    @property
-    def length(self) -> int:
-        """Length of the transforms: nothing wraps around within the window."""
-        return _transform_length(self.unit.shape[-1], self.window)
-
-    @property
-    def row_bytes(self) -> int:
-        """Memory for the transforms of one series, all channels, in both domains."""
-        n_channels: int = self.unit.shape[1]
-        return 8 * self.length * (n_channels + 1)
-
-    @property
-    def tie_band(self) -> float:
-        """Correlations that differ by less are equal: 16 eps log2(length)."""
-        return 16 * float(np.finfo(self.unit.dtype).eps) * float(np.log2(max(2, self.length)))
-
-    @property
-    def ncc_range(self) -> tuple[float, float]:
-        """Range of the best correlation: over all shifts the correlations of zero-mean rows sum to 0."""
-        return (0.0, 1.0) if self.window == self.unit.shape[-1] - 1 else (-1.0, 1.0)
+_DIRECT_BYTES = 1 << 20
+_CROWDED = 6  # so many shifts near the peak cost more to evaluate directly than by a float64 transform
 
 
 class Alignment(NamedTuple):
@@ -84,32 +39,38 @@ class Assignment(NamedTuple):
     ncc: Float64Array
 
 
-def shapes_of(values: FloatArray, max_shift: int | None, dtype: DType | None = None) -> Shapes:
-    """Normalise series and transform them, once for all their comparisons.
+class Screened(NamedTuple):
+    """What is known of all pairs of two sets once they were screened.
 
-    Parameters
+    Attributes
     ----------
-    values : ndarray of shape (n_series, n_channels, n_timepoints)
-        float32 or float64; NaN where missing.
-    max_shift : int or None
-        Largest shift in timepoints; None for all.
-    dtype : dtype, default=None
-        What to compute in; None for that of `values`. Series that are compared must have the same.
+    peak : ndarray of shape (len(x), len(y))
+        Largest correlation, off by at most the screen's error.
+    curves : callable
+        Takes rows of x and of y, and gives their correlations at all shifts, shape (n_pairs, n_shifts).
     """
-    n_timepoints = values.shape[-1]
-    window = n_timepoints - 1 if max_shift is None else min(max_shift, n_timepoints - 1)
-    rows = unit_rows(values, dtype)
-    return with_spectra(Shapes(rows.values, rows.flat, window, np.empty((0, 0, 0), dtype=np.complex128)))
+
+    peak: FloatArray
+    curves: Callable[[IntArray, IntArray], FloatArray]
 
 
-def with_spectra(shapes: Shapes) -> Shapes:
-    """The same series with their spectra computed."""
-    return replace(shapes, spectra=fft.rfft(shapes.unit, n=shapes.length, axis=-1))
+class Evaluated(NamedTuple):
+    """What is known of listed pairs: the peak up to the screen's error, the rest where the pair may win.
 
+    Attributes
+    ----------
+    peak : ndarray of shape (n_pairs,)
+        Largest correlation.
+    ncc, shifts : ndarray of shape (n_pairs,)
+        Exact, where the peak came near the hurdle; else -inf and 0.
+    elsewhere : ndarray of shape (n_pairs,)
+        Where the pair was settled: the largest correlation at any other shift.
+    """
 
-def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
-    """Some of the series, with the spectra they already have."""
-    return Shapes(shapes.unit[rows], shapes.flat[rows], shapes.window, shapes.spectra[rows])
+    peak: FloatArray
+    ncc: Float64Array
+    shifts: IntArray
+    elsewhere: FloatArray
 
 
 def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES) -> Alignment:
@@ -128,111 +89,20 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
     ncc = np.zeros((len(x), len(y)))
     shifts = np.zeros((len(x), len(y)), dtype=np.intp)
 
-    tiles = [
-        (rows, columns)
-        for rows in row_blocks(len(x), x.row_bytes * min(len(y), 16), block_bytes)
-        for columns in row_blocks(len(y), x.row_bytes * (rows.stop - rows.start), block_bytes)
-    ]
+    def align(rows: slice) -> None:
+        block = take(x, rows)
+        for columns in row_blocks(len(y), x.pair_bytes * len(block), block_bytes):
+            centres = take(y, columns)
+            first, second = np.nonzero(~(block.flat[:, None] | centres.flat))
+            if len(first):
+                curves = _tile_curves(block, centres)[first, second]
+                found = settle(block, centres, first, second, curves)
+                ncc[rows, columns][first, second] = found.ncc
+                shifts[rows, columns][first, second] = found.shifts
 
-    def align(tile: slice) -> None:
-        rows, columns = tiles[tile.start]
-        block, centres = take(x, rows), take(y, columns)
-        correlation = _correlate_block(block, centres)
-        first, second = np.nonzero(~(block.flat[:, None] | centres.flat))
-        pairs = correlation.reshape(-1, x.length)[first * len(centres) + second]
-        exact = _settle(block, centres, first, second, pairs, pairs.max(axis=-1))
-        ncc[rows, columns][first, second] = exact.ncc
-        shifts[rows, columns][first, second] = exact.shifts
-
-    map_blocks(align, row_blocks(len(tiles), 1, 1), n_threads)
+    at_once = max(x.row_bytes, x.pair_bytes * min(len(y), 16))
+    map_blocks(align, row_blocks(len(x), at_once, block_bytes), n_threads)
     return Alignment(ncc, shifts)
-
-
-def align_nearest(
-    x: Shapes,
-    centres: Shapes,
-    *,
-    n_threads: int = 1,
-    block_bytes: int = BLOCK_BYTES,
-    peak_out: FloatArray | None = None,
-) -> Assignment:
-    """Find the centre that each series correlates with most; ties go to the lowest index.
-
-    Flat series get label 0, shift 0 and correlation 0. `peak_out`, of shape (len(x), len(centres)), takes
-    the largest correlation of every pair, off by at most a tie band.
-    """
-    peak = np.empty((len(x), len(centres)), dtype=x.unit.dtype) if peak_out is None else peak_out
-    blocks = row_blocks(len(x), x.row_bytes * len(centres), block_bytes)
-    parts = map_blocks(partial(_nearest_of_block, x, centres, block_bytes, peak), blocks, n_threads)
-    return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-class Evaluated(NamedTuple):
-    """What is known of listed pairs: the peak up to rounding, and the rest only where the pair may win.
-
-    Attributes
-    ----------
-    peak : ndarray of shape (n_pairs,)
-        Largest correlation, off by at most a tie band.
-    ncc, shifts : ndarray of shape (n_pairs,)
-        Exact, where the peak came near the hurdle; else -inf and 0.
-    """
-
-    peak: Float64Array
-    ncc: Float64Array
-    shifts: IntArray
-
-
-def evaluate_pairs(
-    x: Shapes,
-    y: Shapes,
-    first: IntArray,
-    second: IntArray,
-    hurdle: Float64Array,
-    *,
-    n_threads: int = 1,
-    block_bytes: int = BLOCK_BYTES,
-) -> Evaluated:
-    """Correlate listed pairs, none of them flat, and settle those that come near a hurdle.
-
-    Parameters
-    ----------
-    x, y : Shapes
-        Series and centres.
-    first, second : ndarray of shape (n_pairs,)
-        Rows of `x` and of `y`.
-    hurdle : ndarray of shape (n_pairs,)
-        A pair with a lower peak is not settled.
-    n_threads, block_bytes : int
-        As everywhere; the exact values do not depend on them.
-    """
-    found = Evaluated(np.empty(len(first)), np.full(len(first), -np.inf), np.zeros(len(first), dtype=np.intp))
-    by_centre = np.argsort(second, kind="stable")
-    starts = np.searchsorted(second[by_centre], np.arange(len(y) + 1))
-    conjugate = np.conj(y.spectra)
-    jobs = [
-        (j, by_centre[starts[j] : starts[j + 1]][part])
-        for j in range(len(y))
-        for part in row_blocks(int(starts[j + 1] - starts[j]), 2 * x.row_bytes, block_bytes)
-    ]
-
-    def evaluate(job: slice) -> None:
-        j, pairs = jobs[job.start]
-        product = x.spectra[first[pairs]]
-        product *= conjugate[j]
-        correlation = _inverse(product, x)
-        peak = correlation.max(axis=-1)
-        found.peak[pairs] = peak
-        near = np.flatnonzero(peak >= hurdle[pairs])
-        if len(near):
-            mine = pairs[near]
-            if len(near) < len(pairs):
-                correlation, peak = correlation[near], peak[near]
-            exact = _settle(x, y, first[mine], second[mine], correlation, peak)
-            found.ncc[mine], found.shifts[mine] = exact
-
-    map_blocks(evaluate, row_blocks(len(jobs), 1, 1), n_threads)
-    return found
 
 
 def align_pairwise(x: Shapes, *, n_threads: int = 1) -> Alignment:
@@ -256,6 +126,130 @@ def align_pairwise(x: Shapes, *, n_threads: int = 1) -> Alignment:
     return Alignment(ncc + ncc.T + np.eye(len(x)), shifts - shifts.T)
 
 
+def align_nearest(
+    x: Shapes, centres: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES
+) -> Assignment:
+    """Find the centre that each series correlates with most, by screening all pairs.
+
+    Ties go to the lowest index. Flat series get label 0, shift 0 and correlation 0. `assignment.assign`
+    gives the same answer for less work.
+    """
+
+    def nearest(rows: slice) -> Assignment:
+        block = take(x, rows)
+        screened = screen(block, centres, block_bytes)
+        first, second = may_be_nearest(block, centres, screened.peak)
+        found = settle(block, centres, first, second, screened.curves(first, second))
+        won = first_of_ties(first, second, found.ncc, x.tie_band)
+        return assignment_of(len(block), first[won], second[won], Alignment(*(part[won] for part in found)))
+
+    parts = map_blocks(nearest, row_blocks(len(x), rows_at_once(x, centres), block_bytes), n_threads)
+    return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def rows_at_once(x: Shapes, y: Shapes) -> int:
+    """Bytes per row of `x` for blocks whose curves with all of `y` are worth holding at once."""
+    return max(x.row_bytes, x.pair_bytes * min(len(y), 64))
+
+
+def screen(x: Shapes, y: Shapes, block_bytes: int = BLOCK_BYTES) -> Screened:
+    """Screen all pairs of a block of series with some others."""
+    peak = np.empty((len(x), len(y)), dtype=np.float32)
+    tiles = list(row_blocks(len(y), x.pair_bytes * len(x), block_bytes))
+    for columns in tiles:
+        curves = _tile_curves(x, take(y, columns))
+        curves.max(axis=-1, out=peak[:, columns])
+    if len(tiles) == 1:
+        return Screened(peak, lambda first, second: curves[first, second])
+    return Screened(peak, partial(_pair_curves, x, y))
+
+
+def may_be_nearest(x: Shapes, centres: Shapes, peak: FloatArray) -> tuple[IntArray, IntArray]:
+    """Pairs whose centre may be the nearest, given the screened peaks of all pairs.
+
+    A tie among the shifts of a pair, and one among pairs, cost a tie band each.
+    """
+    best = np.where(centres.flat, -np.inf, peak).max(axis=1, keepdims=True)
+    near = peak >= best - 2 * (x.tie_band + x.screen_error)
+    first, second = np.nonzero(near & ~(x.flat[:, None] | centres.flat))
+    return first, second
+
+
+def first_of_ties(rows: IntArray, columns: IntArray, ncc: Float64Array, tie_band: float) -> IntArray:
+    """Positions of the winning pairs, one for each row that is listed; the lowest column wins a tie."""
+    best = np.full(int(rows.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(best, rows, ncc)
+    tied = np.flatnonzero(ncc >= best[rows] - tie_band)
+    tied = tied[np.lexsort((columns[tied], rows[tied]))]
+    winners: IntArray = tied[np.diff(rows[tied], prepend=-1) > 0]
+    return winners
+
+
+def assignment_of(n_series: int, rows: IntArray, columns: IntArray, found: Alignment) -> Assignment:
+    """Assignment to the listed pairs; series that are not listed get label 0, shift 0, correlation 0."""
+    nearest = Assignment(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
+    nearest.labels[rows], nearest.shifts[rows], nearest.ncc[rows] = columns, found.shifts, found.ncc
+    return nearest
+
+
+def evaluate_pairs(
+    x: Shapes,
+    y: Shapes,
+    first: IntArray,
+    second: IntArray,
+    hurdle: Float64Array,
+    block_bytes: int = BLOCK_BYTES,
+) -> Evaluated:
+    """Transform listed pairs, none of them flat, and settle those that come near a hurdle.
+
+    Parameters
+    ----------
+    x, y : Shapes
+        Blocks of series and centres, with spectra.
+    first, second : ndarray of shape (n_pairs,)
+        Rows of `x` and of `y`.
+    hurdle : ndarray of shape (n_pairs,)
+        A pair whose peak is lower, by more than the screen's error, is not settled.
+    block_bytes : int
+        As everywhere; the exact values do not depend on it.
+    """
+    n_pairs = len(first)
+    found = Evaluated(
+        np.empty(n_pairs, dtype=np.float32),
+        np.full(n_pairs, -np.inf),
+        np.zeros(n_pairs, dtype=np.intp),
+        np.empty(n_pairs, dtype=np.float32),
+    )
+    for part in row_blocks(n_pairs, x.pair_bytes, block_bytes):
+        curves = _pair_curves(x, y, first[part], second[part])
+        peak = curves.max(axis=-1, out=found.peak[part])
+        near = np.flatnonzero(peak >= hurdle[part] - x.screen_error)
+        if not len(near):
+            continue
+        if len(near) < len(peak):
+            curves = curves[near]
+        mine = part.start + near
+        found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
+        found.elsewhere[mine] = peak_elsewhere(x, curves, found.shifts[mine])
+    return found
+
+
+def peak_elsewhere(x: Shapes, curves: FloatArray, shifts: IntArray) -> FloatArray:
+    """Largest correlation of each curve at any other shift than the given one, which it is made to forget."""
+    curves[np.arange(len(curves)), shifts % x.length] = -np.inf
+    return np.asarray(curves.max(axis=-1))
+
+
+def peaks_between(x: Shapes) -> FloatArray:
+    """Largest correlation of each series with each other of the same set, off by the screen's error."""
+    peak = np.ones((len(x), len(x)), dtype=np.float32)
+    first, second = np.triu_indices(len(x), 1)
+    for part in row_blocks(len(first), x.pair_bytes):
+        peak[first[part], second[part]] = _pair_curves(x, x, first[part], second[part]).max(axis=-1)
+    peak[second, first] = peak[first, second]
+    return peak
+
+
 def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: IntArray) -> Float64Array:
     """Correlate listed pairs at listed shifts, each by one float64 dot product.
 
@@ -264,52 +258,31 @@ def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: 
     out = np.empty(len(first))
     if not len(first):
         return out
-    _, n_channels, n_timepoints = x.unit.shape
     reach = int(np.abs(shifts).max())
     used, position = np.unique(second, return_inverse=True)
-    padded = np.zeros((len(used), n_channels, n_timepoints + 2 * reach))
-    padded[..., reach : reach + n_timepoints] = y.unit[used]
-    moved = sliding_window_view(padded, n_timepoints, axis=-1)  # moved[j, :, reach - s, u] = y[j, :, u - s]
-    for pairs in row_blocks(len(first), 24 * n_channels * n_timepoints, _DIRECT_BYTES):
+    padded = np.zeros((len(used), x.n_channels, x.n_timepoints + 2 * reach))
+    padded[..., reach : reach + x.n_timepoints] = y.unit[used]
+    moved = sliding_window_view(padded, x.n_timepoints, axis=-1)  # moved[j, :, reach - s, u] = y[j, :, u - s]
+    for pairs in row_blocks(len(first), 24 * x.n_channels * x.n_timepoints, _DIRECT_BYTES):
         product = moved[position[pairs], :, reach - shifts[pairs], :]
         product *= x.unit[first[pairs]]
         out[pairs] = product.reshape(len(product), -1).sum(axis=-1)
     return np.clip(out, *x.ncc_range)
 
 
-def _transform_length(n_timepoints: int, window: int) -> int:
-    return int(fft.next_fast_len(n_timepoints + window, real=True))
+def settle(x: Shapes, y: Shapes, first: IntArray, second: IntArray, curves: FloatArray) -> Alignment:
+    """Exact correlation and shift of listed pairs, given their screened correlations at all shifts.
 
-
-def _correlate_block(x: Shapes, y: Shapes) -> FloatArray:
-    """Cross-correlations of all pairs of two blocks, shape (len(x), len(y), length)."""
-    return _inverse(x.spectra[:, None] * np.conj(y.spectra), x)
-
-
-def _correlate_pairs(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> FloatArray:
-    """Cross-correlations of listed pairs, shape (n_pairs, length)."""
-    return _inverse(x.spectra[first] * np.conj(y.spectra[second]), x)
-
-
-def _inverse(product: ComplexArray, x: Shapes) -> FloatArray:
-    """Correlations from products of spectra: shift s stands at index s, shift -s at length - s."""
-    summed = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
-    correlation: FloatArray = fft.irfft(summed, n=x.length, axis=-1, overwrite_x=True)
-    if x.window + 1 < x.length - x.window:
-        correlation[..., x.window + 1 : x.length - x.window] = -np.inf  # no shift of the window
-    return correlation
-
-
-def _settle(
-    x: Shapes, y: Shapes, first: IntArray, second: IntArray, correlation: FloatArray, peak: FloatArray
-) -> Alignment:
-    """Exact correlation and shift of listed pairs, given what the transforms say of them.
-
-    Shifts that come within a tie and two roundings of the peak are evaluated directly; among those that
-    tie, the smallest |s| wins, then the positive one.
+    Shifts that come within a tie and two errors of the peak are evaluated directly; among those that tie,
+    the smallest |s| wins, then the positive one.
     """
-    pair, position = np.nonzero(correlation >= (peak - 3 * x.tie_band)[:, None])
-    shifts = np.where(position <= x.window, position, position - x.length)
+    if not len(first):
+        return Alignment(np.empty(0), np.empty(0, dtype=np.intp))
+    margin = 2 * x.screen_error + x.tie_band
+    pair, position = np.nonzero(curves >= (curves.max(axis=-1) - np.float32(margin))[:, None])
+    if len(pair) > len(first) and x.dtype == np.float64 and not x.narrow:
+        pair, position = _thinned(x, y, first, second, pair, position)
+    shifts = x.shifts[position]
     values = direct_ncc(x, y, first[pair], second[pair], shifts)
     if len(pair) == len(first):  # no two shifts come near each other
         return Alignment(values, shifts)
@@ -321,32 +294,76 @@ def _settle(
     return Alignment(values[winner], shifts[winner])
 
 
-def _nearest_of_block(
-    x: Shapes, centres: Shapes, block_bytes: int, peak_out: FloatArray, rows: slice
-) -> Assignment:
-    block = take(x, rows)
-    labels = np.zeros(len(block), dtype=np.intp)
-    shifts = np.zeros(len(block), dtype=np.intp)
-    ncc = np.zeros(len(block))
-    peak = peak_out[rows]
-    for columns in row_blocks(len(centres), x.row_bytes * len(block), block_bytes):
-        correlation = _correlate_block(block, take(centres, columns))
-        correlation.max(axis=-1, out=peak[:, columns])
-    # A centre can win only if its peak is within two bands and two roundings of the row's best.
-    best = np.where(centres.flat, -np.inf, peak).max(axis=1, keepdims=True)
-    first, second = np.nonzero((peak >= best - 4 * x.tie_band) & ~(block.flat[:, None] | centres.flat))
-    if not len(first):
-        return Assignment(labels, shifts, ncc)
-    if correlation.shape[1] == len(centres):  # one tile holds them all
-        near = correlation[first, second]
+def _thinned(
+    x: Shapes, y: Shapes, first: IntArray, second: IntArray, pair: IntArray, position: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Candidates for the best shift, fewer of them: crowded peaks are transformed again in float64."""
+    n_near = np.bincount(pair, minlength=len(first))
+    crowded = np.flatnonzero(n_near > _CROWDED)
+    if not len(crowded):
+        return pair, position
+    plain = n_near[pair] <= _CROWDED
+    pairs, positions = [pair[plain]], [position[plain]]
+    for part in row_blocks(len(crowded), 4 * x.pair_bytes):
+        mine = crowded[part]
+        ours, theirs = (
+            fft.rfft(side.unit[rows].astype(np.float64, copy=False), n=x.length, axis=-1)
+            for side, rows in ((x, first[mine]), (y, second[mine]))
+        )
+        curves = _inverse(ours * np.conj(theirs), x)
+        near = np.nonzero(curves >= curves.max(axis=-1, keepdims=True) - 3 * x.tie_band)
+        pairs.append(mine[near[0]])
+        positions.append(near[1])
+    joined, positioned = np.concatenate(pairs), np.concatenate(positions)
+    order = np.argsort(joined, kind="stable")
+    return joined[order], positioned[order]
+
+
+def _tile_curves(x: Shapes, y: Shapes) -> FloatArray:
+    """Correlations of all pairs of two blocks, shape (len(x), len(y), n_shifts)."""
+    if x.narrow:
+        moved = _moved_copies(y, np.float32)  # (len(y), n_shifts, n_channels * n_timepoints)
+        rows = x.unit.astype(np.float32, copy=False).reshape(len(x), -1)
+        curves: FloatArray = rows @ moved.reshape(-1, rows.shape[1]).T
+        return curves.reshape(len(x), len(y), -1)
+    return _inverse(_spectra(x)[:, None] * np.conj(_spectra(y)), x)
+
+
+def _pair_curves(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> FloatArray:
+    """Correlations of listed pairs, shape (n_pairs, n_shifts)."""
+    if x.narrow:
+        used, position = np.unique(second, return_inverse=True)
+        moved = _moved_copies(take(y, used), np.float32)
+        rows = x.unit[first].astype(np.float32, copy=False).reshape(len(first), -1)
+        curves: FloatArray = np.einsum("psm,pm->ps", moved[position], rows)
+        return curves
+    if len(y) <= len(first):
+        product = np.conj(_spectra(y))[second]
     else:
-        near = _correlate_pairs(block, centres, first, second)
-    exact = _settle(block, centres, first, second, near, near.max(axis=-1))
-    starts = np.flatnonzero(np.diff(first, prepend=-1))
-    best_of_row = np.repeat(np.maximum.reduceat(exact.ncc, starts), np.diff(starts, append=len(first)))
-    tied = np.flatnonzero(exact.ncc >= best_of_row - x.tie_band)
-    winner = tied[np.diff(first[tied], prepend=-1) > 0]  # pairs are ordered by row, then centre
-    labels[first[winner]] = second[winner]
-    shifts[first[winner]] = exact.shifts[winner]
-    ncc[first[winner]] = exact.ncc[winner]
-    return Assignment(labels, shifts, ncc)
+        product = _spectra(y)[second]
+        np.conj(product, out=product)
+    product *= _spectra(x)[first]
+    return _inverse(product, x)
+
+
+def _moved_copies(y: Shapes, dtype: type[np.float32]) -> FloatArray:
+    """Every row shifted by every shift of the window, shape (len(y), n_shifts, n_channels * n_timepoints)."""
+    padded = np.zeros((len(y), y.n_channels, y.n_timepoints + 2 * y.window), dtype=dtype)
+    padded[..., y.window : y.window + y.n_timepoints] = y.unit
+    moved = sliding_window_view(padded, y.n_timepoints, axis=-1)[:, :, ::-1]
+    return np.ascontiguousarray(moved.swapaxes(1, 2)).reshape(len(y), len(y.shifts), -1)
+
+
+def _spectra(x: Shapes) -> ComplexArray:
+    if x.spectra is None:
+        raise ValueError("These series have no spectra: take a block of them first.")
+    return x.spectra
+
+
+def _inverse(product: ComplexArray, x: Shapes) -> FloatArray:
+    """Correlations from products of spectra: shift s stands at index s, shift -s at length - s."""
+    summed = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
+    correlation: FloatArray = fft.irfft(summed, n=x.length, axis=-1, overwrite_x=True)
+    if x.window + 1 < x.length - x.window:
+        correlation[..., x.window + 1 : x.length - x.window] = -np.inf  # no shift of the window
+    return correlation

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from shapecluster._core.assignment import Assigned, assign_first, assign_next
+from shapecluster._core.assignment import Assigned, assign
 from shapecluster._core.blocks import BLOCK_BYTES
-from shapecluster._core.correlation import Shapes, shapes_of
+from shapecluster._core.shapes import Shapes, shapes_of, units
 from shapecluster._core.extraction import extract_shape
 from shapecluster._core.normalise import znormalise
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
@@ -237,7 +237,7 @@ def _new_centres(x: Shapes, state: RunState, weights: Float64Array) -> FloatArra
     for label in changed:
         members = np.flatnonzero(taking_part & (now.labels == label))
         if len(members):  # an empty cluster keeps its centre
-            shape = extract_shape(x.unit[members], now.shifts[members], weights[members], centres[label])
+            shape = extract_shape(units(x, members), now.shifts[members], weights[members], centres[label])
             if shape is not None:
                 centres[label] = shape
     return centres
@@ -262,16 +262,20 @@ def _assign_all(
         if attempt == len(centres) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
             break
         centres = centres.copy()
-        centres[empty[0]] = znormalise(x.unit[farthest : farthest + 1])[0]
+        centres[empty[0]] = znormalise(units(x, slice(farthest, farthest + 1)))[0]
         before = assigned
     return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), assigned, n_correlations
 
 
 def _assign(x: Shapes, centres: FloatArray, settings: Settings, before: Assigned | None) -> Assigned:
-    shapes = shapes_of(centres, x.window)
-    if before is None or not settings.prune:
-        return assign_first(x, shapes, n_threads=settings.n_threads, block_bytes=settings.block_bytes)
-    return assign_next(x, shapes, before, n_threads=settings.n_threads, block_bytes=settings.block_bytes)
+    return assign(
+        x,
+        shapes_of(centres, x.window),
+        before,
+        prune=settings.prune,
+        n_threads=settings.n_threads,
+        block_bytes=settings.block_bytes,
+    )
 
 
 def _digest(iterate: Iterate, taking_part: BoolArray) -> bytes:

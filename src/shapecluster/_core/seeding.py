@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from shapecluster._core.correlation import Shapes, align_all, take
+from shapecluster._core.correlation import align_all
 from shapecluster._core.normalise import scaled_weights
+from shapecluster._core.shapes import Shapes, take
 from shapecluster._typing import Float64Array, IntArray
 
 N_CANDIDATES = 4

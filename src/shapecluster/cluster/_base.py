@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
-from shapecluster._core.correlation import Shapes, align_all, align_nearest, align_pairwise, shapes_of
+from shapecluster._core.correlation import align_all, align_nearest, align_pairwise
+from shapecluster._core.shapes import Shapes, shapes_of
 from shapecluster._core.kshape import ClusterRun, inertia
 from shapecluster._core.normalise import standardise
 from shapecluster._sklearn_compat import (

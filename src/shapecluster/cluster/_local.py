@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.correlation import Shapes
+from shapecluster._core.shapes import Shapes
 from shapecluster._core.kshape import RunState, Settings, best_run, counted
 from shapecluster._core.normalise import unit_rows
 from shapecluster._core.seeding import k_shape_plus_plus, random_rows

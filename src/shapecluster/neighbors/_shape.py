@@ -12,7 +12,8 @@ import pandas as pd
 from scipy import sparse
 
 from shapecluster._core.blocks import row_blocks
-from shapecluster._core.correlation import Shapes, align_all, shapes_of, take, with_spectra
+from shapecluster._core.correlation import align_all
+from shapecluster._core.shapes import Shapes, shapes_of, take, with_spectra
 from shapecluster._core.overlap import Overlap, overlap_correlation
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._threads import n_threads
@@ -383,7 +384,7 @@ class ShapeNeighbors(BaseEstimator):
         state: Any = super().__getstate__()
         if "_shapes" in state:  # spectra are three quarters of it, and soon made again
             shapes = state["_shapes"]
-            state = {**state, "_shapes": replace(shapes, spectra=shapes.spectra[:0])}
+            state = {**state, "_shapes": replace(shapes, spectra=None)}
         return dict(state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
