@@ -94,9 +94,7 @@ class _Found(NamedTuple):
     nearest: Assignment
     elsewhere: FloatArray
     floor: FloatArray | None
-    n_correlations: int
-    n_short: int
-    n_closed: int
+    counts: tuple[int, int, int]  # full transforms, short ones, and pairs that these closed
 
 
 def assign(
@@ -106,6 +104,7 @@ def assign(
     *,
     prune: bool = True,
     keep: bool = True,
+    out: FloatArray | None = None,
     n_threads: int = 1,
     block_bytes: int = BLOCK_BYTES,
 ) -> Assigned:
@@ -121,6 +120,8 @@ def assign(
         Whether to use bounds.
     keep : bool, default=True
         Whether to keep floors, which the next assignment can use.
+    out : ndarray of shape (n_series, n_centres), float32, default=None
+        Where to keep them; may be those of `before`.
     n_threads, block_bytes : int
         Results do not depend on them.
     """
@@ -133,26 +134,38 @@ def assign(
         if not _worth_it(x, plan):
             plan = None
 
-    def find(rows: slice) -> _Found:
+    n_series, keep = len(x), keep and prune and not x.narrow
+    floor = None
+    if keep:
+        floor = np.empty((n_series, len(centres)), dtype=np.float32) if out is None else out
+    nearest = Assignment(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
+    elsewhere = np.zeros(n_series, dtype=np.float32)
+
+    def find(rows: slice) -> tuple[int, int, int]:
         block = take(x, rows)
         if plan is None:
-            return _screen_all(block, centres, keep and prune, block_bytes)
-        return _Search(block, plan, rows).run(keep=keep)
+            found = _screen_all(block, centres, keep, block_bytes)
+        else:
+            found = _Search(block, plan, rows).run()
+        for whole, part in zip(nearest, found.nearest, strict=True):
+            whole[rows] = part
+        elsewhere[rows] = found.elsewhere
+        if floor is not None:
+            floor[rows] = found.floor
+        return found.counts
 
     row_bytes = rows_at_once(x, centres) if plan is None else x.row_bytes // 4
-    at_once = min(block_bytes, row_bytes * -(-len(x) // n_threads))
-    parts = map_blocks(find, row_blocks(len(x), row_bytes, at_once), n_threads)
-    nearest = Assignment(*(np.concatenate(columns) for columns in zip(*(p.nearest for p in parts), strict=True)))
-    floors = [part.floor for part in parts if part.floor is not None]
-    n_short = sum(part.n_short for part in parts)
+    at_once = min(block_bytes, row_bytes * -(-n_series // n_threads))
+    counts = map_blocks(find, row_blocks(n_series, row_bytes, at_once), n_threads)
+    n_correlations, n_short, n_closed = (sum(column) for column in zip(*counts, strict=True))
     gain = 1.0 if before is None else before.low_pass_gain
     return Assigned(
         centres,
         nearest,
-        np.concatenate([part.elsewhere for part in parts]),
-        np.concatenate(floors) if len(floors) == len(parts) else None,
-        n_between + sum(part.n_correlations for part in parts),
-        sum(part.n_closed for part in parts) / n_short if n_short else gain,
+        elsewhere,
+        floor,
+        n_between + n_correlations,
+        n_closed / n_short if n_short else gain,
     )
 
 
@@ -162,7 +175,7 @@ def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int)
     n_between = len(centres) * (len(centres) - 1) // 2 if apart is not None else 0
     low_pass = profile = None
     if before is None or before.low_pass_gain >= _LEAST_GAIN:
-        low_pass = low_pass_for(_profile(_sample(x)), x.length)
+        low_pass = low_pass_for(_profile(sample_of(x)), x.length)
     if before is None or low_pass is not None:
         profile = _profile(centres)
     if before is None:
@@ -172,7 +185,8 @@ def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int)
     return _Plan(centres, before, steps, apart, low_pass, profile, block_bytes), n_between
 
 
-def _sample(x: Shapes) -> Shapes:
+def sample_of(x: Shapes) -> Shapes:
+    """Some of the series, spread evenly over all of them."""
     return take(x, _sampled_rows(len(x)))
 
 
@@ -184,9 +198,9 @@ def _sampled_rows(n_series: int) -> IntArray:
 def _worth_it(x: Shapes, plan: _Plan) -> bool:
     """Whether bounds leave few enough pairs of a sample open."""
     if plan.before is None:
-        sample = _sample(x)
-        found = _Search(sample, plan, slice(0, 0)).run(keep=False)
-        return found.n_correlations <= _WORTH_IT * len(sample) * len(plan.centres)
+        sample = sample_of(x)
+        found = _Search(sample, plan, slice(0, 0)).run()
+        return found.counts[0] <= _WORTH_IT * len(sample) * len(plan.centres)
     if plan.low_pass is not None:
         return True  # short transforms paid in the last step, wherever centres have gone since
     rows = _sampled_rows(len(x))
@@ -216,7 +230,7 @@ def _screen_all(x: Shapes, centres: Shapes, keep: bool, block_bytes: int) -> _Fo
         elsewhere[first[won]] = floor_of(peak, x.screen_error)
         floor = floor_of(screened.peak, x.screen_error)
     n_pairs = int(np.count_nonzero(~x.flat) * np.count_nonzero(~centres.flat))
-    return _Found(nearest, elsewhere, floor, n_pairs, 0, 0)
+    return _Found(nearest, elsewhere, floor, (n_pairs, 0, 0))
 
 
 class _Search:
@@ -235,7 +249,7 @@ class _Search:
         self.settled = [(nothing, nothing, np.empty(0), nothing, np.empty(0, dtype=np.float32))]
         self.n_correlations = self.n_short = self.n_closed = 0
 
-    def run(self, *, keep: bool) -> _Found:
+    def run(self) -> _Found:
         """Search until no pair is open."""
         if self.plan.before is None:
             self._start_from_profiles()
@@ -251,7 +265,7 @@ class _Search:
             self._evaluate(*(self._most_promising(open_pairs) if attempt < _ONE_BY_ONE else np.nonzero(open_pairs)))
             if attempt == 0 and self.plan.before is None:
                 self._go_round(self._nearest_so_far())
-        return self._result(keep)
+        return self._result()
 
     def _start_from_profiles(self) -> None:
         self.profile = _profile(self.x)
@@ -333,12 +347,12 @@ class _Search:
         self.settled.append((rows, columns, ncc, shifts, elsewhere))
         np.maximum.at(self.best, rows, ncc)
 
-    def _result(self, keep: bool) -> _Found:
+    def _result(self) -> _Found:
         """Settle ties between centres."""
         rows, columns, ncc, shifts, elsewhere = (np.concatenate(part) for part in zip(*self.settled, strict=True))
         won = first_of_ties(rows, columns, ncc, self.x.tie_band)
         nearest = assignment_of(len(self.x), rows[won], columns[won], Alignment(ncc[won], shifts[won]))
         own_elsewhere = np.zeros(len(self.x), dtype=np.float32)
         own_elsewhere[rows[won]] = elsewhere[won]
-        floor = self.floor if keep else None
-        return _Found(nearest, own_elsewhere, floor, self.n_correlations, self.n_short, self.n_closed)
+        counts = (self.n_correlations, self.n_short, self.n_closed)
+        return _Found(nearest, own_elsewhere, self.floor, counts)

@@ -20,6 +20,7 @@ from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._core.shapes import Shapes, take
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
+_MOST = 0.75
 _DIRECT_BYTES = 1 << 20
 _CROWDED = 6  # so many shifts near the peak cost more to evaluate directly than by a float64 transform
 
@@ -231,6 +232,30 @@ def evaluate_pairs(
         mine = part.start + near
         found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
         found.elsewhere[mine] = peak_elsewhere(x, curves, found.shifts[mine])
+    return found
+
+
+def evaluate(
+    x: Shapes, y: Shapes, first: IntArray, second: IntArray, hurdle: Float64Array, block_bytes: int = BLOCK_BYTES
+) -> Evaluated:
+    """As `evaluate_pairs`, by screening all pairs where most of them are listed, or the window is narrow."""
+    if not x.narrow and len(first) <= _MOST * len(x) * len(y):
+        return evaluate_pairs(x, y, first, second, hurdle, block_bytes)
+    screened = screen(x, y, block_bytes)
+    n_pairs = len(first)
+    found = Evaluated(
+        screened.peak[first, second],
+        np.full(n_pairs, -np.inf),
+        np.zeros(n_pairs, dtype=np.intp),
+        np.full(n_pairs, 1.0, dtype=np.float32),
+    )
+    near = np.flatnonzero(found.peak >= hurdle - x.screen_error)
+    for part in row_blocks(len(near), x.pair_bytes, block_bytes):
+        mine = near[part]
+        curves = screened.curves(first[mine], second[mine])
+        found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
+        if not x.narrow:
+            found.elsewhere[mine] = peak_elsewhere(x, curves, found.shifts[mine])
     return found
 
 

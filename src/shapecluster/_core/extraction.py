@@ -2,59 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import eigh_tridiagonal
 
+from shapecluster._core.blocks import row_blocks
 from shapecluster._core.normalise import scaled_weights, znormalise
-from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
+_BLOCK_ROWS = 1024  # sums run block by block, so their rounding must not depend on a memory budget
+_HELD_BYTES = 1 << 24
+_FEW_ROWS = 32
 _LANCZOS_STEPS = 100
-_LANCZOS_ROUNDS = 30
-_LANCZOS_RESIDUAL = 1e-14
+_LANCZOS_ROUNDS = 3
+_DENSE_SIZE = 3000
+_TOLERANCE = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 2e-13}
 
-
-def align_members(members: FloatArray | BoolArray, shifts: IntArray) -> Float64Array:
+def align_members(
+    members: FloatArray | BoolArray, shifts: IntArray, dtype: DType | type[np.float64] = np.float64
+) -> FloatArray:
     """Shift members back by their lags: out[i, :, t] = members[i, :, t + shifts[i]], zeros outside.
 
     Parameters
     ----------
     members : ndarray of shape (n_members, n_channels, n_timepoints)
     shifts : ndarray of shape (n_members,)
+    dtype : dtype, default=float64
 
     Returns
     -------
-    ndarray of the shape of `members`, float64
+    ndarray of the shape of `members`, float64 unless `dtype` says otherwise
     """
     n_members, n_channels, n_timepoints = members.shape
     reach = int(np.abs(shifts).max(initial=0))
-    padded = np.zeros((n_members, n_channels, n_timepoints + 2 * reach))
+    padded = np.zeros((n_members, n_channels, n_timepoints + 2 * reach), dtype=dtype)
     padded[..., reach : reach + n_timepoints] = members
     moved = sliding_window_view(padded, n_timepoints, axis=-1)
-    aligned: Float64Array = moved[np.arange(n_members), :, reach + shifts, :]
+    aligned: FloatArray = moved[np.arange(n_members), :, reach + shifts, :]
     return aligned
 
 
+Rows = list[FloatArray] | Callable[[], Iterable[FloatArray]]
+"""Rows of a matrix in blocks: held, or made again for each pass."""
+
+
 def extract_shape(
-    members: FloatArray, shifts: IntArray, weights: Float64Array, old: FloatArray
+    members: Callable[[slice], FloatArray],
+    shifts: IntArray,
+    weights: Float64Array,
+    old: FloatArray,
+    *,
+    held_bytes: int = _HELD_BYTES,
 ) -> FloatArray | None:
     """Centre of one cluster: leading right singular vector of its aligned, centred, weighted members.
 
     Parameters
     ----------
-    members : ndarray of shape (n_members, n_channels, n_timepoints)
-        Unit rows.
+    members : callable
+        Gives the unit rows of a slice of the members, shape (n_rows, n_channels, n_timepoints).
     shifts : ndarray of shape (n_members,)
         By how much each member trails the old centre.
     weights : ndarray of shape (n_members,)
         Positive; row i counts with sqrt(weights[i]).
     old : ndarray of shape (n_channels, n_timepoints)
         The old centre, where the search for the new one starts.
+    held_bytes : int
+        Aligned members are held if they take no more than this, else made again for each pass over
+        them; the result does not depend on it.
 
     Returns
     -------
     ndarray of shape (n_channels, n_timepoints) or None
-        z-normalised per channel, in the dtype of `members`, its sign chosen once over all channels so
+        z-normalised per channel, in the dtype of `old`, its sign chosen once over all channels so
         that it agrees with the members. None when the aligned members have nothing left to agree on.
 
     References
@@ -63,28 +84,35 @@ def extract_shape(
     algorithm 2.
     """
     roots = np.sqrt(scaled_weights(weights))
-    aligned = align_members(members, shifts)
-    aligned -= aligned.mean(axis=-1, keepdims=True)
-    aligned *= roots[:, None, None]
-    rows = aligned.reshape(len(aligned), -1)
-    if not rows.any():
+
+    def blocks() -> Iterator[FloatArray]:
+        for part in row_blocks(len(shifts), 1, _BLOCK_ROWS):
+            aligned = align_members(members(part), shifts[part], old.dtype)
+            aligned -= aligned.mean(axis=-1, keepdims=True)
+            aligned *= roots[part, None, None].astype(old.dtype)
+            yield aligned.reshape(len(aligned), -1)
+
+    held = len(shifts) * old.nbytes <= held_bytes
+    rows: Rows = list(blocks()) if held else blocks
+    if not any(block.any() for block in _each(rows)):
         return None
     vector = leading_right_vector(rows, old.reshape(-1).astype(np.float64))
-    agreement = (np.einsum("ij,j->i", rows, vector) * roots).sum()
+    image = _product(rows, vector)
+    agreement = (image * roots).sum()
     if agreement == 0.0:
         agreement = vector[np.abs(vector).argmax()]
     vector = np.copysign(1.0, agreement) * vector
-    shape = vector.reshape(1, *members.shape[1:]).astype(members.dtype)
+    shape = vector.reshape(1, *old.shape).astype(old.dtype)
     centre: FloatArray = znormalise(shape)[0]
     return centre if centre.any() else None
 
 
-def leading_right_vector(rows: Float64Array, start: Float64Array) -> Float64Array:
-    """Unit vector v that maximises |rows @ v|, by restarted Lanczos iteration on rows.T @ rows.
+def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float64Array:
+    """Unit vector v that maximises |rows @ v|.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_rows, size)
+    rows : ndarray of shape (n_rows, size), or such arrays in blocks
         Not all zero, and of a scale whose squares neither overflow nor vanish.
     start : ndarray of shape (size,)
         A guess; a good one saves steps, a bad one costs some.
@@ -92,55 +120,116 @@ def leading_right_vector(rows: Float64Array, start: Float64Array) -> Float64Arra
     Returns
     -------
     ndarray of shape (size,)
-        Its residual is at most 1e-14 of the largest eigenvalue, so its angle to the exact vector is at
-        most 1e-14 sigma_1 / (sigma_1 - sigma_2). Where leading values are so near each other that 30
-        rounds of 100 steps do not get there, the best vector found.
+        Its residual is at most 2e-13 (for float32 rows 4e-6) of the largest eigenvalue sigma_1^2, so its
+        angle to the exact vector is at most so much times sigma_1 / (sigma_1 - sigma_2).
 
     Notes
     -----
-    O(n_rows * size) a step and no size x size matrix. Products are einsum's own loops, which unlike BLAS
-    round the same way on any number of threads.
+    A few rows take the dense eigenproblem of their products with each other. More take restarted Lanczos
+    iteration on rows.T @ rows, O(n_rows * size) a step and no size x size matrix. Products are einsum's own
+    loops, which unlike BLAS round the same way on any number of threads. Where the leading values are so near
+    each other that the iteration does not get there, the dense problem is solved at last, up to a
+    size of 3000; beyond it the best vector found is returned. Where they are equal, iteration leads to the
+    vector of their space that is nearest to the start.
     """
+    if isinstance(rows, np.ndarray):
+        rows = [rows]
+    if isinstance(rows, list) and sum(len(block) for block in rows) <= _FEW_ROWS:
+        return _from_products(np.concatenate(rows).astype(np.float64, copy=False), start)
     vector = _unit(_stirred(rows, start))
     for _ in range(_LANCZOS_ROUNDS):
         vector, converged = _lanczos(rows, vector)
         if converged:
-            break
+            return vector
+    return _dense(rows, vector)
+
+
+def _from_products(rows: Float64Array, start: Float64Array) -> Float64Array:
+    """Leading vector from the small matrix of all products of rows."""
+    products = np.einsum("it,jt->ij", rows, rows)
+    values, vectors = np.linalg.eigh(products)
+    leading = vectors[:, -1]
+    tied = values >= values[-1] * (1 - 4 * len(rows) * np.finfo(np.float64).eps)
+    if tied[:-1].any():  # of a whole space of leading vectors, the one that is nearest to the start
+        image = vectors[:, tied].T @ np.einsum("ij,j->i", rows, start)
+        leading = vectors[:, tied] @ image if image.any() else leading
+    return _unit(np.einsum("ij,i->j", rows, leading))
+
+
+def _dense(rows: Rows, best: Float64Array) -> Float64Array:
+    """Leading vector by a dense eigensolver, or the best so far where that would be too large."""
+    n_rows = sum(len(block) for block in _each(rows))
+    if min(n_rows, len(best)) > _DENSE_SIZE:
+        return best
+    if n_rows <= len(best):
+        return _from_products(np.concatenate(list(_each(rows))).astype(np.float64, copy=False), best)
+    products = np.zeros((len(best), len(best)))
+    for block in _each(rows):
+        double = block.astype(np.float64, copy=False)
+        products += double.T @ double
+    vector: Float64Array = np.linalg.eigh(products)[1][:, -1]
     return vector
 
 
-def _lanczos(rows: Float64Array, start: Float64Array) -> tuple[Float64Array, bool]:
+def _lanczos(rows: Rows, start: Float64Array) -> tuple[Float64Array, bool]:
     """One round: the best vector of a Krylov space that grows until its residual is small."""
-    basis = np.empty((min(_LANCZOS_STEPS, *rows.shape) + 1, rows.shape[1]))
+    n_rows = sum(len(block) for block in _each(rows))
+    basis = np.empty((min(_LANCZOS_STEPS, n_rows, len(start)) + 1, len(start)))
     diagonal, off_diagonal = np.empty(len(basis)), np.empty(len(basis))
     basis[0] = start
     for step in range(len(basis) - 1):
-        image = np.einsum("ij,j->i", rows, basis[step])
-        new = np.einsum("ij,i->j", rows, image)
-        diagonal[step] = (image * image).sum()
+        new, diagonal[step], tolerance = _square_product(rows, basis[step])
+        new -= diagonal[step] * basis[step]
+        if step:
+            new -= off_diagonal[step - 1] * basis[step - 1]
         known = basis[: step + 1]
-        for _ in range(2):  # twice is enough
-            new -= np.einsum("ij,i->j", known, np.einsum("ij,j->i", known, new))
+        new -= np.einsum("ij,i->j", known, np.einsum("ij,j->i", known, new))
         off_diagonal[step] = np.sqrt((new * new).sum())
-        exhausted = off_diagonal[step] <= _LANCZOS_RESIDUAL * diagonal[: step + 1].max()
+        exhausted = off_diagonal[step] <= tolerance * diagonal[: step + 1].max()
         last = exhausted or step == len(basis) - 2
-        if last or step % 4 == 3:
+        if last or step % 3 == 2:
             value, weight = _leading_pair(diagonal[: step + 1], off_diagonal[:step])
-            converged = exhausted or off_diagonal[step] * abs(weight[-1]) <= _LANCZOS_RESIDUAL * value
+            converged = exhausted or off_diagonal[step] * abs(weight[-1]) <= tolerance * value
             if last or converged:
                 break
-        basis[step + 1] = new / off_diagonal[step]
+        np.divide(new, off_diagonal[step], out=basis[step + 1])
     return _unit(np.einsum("ij,i->j", known, weight)), bool(converged)
 
 
-def _stirred(rows: Float64Array, start: Float64Array) -> Float64Array:
+def _each(rows: Rows) -> Iterable[FloatArray]:
+    return rows if isinstance(rows, list) else rows()
+
+
+def _product(rows: Rows, vector: Float64Array) -> Float64Array:
+    """rows @ vector, in the precision of the rows."""
+    parts = [np.einsum("ij,j->i", block, vector.astype(block.dtype, copy=False)) for block in _each(rows)]
+    return np.concatenate(parts).astype(np.float64, copy=False)
+
+
+def _square_product(rows: Rows, vector: Float64Array) -> tuple[Float64Array, float, float]:
+    """rows.T @ rows @ vector, |rows @ vector|^2, and the tolerance that suits the precision of the rows."""
+    total, square_norm = np.zeros(len(vector)), 0.0
+    for block in _each(rows):
+        image = np.einsum("ij,j->i", block, vector.astype(block.dtype, copy=False))
+        total += np.einsum("ij,i->j", block, image)
+        square_norm += float((image * image).sum(dtype=np.float64))
+        tolerance = _TOLERANCE[block.dtype]
+    return total, square_norm, tolerance
+
+
+def _stirred(rows: Rows, start: Float64Array) -> Float64Array:
     """The start after one power step, within the span of the rows, plus a little of every row.
 
     The little makes sure that a start that is orthogonal to what is looked for still leads there.
     """
-    image = _unit(np.einsum("ij,j->i", rows, start))
-    phases = np.arange(1, len(rows) + 1) * np.sqrt(2.0)
-    stirred: Float64Array = np.einsum("ij,i->j", rows, image + 0.01 * _unit(0.5 + phases % 1.0))
+    image = _unit(_product(rows, start))
+    phases = np.arange(1, len(image) + 1) * np.sqrt(2.0)
+    image += 0.01 * _unit(0.5 + phases % 1.0)
+    stirred, done = np.zeros(len(start)), 0
+    for block in _each(rows):
+        part = image[done : done + len(block)]
+        stirred += np.einsum("ij,i->j", block, part.astype(block.dtype, copy=False))
+        done += len(block)
     return stirred
 
 
@@ -152,8 +241,9 @@ def _unit(vector: Float64Array) -> Float64Array:
 def _leading_pair(diagonal: Float64Array, off_diagonal: Float64Array) -> tuple[float, Float64Array]:
     """Largest eigenvalue of a small tridiagonal matrix, and its eigenvector."""
     last = len(diagonal) - 1
-    if last == 0:  # which older SciPy refuses
-        return float(diagonal[0]), np.ones(1)
+    if last <= 24:  # the overhead of the special routine is larger than its gain
+        values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(off_diagonal, -1))
+        return float(values[-1]), vectors[:, -1]
     values, vectors = eigh_tridiagonal(
         diagonal, off_diagonal, select="i", select_range=(last, last), check_finite=False
     )

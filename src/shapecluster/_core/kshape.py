@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from shapecluster._core.assignment import Assigned, assign
-from shapecluster._core.blocks import BLOCK_BYTES
-from shapecluster._core.shapes import Shapes, shapes_of, units
+from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of, units
 from shapecluster._core.extraction import extract_shape
 from shapecluster._core.normalise import znormalise
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _PATIENCE = 5
+_STATE_BYTES = 160  # per series: labels, shifts, distances of the last, the best and the next iterate
+_WORK_BYTES = 24 << 20  # per thread: one block of series with what is computed of it
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Settings:
         Memory for one block of correlations; results do not depend on it.
     prune : bool
         Whether to skip pairs that bounds rule out; results do not depend on it.
+    keep : bool
+        Whether to keep bounds from step to step, 8 bytes a pair; results do not depend on it.
     """
 
     max_iter: int = 100
@@ -44,6 +48,18 @@ class Settings:
     n_threads: int = 1
     block_bytes: int = BLOCK_BYTES
     prune: bool = True
+    keep: bool = True
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts: centres of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
+
+    `assigned` is an assignment of the series to these centres or ones near by, or None.
+    """
+
+    centres: FloatArray
+    assigned: Assigned | None = None
 
 
 @dataclass(frozen=True)
@@ -128,30 +144,42 @@ def counted(x: Shapes, weights: Float64Array) -> BoolArray:
     return taking_part
 
 
-def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings) -> RunState:
+def allowance(n_series: int, n_clusters: int, input_bytes: int, n_threads: int) -> tuple[int, bool]:
+    """Bytes that prepared series may keep, and whether bounds may be kept from step to step as well.
+
+    All in all a fit takes no more than the size of its input and 64 MB beside the input itself.
+    """
+    spare = input_bytes + SPARE_BYTES - _STATE_BYTES * n_series - _WORK_BYTES * n_threads
+    floors = 8 * n_series * n_clusters  # those of the last step and those of the next
+    keep = floors <= spare
+    return max(0, spare - floors * keep), keep
+
+
+def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) -> RunState:
     """First state of a run: the assignment to the given centres.
 
     Parameters
     ----------
     x : Shapes
         The series.
-    centres : ndarray of shape (n_clusters, n_channels, n_timepoints)
-        Where to start from; z-normalised here.
+    first : Start
+        Where to start from; centres are z-normalised here.
     weights : ndarray of shape (n_series,)
         Not negative, at least one positive.
     settings : Settings
         Limits of the run.
     """
-    first, assigned, n_correlations = _assign_all(x, znormalise(centres), weights, settings, None)
+    centres = znormalise(first.centres)
+    iterate, assigned, n_correlations = _assign_all(x, centres, weights, settings, first.assigned)
     return RunState(
-        current=first,
-        best=first,
+        current=iterate,
+        best=iterate,
         previous=None,
         n_iter=0,
         n_correlations=n_correlations,
-        anchor=first.inertia,
+        anchor=iterate.inertia,
         stalled=0,
-        seen=frozenset([_digest(first, counted(x, weights))]),
+        seen=frozenset([_digest(iterate, counted(x, weights))]),
         stopped=None,
         assigned=assigned,
     )
@@ -159,7 +187,7 @@ def start(x: Shapes, centres: FloatArray, weights: Float64Array, settings: Setti
 
 def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
     """One step: extract every centre from its members, assign all series, and decide whether to go on."""
-    centres = _new_centres(x, state, weights)
+    centres = _new_centres(x, state, weights, settings.n_threads)
     iterate, assigned, n_correlations = _assign_all(x, centres, weights, settings, state.assigned)
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
@@ -199,13 +227,13 @@ def finish(state: RunState) -> ClusterRun:
 
 def run(
     x: Shapes,
-    centres: FloatArray,
+    begin: Callable[[], Start],
     weights: Float64Array,
     settings: Settings,
     watch: Callable[[RunState], None] | None = None,
 ) -> ClusterRun:
-    """Cluster from given centres until the run stops; `watch` is shown the state after each step."""
-    state = start(x, centres, weights, settings)
+    """Cluster from where `begin` says until the run stops; `watch` is shown the state after each step."""
+    state = start(x, begin(), weights, settings)  # nobody else holds what is known of the start
     while state.stopped is None:
         state = advance(x, weights, settings, state)
         if watch is not None:
@@ -215,17 +243,17 @@ def run(
 
 def best_run(
     x: Shapes,
-    starts: Iterable[FloatArray],
+    starts: Iterable[Callable[[], Start]],
     weights: Float64Array,
     settings: Settings,
     watch: Callable[[RunState], None] | None = None,
 ) -> ClusterRun:
-    """Run from each of the given sets of centres; the least inertia wins, and among equals the first."""
-    runs = (run(x, centres, weights, settings, watch) for centres in starts)
+    """Run from each of the given starts; the least inertia wins, and among equals the first."""
+    runs = (run(x, begin, weights, settings, watch) for begin in starts)
     return min(runs, key=lambda result: result.best.inertia)
 
 
-def _new_centres(x: Shapes, state: RunState, weights: Float64Array) -> FloatArray:
+def _new_centres(x: Shapes, state: RunState, weights: Float64Array, n_threads: int) -> FloatArray:
     """Extract centres from their members; those whose members stayed as they were are kept."""
     now, before = state.current, state.previous
     taking_part = counted(x, weights)
@@ -234,12 +262,18 @@ def _new_centres(x: Shapes, state: RunState, weights: Float64Array) -> FloatArra
     if before is not None:
         moved = taking_part & ((now.labels != before.labels) | (now.shifts != before.shifts))
         changed = np.union1d(now.labels[moved], before.labels[moved])
-    for label in changed:
-        members = np.flatnonzero(taking_part & (now.labels == label))
-        if len(members):  # an empty cluster keeps its centre
-            shape = extract_shape(units(x, members), now.shifts[members], weights[members], centres[label])
+
+    def extract(part: slice) -> None:
+        label = changed[part.start]
+        mine = np.flatnonzero(taking_part & (now.labels == label))
+        if len(mine):  # an empty cluster keeps its centre
+            shape = extract_shape(
+                lambda rows: units(x, mine[rows]), now.shifts[mine], weights[mine], now.centres[label]
+            )
             if shape is not None:
                 centres[label] = shape
+
+    map_blocks(extract, row_blocks(len(changed), 1, 1), n_threads)
     return centres
 
 
@@ -253,7 +287,7 @@ def _assign_all(
     taking_part = counted(x, weights)
     n_correlations = 0
     for attempt in range(len(centres) + 1):
-        assigned = _assign(x, centres, settings, before)
+        assigned = _assign(x, centres, settings, before, None if attempt == 0 else assigned.floor)
         n_correlations += assigned.n_correlations
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
@@ -267,12 +301,16 @@ def _assign_all(
     return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), assigned, n_correlations
 
 
-def _assign(x: Shapes, centres: FloatArray, settings: Settings, before: Assigned | None) -> Assigned:
+def _assign(
+    x: Shapes, centres: FloatArray, settings: Settings, before: Assigned | None, out: FloatArray | None
+) -> Assigned:
     return assign(
         x,
         shapes_of(centres, x.window),
         before,
         prune=settings.prune,
+        keep=settings.keep,
+        out=out,
         n_threads=settings.n_threads,
         block_bytes=settings.block_bytes,
     )
@@ -280,5 +318,7 @@ def _assign(x: Shapes, centres: FloatArray, settings: Settings, before: Assigned
 
 def _digest(iterate: Iterate, taking_part: BoolArray) -> bytes:
     """Fingerprint of what the next centres follow from: who belongs where, at which shift."""
-    alignment = np.stack([iterate.labels[taking_part], iterate.shifts[taking_part]]).astype(np.int64)
-    return hashlib.sha256(alignment.tobytes()).digest()
+    digest = hashlib.sha256()
+    for part in (iterate.labels, iterate.shifts):
+        digest.update(np.ascontiguousarray(part[taking_part]).view(np.uint8))
+    return digest.digest()

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
-from shapecluster._core.correlation import align_all, align_nearest, align_pairwise
-from shapecluster._core.shapes import Shapes, shapes_of
+from shapecluster._core.assignment import assign
+from shapecluster._core.correlation import Assignment, align_all, align_pairwise
+from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of
 from shapecluster._core.kshape import ClusterRun, inertia
 from shapecluster._core.normalise import standardise
 from shapecluster._sklearn_compat import (
@@ -24,7 +25,7 @@ from shapecluster._sklearn_compat import (
     clone,
 )
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import ArrayLike, BoolArray, DType, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, caller_level, check_series, warn_flat
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         check_is_fitted(self)
         data = self._check(X, reset=False)
         shapes = self._shapes(data)
-        return align_nearest(shapes, self._centres(), n_threads=n_threads(self.n_jobs)).labels
+        return self._nearest(shapes).labels
 
     def transform(self, X: Any) -> FloatArray | pd.DataFrame:
         """Measure the shape-based distance of each series to every centre.
@@ -117,7 +118,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         check_is_fitted(self)
         data = self._check(X, reset=False)
         weights = self._weights(sample_weight, data)
-        nearest = align_nearest(self._shapes(data), self._centres(), n_threads=n_threads(self.n_jobs))
+        nearest = self._nearest(self._shapes(data))
         return -inertia(1.0 - nearest.ncc, weights)
 
     def labels_frame(self) -> pd.DataFrame:
@@ -166,7 +167,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         check_is_fitted(self)
         data = self._check(X, reset=False)
         shapes = self._shapes(data)
-        labels = align_nearest(shapes, self._centres(), n_threads=n_threads(self.n_jobs)).labels
+        labels = self._nearest(shapes).labels
         _, mean, std, _ = standardise(data.channels_first)
         centers = np.full(self.cluster_centers_.shape, np.nan)
         for label, centre in enumerate(self.cluster_centers_):
@@ -201,13 +202,19 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             )
         return data
 
-    def _shapes(self, data: SeriesData) -> Shapes:
-        """Normalise and transform checked series as the centres are; flat ones are named in a warning."""
-        centres = getattr(self, "cluster_centers_", data.values)
-        shapes = shapes_of(data.channels_first, self.max_shift, centres.dtype)
+    def _shapes(self, data: SeriesData, dtype: DType | None = None, spare: int = SPARE_BYTES) -> Shapes:
+        """Prepare checked series in the precision of the centres; flat ones are named in a warning."""
+        dtype = self.cluster_centers_.dtype if dtype is None else dtype
+        shapes = shapes_of(
+            data.channels_first, self.max_shift, dtype, spare=spare, n_threads=n_threads(self.n_jobs)
+        )
         if shapes.flat.any():
             warn_flat(data, shapes.flat, "get label 0 and distance 1")
         return shapes
+
+    def _nearest(self, shapes: Shapes) -> Assignment:
+        """Assign prepared series to the fitted centres."""
+        return assign(shapes, self._centres(), keep=False, n_threads=n_threads(self.n_jobs)).nearest
 
     def _centres(self) -> Shapes:
         return shapes_of(SeriesData(self.cluster_centers_).channels_first, self.max_shift)

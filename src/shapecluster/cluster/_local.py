@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from shapecluster._core.shapes import Shapes
-from shapecluster._core.kshape import RunState, Settings, best_run, counted
+from shapecluster._core.kshape import RunState, Settings, Start, allowance, best_run, counted
 from shapecluster._core.normalise import unit_rows
-from shapecluster._core.seeding import k_shape_plus_plus, random_rows
+from shapecluster._core.seeding import Seeds, k_shape_plus_plus, random_rows
 from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray
 from shapecluster._validation import SeriesData
 from shapecluster.cluster._base import BaseShapeClusterer
 
@@ -36,7 +37,8 @@ class _Prepared:
     data: SeriesData
     shapes: Shapes
     weights: Float64Array
-    seeds: list[IntArray] | None = None  # rows to start each run from, enough for the largest k
+    keep: bool  # whether bounds may be kept from step to step
+    seeds: list[Seeds] | None = None  # to start each run from, enough for the largest k
 
     @property
     def counted(self) -> BoolArray:
@@ -201,7 +203,7 @@ default="k-shape++"
             that moves, names that repeat, dates out of order. The message names the ticker.
         """
         self._validate_params()
-        return self._fit_prepared(self._prepare(X, sample_weight))
+        return self._fit_prepared(self._prepare(X, sample_weight, self.n_clusters))
 
     def _fit_path(
         self, X: Any, ks: list[int], *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
@@ -212,10 +214,10 @@ default="k-shape++"
         separate one. `n_jobs` fits run side by side on threads.
         """
         self._validate_params()
-        prepared = self._prepare(X, sample_weight)
+        prepared = self._prepare(X, sample_weight, max(ks))
         if isinstance(self.init, str) and self.init == "k-shape++":
             most = min(max(ks), len(prepared.data.values))
-            prepared = replace(prepared, seeds=list(self._seeds(prepared, most)))
+            prepared = replace(prepared, seeds=[draw(most) for draw in self._draws(prepared)])
         models: list[LocalKShape] = [clone(self).set_params(n_clusters=k) for k in ks]
         threads = n_threads(n_jobs)
         if threads == 1:
@@ -228,12 +230,14 @@ default="k-shape++"
         finally:  # after Ctrl-C no further fit starts, and nobody waits for those that run
             pool.shutdown(wait=False)
 
-    def _prepare(self, X: Any, sample_weight: ArrayLike | None) -> _Prepared:
-        """Check, normalise and transform the input."""
+    def _prepare(self, X: Any, sample_weight: ArrayLike | None, n_clusters: int) -> _Prepared:
+        """Check the input, normalise and transform it as far as memory allows."""
         data = self._check(X, reset=True)
         weights = self._weights(sample_weight, data)
-        shapes = self._shapes(data)
-        prepared = _Prepared(data, shapes, weights)
+        n_series, threads = len(data.values), n_threads(self.n_jobs)
+        spare, keep = allowance(n_series, min(n_clusters, n_series), data.values.nbytes, threads)
+        shapes = self._shapes(data, data.values.dtype, spare)
+        prepared = _Prepared(data, shapes, weights, keep)
         if not prepared.counted.any():
             raise ValueError(
                 f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
@@ -248,33 +252,45 @@ default="k-shape++"
                 f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
                 "than clusters."
             )
-        settings = Settings(max_iter=self.max_iter, tol=self.tol, n_threads=n_threads(self.n_jobs))
+        settings = Settings(
+            max_iter=self.max_iter, tol=self.tol, n_threads=n_threads(self.n_jobs), keep=prepared.keep
+        )
         watch = self._log_step if self.verbose else None
         run = best_run(prepared.shapes, self._starts(prepared), prepared.weights, settings, watch)
         self._store(run, prepared.data, prepared.counted)
         return self
 
-    def _starts(self, prepared: _Prepared) -> Iterator[FloatArray]:
-        """First centres of each run."""
+    def _starts(self, prepared: _Prepared) -> Iterator[Callable[[], Start]]:
+        """Where each run starts; what it takes to know is done when the run begins."""
+        k = self.n_clusters
         if not isinstance(self.init, str):
-            yield self._given_centres(prepared.data)
-            return
-        for rows in prepared.seeds or self._seeds(prepared, self.n_clusters):
-            yield prepared.shapes.unit[rows[: self.n_clusters]]
+            yield lambda: Start(self._given_centres(prepared.data))
+        elif prepared.seeds is not None:
+            for seeds in prepared.seeds:
+                yield partial(_start_from, seeds, k)
+        else:
+            for draw in self._draws(prepared):
+                yield partial(_draw_start, draw, k)
 
-    def _seeds(self, prepared: _Prepared, n_clusters: int) -> Iterator[IntArray]:
-        """Rows to start each run from."""
+    def _draws(self, prepared: _Prepared) -> Iterator[Callable[[int], Seeds]]:
+        """For each run a function that draws so many seeds."""
         n_runs = self.n_init
         if n_runs == "auto":
             n_runs = _RANDOM_RUNS if self.init == "random" else 1
         rng = check_random_state(self.random_state)
+        x, weights = prepared.shapes, prepared.weights
         for _ in range(n_runs):
             own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
             if self.init == "random":
-                yield random_rows(prepared.shapes, n_clusters, prepared.weights, own)
+                yield partial(random_rows, x, weights=weights, rng=own)
             else:
-                yield k_shape_plus_plus(
-                    prepared.shapes, n_clusters, prepared.weights, own, n_threads=n_threads(self.n_jobs)
+                yield partial(
+                    k_shape_plus_plus,
+                    x,
+                    weights=weights,
+                    rng=own,
+                    keep=prepared.keep,
+                    n_threads=n_threads(self.n_jobs),
                 )
 
     def _given_centres(self, data: SeriesData) -> FloatArray:
@@ -303,3 +319,11 @@ default="k-shape++"
             state.best.inertia,
             f" ({state.stopped})" if state.stopped else "",
         )
+
+
+def _start_from(seeds: Seeds, n_clusters: int) -> Start:
+    return Start(seeds.centres(n_clusters), seeds.assigned(n_clusters))
+
+
+def _draw_start(draw: Callable[[int], Seeds], n_clusters: int) -> Start:
+    return _start_from(draw(n_clusters), n_clusters)
