@@ -7,10 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapecluster._core.bounds import beyond_own_centre, ceiling_of, drifted, floor_of
-from shapecluster._core.correlation import Shapes, align_all, align_nearest, shapes_of, take
+from shapecluster._core.bounds import (
+    LowPass,
+    band_starts,
+    ceiling_of,
+    floor_of,
+    floors_between,
+    low_pass_for,
+    magnitude_bound,
+    profile_of,
+    steps_between,
+    way_round,
+)
+from shapecluster._core.correlation import align_all, align_nearest, direct_ncc, peaks_between
+from shapecluster._core.shapes import Shapes, shapes_of
 
-KINDS = ["walk", "white", "tone", "spike", "near-duplicate", "masked", "tiny", "huge"]
+KINDS = ["walk", "white", "tone", "spike", "near-duplicate", "masked", "channels", "tiny", "huge"]
 
 
 def rows(kind: str, n: int, seed: int, m: int = 24) -> np.ndarray:
@@ -27,6 +39,8 @@ def rows(kind: str, n: int, seed: int, m: int = 24) -> np.ndarray:
         X = X[:1] + 1e-8 * X
     elif kind == "masked":
         X[:, :, : m // 2] = np.nan
+    elif kind == "channels":
+        X[:, :, ::3] *= 40.0
     elif kind == "tiny":
         X *= 1e-300
     elif kind == "huge":
@@ -38,55 +52,136 @@ def angles(x: Shapes, y: Shapes) -> np.ndarray:
     return np.arccos(align_all(x, y).ncc)
 
 
+def pair(kind, centre_kind, seed, max_shift, dtype, m=24):
+    """Series and centres of the given kinds; float32 cannot hold the tiny and the huge."""
+    kinds = [k if dtype == np.float64 or k not in {"tiny", "huge"} else "walk" for k in (kind, centre_kind)]
+    X, C = rows(kinds[0], 8, seed, m), np.nan_to_num(rows(kinds[1], 4, seed + 1, m))
+    return shapes_of(X.astype(dtype), max_shift), C.astype(dtype)
+
+
 case = given(
     st.sampled_from(KINDS),
     st.sampled_from(KINDS),
     st.integers(0, 10_000),
-    st.sampled_from([None, 0, 1, 5]),
+    st.sampled_from([None, 5, 12]),
     st.sampled_from([np.float32, np.float64]),
 )
 
 
 @settings(max_examples=150)
 @case
-def test_drift_never_raises_a_floor_above_the_angle(kind, centre_kind, seed, max_shift, dtype):
-    kind = kind if dtype == np.float64 or kind not in {"tiny", "huge"} else "walk"
-    x = shapes_of(rows(kind, 8, seed).astype(dtype), max_shift)
-    old = rows("walk" if centre_kind in {"tiny", "huge"} else centre_kind, 4, seed + 1)
-    old = np.nan_to_num(old).astype(dtype)
+def test_a_step_never_leaves_a_floor_above_the_angle(kind, centre_kind, seed, max_shift, dtype):
+    x, old = pair(kind, "walk" if centre_kind in {"tiny", "huge"} else centre_kind, seed, max_shift, dtype)
     rng = np.random.default_rng(seed + 2)
     moved = old + rng.choice([0.0, 1e-6, 0.1, 3.0], (4, 1, 1)) * rng.normal(size=old.shape)
     before, after = shapes_of(old, max_shift), shapes_of(moved.astype(dtype), max_shift)
-    floor = floor_of(align_all(x, before).ncc, x.tie_band)
-    lowered = drifted(floor, before, after)
-    assert (lowered <= angles(x, after) + 1e-12).all()
+    floor = floor_of(align_all(x, before).ncc.astype(np.float32), x.screen_error)
+    steps = steps_between(before, after)
+    assert steps.dtype == floor.dtype == np.float32
+    assert (floor - steps <= angles(x, after)).all()
     still = (before.unit == after.unit).all(axis=(1, 2))
-    np.testing.assert_array_equal(lowered[:, still], floor[:, still])
+    assert not steps[still].any()
+    assert (steps[~still] > 0).all()
+
+
+@settings(max_examples=100)
+@case
+def test_a_step_bounds_every_single_shift(kind, centre_kind, seed, max_shift, dtype):
+    """What `elsewhere` relies on: the floor of the angles at any set of shifts may be lowered by the step."""
+    x, old = pair(kind, "walk" if centre_kind in {"tiny", "huge"} else centre_kind, seed, max_shift, dtype)
+    moved = old + 0.2 * np.random.default_rng(seed).normal(size=old.shape)
+    before, after = shapes_of(old, max_shift), shapes_of(moved.astype(dtype), max_shift)
+    steps = steps_between(before, after)
+    first, second = (part.ravel() for part in np.indices((8, 4)))
+    for shift in (0, 1, -4):
+        shifts = np.full(32, shift)
+        was, now = (np.arccos(direct_ncc(x, c, first, second, shifts)) for c in (before, after))
+        clipped = direct_ncc(x, after, first, second, shifts) <= x.ncc_range[0]  # below 0 counts as 0
+        assert (clipped | (was - steps[second] <= now + 1e-7)).all()
 
 
 @settings(max_examples=150)
 @case
 def test_the_way_round_by_the_own_centre_is_never_shorter(kind, centre_kind, seed, max_shift, dtype):
-    kinds = [k if dtype == np.float64 or k not in {"tiny", "huge"} else "walk" for k in (kind, centre_kind)]
-    x = shapes_of(rows(kinds[0], 8, seed).astype(dtype), max_shift)
-    centres = shapes_of(np.nan_to_num(rows(kinds[1], 4, seed + 1)).astype(dtype), max_shift)
+    x, C = pair(kind, centre_kind, seed, max_shift, dtype)
+    centres = shapes_of(C, max_shift)
+    apart = floors_between(centres)
+    assert (apart is None) == (max_shift is not None)
+    if apart is None:
+        return
     nearest = align_nearest(x, centres)
-    floor = beyond_own_centre(np.zeros((8, 4)), nearest.ncc, nearest.labels, centres)
+    floor = way_round(nearest.ncc, nearest.labels, apart, 2 * x.tie_band)
     exact = angles(x, centres)
     exact[x.flat] = np.pi  # flat rows are at no angle to anything, and never asked about
-    assert (floor <= exact + 1e-12).all()
+    assert (floor <= exact).all()
 
 
 def test_a_narrow_window_would_break_the_way_round():
-    """Why `beyond_own_centre` gives nothing with a window: the triangle inequality fails there."""
+    """Why `floors_between` gives nothing with a window: the triangle inequality fails there."""
     spike = np.zeros((3, 1, 30))
     spike[0, 0, 10] = spike[1, 0, 13] = spike[2, 0, 16] = 1.0
     x = shapes_of(spike, 3)
     a = angles(x, x)
     assert a[0, 2] > a[0, 1] + a[1, 2] + 1.0
-    one = np.array([1, 1, 1])
-    floor = beyond_own_centre(np.zeros((3, 3)), align_all(x, take(x, one[:1])).ncc[:, 0], one, x)
-    assert not floor.any()
+    assert floors_between(x) is None
+
+
+@settings(max_examples=200)
+@case
+def test_no_correlation_exceeds_its_magnitudes(kind, centre_kind, seed, max_shift, dtype):
+    x, C = pair(kind, centre_kind, seed, max_shift, dtype)
+    centres = shapes_of(C, max_shift)
+    if x.narrow:
+        return
+    profiles = [profile_of(s) for s in (x, centres)]
+    for profile, s in zip(profiles, (x, centres), strict=True):
+        np.testing.assert_allclose((profile**2).sum(axis=1), ~s.flat, atol=1e-4)
+    bound = magnitude_bound(*profiles)
+    assert (bound + x.screen_error >= align_all(x, centres).ncc).all()
+
+
+@settings(max_examples=200)
+@case
+def test_no_correlation_exceeds_what_low_frequencies_leave(kind, centre_kind, seed, max_shift, dtype):
+    x, C = pair(kind, centre_kind, seed, max_shift, dtype, m=150)
+    centres = shapes_of(C, max_shift)
+    if x.narrow:
+        return
+    profiles = [profile_of(s) for s in (x, centres)]
+    first, second = (part.ravel() for part in np.indices((8, 4)))
+    exact = align_all(x, centres).ncc.ravel()
+    starts = band_starts(x.length)
+    for cutoff in (2, 5, 16, int(starts[20])):
+        for n_grid in (2 * cutoff, 3 * cutoff, 7 * cutoff):
+            band = int(np.searchsorted(starts, cutoff))
+            weights = np.ones(len(starts) - 1, dtype=np.float32)
+            weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
+            low_pass = LowPass(cutoff, n_grid, weights)
+            bound = low_pass.bound(x, centres, tuple(profiles), first, second)
+            assert (bound + x.screen_error >= exact).all()
+
+
+def test_the_low_pass_is_for_smooth_series_only(rng):
+    walk, white = rng.normal(size=(20, 1, 600)).cumsum(axis=-1), rng.normal(size=(20, 1, 600))
+    profiles = [profile_of(s) for s in (shapes_of(walk, None), shapes_of(white, None))]
+    low_pass = low_pass_for(profiles[0], 1280)
+    assert low_pass is not None
+    assert low_pass.n_grid * 4 <= 1280
+    assert low_pass.cutoff in band_starts(1280)
+    assert low_pass_for(profiles[1], 1280) is None
+
+
+def test_bands_cover_all_frequencies_once():
+    for length in (3, 4, 5, 16, 33, 512, 2560):
+        starts = band_starts(length)
+        assert starts[0] == 1
+        assert starts[-1] == length // 2 + 1
+        assert (np.diff(starts) > 0).all()
+
+
+def test_screened_peaks_between_series_are_within_their_error(rng):
+    x = shapes_of(rng.normal(size=(30, 1, 90)).cumsum(axis=-1), None)
+    np.testing.assert_allclose(peaks_between(x), align_all(x, x).ncc, atol=x.screen_error)
 
 
 @pytest.mark.parametrize("ncc", [-1.0, 0.0, 0.5, 1 - 1e-16, 1.0])

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shapecluster._core.correlation import align_all, align_nearest, align_pairwise, shapes_of, take
+from shapecluster._core.correlation import align_all, align_nearest, align_pairwise
+from shapecluster._core.shapes import shapes_of, take
 from tests.reference.sbd import best, unit
 
 

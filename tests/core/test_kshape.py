@@ -6,10 +6,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from shapecluster._core.correlation import align_nearest, shapes_of
-from shapecluster._core.kshape import Settings, advance, best_run, finish, inertia, run, start
+from shapecluster._core import kshape as core
+from shapecluster._core.correlation import align_nearest
+from shapecluster._core.kshape import Settings, Start, advance, allowance, best_run, finish, inertia
 from shapecluster._core.normalise import znormalise
+from shapecluster._core.seeding import k_shape_plus_plus
+from shapecluster._core.shapes import shapes_of
 from tests.reference.kshape import kshape
+
+
+def run(x, centres, weights, settings, watch=None):
+    return core.run(x, lambda: Start(centres), weights, settings, watch)
+
+
+def start(x, centres, weights, settings):
+    return core.start(x, Start(centres), weights, settings)
 
 
 def walks(rng, n=40, channels=1, timepoints=26):
@@ -141,42 +152,96 @@ def test_the_least_inertia_of_several_starts_wins_and_the_first_among_equals(rng
     x, weights, settings = shapes_of(X, None), np.ones(40), Settings()
     starts = [X[:4], X[10:14], X[20:24], X[10:14]]
     singles = [run(x, s, weights, settings) for s in starts]
-    best = best_run(x, starts, weights, settings)
+    best = best_run(x, [lambda s=s: Start(s) for s in starts], weights, settings)
     assert best.best.inertia == min(r.best.inertia for r in singles)
     first = next(r for r in singles if r.best.inertia == best.best.inertia)
     np.testing.assert_array_equal(best.best.labels, first.best.labels)
 
 
 def test_pairs_transformed_are_counted(rng):
-    X = walks(rng, 40)
+    X = walks(rng, 80)
     X[1] = 0.0
-    x, centres, weights = shapes_of(X, None), X[[0, 5, 9]], np.ones(40)
+    x, centres, weights = shapes_of(X, None), X[[0, 5, 9]], np.ones(80)
     every = run(x, centres, weights, Settings(prune=False))
-    assert every.n_correlations == 39 * 3 * (every.n_iter + 1)
+    assert every.n_correlations == 79 * 3 * (every.n_iter + 1)
     assert run(x, centres, weights, Settings()).n_correlations < every.n_correlations
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("max_shift", [None, 0, 4])
-@pytest.mark.parametrize("kind", ["walks", "white", "tones", "near-duplicates", "masked", "channels"])
-def test_bounds_change_nothing_but_the_work(rng, kind, max_shift, dtype):
+KINDS = ["walks", "white", "tones", "smooth", "near-duplicates", "masked", "channels"]
+
+
+def series(kind, rng):
     X = walks(rng, 120, 3 if kind == "channels" else 1, 64)
     if kind == "white":
         X = rng.normal(size=X.shape)
     elif kind == "tones":
         X = np.sin(np.arange(64) * rng.uniform(0.2, 1.5, (120, 1, 1)) + rng.uniform(0, 6, (120, 1, 1)))
+    elif kind == "smooth":  # low frequencies only, so that short transforms say nearly everything
+        t = np.arange(200) / 200
+        X = np.sin(2 * np.pi * (t * rng.uniform(0.2, 2, (120, 1, 1)) + rng.uniform(0, 1, (120, 1, 1))))
     elif kind == "near-duplicates":
         X = X[rng.integers(0, 9, 120)] * (1 + 1e-7 * rng.normal(size=X.shape))
     elif kind == "masked":
         X[::3, :, :30] = np.nan
     X[17] = 1.0  # flat
-    X = X.astype(dtype)
+    return X
+
+
+def same(a, b):
+    assert (a.n_iter, a.stopped) == (b.n_iter, b.stopped)
+    assert a.best.inertia == b.best.inertia
+    for name in ("labels", "shifts", "sbd", "centres"):
+        np.testing.assert_array_equal(getattr(a.best, name), getattr(b.best, name))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("max_shift", [None, 0, 4, 25])
+@pytest.mark.parametrize("kind", KINDS)
+def test_bounds_and_memory_change_nothing_but_the_work(rng, kind, max_shift, dtype):
+    X = series(kind, rng).astype(dtype)
+    weights = np.ones(120)
+    begin = np.nan_to_num(X[:10], nan=0.0)
+    plain = run(shapes_of(X, max_shift), begin, weights, Settings(prune=False))
+    for spare in (None, 0, X.nbytes):  # everything is kept, nothing, unit rows alone
+        x = shapes_of(X, max_shift, spare=spare)
+        for settings in (Settings(), Settings(keep=False), Settings(n_threads=2, block_bytes=3000)):
+            same(run(x, begin, weights, settings), plain)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("max_shift", [None, 0, 25])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_seeding_learned_changes_nothing_but_the_work(rng, kind, max_shift, dtype):
+    X = series(kind, rng).astype(dtype)
     x, weights = shapes_of(X, max_shift), np.ones(120)
-    start_rows = np.nan_to_num(X[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]], nan=0.0)
-    plain = run(x, start_rows, weights, Settings(prune=False))
-    for settings in (Settings(), Settings(n_threads=2, block_bytes=3000)):
-        pruned = run(x, start_rows, weights, settings)
-        assert (pruned.n_iter, pruned.stopped) == (plain.n_iter, plain.stopped)
-        assert pruned.best.inertia == plain.best.inertia
-        for name in ("labels", "shifts", "sbd", "centres"):
-            np.testing.assert_array_equal(getattr(pruned.best, name), getattr(plain.best, name))
+    seeds = k_shape_plus_plus(x, 11, weights, np.random.RandomState(3))
+    for k in (2, 7, 11):
+        informed = core.run(x, lambda k=k: Start(seeds.centres(k), seeds.assigned(k)), weights, Settings())
+        plain = run(x, seeds.centres(k), weights, Settings(prune=False))
+        same(informed, plain)
+        assert informed.n_correlations <= plain.n_correlations
+
+
+def test_a_clustering_that_has_settled_costs_little(rng):
+    X = np.repeat(walks(rng, 8, timepoints=128), 40, axis=0) + 0.3 * rng.normal(size=(320, 1, 128))
+    x, weights = shapes_of(X, None), np.ones(320)
+    pruned, plain = (run(x, X[:8], weights, Settings(prune=p, tol=0.0)) for p in (True, False))
+    assert pruned.n_correlations < 0.5 * plain.n_correlations
+
+
+def test_white_noise_is_screened_as_if_there_were_no_bounds(rng):
+    X = rng.normal(size=(300, 1, 100))
+    pruned, plain = (
+        run(shapes_of(X, None), X[:10], np.ones(300), Settings(prune=p, max_iter=4)) for p in (True, False)
+    )
+    assert pruned.n_correlations <= 1.05 * plain.n_correlations
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "megabytes"), [(1_000, 20, 5), (1_000_000, 50, 512), (1_000_000, 400, 512)]
+)
+def test_what_is_kept_fits_the_budget(n, k, megabytes):
+    kept, floors = allowance(n, k, megabytes << 20, 1)
+    assert kept >= 0
+    assert kept + floors * 8 * n * k + 160 * n <= (megabytes + 64) << 20
+    assert floors == (k < 400)

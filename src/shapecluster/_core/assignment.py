@@ -14,20 +14,18 @@ import numpy as np
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._core.bounds import (
     FLOAT32,
-    LowPass,
+    SpectralBounds,
     ceiling_of,
     floor_of,
     floors_between,
-    low_pass_for,
-    magnitude_bound,
     profile_of,
+    short_transforms_for,
     steps_between,
     way_round,
 )
 from shapecluster._core.correlation import (
     Alignment,
     Assignment,
-    assignment_of,
     direct_ncc,
     evaluate_pairs,
     first_of_ties,
@@ -37,7 +35,7 @@ from shapecluster._core.correlation import (
     screen,
     settle,
 )
-from shapecluster._core.shapes import Shapes, take, with_spectra
+from shapecluster._core.shapes import Shapes, sample_of, take, with_spectra
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _SAMPLE = 64
@@ -83,8 +81,7 @@ class _Plan:
     before: Assigned | None
     steps: FloatArray
     apart: FloatArray | None
-    low_pass: LowPass | None
-    profile: FloatArray | None
+    spectral: SpectralBounds | None
     block_bytes: int
 
 
@@ -126,19 +123,12 @@ def assign(
         Results do not depend on them.
     """
     centres = with_spectra(centres)
-    if before is not None and before.floor is None:
-        before = None
-    plan, n_between = None, 0
-    if prune and not x.narrow:
-        plan, n_between = _plan(x, centres, before, block_bytes)
-        if not _worth_it(x, plan):
-            plan = None
-
+    plan, n_spent = _plan(x, centres, before, block_bytes) if prune and not x.narrow else (None, 0)
     n_series, keep = len(x), keep and prune and not x.narrow
     floor = None
     if keep:
         floor = np.empty((n_series, len(centres)), dtype=np.float32) if out is None else out
-    nearest = Assignment(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
+    nearest = Assignment.empty(n_series)
     elsewhere = np.zeros(n_series, dtype=np.float32)
 
     def find(rows: slice) -> tuple[int, int, int]:
@@ -164,56 +154,53 @@ def assign(
         nearest,
         elsewhere,
         floor,
-        n_between + n_correlations,
+        n_spent + n_correlations,
         n_closed / n_short if n_short else gain,
     )
 
 
-def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int) -> tuple[_Plan, int]:
-    """Look at how centres lie and have moved; returns the number of their pairs transformed as well."""
-    apart = floors_between(centres) if len(centres) ** 2 <= len(x) else None
-    n_between = len(centres) * (len(centres) - 1) // 2 if apart is not None else 0
-    low_pass = profile = None
+def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int) -> tuple[_Plan | None, int]:
+    """Look at how centres lie and have moved; None where bounds would spare too little.
+
+    Returns the number of pairs that were transformed for that as well.
+    """
+    if before is not None and before.floor is None:
+        before = None
+    apart, n_spent = None, 0
+    if len(centres) ** 2 <= len(x):  # else there are more pairs of centres than they could spare
+        apart = floors_between(centres)
+    if apart is not None:
+        n_spent = len(centres) * (len(centres) - 1) // 2
+    spectral = None
     if before is None or before.low_pass_gain >= _LEAST_GAIN:
-        low_pass = low_pass_for(_profile(sample_of(x)), x.length)
-    if before is None or low_pass is not None:
-        profile = _profile(centres)
-    if before is None:
-        steps = np.zeros(len(centres), dtype=np.float32)
-    else:
+        low_pass = short_transforms_for(x)
+        if before is None or low_pass is not None:
+            spectral = SpectralBounds(centres, profile_of(centres), low_pass)
+    steps = np.zeros(len(centres), dtype=np.float32)
+    if before is not None:
         steps = steps_between(before.centres, centres)
-    return _Plan(centres, before, steps, apart, low_pass, profile, block_bytes), n_between
+    plan = _Plan(centres, before, steps, apart, spectral, block_bytes)
+    if before is None:
+        sample = sample_of(x, min(_SAMPLE, max(4, int(len(x) * _PILOT))))
+        n_pilot = _Search(sample, plan, slice(0, 0)).run().counts[0]
+        worth_it = n_pilot <= _WORTH_IT * len(sample) * len(centres)
+        n_spent += n_pilot
+    else:  # where short transforms paid in the last step, they do so wherever centres have gone since
+        worth_it = spectral is not None or _share_open(x, plan, before) <= _WORTH_IT
+    return (plan if worth_it else None), n_spent
 
 
-def sample_of(x: Shapes) -> Shapes:
-    """Some of the series, spread evenly over all of them."""
-    return take(x, _sampled_rows(len(x)))
-
-
-def _sampled_rows(n_series: int) -> IntArray:
-    size = min(_SAMPLE, max(4, int(n_series * _PILOT)))
-    return np.unique(np.linspace(0, n_series - 1, size).astype(np.intp))
-
-
-def _worth_it(x: Shapes, plan: _Plan) -> bool:
-    """Whether bounds leave few enough pairs of a sample open."""
-    if plan.before is None:
-        sample = sample_of(x)
-        found = _Search(sample, plan, slice(0, 0)).run()
-        return found.counts[0] <= _WORTH_IT * len(sample) * len(plan.centres)
-    if plan.low_pass is not None:
-        return True  # short transforms paid in the last step, wherever centres have gone since
-    rows = _sampled_rows(len(x))
-    labels = plan.before.nearest.labels[rows]
-    reach = ceiling_of(plan.before.nearest.ncc[rows], 2 * x.tie_band) + plan.steps[labels]
-    floor = plan.before.floor[rows] - plan.steps
+def _share_open(x: Shapes, plan: _Plan, before: Assigned) -> float:
+    """Share of the pairs of a sample that the floors of the last assignment leave open."""
+    if before.floor is None:
+        return 1.0
+    rows = np.linspace(0, len(x) - 1, _SAMPLE).astype(np.intp)
+    labels, _, ncc = before.nearest.at(rows)
+    reach = ceiling_of(ncc, 2 * x.tie_band) + plan.steps[labels]
+    floor = before.floor[rows] - plan.steps
     if plan.apart is not None:
         np.maximum(floor, plan.apart[labels] - reach[:, None], out=floor)
-    return bool(np.mean(floor <= reach[:, None]) <= _WORTH_IT)
-
-
-def _profile(x: Shapes) -> FloatArray:
-    return profile_of(x.spectra, x.length)
+    return float(np.mean(floor <= reach[:, None]))
 
 
 def _screen_all(x: Shapes, centres: Shapes, keep: bool, block_bytes: int) -> _Found:
@@ -223,7 +210,8 @@ def _screen_all(x: Shapes, centres: Shapes, keep: bool, block_bytes: int) -> _Fo
     curves = screened.curves(first, second)
     found = settle(x, centres, first, second, curves)
     won = first_of_ties(first, second, found.ncc, x.tie_band)
-    nearest = assignment_of(len(x), first[won], second[won], Alignment(*(part[won] for part in found)))
+    nearest = Assignment.empty(len(x))
+    nearest.put(first[won], second[won], found.at(won))
     elsewhere, floor = np.zeros(len(x), dtype=np.float32), None
     if keep and not x.narrow:
         peak = peak_elsewhere(x, curves[won], found.shifts[won])
@@ -245,37 +233,40 @@ class _Search:
         self.x, self.plan, self.rows = x, plan, rows
         self.best = np.full(len(x), -np.inf)  # exact value of the best centre so far
         self.done: BoolArray = plan.centres.flat | x.flat[:, None]
+        self.floor: FloatArray = np.zeros((len(x), len(plan.centres)), dtype=np.float32)
         nothing = np.empty(0, dtype=np.intp)
-        self.settled = [(nothing, nothing, np.empty(0), nothing, np.empty(0, dtype=np.float32))]
+        self.settled = [(nothing, nothing, Alignment(np.empty(0), nothing), self.floor[:0, 0])]
         self.n_correlations = self.n_short = self.n_closed = 0
 
     def run(self) -> _Found:
         """Search until no pair is open."""
         if self.plan.before is None:
-            self._start_from_profiles()
+            self._start_from_nothing()
         else:
             self._start_from_before(self.plan.before)
         for attempt in range(len(self.plan.centres) + 1):
             open_pairs = self._open()
-            if attempt == 0 and self.plan.low_pass is not None:
-                self._tighten(*np.nonzero(open_pairs))
-                open_pairs = self._open()
             if not open_pairs.any():
                 break
-            self._evaluate(*(self._most_promising(open_pairs) if attempt < _ONE_BY_ONE else np.nonzero(open_pairs)))
+            if attempt < _ONE_BY_ONE:
+                self._evaluate(*self._most_promising(open_pairs))
+            else:
+                self._evaluate(*np.nonzero(open_pairs))
             if attempt == 0 and self.plan.before is None:
                 self._go_round(self._nearest_so_far())
         return self._result()
 
-    def _start_from_profiles(self) -> None:
-        self.profile = _profile(self.x)
-        bound = magnitude_bound(self.profile, self.plan.profile)
-        self.floor = floor_of(bound, self.x.screen_error)
+    def _start_from_nothing(self) -> None:
+        profile = profile_of(self.x)
+        if self.plan.spectral is not None:
+            self.floor = self.plan.spectral.magnitudes(profile)
+            self._tighten(profile)
 
     def _start_from_before(self, before: Assigned) -> None:
         """Evaluate each series with the centre it belongs to; what has not moved is known already."""
-        labels, shifts, ncc = (part[self.rows] for part in before.nearest)
-        self.floor = before.floor[self.rows] - self.plan.steps
+        labels, shifts, ncc = before.nearest.at(self.rows)
+        if before.floor is not None:
+            self.floor = before.floor[self.rows] - self.plan.steps
         elsewhere = before.elsewhere[self.rows] - self.plan.steps[labels]
         rows = np.flatnonzero(~self.x.flat)
         self.done[rows, labels[rows]] = True
@@ -286,10 +277,12 @@ class _Search:
         # Where no other shift can come near the old one's value, that value is the best one.
         sure = elsewhere[stale] > self._reach(value[stale])
         known = np.concatenate([known, stale[sure]])
-        self._add(known, labels[known], value[known], shifts[known], elsewhere[known])
+        self._add(known, labels[known], Alignment(value[known], shifts[known]), elsewhere[known])
         unsure = stale[~sure]
         self._evaluate(unsure, labels[unsure])
         self._go_round(labels)
+        if self.plan.spectral is not None:
+            self.n_short, self.n_closed = self._tighten(profile_of(self.x))
 
     def _go_round(self, labels: IntArray) -> None:
         """Raise floors by way of the centres that `labels` name, whose values are the best so far."""
@@ -305,20 +298,14 @@ class _Search:
     def _open(self) -> BoolArray:
         return (self.floor <= self._reach(self.best)[:, None]) & ~self.done
 
-    def _tighten(self, first: IntArray, second: IntArray) -> None:
-        """Raise floors of listed pairs by short transforms."""
-        low_pass, centres = self.plan.low_pass, self.plan.centres
-        if self.plan.before is not None:
-            self.profile = _profile(self.x)
-        reach = self._reach(self.best)
-        for part in row_blocks(len(first), 8 * low_pass.n_grid * self.x.n_channels, self.plan.block_bytes):
-            rows, columns = first[part], second[part]
-            bound = low_pass.bound(self.x, centres, (self.profile, self.plan.profile), rows, columns)
-            floor = floor_of(bound, self.x.screen_error)
-            self.n_closed += int(np.count_nonzero(floor > reach[rows]))
-            self.floor[rows, columns] = np.maximum(self.floor[rows, columns], floor)
-        if self.plan.before is not None:
-            self.n_short += len(first)
+    def _tighten(self, profile: FloatArray) -> tuple[int, int]:
+        """Raise the floors of open pairs by short transforms; returns how many were made, and closed."""
+        if self.plan.spectral is None or self.plan.spectral.low_pass is None:
+            return 0, 0
+        first, second = np.nonzero(self._open())
+        short = self.plan.spectral.short(self.x, profile, first, second, self.plan.block_bytes)
+        self.floor[first, second] = np.maximum(self.floor[first, second], short)
+        return len(first), int(np.count_nonzero(short > self._reach(self.best)[first]))
 
     def _most_promising(self, open_pairs: BoolArray) -> tuple[IntArray, IntArray]:
         rows = np.flatnonzero(open_pairs.any(axis=1))
@@ -326,8 +313,8 @@ class _Search:
 
     def _nearest_so_far(self) -> IntArray:
         labels = np.zeros(len(self.x), dtype=np.intp)
-        for rows, columns, ncc, *_ in self.settled:
-            top = ncc >= self.best[rows]
+        for rows, columns, found, _ in self.settled:
+            top = found.ncc >= self.best[rows]
             labels[rows[top]] = columns[top]
         return labels
 
@@ -339,20 +326,20 @@ class _Search:
         self.floor[rows, columns] = floor_of(found.peak, self.x.screen_error)
         near = np.flatnonzero(found.ncc > -np.inf)
         elsewhere = floor_of(found.elsewhere[near], self.x.screen_error)
-        self._add(rows[near], columns[near], found.ncc[near], found.shifts[near], elsewhere)
+        self._add(rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]), elsewhere)
 
-    def _add(
-        self, rows: IntArray, columns: IntArray, ncc: Float64Array, shifts: IntArray, elsewhere: FloatArray
-    ) -> None:
-        self.settled.append((rows, columns, ncc, shifts, elsewhere))
-        np.maximum.at(self.best, rows, ncc)
+    def _add(self, rows: IntArray, columns: IntArray, found: Alignment, elsewhere: FloatArray) -> None:
+        self.settled.append((rows, columns, found, elsewhere))
+        np.maximum.at(self.best, rows, found.ncc)
 
     def _result(self) -> _Found:
         """Settle ties between centres."""
-        rows, columns, ncc, shifts, elsewhere = (np.concatenate(part) for part in zip(*self.settled, strict=True))
-        won = first_of_ties(rows, columns, ncc, self.x.tie_band)
-        nearest = assignment_of(len(self.x), rows[won], columns[won], Alignment(ncc[won], shifts[won]))
+        rows, columns = (np.concatenate([part[i] for part in self.settled]) for i in (0, 1))
+        found = Alignment(*(np.concatenate([part[2][i] for part in self.settled]) for i in (0, 1)))
+        won = first_of_ties(rows, columns, found.ncc, self.x.tie_band)
+        nearest = Assignment.empty(len(self.x))
+        nearest.put(rows[won], columns[won], found.at(won))
         own_elsewhere = np.zeros(len(self.x), dtype=np.float32)
-        own_elsewhere[rows[won]] = elsewhere[won]
+        own_elsewhere[rows[won]] = np.concatenate([part[3] for part in self.settled])[won]
         counts = (self.n_correlations, self.n_short, self.n_closed)
         return _Found(nearest, own_elsewhere, self.floor, counts)

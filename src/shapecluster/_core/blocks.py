@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> I
 
 
 def map_blocks(
-    function: Callable[[slice], _Result], blocks: Iterator[slice], n_threads: int
+    function: Callable[[slice], _Result], blocks: Iterable[slice], n_threads: int
 ) -> list[_Result]:
     """Apply `function` to every block, in order, on up to `n_threads` threads.
 

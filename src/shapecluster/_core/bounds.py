@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
+from shapecluster._core.blocks import row_blocks
 from shapecluster._core.correlation import peaks_between
-from shapecluster._core.shapes import Shapes
-from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
+from shapecluster._core.shapes import Shapes, sample_of
+from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 FLOAT32 = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
 _SINGLE_FREQUENCIES = 16
 _BAND_GROWTH = 1.25
+_SAMPLE = 64
 _TAIL = 0.05
 _POINTS_PER_FREQUENCY = 3
 _LEAST_GAIN = 4
@@ -38,7 +40,7 @@ def ceiling_of(ncc: FloatArray, slack: float) -> FloatArray:
 
 
 def steps_between(old: Shapes, new: Shapes) -> FloatArray:
-    """Angle by which each centre has moved, rounded up; 0 for those that did not. Shape (n_centres,), float32.
+    """Angle by which each centre has moved, rounded up to float32; 0 for those that did not.
 
     A floor less this angle is a floor of the angle to the moved centre. Proof: at each shift s the angles
     between S_-s x (whose norm is at most one), c and c' obey the triangle inequality, so
@@ -67,15 +69,8 @@ def floors_between(centres: Shapes) -> FloatArray | None:
     return apart
 
 
-def profile_of(spectra: ComplexArray, length: int) -> FloatArray:
+def profile_of(x: Shapes) -> FloatArray:
     """How the energy of unit rows is spread over bands of frequencies: the root of each band's share.
-
-    Parameters
-    ----------
-    spectra : ndarray of shape (n_series, n_channels, n_frequencies)
-        Real spectra of the zero-padded rows.
-    length : int
-        Length of the transforms.
 
     Returns
     -------
@@ -83,14 +78,16 @@ def profile_of(spectra: ComplexArray, length: int) -> FloatArray:
         Squares add up to one (to zero for flat rows). The first bands are single frequencies, from 1 on;
         frequency 0 is empty, because rows have zero mean.
     """
-    power = np.square(spectra.real)
-    power += np.square(spectra.imag)
+    length = x.length
+    power = np.square(x.spectrum.real)
+    power += np.square(x.spectrum.imag)
     summed = power.sum(axis=1)
     if length % 2 == 0:
         summed[:, -1] /= 2  # all others stand for their conjugates too
     bands = np.add.reduceat(summed[:, 1:], band_starts(length)[:-1] - 1, axis=-1)
     bands *= 2.0 / length
-    return np.sqrt(bands, out=bands)
+    profile: FloatArray = np.sqrt(bands, out=bands)
+    return profile
 
 
 def band_starts(length: int) -> IntArray:
@@ -127,12 +124,12 @@ class LowPass:
     """Bound of a correlation from a short transform of its low frequencies.
 
     Split the spectrum at `cutoff`: NCC(s) = low(s) + high(s). `high` is at most what `magnitude_bound` gives
-    for its bands. `low` is a trigonometric polynomial, computed on a grid of `n_grid` points around the whole
-    circle; between neighbours, at most h = L / n_grid apart, it exceeds their linear interpolation by
-    at most (h^2 / 8) max |low''|, and |low''| <= (1/L) sum_f w_f (2 pi f / L)^2 |X_f||C_f|, band by band at most
-    the square of the band's highest frequency times both roots of energies. So the bound is the largest value
-    on the grid plus a sum over bands of `weights` times both profiles. The circle holds all shifts of
-    any window, and more.
+    for its bands. `low` is a trigonometric polynomial, computed on a grid of `n_grid` points around the
+    whole circle; between neighbours, h = L / n_grid apart, it exceeds their linear interpolation by at most
+    (h^2 / 8) max |low''|, and |low''| <= (1/L) sum_f w_f (2 pi f / L)^2 |X_f||C_f|, in each band at most the
+    square of its highest frequency times both roots of energies. So the bound is the largest value on
+    the grid plus a sum over bands of `weights` times both profiles. The circle holds all shifts of any
+    window, and more.
 
     Attributes
     ----------
@@ -148,6 +145,10 @@ class LowPass:
     n_grid: int
     weights: FloatArray
 
+    def pair_bytes(self, x: Shapes) -> int:
+        """Memory for one pair."""
+        return 16 * self.cutoff * x.n_channels + 4 * self.n_grid
+
     def bound(
         self, x: Shapes, y: Shapes, profiles: tuple[FloatArray, FloatArray], first: IntArray, second: IntArray
     ) -> FloatArray:
@@ -155,8 +156,8 @@ class LowPass:
         low = slice(1, self.cutoff)
         spectrum = np.zeros((len(first), x.n_channels, self.cutoff), dtype=np.complex64)
         np.multiply(
-            np.ascontiguousarray(x.spectra[..., low])[first],
-            np.conj(y.spectra[..., low])[second],
+            np.ascontiguousarray(x.spectrum[..., low])[first],
+            np.conj(y.spectrum[..., low])[second],
             out=spectrum[..., 1:],
         )
         grid = fft.irfft(spectrum.sum(axis=1), n=self.n_grid, axis=-1, overwrite_x=True)
@@ -184,6 +185,46 @@ def low_pass_for(profile: FloatArray, length: int) -> LowPass | None:
     weights = np.ones(len(starts) - 1)
     weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
     return LowPass(cutoff, n_grid, weights.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class SpectralBounds:
+    """Bounds for comparisons with some series or centres, from their spectra alone.
+
+    Attributes
+    ----------
+    y : Shapes
+        The series or centres.
+    profile : ndarray of shape (len(y), n_bands)
+        How their energy is spread.
+    low_pass : LowPass or None
+        The short transforms that suit the series to come; None where none do.
+    """
+
+    y: Shapes
+    profile: FloatArray
+    low_pass: LowPass | None
+
+    def magnitudes(self, profile: FloatArray) -> FloatArray:
+        """Floors of the angles between all series of a block, given their profile, and all of `y`."""
+        return floor_of(magnitude_bound(profile, self.profile), self.y.screen_error)
+
+    def short(
+        self, x: Shapes, profile: FloatArray, first: IntArray, second: IntArray, block_bytes: int
+    ) -> FloatArray:
+        """Floors of the angles of listed pairs, by short transforms."""
+        floor = np.full(len(first), -np.inf, dtype=np.float32)
+        if self.low_pass is not None:
+            profiles = (profile, self.profile)
+            for part in row_blocks(len(first), self.low_pass.pair_bytes(x), block_bytes):
+                bound = self.low_pass.bound(x, self.y, profiles, first[part], second[part])
+                floor[part] = floor_of(bound, x.screen_error)
+        return floor
+
+
+def short_transforms_for(x: Shapes) -> LowPass | None:
+    """The short transforms that suit given series, judged by a sample of them."""
+    return low_pass_for(profile_of(sample_of(x, _SAMPLE)), x.length)
 
 
 def way_round(own: Float64Array, labels: IntArray, apart: FloatArray, slack: float) -> FloatArray:

@@ -31,6 +31,10 @@ class Alignment(NamedTuple):
     ncc: Float64Array
     shifts: IntArray
 
+    def at(self, pairs: IntArray) -> Alignment:
+        """Some of the pairs."""
+        return Alignment(self.ncc[pairs], self.shifts[pairs])
+
 
 class Assignment(NamedTuple):
     """The nearest centre of each series."""
@@ -38,6 +42,19 @@ class Assignment(NamedTuple):
     labels: IntArray
     shifts: IntArray
     ncc: Float64Array
+
+    @classmethod
+    def empty(cls, n_series: int) -> Assignment:
+        """Label 0, shift 0 and correlation 0 for all: what flat series have."""
+        return cls(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
+
+    def put(self, rows: IntArray, labels: IntArray | int, found: Alignment) -> None:
+        """Assign some of the series."""
+        self.labels[rows], self.shifts[rows], self.ncc[rows] = labels, found.shifts, found.ncc
+
+    def at(self, rows: IntArray | slice) -> Assignment:
+        """Some of the series."""
+        return Assignment(self.labels[rows], self.shifts[rows], self.ncc[rows])
 
 
 class Screened(NamedTuple):
@@ -72,6 +89,10 @@ class Evaluated(NamedTuple):
     ncc: Float64Array
     shifts: IntArray
     elsewhere: FloatArray
+
+    def at(self, pairs: IntArray) -> Evaluated:
+        """Some of the pairs."""
+        return Evaluated(self.peak[pairs], self.ncc[pairs], self.shifts[pairs], self.elsewhere[pairs])
 
 
 def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES) -> Alignment:
@@ -135,17 +156,18 @@ def align_nearest(
     Ties go to the lowest index. Flat series get label 0, shift 0 and correlation 0. `assignment.assign`
     gives the same answer for less work.
     """
+    result = Assignment.empty(len(x))
 
-    def nearest(rows: slice) -> Assignment:
+    def nearest(rows: slice) -> None:
         block = take(x, rows)
         screened = screen(block, centres, block_bytes)
         first, second = may_be_nearest(block, centres, screened.peak)
         found = settle(block, centres, first, second, screened.curves(first, second))
         won = first_of_ties(first, second, found.ncc, x.tie_band)
-        return assignment_of(len(block), first[won], second[won], Alignment(*(part[won] for part in found)))
+        result.at(rows).put(first[won], second[won], found.at(won))
 
-    parts = map_blocks(nearest, row_blocks(len(x), rows_at_once(x, centres), block_bytes), n_threads)
-    return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    map_blocks(nearest, row_blocks(len(x), rows_at_once(x, centres), block_bytes), n_threads)
+    return result
 
 
 def rows_at_once(x: Shapes, y: Shapes) -> int:
@@ -184,13 +206,6 @@ def first_of_ties(rows: IntArray, columns: IntArray, ncc: Float64Array, tie_band
     tied = tied[np.lexsort((columns[tied], rows[tied]))]
     winners: IntArray = tied[np.diff(rows[tied], prepend=-1) > 0]
     return winners
-
-
-def assignment_of(n_series: int, rows: IntArray, columns: IntArray, found: Alignment) -> Assignment:
-    """Assignment to the listed pairs; series that are not listed get label 0, shift 0, correlation 0."""
-    nearest = Assignment(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
-    nearest.labels[rows], nearest.shifts[rows], nearest.ncc[rows] = columns, found.shifts, found.ncc
-    return nearest
 
 
 def evaluate_pairs(
@@ -236,7 +251,12 @@ def evaluate_pairs(
 
 
 def evaluate(
-    x: Shapes, y: Shapes, first: IntArray, second: IntArray, hurdle: Float64Array, block_bytes: int = BLOCK_BYTES
+    x: Shapes,
+    y: Shapes,
+    first: IntArray,
+    second: IntArray,
+    hurdle: Float64Array,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Evaluated:
     """As `evaluate_pairs`, by screening all pairs where most of them are listed, or the window is narrow."""
     if not x.narrow and len(first) <= _MOST * len(x) * len(y):
@@ -347,42 +367,40 @@ def _thinned(
 def _tile_curves(x: Shapes, y: Shapes) -> FloatArray:
     """Correlations of all pairs of two blocks, shape (len(x), len(y), n_shifts)."""
     if x.narrow:
-        moved = _moved_copies(y, np.float32)  # (len(y), n_shifts, n_channels * n_timepoints)
+        moved = _moved_copies(y)  # (len(y), n_shifts, n_channels * n_timepoints)
         rows = x.unit.astype(np.float32, copy=False).reshape(len(x), -1)
         curves: FloatArray = rows @ moved.reshape(-1, rows.shape[1]).T
         return curves.reshape(len(x), len(y), -1)
-    return _inverse(_spectra(x)[:, None] * np.conj(_spectra(y)), x)
+    return _inverse(x.spectrum[:, None] * np.conj(y.spectrum), x)
 
 
 def _pair_curves(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> FloatArray:
     """Correlations of listed pairs, shape (n_pairs, n_shifts)."""
+    if not len(first):
+        return np.empty((0, len(x.shifts)), dtype=np.float32)
     if x.narrow:
         used, position = np.unique(second, return_inverse=True)
-        moved = _moved_copies(take(y, used), np.float32)
+        moved = _moved_copies(take(y, used))
         rows = x.unit[first].astype(np.float32, copy=False).reshape(len(first), -1)
         curves: FloatArray = np.einsum("psm,pm->ps", moved[position], rows)
         return curves
     if len(y) <= len(first):
-        product = np.conj(_spectra(y))[second]
+        product = np.conj(y.spectrum)[second]
     else:
-        product = _spectra(y)[second]
+        product = y.spectrum[second]
         np.conj(product, out=product)
-    product *= _spectra(x)[first]
+    product *= x.spectrum[first]
     return _inverse(product, x)
 
 
-def _moved_copies(y: Shapes, dtype: type[np.float32]) -> FloatArray:
+def _moved_copies(y: Shapes) -> FloatArray:
     """Every row shifted by every shift of the window, shape (len(y), n_shifts, n_channels * n_timepoints)."""
-    padded = np.zeros((len(y), y.n_channels, y.n_timepoints + 2 * y.window), dtype=dtype)
+    padded = np.zeros((len(y), y.n_channels, y.n_timepoints + 2 * y.window), dtype=np.float32)
     padded[..., y.window : y.window + y.n_timepoints] = y.unit
     moved = sliding_window_view(padded, y.n_timepoints, axis=-1)[:, :, ::-1]
-    return np.ascontiguousarray(moved.swapaxes(1, 2)).reshape(len(y), len(y.shifts), -1)
-
-
-def _spectra(x: Shapes) -> ComplexArray:
-    if x.spectra is None:
-        raise ValueError("These series have no spectra: take a block of them first.")
-    return x.spectra
+    return np.ascontiguousarray(moved.swapaxes(1, 2)).reshape(
+        len(y), len(y.shifts), y.n_channels * y.n_timepoints
+    )
 
 
 def _inverse(product: ComplexArray, x: Shapes) -> FloatArray:

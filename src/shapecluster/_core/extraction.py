@@ -20,6 +20,7 @@ _LANCZOS_ROUNDS = 3
 _DENSE_SIZE = 3000
 _TOLERANCE = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 2e-13}
 
+
 def align_members(
     members: FloatArray | BoolArray, shifts: IntArray, dtype: DType | type[np.float64] = np.float64
 ) -> FloatArray:
@@ -201,7 +202,7 @@ def _each(rows: Rows) -> Iterable[FloatArray]:
 
 
 def _product(rows: Rows, vector: Float64Array) -> Float64Array:
-    """rows @ vector, in the precision of the rows."""
+    """Rows @ vector, in the precision of the rows."""
     parts = [np.einsum("ij,j->i", block, vector.astype(block.dtype, copy=False)) for block in _each(rows)]
     return np.concatenate(parts).astype(np.float64, copy=False)
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from shapecluster._core.assignment import Assigned, assign
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of, units
 from shapecluster._core.extraction import extract_shape
 from shapecluster._core.normalise import znormalise
+from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of, units
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _PATIENCE = 5
@@ -286,8 +286,10 @@ def _assign_all(
     """
     taking_part = counted(x, weights)
     n_correlations = 0
+    out: FloatArray | None = None  # floors of a further attempt replace those of the one before
     for attempt in range(len(centres) + 1):
-        assigned = _assign(x, centres, settings, before, None if attempt == 0 else assigned.floor)
+        assigned = _assign(x, centres, settings, before, out)
+        out = assigned.floor
         n_correlations += assigned.n_correlations
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
@@ -320,5 +322,5 @@ def _digest(iterate: Iterate, taking_part: BoolArray) -> bytes:
     """Fingerprint of what the next centres follow from: who belongs where, at which shift."""
     digest = hashlib.sha256()
     for part in (iterate.labels, iterate.shifts):
-        digest.update(np.ascontiguousarray(part[taking_part]).view(np.uint8))
+        digest.update(part[taking_part].data)
     return digest.digest()

@@ -69,7 +69,7 @@ def _rounding(values: FloatArray) -> Float64Array:
     return bound
 
 
-def _centred(values: FloatArray, joint: Float64Array, count: Float64Array) -> Float64Array:
+def _centred(values: FloatArray, joint: FloatArray, count: FloatArray) -> Float64Array:
     mean = (values * joint).sum(axis=-1, keepdims=True) / np.maximum(count, 1.0)
     centred: Float64Array = (values - mean) * joint
     return centred

@@ -7,9 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shapecluster._core.assignment import Assigned, sample_of
+from shapecluster._core.assignment import Assigned
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.bounds import FLOAT32, ceiling_of, floor_of, low_pass_for, profile_of
+from shapecluster._core.bounds import (
+    FLOAT32,
+    SpectralBounds,
+    ceiling_of,
+    floor_of,
+    profile_of,
+    short_transforms_for,
+)
 from shapecluster._core.correlation import Alignment, Assignment, Evaluated, evaluate
 from shapecluster._core.normalise import scaled_weights
 from shapecluster._core.shapes import Shapes, take, units
@@ -48,18 +55,17 @@ class Seeds:
         """What is known of an assignment to the first seeds; None where nothing was kept."""
         if self.floor is None:
             return None
-        n_series = len(self.x)
-        nearest = Assignment(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
-        elsewhere = np.zeros(n_series, dtype=np.float32)
+        nearest = Assignment.empty(len(self.x))
+        elsewhere = np.zeros(len(self.x), dtype=np.float32)
         for label, (rows, found, other) in enumerate(self.nearer[:n_clusters]):
-            nearest.labels[rows], nearest.shifts[rows], nearest.ncc[rows] = label, found.shifts, found.ncc
+            nearest.put(rows, label, found)
             elsewhere[rows] = other
         seeds = take(self.x, self.rows[:n_clusters])
         return Assigned(seeds, nearest, elsewhere, self.floor[:, :n_clusters], 0)
 
 
 class _Nearer(NamedTuple):
-    """Series that a candidate is nearer to than any seed: exact correlation and shift, and the floor elsewhere."""
+    """Series that a candidate is nearer to than any seed: exact values, and the floor at other shifts."""
 
     rows: IntArray
     found: Alignment
@@ -136,9 +142,8 @@ class _SeedSearch:
         self.floor = np.zeros((len(x), n_clusters), dtype=np.float32) if keep else None
         self.labels = np.zeros(len(x), dtype=np.intp)
         self.ncc = np.full(len(x), -np.inf)
-        self.square_distance = np.full(len(x), np.inf)
-        sample = sample_of(x)
-        self.low_pass = None if x.narrow else low_pass_for(profile_of(sample.spectra, x.length), x.length)
+        self.square_distance = np.where(x.flat, 1.0, np.inf)
+        self.low_pass = None if x.narrow else short_transforms_for(x)
 
     def compare(self, candidates: IntArray) -> _Compared:
         """Find the series that each candidate is nearer to than any seed."""
@@ -156,7 +161,10 @@ class _SeedSearch:
         reached = np.repeat(self.square_distance[None], len(candidates), axis=0)
         nearer = []
         for j in range(len(candidates)):
-            mine = [(block.start, part, np.flatnonzero(part[3] == j)) for block, part in zip(blocks, parts, strict=True)]
+            mine = [
+                (block.start, part, np.flatnonzero(part[3] == j))
+                for block, part in zip(blocks, parts, strict=True)
+            ]
             rows = np.concatenate([start + first[at] for start, (_, _, first, _), at in mine])
             ncc, shifts, elsewhere = (
                 np.concatenate([getattr(found, name)[at] for _, (_, found, _, _), at in mine])
@@ -192,15 +200,15 @@ class _SeedSearch:
         open_pairs = (floor <= reach[:, None]) & possible
         if self.low_pass is not None and open_pairs.any():
             first, second = np.nonzero(open_pairs)
-            profiles = profile_of(x.spectra, x.length), profile_of(y.spectra, x.length)
-            short = floor_of(self.low_pass.bound(x, y, profiles, first, second), x.screen_error)
+            bounds = SpectralBounds(y, profile_of(y), self.low_pass)
+            short = bounds.short(x, profile_of(x), first, second, BLOCK_BYTES)
             floor[first, second] = np.maximum(floor[first, second], short)
             open_pairs = (floor <= reach[:, None]) & possible
         first, second = np.nonzero(open_pairs)
         found = evaluate(x, y, first, second, hurdle[first])
         floor[first, second] = floor_of(found.peak, x.screen_error)
         near = np.flatnonzero(found.ncc > hurdle[first])
-        return floor, Evaluated(*(part[near] for part in found)), first[near], second[near]
+        return floor, found.at(near), first[near], second[near]
 
 
 def random_rows(x: Shapes, n_clusters: int, weights: Float64Array, rng: np.random.RandomState) -> Seeds:

@@ -54,6 +54,13 @@ class Shapes:
         return unit_rows(self.series, self.dtype).values if self.raw else self.series
 
     @property
+    def spectrum(self) -> ComplexArray:
+        """The spectra, which must be there: those of a block that was taken always are."""
+        if self.spectra is None:
+            raise ValueError("These series have no spectra: take a block of them first.")
+        return self.spectra
+
+    @property
     def n_channels(self) -> int:
         n_channels: int = self.series.shape[1]
         return n_channels
@@ -76,7 +83,7 @@ class Shapes:
     @cached_property
     def narrow(self) -> bool:
         """Whether one matrix product per shift costs less than a transform."""
-        return 2 * self.window + 1 <= _NARROW * np.log2(max(2, self.length))
+        return bool(2 * self.window + 1 <= _NARROW * np.log2(max(2, self.length)))
 
     @cached_property
     def shifts(self) -> IntArray:
@@ -180,6 +187,11 @@ def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     if part.raw:
         part = replace(part, series=part.unit, raw=False)
     return with_spectra(part)
+
+
+def sample_of(shapes: Shapes, size: int) -> Shapes:
+    """So many of the series, spread evenly over all of them."""
+    return take(shapes, np.unique(np.linspace(0, len(shapes) - 1, size).astype(np.intp)))
 
 
 def units(shapes: Shapes, rows: IntArray | BoolArray | slice) -> FloatArray:

@@ -12,9 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from shapecluster._core.assignment import assign
 from shapecluster._core.correlation import Assignment, align_all, align_pairwise
-from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of
 from shapecluster._core.kshape import ClusterRun, inertia
 from shapecluster._core.normalise import standardise
+from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,

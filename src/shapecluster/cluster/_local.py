@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.shapes import Shapes
 from shapecluster._core.kshape import RunState, Settings, Start, allowance, best_run, counted
 from shapecluster._core.normalise import unit_rows
 from shapecluster._core.seeding import Seeds, k_shape_plus_plus, random_rows
+from shapecluster._core.shapes import Shapes
 from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from shapecluster._core.blocks import row_blocks
 from shapecluster._core.correlation import align_all
-from shapecluster._core.shapes import Shapes, shapes_of, take, with_spectra
+from shapecluster._core.neighbours import nearest_rows
 from shapecluster._core.overlap import Overlap, overlap_correlation
+from shapecluster._core.shapes import Shapes, shapes_of, take, with_spectra
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
@@ -24,7 +24,6 @@ from shapecluster.neighbors._portfolio import names_and_weights
 if TYPE_CHECKING:
     from typing import Self
 
-_ANSWER_BYTES = 1 << 26
 _MEASURES = ["sbd", "lag", "correlation", "coverage"]
 _CANCELLED = 64  # so many roundings of what was added up are no shape
 
@@ -177,16 +176,13 @@ class ShapeNeighbors(BaseEstimator):
             )
         data = None if X is None else self._check(X, reset=False)
         queries = self._shapes if data is None else self._like_universe(data)[0]
-        parts = [
-            self._nearest(take(queries, rows), int(k), rows.start if X is None else None)
-            for rows in row_blocks(len(queries), 16 * self.n_samples_fit_, _ANSWER_BYTES)
-        ]
-        sbd, indices, shifts = (np.concatenate(part) for part in zip(*parts, strict=True))
-        answer = (sbd.astype(queries.unit.dtype, copy=False), indices, shifts)
+        found = nearest_rows(queries, self._shapes, int(k), own=X is None, n_threads=n_threads(self.n_jobs))
+        sbd = (1.0 - found.ncc).astype(queries.dtype, copy=False)
+        answer = (sbd, found.rows, found.shifts)
         chosen = [
             a for a, wanted in zip(answer, (return_distance, True, return_shift), strict=True) if wanted
         ]
-        return tuple(chosen) if len(chosen) > 1 else indices
+        return tuple(chosen) if len(chosen) > 1 else found.rows
 
     def kneighbors_graph(
         self,
@@ -346,15 +342,6 @@ class ShapeNeighbors(BaseEstimator):
             )
         mean = np.divide(mean, total, out=np.full(mean.shape, np.nan), where=total > 0)
         return SeriesData(np.ascontiguousarray(mean.T)[None].astype(self._shapes.unit.dtype))
-
-    def _nearest(self, queries: Shapes, k: int, own: int | None) -> tuple[Float64Array, IntArray, IntArray]:
-        """Distances, rows and shifts of the k nearest; `own` is the row of the first query itself."""
-        ncc, shifts = align_all(queries, self._shapes, n_threads=n_threads(self.n_jobs))
-        sbd = 1.0 - ncc
-        if own is not None:
-            sbd[np.arange(len(sbd)), own + np.arange(len(sbd))] = np.inf
-        order = np.argsort(sbd, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(sbd, order, 1), order, np.take_along_axis(shifts, order, 1)
 
     def _check(self, X: Any, *, reset: bool) -> SeriesData:
         data = check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
