@@ -6,11 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from shapecluster import KSweep, LocalKShape, ShapeNeighbors
+from shapecluster import KSweep, LocalKShape, MiniBatchLocalKShape, ShapeNeighbors
 from shapecluster._core.normalise import znormalise
 from shapecluster.preprocessing import LogReturns, MinMax, ZScore
 
@@ -24,6 +24,10 @@ EXPECTED_FAILED_CHECKS = {
         "check_clustering": _TWO_POINTS,
         "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
     },
+    "MiniBatchLocalKShape": {
+        "check_clustering": _TWO_POINTS,
+        "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
+    },
     "KSweep": {  # over KMeans, whose own two they are
         "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
         "check_sample_weight_equivalence_on_sparse_data": _WEIGHTS,
@@ -33,6 +37,8 @@ EXPECTED_FAILED_CHECKS = {
 ESTIMATORS = [
     LocalKShape(),
     LocalKShape(max_shift=1, missing="mask"),
+    MiniBatchLocalKShape(),
+    MiniBatchLocalKShape(max_shift=1, missing="mask"),
     KSweep(KMeans(n_init=1, random_state=0), k=[2, 3], criterion="silhouette"),
     ShapeNeighbors(),
     ShapeNeighbors(missing="mask"),
@@ -76,13 +82,14 @@ def test_proof_two_timepoints_have_two_shapes_and_no_labelling_of_them_reaches_t
     assert best < 0.4
 
 
-def test_proof_the_same_property_holds_on_a_set_of_shapes(rng):
+@pytest.mark.parametrize("estimator", [LocalKShape, MiniBatchLocalKShape])
+def test_proof_the_same_property_holds_on_a_set_of_shapes(rng, estimator):
     """What check_clustering asks, asked of rows that do have shapes."""
     t = np.linspace(0, 1, 60)
     shapes = np.stack([np.sin(4 * np.pi * t), t, np.exp(-((t - 0.5) ** 2) / 0.01)])
     y = np.repeat([0, 1, 2], 17)[:50]
     X = shapes[y] + 0.1 * rng.normal(size=(50, 60))
-    model = LocalKShape(3, random_state=1)
+    model = estimator(3, random_state=1)
     labels = model.fit(X.tolist()).labels_
     assert labels.shape == (50,)
     assert adjusted_rand_score(labels, y) > 0.4
@@ -96,3 +103,5 @@ def test_proof_kmeans_expects_its_weight_failures_as_well():
 
     expected = instance_generator._get_expected_failed_checks(KMeans())
     assert EXPECTED_FAILED_CHECKS["KSweep"].keys() <= expected.keys()
+    by_batches = instance_generator._get_expected_failed_checks(MiniBatchKMeans())
+    assert EXPECTED_FAILED_CHECKS["MiniBatchLocalKShape"].keys() - {"check_clustering"} <= by_batches.keys()

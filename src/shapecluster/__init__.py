@@ -2,10 +2,10 @@
 
 from importlib.metadata import version
 
-from shapecluster.cluster import LocalKShape
+from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
 from shapecluster.model_selection import KSweep
 from shapecluster.neighbors import ShapeNeighbors
 
-__all__ = ["KSweep", "LocalKShape", "ShapeNeighbors", "__version__"]
+__all__ = ["KSweep", "LocalKShape", "MiniBatchLocalKShape", "ShapeNeighbors", "__version__"]
 
 __version__ = version("shapecluster")

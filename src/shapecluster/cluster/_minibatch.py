@@ -1,0 +1,538 @@
+"""k-Shape by mini-batches: for streams, and for more series than fit into memory."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from shapecluster._core.blocks import map_blocks, row_blocks
+from shapecluster._core.correlation import Assignment, Shapes, align_nearest, shapes_of, take
+from shapecluster._core.kshape import ClusterRun, Iterate, Settings, best_run, counted, inertia
+from shapecluster._core.normalise import unit_rows, znormalise
+from shapecluster._core.seeding import k_shape_plus_plus, random_rows
+from shapecluster._core.sketch import Stream, advance_stream, start_stream
+from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
+from shapecluster._threads import n_threads
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._validation import SeriesData, caller_level, warn_flat
+from shapecluster.cluster._base import BaseShapeClusterer
+from shapecluster.cluster._local import LocalKShape
+
+if TYPE_CHECKING:
+    from typing import Self
+
+logger = logging.getLogger("shapecluster")
+
+_BLOCK_BYTES = 1 << 24  # of series that are normalised and transformed at a time
+_FIRST_ITERATIONS = 5  # of k-Shape on the first sample: seeds are single series, and align others badly
+_RANDOM_RUNS = 3
+
+
+@dataclass
+class _Source:
+    """Series that are read, normalised and transformed by blocks, so that no copy of them all exists."""
+
+    values: FloatArray
+    weights: Float64Array
+    max_shift: int | None
+    n_threads: int
+    n_correlations: int = 0
+
+    def shapes(self, rows: IntArray | slice) -> Shapes:
+        """Some of the series, ready to be correlated."""
+        return shapes_of(SeriesData(self.values[rows]).channels_first, self.max_shift)
+
+    def flat(self) -> BoolArray:
+        """Which series have no shape."""
+
+        def flat_of(rows: slice) -> BoolArray:
+            return unit_rows(SeriesData(self.values[rows]).channels_first).flat
+
+        return np.concatenate(map_blocks(flat_of, self._blocks(len(self.values)), self.n_threads))
+
+    def nearest(self, centres: FloatArray, rows: IntArray) -> Assignment:
+        """The nearest centre of some of the series."""
+        self.n_correlations += len(rows) * len(centres)
+        targets = shapes_of(centres, self.max_shift)
+        parts = [
+            align_nearest(self.shapes(rows[block]), targets, n_threads=self.n_threads)
+            for block in self._blocks(len(rows))
+        ]
+        return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def inertia(self, centres: FloatArray, rows: IntArray) -> float:
+        """Inertia of some of the series under given centres."""
+        return inertia(1.0 - self.nearest(centres, rows).ncc, self.weights[rows])
+
+    def _blocks(self, n_rows: int) -> Iterator[slice]:
+        return row_blocks(n_rows, 40 * math.prod(self.values.shape[1:]), _BLOCK_BYTES)
+
+
+@dataclass
+class _Progress:
+    """Decides when mini-batches no longer help: by their smoothed inertia, as MiniBatchKMeans does.
+
+    Unlike there, every series is seen once in any case. A long input starts with a smoothed inertia that is
+    hardly more than that of the first mini-batch, and if that is low by chance, it looks like no progress.
+    """
+
+    n_batches: int  # of a pass
+    tol: float
+    patience: int | None
+    n_steps: int = 0
+    smoothed: float = math.inf
+    least: float = math.inf
+    n_without: int = 0
+
+    def stopped(self, mean_inertia: float, movement: float) -> str | None:
+        """Take in one more mini-batch, and say why it was the last one, if it was."""
+        share = max(1.0 / (self.n_steps + 1), min(1.0, 2.0 / self.n_batches))
+        before = self.smoothed if self.n_steps else mean_inertia
+        self.smoothed = before + share * (mean_inertia - before)
+        self.n_steps += 1
+        self.n_without = 0 if self.smoothed < self.least else self.n_without + 1
+        self.least = min(self.least, self.smoothed)
+        if self.n_steps < self.n_batches:
+            return None
+        if movement <= self.tol and self.tol > 0.0:
+            return "tol"
+        return "no gain" if self.patience is not None and self.n_without >= self.patience else None
+
+
+class _Course(NamedTuple):
+    """How the mini-batches of a fit went."""
+
+    stream: Stream  # the best state
+    n_steps: int
+    stopped: str
+
+
+class MiniBatchLocalKShape(BaseShapeClusterer):
+    """Cluster series by shape with k-Shape, one mini-batch at a time.
+
+    What `sklearn.cluster.MiniBatchKMeans` is to k-means: `fit` takes random mini-batches of an array that
+    may lie in a file (`numpy.memmap`), and `partial_fit` takes series as they come. Every centre remembers
+    the members it has seen in a sketch of a few rows, so old series need not be kept.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+    init : {"k-shape++", "random"} or array-like of shape (n_clusters, n_timepoints[, n_channels]), \
+default="k-shape++"
+        Where to start: series far from each other or series drawn at random, out of a sample of
+        `init_size`, and refined by a few iterations of k-Shape on that sample; or given centres.
+    max_iter : int, default=100
+        Most passes of `fit` over X.
+    batch_size : int, default=1024
+        Most series in a mini-batch of `fit`. `partial_fit` takes what it is given as one.
+    tol : float, default=0.0
+        After a first pass, `fit` stops when a mini-batch moves the centres by no more than this: squared
+        distance between the old and the new one at unit norm, mean over the clusters. 0 never stops it.
+    max_no_improvement : int or None, default=10
+        After a first pass, `fit` stops when so many mini-batches in a row have not lowered the smoothed
+        inertia. None never stops it.
+    init_size : int or None, default=None
+        Series in the sample that first centres are drawn from and states are compared on. None is three
+        mini-batches, and at least 3 * n_clusters.
+    n_init : int or "auto", default="auto"
+        Number of first centres tried, of which those of least inertia on the sample are used. "auto" is
+        3 for `init="random"`, else 1. Given centres are tried once whatever is asked.
+    max_shift : int or None, default=None
+        Largest shift in timepoints. None allows all; 0 makes SBD one minus the Pearson correlation.
+    missing : {"error", "mask"}, default="error"
+        What NaN means: an error, or a value that was not observed. With "mask" each series is
+        normalised over what was observed and counts as zero elsewhere.
+    random_state : int, RandomState instance or None, default=None
+        Seeds first centres, mini-batches and reassignments; an int makes the result reproducible.
+    n_jobs : int or None, default=None
+        Threads: None is 1, -1 all cores. The result does not depend on it.
+    verbose : int, default=0
+        Above 0, each mini-batch is logged (level INFO, logger "shapecluster").
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_timepoints[, n_channels])
+        Centres, z-normalised per channel; float32 when the first input was, else float64.
+    labels_ : ndarray of shape (n_series,)
+        Cluster of each series of `fit`, or of the last batch; equals `predict` of the same series.
+    shifts_ : ndarray of shape (n_series,)
+        Timepoints by which each of these series trails its own centre.
+    sbd_ : ndarray of shape (n_series,)
+        Distance of each of these series to its own centre, float64; 1 for flat series.
+    inertia_ : float
+        Sum over these series of weight times squared SBD to the own centre (SSD), in float64.
+    n_steps_ : int
+        Mini-batches processed.
+    counts_ : ndarray of shape (n_clusters,)
+        Weight that each centre rests on: of the series seen in all (`partial_fit`), or about within the
+        last pass (`fit`). A reassigned cluster is given the least of the others, as MiniBatchKMeans does.
+    n_iter_ : int
+        Passes over X begun. Set by `fit` only.
+    n_correlations_ : int
+        Pairs of series and centre that were transformed, without those of the first centres.
+    n_features_in_ : int
+        Number of timepoints.
+    series_names_in_ : ndarray of shape (n_series,)
+        Names of the series of `fit`, or of the last batch. Defined only when that was a DataFrame.
+
+    Warns
+    -----
+    FlatSeriesWarning
+        Some series never move; they take no part in the centres.
+    ConvergenceWarning
+        `fit` found fewer distinct shapes than clusters.
+    RuntimeWarning
+        `init_size` is below `n_clusters`; it is taken as 3 * n_clusters.
+
+    See Also
+    --------
+    LocalKShape : Takes all series in every iteration; better when they fit into memory.
+
+    Notes
+    -----
+    A mini-batch is assigned to the centres exactly, as everywhere here. The aligned members then go into the
+    sketch of their cluster, at most 12 rows that stand for all members so far (Frequent Directions), and
+    the leading right singular vector of the sketch is the new centre. The sketch keeps a bound on its own
+    error. A member stays as it was aligned when it came; later centres do not move it, which is what a stream
+    costs against `LocalKShape`. In `partial_fit` all the past counts alike. `fit` meets each series again in
+    every pass, so sketches fade there by the share of X that a mini-batch is; with one mini-batch that
+    holds all of X a pass is one iteration of k-Shape.
+
+    `fit` sees every series at least once, and draws a new order of them for each pass. Of the centres after
+    each pass and the last, it keeps those with the least inertia on the sample of `init_size`, and assigns
+    all of X to them: `labels_`, `shifts_`, `sbd_` and `inertia_` are exact for the centres kept. Where the
+    sample is all of X, first centres are compared too, and `inertia_` is never above theirs; nothing is
+    promised of states between passes. An empty cluster at last takes the series farthest from its own centre.
+
+    During the passes, clusters with less than 1 % of the weight of the largest start anew from a random
+    series of the mini-batch. This is looked at after every 10 * n_clusters series, and whenever a cluster
+    is empty.
+
+    Beside X, `fit` holds a block of 16 MB, one mini-batch, the sample, and some 100 bytes per series. X is
+    used as it is when it is an array of float32 or float64, in memory or in a file; anything else is
+    converted first, as a whole. Where values are missing, one byte per value is needed for a moment.
+
+    References
+    ----------
+    J. Paparrizos and L. Gravano, "k-Shape: Efficient and Accurate Clustering of Time Series", SIGMOD 2015.
+
+    D. Sculley, "Web-scale k-means clustering", WWW 2010.
+
+    M. Ghashami, E. Liberty, J. M. Phillips and D. P. Woodruff, "Frequent Directions: Simple and
+    Deterministic Matrix Sketching", SIAM Journal on Computing 45(5), 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shapecluster import MiniBatchLocalKShape
+    >>> rng = np.random.default_rng(0)
+    >>> t = np.linspace(0, 4 * np.pi, 60)
+    >>> def batch():
+    ...     kind = np.arange(40) % 2
+    ...     return np.where(kind[:, None], np.sin(t), t) + 0.1 * rng.normal(size=(40, 60))
+    >>> model = MiniBatchLocalKShape(n_clusters=2, random_state=0)
+    >>> for _ in range(5):
+    ...     model = model.partial_fit(batch())
+    >>> model.n_steps_, model.counts_.tolist()
+    (5, [100.0, 100.0])
+    >>> len(set(model.predict(batch())[::2]))
+    1
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-shape++", "random"}), "array-like"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_no_improvement": [None, Interval(Integral, 1, None, closed="left")],
+        "init_size": [None, Interval(Integral, 1, None, closed="left")],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
+        "missing": [StrOptions({"error", "mask"})],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+    }
+
+    n_steps_: int
+    counts_: Float64Array
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Literal["k-shape++", "random"] | ArrayLike = "k-shape++",
+        max_iter: int = 100,
+        batch_size: int = 1024,
+        tol: float = 0.0,
+        max_no_improvement: int | None = 10,
+        init_size: int | None = None,
+        n_init: int | Literal["auto"] = "auto",
+        max_shift: int | None = None,
+        missing: Literal["error", "mask"] = "error",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.tol = tol
+        self.max_no_improvement = max_no_improvement
+        self.init_size = init_size
+        self.n_init = n_init
+        self.max_shift = max_shift
+        self.missing = missing
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Cluster series by random mini-batches of them.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows. An array of float32 or float64 is never copied as a whole, so it may be a
+            `numpy.memmap`.
+        y : None
+            Ignored; here for Pipelines.
+        sample_weight : array-like of shape (n_series,), default=None
+            Weight of each series in centres and inertia; None weighs all alike.
+
+        Returns
+        -------
+        self : MiniBatchLocalKShape
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be clustered: NaN or infinity, fewer series than clusters, no series
+            that moves, names that repeat, dates out of order. The message names the ticker.
+        """
+        self._validate_params()
+        data = self._check(X, reset=True)
+        weights = self._weights(sample_weight, data)
+        n_series = len(data.values)
+        if n_series < self.n_clusters:
+            raise ValueError(
+                f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
+                "than clusters."
+            )
+        source = _Source(data.values, weights, self.max_shift, n_threads(self.n_jobs))
+        flat = source.flat()
+        if flat.any():
+            warn_flat(data, flat, "get label 0 and distance 1")
+        taking_part = (weights > 0) & ~flat
+        if not taking_part.any():
+            raise ValueError(
+                f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
+                "shape to cluster."
+            )
+        rng = check_random_state(self.random_state)
+        rows = np.flatnonzero(taking_part)
+        sample = self._sample(rows, rng)
+        stream = self._first_stream(data, source.shapes(sample), weights[sample], rng)
+        course = self._run(source, stream, rows, sample, rng)
+        stream, best = _assigned(source, course.stream, taking_part)
+        n_batches = self._n_batches(len(rows))
+        run = ClusterRun(best, math.ceil(course.n_steps / n_batches), source.n_correlations, course.stopped)
+        self._store(run, data, taking_part)
+        self._keep(stream, rng, course.n_steps)
+        return self
+
+    def partial_fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Update the centres with one mini-batch.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows. The first batch also provides the first centres, so it must hold at least
+            `n_clusters` series that move. After `fit`, a batch goes on from its centres.
+        y : None
+            Ignored; here for Pipelines.
+        sample_weight : array-like of shape (n_series,), default=None
+            Weight of each series in centres and inertia; None weighs all alike.
+
+        Returns
+        -------
+        self : MiniBatchLocalKShape
+            The updated estimator.
+
+        Raises
+        ------
+        ValueError
+            For a batch that cannot be used: NaN or infinity, other timepoints or channels than before,
+            too few series that move in the first. The centres then stay as they were.
+        """
+        self._validate_params()
+        first = not hasattr(self, "_stream")
+        if not first and len(self._stream.centres) != self.n_clusters:
+            raise ValueError(
+                f"n_clusters must not change between batches: there are {len(self._stream.centres)} centres. "
+                f"Got n_clusters={self.n_clusters} instead. Call fit, or start with a clone."
+            )
+        data = self._check(X, reset=first)
+        weights = self._weights(sample_weight, data)
+        batch = self._shapes(data)
+        rng = check_random_state(self.random_state) if first else self._random_state
+        before = self._opened(data, batch, weights, rng) if first else self._stream
+        with np.errstate(over="ignore"):
+            total = before.counts.sum() + weights.sum()
+        if not np.isfinite(total):
+            raise ValueError(
+                "sample_weight must have a finite sum over all batches. Got weights of up to "
+                f"{weights.max()} in this one."
+            )
+        threads = n_threads(self.n_jobs)
+        stream, _ = advance_stream(before, batch, weights, rng, n_threads=threads)
+        nearest = align_nearest(batch, shapes_of(stream.centres, self.max_shift), n_threads=threads)
+        self._store_batch(stream, nearest, weights, data)
+        self._keep(stream, rng, 1 if first else self.n_steps_ + 1)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(
+            self, "cluster_centers_"
+        )  # a first batch that was refused leaves n_features_in_ behind
+
+    def _opened(
+        self, data: SeriesData, batch: Shapes, weights: Float64Array, rng: np.random.RandomState
+    ) -> Stream:
+        """Stream with first centres out of its first batch."""
+        rows = np.flatnonzero(counted(batch, weights))
+        if len(rows) < self.n_clusters:
+            raise ValueError(
+                f"{type(self).__name__}: the first batch must hold at least n_clusters={self.n_clusters} "
+                f"series that move and have a positive weight. Got {len(rows)} of {len(batch)} instead. "
+                "Start with a larger batch."
+            )
+        sample = self._sample(rows, rng)
+        return self._first_stream(data, take(batch, sample), weights[sample], rng)
+
+    def _sample(self, rows: IntArray, rng: np.random.RandomState) -> IntArray:
+        """Series that first centres are drawn from: `init_size` of those that take part."""
+        size = self.init_size
+        if size is None:
+            size = max(3 * min(self.batch_size, len(rows)), 3 * self.n_clusters)
+        elif size < self.n_clusters:
+            warnings.warn(
+                f"init_size={size} should not be below n_clusters={self.n_clusters}. It is taken as "
+                "3 * n_clusters.",
+                RuntimeWarning,
+                stacklevel=caller_level(),
+            )
+            size = 3 * self.n_clusters
+        return rows if size >= len(rows) else np.sort(rng.choice(rows, size, replace=False))
+
+    def _first_stream(
+        self, data: SeriesData, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
+    ) -> Stream:
+        """Stream that starts at given centres, or at the best of those that a sample offers."""
+        if not isinstance(self.init, str):
+            centres = LocalKShape(self.n_clusters, init=self.init)._given_centres(data)
+            return start_stream(znormalise(centres))
+        threads = n_threads(self.n_jobs)
+        settings = Settings(max_iter=_FIRST_ITERATIONS, n_threads=threads)
+        starts = (sample.unit[rows] for rows in self._seeds(sample, weights, rng))
+        return start_stream(best_run(sample, starts, weights, settings).best.centres)
+
+    def _seeds(self, sample: Shapes, weights: Float64Array, rng: np.random.RandomState) -> Iterator[IntArray]:
+        """Rows of the sample to start from, for each of `n_init` tries."""
+        n_runs = self.n_init
+        if n_runs == "auto":
+            n_runs = _RANDOM_RUNS if self.init == "random" else 1
+        for _ in range(n_runs):
+            if self.init == "random":
+                yield random_rows(sample, self.n_clusters, weights, rng)
+            else:
+                threads = n_threads(self.n_jobs)
+                yield k_shape_plus_plus(sample, self.n_clusters, weights, rng, n_threads=threads)
+
+    def _run(
+        self, source: _Source, stream: Stream, rows: IntArray, sample: IntArray, rng: np.random.RandomState
+    ) -> _Course:
+        """Take mini-batches until nothing is gained; the best of the states between passes is kept."""
+        n_batches = self._n_batches(len(rows))
+        progress = _Progress(n_batches, self.tol, self.max_no_improvement)
+        best, least = stream, math.inf
+        if len(sample) == len(rows):  # else first centres look better than they are: they were fitted to it
+            least = source.inertia(stream.centres, sample)
+        stopped = None
+        for step in range(self.max_iter * n_batches):
+            n_passes, position = divmod(step, n_batches)
+            if position == 0:
+                batches = np.array_split(rng.permutation(rows), n_batches)
+            batch = np.sort(batches[position])  # files are read in their order
+            fade = 1.0 if n_passes == 0 else 1.0 - 1.0 / n_batches
+            before, weights = stream.centres, source.weights[batch]
+            stream, ssd = advance_stream(
+                stream, source.shapes(batch), weights, rng, fade=fade, n_threads=source.n_threads
+            )
+            source.n_correlations += len(batch) * self.n_clusters
+            stopped = progress.stopped(ssd / weights.sum(), _movement(before, stream.centres))
+            if self.verbose:
+                logger.info("mini-batch %d: smoothed mean inertia %.6g", step + 1, progress.smoothed)
+            if stopped or position == n_batches - 1:
+                now = source.inertia(stream.centres, sample)
+                best, least = (stream, now) if now < least else (best, least)
+            if stopped:
+                break
+        return _Course(best, step + 1, stopped or "max_iter")
+
+    def _n_batches(self, n_rows: int) -> int:
+        return math.ceil(n_rows / self.batch_size)
+
+    def _store_batch(
+        self, stream: Stream, nearest: Assignment, weights: Float64Array, data: SeriesData
+    ) -> None:
+        """Keep what is known of the last batch as fitted attributes."""
+        centres = stream.centres.transpose(0, 2, 1) if data.values.ndim == 3 else stream.centres[:, 0]
+        self.cluster_centers_ = np.ascontiguousarray(centres)
+        self.labels_, self.shifts_, self.sbd_ = nearest.labels, nearest.shifts, 1.0 - nearest.ncc
+        self.inertia_ = inertia(self.sbd_, weights)
+        self.n_correlations_ = getattr(self, "n_correlations_", 0) + 2 * len(weights) * self.n_clusters
+        self._axis_name = "series" if data.names is None or data.names.name is None else data.names.name
+        if data.names is not None:
+            self.series_names_in_ = np.asarray(data.names, dtype=object)
+        elif hasattr(self, "series_names_in_"):
+            del self.series_names_in_
+
+    def _keep(self, stream: Stream, rng: np.random.RandomState, n_steps: int) -> None:
+        """Keep what the next batch needs."""
+        self._stream, self._random_state = stream, rng
+        self.n_steps_, self.counts_ = n_steps, stream.counts
+
+
+def _assigned(source: _Source, stream: Stream, taking_part: BoolArray) -> tuple[Stream, Iterate]:
+    """Assign all series; an empty cluster takes the series farthest from its own centre, then again."""
+    n_clusters = len(stream.centres)
+    everything = np.arange(len(taking_part))
+    for attempt in range(n_clusters + 1):
+        labels, shifts, ncc = source.nearest(stream.centres, everything)
+        sbd = 1.0 - ncc
+        empty = np.flatnonzero(np.bincount(labels[taking_part], minlength=n_clusters) == 0)
+        farthest = int(np.where(taking_part, sbd, -1.0).argmax())
+        shape = source.shapes(slice(farthest, farthest + 1))
+        if attempt == n_clusters or not len(empty) or sbd[farthest] <= 2 * shape.tie_band:
+            break
+        stream = stream.restarted(empty[:1], shape.unit)
+    return stream, Iterate(stream.centres, labels, shifts, sbd, inertia(sbd, source.weights))
+
+
+def _movement(old: FloatArray, new: FloatArray) -> float:
+    """Squared distance between old and new centres at unit norm, mean over the clusters."""
+    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (old, new))
+    norms = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return float((2.0 - 2.0 * (a * b).sum(axis=1) / norms).mean())
