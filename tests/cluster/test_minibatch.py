@@ -14,10 +14,12 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
 from shapecluster import KSweep, LocalKShape, MiniBatchLocalKShape
+from shapecluster._core.kshape import Settings
 from shapecluster._core.normalise import znormalise
+from shapecluster._core.shapes import shapes_of
 from shapecluster._core.sketch import start_stream
 from shapecluster.cluster import _minibatch
-from shapecluster.cluster._minibatch import _assigned, _movement, _Progress, _Source
+from shapecluster.cluster._passes import Progress, Source, _movement
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.metrics import sbd_distances
 
@@ -241,11 +243,11 @@ class TestFit:
 
     def test_a_cluster_that_is_empty_in_the_end_takes_the_series_farthest_from_its_centre(self, rng):
         X = walks(rng, 60)
-        source = _Source(X, np.ones(60), None, 1)
+        source = Source(shapes_of(X[:, None], None), np.ones(60), Settings())
         twice = start_stream(znormalise(X[[0, 0, 1], None]))  # ties go to the first: the second stays empty
         distances = sbd_distances(X, X[:2])
         farthest = distances.min(axis=1).argmax()
-        stream, final = _assigned(source, twice, np.ones(60, dtype=bool))
+        stream, final = source.assign(twice)
         assert final.labels[farthest] == 1
         assert set(final.labels) == {0, 1, 2}
         assert final.inertia == (final.sbd**2).sum() < (distances.min(axis=1) ** 2).sum()
@@ -260,12 +262,12 @@ class TestFit:
 
 class TestProgress:
     def test_so_many_mini_batches_without_a_gain_are_enough(self):
-        progress = _Progress(n_batches=1, tol=0.0, patience=3)
+        progress = Progress(n_batches=1, tol=0.0, patience=3)
         found = [progress.stopped(inertia, 1.0) for inertia in (5, 4, 4, 4.5, 3, 3, 3, 3)]
         assert found == [None] * 7 + ["no gain"]
 
     def test_a_gain_is_one_of_the_smoothed_inertia(self):
-        progress = _Progress(n_batches=20, tol=0.0, patience=3)
+        progress = Progress(n_batches=20, tol=0.0, patience=3)
         for inertia in (1.0, 2.0, 3.0):
             progress.stopped(inertia, 1.0)
         assert progress.smoothed == 2.0  # a plain mean at first
@@ -276,10 +278,10 @@ class TestProgress:
 
     @pytest.mark.parametrize(("tol", "expected"), [(0.0, None), (0.05, None), (0.2, "tol")])
     def test_centres_that_move_no_more_than_the_tolerance_are_enough(self, tol, expected):
-        assert _Progress(n_batches=1, tol=tol, patience=None).stopped(1.0, 0.1) == expected
+        assert Progress(n_batches=1, tol=tol, patience=None).stopped(1.0, 0.1) == expected
 
     def test_nothing_stops_within_the_first_pass(self):
-        progress = _Progress(n_batches=6, tol=1.0, patience=1)
+        progress = Progress(n_batches=6, tol=1.0, patience=1)
         assert [progress.stopped(1.0, 0.0) for _ in range(6)] == [None] * 5 + ["tol"]
 
     def test_movement_is_that_of_unit_vectors(self):

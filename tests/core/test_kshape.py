@@ -8,9 +8,9 @@ import pytest
 
 from shapecluster._core import kshape as core
 from shapecluster._core.correlation import align_nearest
-from shapecluster._core.kshape import Settings, Start, advance, allowance, best_run, finish, inertia
+from shapecluster._core.kshape import Settings, advance, allowance, best_run, finish, inertia
 from shapecluster._core.normalise import znormalise
-from shapecluster._core.seeding import k_shape_plus_plus
+from shapecluster._core.seeding import Start, k_shape_plus_plus
 from shapecluster._core.shapes import shapes_of
 from tests.reference.kshape import kshape
 
@@ -216,8 +216,8 @@ def test_what_seeding_learned_changes_nothing_but_the_work(rng, kind, max_shift,
     x, weights = shapes_of(X, max_shift), np.ones(120)
     seeds = k_shape_plus_plus(x, 11, weights, np.random.RandomState(3))
     for k in (2, 7, 11):
-        informed = core.run(x, lambda k=k: Start(seeds.centres(k), seeds.assigned(k)), weights, Settings())
-        plain = run(x, seeds.centres(k), weights, Settings(prune=False))
+        informed = core.run(x, lambda k=k: seeds.start(k), weights, Settings())
+        plain = run(x, seeds.start(k).centres, weights, Settings(prune=False))
         same(informed, plain)
         assert informed.n_correlations <= plain.n_correlations
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shapecluster._core.correlation import align_all
-from shapecluster._core.seeding import k_shape_plus_plus, random_rows
+from shapecluster._core.seeding import Start, k_shape_plus_plus, random_rows
 from shapecluster._core.shapes import shapes_of, take
 
 
@@ -62,7 +62,7 @@ def test_more_clusters_than_usable_rows_repeats_rows(rng, function):
 
 
 def test_spread_seeds_start_lower_than_random_ones(shapes):
-    from shapecluster._core.kshape import Settings, Start, start
+    from shapecluster._core.kshape import Settings, start
 
     def first_inertia(function, seed):
         rows = draw(function, shapes, 8, seed=seed)

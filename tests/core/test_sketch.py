@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shapecluster._core import kshape
-from shapecluster._core.correlation import shapes_of, take
 from shapecluster._core.extraction import align_members, extract_shape
 from shapecluster._core.normalise import unit_rows, znormalise
+from shapecluster._core.seeding import Start
+from shapecluster._core.shapes import shapes_of, take
 from shapecluster._core.sketch import (
     absorb,
     advance_stream,
@@ -54,7 +55,7 @@ class TestCentre:
         shifts = rng.integers(-3, 4, n)
         weights = rng.uniform(0.5, 2.0, n)
         sketch = absorb_in(batches, empty_sketch(channels * 24, n), members, shifts, weights)
-        expected = extract_shape(members, shifts, weights, members[0])
+        expected = extract_shape(members.__getitem__, shifts, weights, members[0])
         centre = sketched_shape(sketch, channels, members.dtype)
         np.testing.assert_allclose(centre, expected, rtol=0, atol=1e-10)
         assert sketch.error <= 1e-12 * n
@@ -65,7 +66,7 @@ class TestCentre:
         sketch = absorb_in(20, empty_sketch(100, 8), members, shifts, weights)
         assert len(sketch.rows) == 8
         centre = sketched_shape(sketch, 1, members.dtype)
-        expected = extract_shape(members, shifts, weights, members[0])
+        expected = extract_shape(members.__getitem__, shifts, weights, members[0])
         assert (centre * expected).mean() > 0.999  # cosine: both have standard deviation one
 
     def test_the_sign_agrees_with_the_members_over_all_channels_together(self, rng):
@@ -102,7 +103,7 @@ class TestCentre:
     def test_a_batch_that_weighs_far_more_decides_whenever_it_comes(self, rng):
         heavy, light = members_of(rng, 20), members_of(rng, 20)
         shifts = np.zeros(20, dtype=int)
-        expected = extract_shape(heavy, shifts, np.ones(20), heavy[0])
+        expected = extract_shape(heavy.__getitem__, shifts, np.ones(20), heavy[0])
         for order in ([(heavy, 1e250), (light, 1e-250)], [(light, 1e-250), (heavy, 1e250)]):
             sketch = empty_sketch(24, 20)
             for members, weight in order:
@@ -218,7 +219,7 @@ class TestStep:
         weights = rng.uniform(0.5, 2, 60)
         after, inertia = advance_stream(stream, x, weights, np.random.RandomState(0))
         settings = kshape.Settings()
-        start = kshape.start(x, stream.centres, weights, settings)
+        start = kshape.start(x, Start(stream.centres), weights, settings)
         assert inertia == pytest.approx(start.current.inertia, rel=1e-13)
         expected = kshape.advance(x, weights, settings, start).current.centres
         np.testing.assert_allclose(after.centres, expected, rtol=0, atol=1e-10)

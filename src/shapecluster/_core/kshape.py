@@ -15,6 +15,7 @@ from shapecluster._core.assignment import Assigned, assign
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._core.extraction import extract_shape
 from shapecluster._core.normalise import znormalise
+from shapecluster._core.seeding import Start
 from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of, units
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
@@ -49,17 +50,6 @@ class Settings:
     block_bytes: int = BLOCK_BYTES
     prune: bool = True
     keep: bool = True
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a run starts: centres of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
-
-    `assigned` is an assignment of the series to these centres or ones near by, or None.
-    """
-
-    centres: FloatArray
-    assigned: Assigned | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +160,7 @@ def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) ->
         Limits of the run.
     """
     centres = znormalise(first.centres)
-    iterate, assigned, n_correlations = _assign_all(x, centres, weights, settings, first.assigned)
+    iterate, assigned, n_correlations = assign_filling(x, centres, weights, settings, first.assigned)
     return RunState(
         current=iterate,
         best=iterate,
@@ -188,7 +178,7 @@ def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) ->
 def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
     """One step: extract every centre from its members, assign all series, and decide whether to go on."""
     centres = _new_centres(x, state, weights, settings.n_threads)
-    iterate, assigned, n_correlations = _assign_all(x, centres, weights, settings, state.assigned)
+    iterate, assigned, n_correlations = assign_filling(x, centres, weights, settings, state.assigned)
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
     stalled = 0 if gained else state.stalled + 1
@@ -277,8 +267,12 @@ def _new_centres(x: Shapes, state: RunState, weights: Float64Array, n_threads: i
     return centres
 
 
-def _assign_all(
-    x: Shapes, centres: FloatArray, weights: Float64Array, settings: Settings, before: Assigned | None
+def assign_filling(
+    x: Shapes,
+    centres: FloatArray,
+    weights: Float64Array,
+    settings: Settings,
+    before: Assigned | None = None,
 ) -> tuple[Iterate, Assigned, int]:
     """Assign all series; an empty cluster takes the series farthest from its own centre, then again.
 

@@ -27,6 +27,17 @@ N_CANDIDATES = 4
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a run starts: centres of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
+
+    `assigned` is an assignment of the series to these centres or ones near by, or None.
+    """
+
+    centres: FloatArray
+    assigned: Assigned | None = None
+
+
+@dataclass(frozen=True)
 class Seeds:
     """Rows to start from, and what choosing them told about all others.
 
@@ -47,9 +58,9 @@ class Seeds:
     floor: FloatArray | None
     nearer: list[_Nearer]
 
-    def centres(self, n_clusters: int) -> FloatArray:
-        """Unit rows of the first seeds."""
-        return units(self.x, self.rows[:n_clusters])
+    def start(self, n_clusters: int) -> Start:
+        """Where a run with so many clusters starts: at the first seeds."""
+        return Start(units(self.x, self.rows[:n_clusters]), self.assigned(n_clusters))
 
     def assigned(self, n_clusters: int) -> Assigned | None:
         """What is known of an assignment to the first seeds; None where nothing was kept."""

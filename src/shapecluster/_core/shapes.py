@@ -176,14 +176,19 @@ def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
     return replace(shapes, spectra=spectra)
 
 
-def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
-    """Some of the series, with unit rows and spectra: those that are kept, or made now."""
-    part = replace(
+def select(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
+    """Some of the series, as they are kept."""
+    return replace(
         shapes,
         series=shapes.series[rows],
         flat=shapes.flat[rows],
         spectra=None if shapes.spectra is None else shapes.spectra[rows],
     )
+
+
+def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
+    """Some of the series, with unit rows and spectra: those that are kept, or made now."""
+    part = select(shapes, rows)
     if part.raw:
         part = replace(part, series=part.unit, raw=False)
     return with_spectra(part)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shapecluster._core.assignment import assign
 from shapecluster._core.blocks import map_blocks, row_blocks
-from shapecluster._core.correlation import Shapes, align_nearest, shapes_of
 from shapecluster._core.extraction import align_members
 from shapecluster._core.kshape import counted, inertia
 from shapecluster._core.normalise import znormalise
+from shapecluster._core.shapes import Shapes, shapes_of
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
 SKETCH_ROWS = 12
@@ -233,7 +234,8 @@ def advance_stream(
     inertia : float
         Of the mini-batch, under the centres before.
     """
-    nearest = align_nearest(batch, shapes_of(stream.centres, batch.window), n_threads=n_threads)
+    centres = shapes_of(stream.centres, batch.window)
+    nearest = assign(batch, centres, keep=False, n_threads=n_threads).nearest
     taking_part = counted(batch, weights)
 
     def update(clusters: slice) -> tuple[FloatArray, Sketch]:

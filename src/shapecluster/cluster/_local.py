@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.kshape import RunState, Settings, Start, allowance, best_run, counted
+from shapecluster._core.kshape import RunState, Settings, allowance, best_run, counted
 from shapecluster._core.normalise import unit_rows
-from shapecluster._core.seeding import Seeds, k_shape_plus_plus, random_rows
+from shapecluster._core.seeding import Seeds, Start, k_shape_plus_plus, random_rows
 from shapecluster._core.shapes import Shapes
 from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
 from shapecluster._threads import n_threads
@@ -267,7 +267,7 @@ default="k-shape++"
             yield lambda: Start(self._given_centres(prepared.data))
         elif prepared.seeds is not None:
             for seeds in prepared.seeds:
-                yield partial(_start_from, seeds, k)
+                yield partial(seeds.start, k)
         else:
             for draw in self._draws(prepared):
                 yield partial(_draw_start, draw, k)
@@ -321,9 +321,5 @@ default="k-shape++"
         )
 
 
-def _start_from(seeds: Seeds, n_clusters: int) -> Start:
-    return Start(seeds.centres(n_clusters), seeds.assigned(n_clusters))
-
-
 def _draw_start(draw: Callable[[int], Seeds], n_clusters: int) -> Start:
-    return _start_from(draw(n_clusters), n_clusters)
+    return draw(n_clusters).start(n_clusters)

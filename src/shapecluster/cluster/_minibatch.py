@@ -3,115 +3,36 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.blocks import map_blocks, row_blocks
-from shapecluster._core.correlation import Assignment, Shapes, align_nearest, shapes_of, take
-from shapecluster._core.kshape import ClusterRun, Iterate, Settings, best_run, counted, inertia
-from shapecluster._core.normalise import unit_rows, znormalise
-from shapecluster._core.seeding import k_shape_plus_plus, random_rows
+from shapecluster._core.assignment import assign
+from shapecluster._core.correlation import Assignment
+from shapecluster._core.kshape import ClusterRun, Settings, best_run, counted, inertia
+from shapecluster._core.normalise import znormalise
+from shapecluster._core.seeding import Start, k_shape_plus_plus, random_rows
+from shapecluster._core.shapes import Shapes, shapes_of, take
 from shapecluster._core.sketch import Stream, advance_stream, start_stream
 from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, caller_level, warn_flat
+from shapecluster._typing import ArrayLike, Float64Array, IntArray
+from shapecluster._validation import SeriesData, caller_level
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
+from shapecluster.cluster._passes import Source, run_passes
 
 if TYPE_CHECKING:
     from typing import Self
 
 logger = logging.getLogger("shapecluster")
 
-_BLOCK_BYTES = 1 << 24  # of series that are normalised and transformed at a time
+_SPARE_BYTES = 1 << 24  # of series that are kept normalised and transformed, instead of for each batch
 _FIRST_ITERATIONS = 5  # of k-Shape on the first sample: seeds are single series, and align others badly
 _RANDOM_RUNS = 3
-
-
-@dataclass
-class _Source:
-    """Series that are read, normalised and transformed by blocks, so that no copy of them all exists."""
-
-    values: FloatArray
-    weights: Float64Array
-    max_shift: int | None
-    n_threads: int
-    n_correlations: int = 0
-
-    def shapes(self, rows: IntArray | slice) -> Shapes:
-        """Some of the series, ready to be correlated."""
-        return shapes_of(SeriesData(self.values[rows]).channels_first, self.max_shift)
-
-    def flat(self) -> BoolArray:
-        """Which series have no shape."""
-
-        def flat_of(rows: slice) -> BoolArray:
-            return unit_rows(SeriesData(self.values[rows]).channels_first).flat
-
-        return np.concatenate(map_blocks(flat_of, self._blocks(len(self.values)), self.n_threads))
-
-    def nearest(self, centres: FloatArray, rows: IntArray) -> Assignment:
-        """The nearest centre of some of the series."""
-        self.n_correlations += len(rows) * len(centres)
-        targets = shapes_of(centres, self.max_shift)
-        parts = [
-            align_nearest(self.shapes(rows[block]), targets, n_threads=self.n_threads)
-            for block in self._blocks(len(rows))
-        ]
-        return Assignment(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-    def inertia(self, centres: FloatArray, rows: IntArray) -> float:
-        """Inertia of some of the series under given centres."""
-        return inertia(1.0 - self.nearest(centres, rows).ncc, self.weights[rows])
-
-    def _blocks(self, n_rows: int) -> Iterator[slice]:
-        return row_blocks(n_rows, 40 * math.prod(self.values.shape[1:]), _BLOCK_BYTES)
-
-
-@dataclass
-class _Progress:
-    """Decides when mini-batches no longer help: by their smoothed inertia, as MiniBatchKMeans does.
-
-    Unlike there, every series is seen once in any case. A long input starts with a smoothed inertia that is
-    hardly more than that of the first mini-batch, and if that is low by chance, it looks like no progress.
-    """
-
-    n_batches: int  # of a pass
-    tol: float
-    patience: int | None
-    n_steps: int = 0
-    smoothed: float = math.inf
-    least: float = math.inf
-    n_without: int = 0
-
-    def stopped(self, mean_inertia: float, movement: float) -> str | None:
-        """Take in one more mini-batch, and say why it was the last one, if it was."""
-        share = max(1.0 / (self.n_steps + 1), min(1.0, 2.0 / self.n_batches))
-        before = self.smoothed if self.n_steps else mean_inertia
-        self.smoothed = before + share * (mean_inertia - before)
-        self.n_steps += 1
-        self.n_without = 0 if self.smoothed < self.least else self.n_without + 1
-        self.least = min(self.least, self.smoothed)
-        if self.n_steps < self.n_batches:
-            return None
-        if movement <= self.tol and self.tol > 0.0:
-            return "tol"
-        return "no gain" if self.patience is not None and self.n_without >= self.patience else None
-
-
-class _Course(NamedTuple):
-    """How the mini-batches of a fit went."""
-
-    stream: Stream  # the best state
-    n_steps: int
-    stopped: str
 
 
 class MiniBatchLocalKShape(BaseShapeClusterer):
@@ -330,11 +251,10 @@ default="k-shape++"
                 f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
                 "than clusters."
             )
-        source = _Source(data.values, weights, self.max_shift, n_threads(self.n_jobs))
-        flat = source.flat()
-        if flat.any():
-            warn_flat(data, flat, "get label 0 and distance 1")
-        taking_part = (weights > 0) & ~flat
+        threads = n_threads(self.n_jobs)
+        x = self._shapes(data, data.values.dtype, spare=_SPARE_BYTES)
+        source = Source(x, weights, Settings(max_iter=self.max_iter, n_threads=threads, keep=False))
+        taking_part = counted(x, weights)
         if not taking_part.any():
             raise ValueError(
                 f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
@@ -343,11 +263,20 @@ default="k-shape++"
         rng = check_random_state(self.random_state)
         rows = np.flatnonzero(taking_part)
         sample = self._sample(rows, rng)
-        stream = self._first_stream(data, source.shapes(sample), weights[sample], rng)
-        course = self._run(source, stream, rows, sample, rng)
-        stream, best = _assigned(source, course.stream, taking_part)
-        n_batches = self._n_batches(len(rows))
-        run = ClusterRun(best, math.ceil(course.n_steps / n_batches), source.n_correlations, course.stopped)
+        first = self._first_stream(data, take(x, sample), weights[sample], rng)
+        course = run_passes(
+            source,
+            first,
+            rows,
+            sample,
+            rng,
+            batch_size=self.batch_size,
+            tol=self.tol,
+            max_no_improvement=self.max_no_improvement,
+            verbose=bool(self.verbose),
+        )
+        stream, best = source.assign(course.stream)
+        run = ClusterRun(best, course.n_passes, source.n_correlations, course.stopped)
         self._store(run, data, taking_part)
         self._keep(stream, rng, course.n_steps)
         return self
@@ -385,7 +314,7 @@ default="k-shape++"
             )
         data = self._check(X, reset=first)
         weights = self._weights(sample_weight, data)
-        batch = self._shapes(data)
+        batch = self._shapes(data, data.values.dtype if first else self._stream.centres.dtype)
         rng = check_random_state(self.random_state) if first else self._random_state
         before = self._opened(data, batch, weights, rng) if first else self._stream
         with np.errstate(over="ignore"):
@@ -397,15 +326,11 @@ default="k-shape++"
             )
         threads = n_threads(self.n_jobs)
         stream, _ = advance_stream(before, batch, weights, rng, n_threads=threads)
-        nearest = align_nearest(batch, shapes_of(stream.centres, self.max_shift), n_threads=threads)
+        centres = shapes_of(stream.centres, self.max_shift)
+        nearest = assign(batch, centres, keep=False, n_threads=threads).nearest
         self._store_batch(stream, nearest, weights, data)
         self._keep(stream, rng, 1 if first else self.n_steps_ + 1)
         return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(
-            self, "cluster_centers_"
-        )  # a first batch that was refused leaves n_features_in_ behind
 
     def _opened(
         self, data: SeriesData, batch: Shapes, weights: Float64Array, rng: np.random.RandomState
@@ -445,54 +370,19 @@ default="k-shape++"
             return start_stream(znormalise(centres))
         threads = n_threads(self.n_jobs)
         settings = Settings(max_iter=_FIRST_ITERATIONS, n_threads=threads)
-        starts = (sample.unit[rows] for rows in self._seeds(sample, weights, rng))
+        starts = self._starts(sample, weights, rng)
         return start_stream(best_run(sample, starts, weights, settings).best.centres)
 
-    def _seeds(self, sample: Shapes, weights: Float64Array, rng: np.random.RandomState) -> Iterator[IntArray]:
-        """Rows of the sample to start from, for each of `n_init` tries."""
+    def _starts(
+        self, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
+    ) -> Iterator[Callable[[], Start]]:
+        """Series of the sample to start from, for each of `n_init` tries."""
         n_runs = self.n_init
         if n_runs == "auto":
             n_runs = _RANDOM_RUNS if self.init == "random" else 1
+        draw = random_rows if self.init == "random" else k_shape_plus_plus
         for _ in range(n_runs):
-            if self.init == "random":
-                yield random_rows(sample, self.n_clusters, weights, rng)
-            else:
-                threads = n_threads(self.n_jobs)
-                yield k_shape_plus_plus(sample, self.n_clusters, weights, rng, n_threads=threads)
-
-    def _run(
-        self, source: _Source, stream: Stream, rows: IntArray, sample: IntArray, rng: np.random.RandomState
-    ) -> _Course:
-        """Take mini-batches until nothing is gained; the best of the states between passes is kept."""
-        n_batches = self._n_batches(len(rows))
-        progress = _Progress(n_batches, self.tol, self.max_no_improvement)
-        best, least = stream, math.inf
-        if len(sample) == len(rows):  # else first centres look better than they are: they were fitted to it
-            least = source.inertia(stream.centres, sample)
-        stopped = None
-        for step in range(self.max_iter * n_batches):
-            n_passes, position = divmod(step, n_batches)
-            if position == 0:
-                batches = np.array_split(rng.permutation(rows), n_batches)
-            batch = np.sort(batches[position])  # files are read in their order
-            fade = 1.0 if n_passes == 0 else 1.0 - 1.0 / n_batches
-            before, weights = stream.centres, source.weights[batch]
-            stream, ssd = advance_stream(
-                stream, source.shapes(batch), weights, rng, fade=fade, n_threads=source.n_threads
-            )
-            source.n_correlations += len(batch) * self.n_clusters
-            stopped = progress.stopped(ssd / weights.sum(), _movement(before, stream.centres))
-            if self.verbose:
-                logger.info("mini-batch %d: smoothed mean inertia %.6g", step + 1, progress.smoothed)
-            if stopped or position == n_batches - 1:
-                now = source.inertia(stream.centres, sample)
-                best, least = (stream, now) if now < least else (best, least)
-            if stopped:
-                break
-        return _Course(best, step + 1, stopped or "max_iter")
-
-    def _n_batches(self, n_rows: int) -> int:
-        return math.ceil(n_rows / self.batch_size)
+            yield lambda: draw(sample, self.n_clusters, weights, rng).start(self.n_clusters)
 
     def _store_batch(
         self, stream: Stream, nearest: Assignment, weights: Float64Array, data: SeriesData
@@ -513,26 +403,3 @@ default="k-shape++"
         """Keep what the next batch needs."""
         self._stream, self._random_state = stream, rng
         self.n_steps_, self.counts_ = n_steps, stream.counts
-
-
-def _assigned(source: _Source, stream: Stream, taking_part: BoolArray) -> tuple[Stream, Iterate]:
-    """Assign all series; an empty cluster takes the series farthest from its own centre, then again."""
-    n_clusters = len(stream.centres)
-    everything = np.arange(len(taking_part))
-    for attempt in range(n_clusters + 1):
-        labels, shifts, ncc = source.nearest(stream.centres, everything)
-        sbd = 1.0 - ncc
-        empty = np.flatnonzero(np.bincount(labels[taking_part], minlength=n_clusters) == 0)
-        farthest = int(np.where(taking_part, sbd, -1.0).argmax())
-        shape = source.shapes(slice(farthest, farthest + 1))
-        if attempt == n_clusters or not len(empty) or sbd[farthest] <= 2 * shape.tie_band:
-            break
-        stream = stream.restarted(empty[:1], shape.unit)
-    return stream, Iterate(stream.centres, labels, shifts, sbd, inertia(sbd, source.weights))
-
-
-def _movement(old: FloatArray, new: FloatArray) -> float:
-    """Squared distance between old and new centres at unit norm, mean over the clusters."""
-    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (old, new))
-    norms = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return float((2.0 - 2.0 * (a * b).sum(axis=1) / norms).mean())
