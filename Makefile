@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test lint format docs bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -26,7 +26,7 @@ demo: ## cluster a simulated market, and write a report to look at
 	@echo "The report is in $(abspath $(OUT))/index.html"
 
 test: ## run all tests and doctests
-	@$(ENVIRONMENT) test -e ".[test,compare]"
+	@$(ENVIRONMENT) test -e ".[test]"
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(ARGS)
 
 lint: ## ruff and mypy, at the versions in .ci/lint-requirements.txt
@@ -45,6 +45,13 @@ docs: ## build docs/_build/html; a warning is an error
 	rm -rf docs/_build docs/api/generated
 	$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
 	@echo "The pages: $(abspath docs/_build/html/index.html)"
+
+bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then refresh the page's tables
+	@$(ENVIRONMENT) compare -e ".[compare]"
+	$(BIN)/python -m benchmarks.peers $(ARGS)
+	$(BIN)/python -m benchmarks.scaling $(ARGS)
+	$(BIN)/python -m benchmarks.accuracy $(ARGS)
+	$(if $(findstring --quick,$(ARGS)),,$(BIN)/python -m benchmarks.page)
 
 clean: ## remove everything that these targets wrote
 	rm -rf .venv build dist docs/_build docs/api/generated shapecluster-report

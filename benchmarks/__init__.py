@@ -1,0 +1,1 @@
+"""Commands that measure, each run as `python -m benchmarks.NAME`: peers, scaling, accuracy, page."""

@@ -1,0 +1,217 @@
+"""Who takes part: ours and the peers, each made to do the same work from the same start.
+
+A contestant is a function of a `Task`. It imports its library and brings the data into the form that the
+library wants; what it returns is timed, takes no arguments, and answers with an `Outcome`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks import libraries, plain
+from benchmarks._common import MAX_ITER, Outcome, Task
+from shapecluster import KSweep, LocalKShape, ShapeNeighbors
+from shapecluster._core.correlation import align_all, align_nearest, shapes_of
+from shapecluster._core.kshape import Settings, run
+
+Contestant = Callable[[Task], Callable[[], Outcome]]
+
+
+# -------------------------------------------------------------------------------------------------- fits
+
+
+def _fitted(model: LocalKShape) -> Outcome:
+    return {
+        "centres": model.cluster_centers_,
+        "labels": model.labels_,
+        "shifts": model.shifts_,
+        "inertia": model.inertia_,
+        "n_iter": model.n_iter_,
+        "n_correlations": model.n_correlations_,
+    }
+
+
+def ours(task: Task, dtype: Any = np.float64) -> Callable[[], Outcome]:
+    """LocalKShape."""
+    X = task.X.astype(dtype)
+    return lambda: _fitted(LocalKShape(task.k, init=X[: task.k], max_iter=MAX_ITER).fit(X))
+
+
+def ours_float32(task: Task) -> Callable[[], Outcome]:
+    """LocalKShape on float32 data."""
+    return ours(task, np.float32)
+
+
+def ours_unpruned(task: Task) -> Callable[[], Outcome]:
+    """The same engine with its bounds off: every pair is transformed in every step."""
+
+    def fit() -> Outcome:
+        shapes = shapes_of(task.X[:, None], None)
+        start = task.X[: task.k, None]
+        done = run(shapes, start, np.ones(len(task.X)), Settings(max_iter=MAX_ITER, prune=False))
+        best = done.best
+        return {
+            "centres": best.centres[:, 0],
+            "labels": best.labels,
+            "shifts": best.shifts,
+            "inertia": best.inertia,
+            "n_iter": done.n_iter,
+            "n_correlations": done.n_correlations,
+        }
+
+    return fit
+
+
+def plain_numpy(task: Task, *, small_side: bool = False) -> Callable[[], Outcome]:
+    """The plain NumPy k-Shape of this folder."""
+
+    def fit() -> Outcome:
+        done = plain.k_shape(task.X, task.X[: task.k], small_side=small_side, max_iter=MAX_ITER)
+        return {"centres": done.centres, "labels": done.assigned.labels, "n_iter": done.n_iter}
+
+    return fit
+
+
+def plain_small_side(task: Task) -> Callable[[], Outcome]:
+    """The same, with the smaller of the two matrices in the eigensolver."""
+    return plain_numpy(task, small_side=True)
+
+
+# --------------------------------------------------------------------------------------------- prediction
+
+
+def ours_predict(task: Task) -> Callable[[], Outcome]:
+    """LocalKShape.predict."""
+    model = LocalKShape(task.k, init=task.centres, max_iter=1).fit(task.X)
+    model.cluster_centers_ = task.centres
+    return lambda: {"labels": model.predict(task.X)}
+
+
+def plain_predict(task: Task) -> Callable[[], Outcome]:
+    """The plain assignment, from raw series as the others."""
+    length = plain.transform_length(task.X.shape[1])
+
+    def predict() -> Outcome:
+        spectra = plain.fft.rfft(plain.unit_rows(task.X), n=length)
+        return {"labels": plain.assign(spectra, task.centres).labels}
+
+    return predict
+
+
+# --------------------------------------------------------------------------------- neighbours and sweeps
+
+
+def ours_neighbours(task: Task) -> Callable[[], Outcome]:
+    """ShapeNeighbors.kneighbors of the universe itself."""
+    model = ShapeNeighbors(task.k).fit(task.X)
+    return lambda: _neighbours(*model.kneighbors(return_shift=True))
+
+
+def all_pairs(task: Task) -> Callable[[], Outcome]:
+    """Our own brute force: every pair aligned, then sorted; the lower row comes first among equals."""
+    shapes = shapes_of(task.X[:, None], None)
+
+    def search() -> Outcome:
+        found = align_all(shapes, shapes)
+        sbd = 1.0 - found.ncc
+        np.fill_diagonal(sbd, np.inf)
+        nearest = np.argsort(sbd, axis=1, kind="stable")[:, : task.k]
+        each = np.arange(len(sbd))[:, None]
+        return _neighbours(sbd[each, nearest], nearest, found.shifts[each, nearest])
+
+    return search
+
+
+def plain_neighbours(task: Task) -> Callable[[], Outcome]:
+    """Every pair by plain batched transforms, then sorted."""
+    unit = plain.unit_rows(task.X)
+    spectra = plain.fft.rfft(unit, n=plain.transform_length(task.X.shape[1]))
+
+    def search() -> Outcome:
+        sbd = np.empty((len(unit), len(unit)))
+        for rows, peak, _ in plain.correlations(spectra, unit, task.X.shape[1]):
+            sbd[rows] = 1.0 - peak
+        np.fill_diagonal(sbd, np.inf)
+        return {"indices": np.argsort(sbd, axis=1, kind="stable")[:, : task.k]}
+
+    return search
+
+
+def sweep(task: Task) -> Callable[[], Outcome]:
+    """KSweep up to k clusters, without the silhouette, which separate fits do not compute either."""
+
+    def fit() -> Outcome:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the least SSD at the largest k, as it must be here
+            done = KSweep(_from_seed(), k=range(2, task.k + 1), silhouette_sample_size=0).fit(task.X)
+        return _path([done.estimators_[k] for k in range(2, task.k + 1)])
+
+    return fit
+
+
+def separate_fits(task: Task) -> Callable[[], Outcome]:
+    """One fit after the other."""
+    return lambda: _path([_from_seed().set_params(n_clusters=k).fit(task.X) for k in range(2, task.k + 1)])
+
+
+# ---------------------------------------------------------------------------------------------- baseline
+
+
+def ours_all_transforms(task: Task) -> Callable[[], Outcome]:
+    """Nearest centres by our engine without bounds."""
+    x, centres = shapes_of(task.X[:, None], None), shapes_of(task.centres[:, None], None)
+    return lambda: {"labels": align_nearest(x, centres).labels}
+
+
+def plain_all_transforms(task: Task) -> Callable[[], Outcome]:
+    """Nearest centres by plain batched irfft and argmax."""
+    spectra = plain.fft.rfft(plain.unit_rows(task.X), n=plain.transform_length(task.X.shape[1]))
+    return lambda: {"labels": plain.assign(spectra, task.centres).labels}
+
+
+CONTESTANTS: dict[str, dict[str, Contestant]] = {
+    "fit": {
+        "ours": ours,
+        "ours (float32)": ours_float32,
+        "ours (bounds off)": ours_unpruned,
+        "plain NumPy": plain_numpy,
+        "plain NumPy (small side)": plain_small_side,
+        "tslearn": libraries.tslearn,
+        "aeon": libraries.aeon,
+        "kshape": libraries.kshape,
+        "KMeans": libraries.k_means,
+    },
+    "predict": {
+        "ours": ours_predict,
+        "plain NumPy": plain_predict,
+        "tslearn": libraries.tslearn_predict,
+        "aeon": libraries.aeon_predict,
+        "kshape": libraries.kshape_predict,
+    },
+    "kneighbors": {"ours": ours_neighbours, "ours (brute force)": all_pairs, "plain NumPy": plain_neighbours},
+    "sweep": {"ours": sweep, "ours (separate fits)": separate_fits},
+    "baseline": {"ours (bounds off)": ours_all_transforms, "plain NumPy": plain_all_transforms},
+}
+
+
+# ----------------------------------------------------------------------------------------------- helpers
+
+
+def _neighbours(sbd: np.ndarray, indices: np.ndarray, shifts: np.ndarray) -> Outcome:
+    return {"sbd": sbd, "indices": indices, "shifts": shifts}
+
+
+def _from_seed() -> LocalKShape:
+    return LocalKShape(random_state=0)
+
+
+def _path(models: list[LocalKShape]) -> Outcome:
+    return {
+        "inertia": np.array([model.inertia_ for model in models]),
+        "labels": np.stack([model.labels_ for model in models]),
+        "shifts": np.stack([model.shifts_ for model in models]),
+    }

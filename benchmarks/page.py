@@ -1,0 +1,111 @@
+"""Turn results into the tables of docs/guide/benchmarks.rst.
+
+    python -m benchmarks.page
+
+Reads what the other commands wrote (--from) and writes docs/guide/_benchmarks. Nothing there is written by
+hand, so figures on the page are always figures that were measured.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks import accuracy, peers, scaling
+from benchmarks._common import ROOT, load, parse, parser_of, told
+
+PAGE = ROOT / "docs" / "guide" / "_benchmarks"
+COMMANDS = ("peers", "scaling", "accuracy")
+
+
+def main() -> int:
+    """Write all parts of the page."""
+    options = parse(parser_of("page", __doc__))
+    results = {name: load(name, options.out) for name in COMMANDS}
+    missing = [name for name, found in results.items() if found is None]
+    if missing:
+        told = f"There are no results in {options.out} of: {', '.join(missing)}. Run them first."
+        print(told, file=sys.stderr)
+        return 1
+    PAGE.mkdir(parents=True, exist_ok=True)
+    for name, text in parts_of(results).items():
+        (PAGE / f"{name}.inc").write_text(text.rstrip() + "\n", encoding="utf-8")
+    shutil.copy(options.out / "scaling.svg", PAGE / "scaling.svg")
+    print(f"Written: {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The text of every part, by its name."""
+    works = peers.works_of(results["peers"])
+    fits = [work for work in works if work["kind"] == "fit"]
+    return {
+        "environment": environment_part(results),
+        "targets": targets_part(works, results["scaling"], results["accuracy"]),
+        "fits": "\n\n".join(work_part(work) for work in fits),
+        "others": "\n\n".join(work_part(work) for work in works if work not in fits),
+        "scaling": scaling_part(results["scaling"]),
+        "accuracy": accuracy_part(results["accuracy"]),
+    }
+
+
+def environment_part(results: dict[str, dict[str, Any]]) -> str:
+    """Versions and machine, which should be the same for all commands."""
+    found = {str(result["environment"]): result["environment"] for result in results.values()}
+    lines = []
+    for environment in found.values():
+        versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
+        lines.append(f"Measured on {environment['machine']}, with {versions}.")
+    if any(result["quick"] for result in results.values()):
+        lines.append("**Small sizes, which show that the commands work and not how fast anything is.**")
+    return "\n\n".join(lines)
+
+
+def targets_part(works: list[dict[str, Any]], growth: dict[str, Any], sets: dict[str, Any]) -> str:
+    """Every target that was missed, or that there is none."""
+    titled = [*((work["title"], work) for work in works), ("Growth", growth), ("Accuracy", sets)]
+    missed = [(title, each) for title, found in titled for each in found["checks"] if not each["met"]]
+    if not missed:
+        return "None."
+    return "\n".join(f"- {title}: {told(each)}" for title, each in missed)
+
+
+def work_part(work: dict[str, Any]) -> str:
+    """A work's table and what was checked."""
+    checks = "\n".join(f"- {told(each)}" for each in work["checks"])
+    caption = f"{work['title']}. {peers.size_of(work)}"
+    return f"{table(caption, peers.header_of(work), peers.lines_of(work))}\n\n{checks}".rstrip()
+
+
+def scaling_part(results: dict[str, Any]) -> str:
+    """Exponents, threads, and very many series where they were measured."""
+    parts = [
+        table("Exponents", scaling.EXPONENTS_HEADER, scaling.exponent_lines(results)),
+        scaling.threads_in_words(results),
+    ]
+    if "million" in results:
+        caption = "Very many series, float32"
+        parts.append(table(caption, scaling.MILLION_HEADER, scaling.million_lines(results)))
+        parts.append(scaling.million_in_words(results))
+    return "\n\n".join(parts)
+
+
+def accuracy_part(results: dict[str, Any]) -> str:
+    """A line for each set, and what they say together."""
+    caption = f"Ours / tslearn. ARI and RI: means over {results['n_seeds']} seeds"
+    found = "\n".join(f"- {line}" for line in accuracy.findings(results))
+    return f"{found}\n\n{table(caption, accuracy.HEADER, accuracy.lines_of(results))}"
+
+
+def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in reStructuredText."""
+    lines = [f".. list-table:: {caption}", "   :header-rows: 1", "   :class: benchmark", ""]
+    for row in (header, *rows):
+        lines += [f"   {'* -' if i == 0 else '  -'} {cell}".rstrip() for i, cell in enumerate(row)]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""k-Shape in plain NumPy, as one would write it well: the baseline that bounds have to beat.
+
+Every pair of series and centre is transformed in every step, in blocks that fit a cache; every centre is
+a leading eigenvector from LAPACK's dense solver. It stops where `LocalKShape` does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import fft, linalg
+
+BLOCK_BYTES = 1 << 21
+
+
+class Assigned(NamedTuple):
+    """Nearest centres, shifts and distances of all series."""
+
+    labels: np.ndarray
+    shifts: np.ndarray
+    sbd: np.ndarray
+
+
+class Result(NamedTuple):
+    """The best state that was met."""
+
+    centres: np.ndarray
+    assigned: Assigned
+    inertia: float
+    n_iter: int
+
+
+def unit_rows(X: np.ndarray) -> np.ndarray:
+    """Rows with zero mean and norm one."""
+    rows = X - X.mean(axis=1, keepdims=True)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def transform_length(n_timepoints: int) -> int:
+    """Length of the transforms: long enough that nothing wraps around."""
+    return int(fft.next_fast_len(2 * n_timepoints - 1, real=True))
+
+
+def correlations(spectra: np.ndarray, centres: np.ndarray, n_timepoints: int):
+    """Yield rows and their largest correlation with each centre, and the position of it."""
+    length = transform_length(n_timepoints)
+    conjugate = fft.rfft(centres, n=length).conj()
+    step = max(1, BLOCK_BYTES // (16 * length * len(centres)))
+    for start in range(0, len(spectra), step):
+        rows = slice(start, start + step)
+        ncc = fft.irfft(spectra[rows, None] * conjugate, n=length, overwrite_x=True)
+        position = ncc.argmax(axis=2)
+        yield rows, np.take_along_axis(ncc, position[:, :, None], axis=2)[:, :, 0], position
+
+
+def assign(spectra: np.ndarray, centres: np.ndarray) -> Assigned:
+    """Nearest of `centres` (z-normalised or unit rows) for every series."""
+    n_timepoints = centres.shape[1]
+    n_series, length = len(spectra), transform_length(n_timepoints)
+    labels, shifts = np.empty(n_series, dtype=np.intp), np.empty(n_series, dtype=np.intp)
+    sbd = np.empty(n_series)
+    for rows, peak, position in correlations(spectra, unit_rows(centres), n_timepoints):
+        labels[rows] = nearest = peak.argmax(axis=1)
+        each = np.arange(len(peak))
+        sbd[rows] = 1.0 - peak[each, nearest]
+        shifts[rows] = position[each, nearest]
+    return Assigned(labels, np.where(shifts < n_timepoints, shifts, shifts - length), sbd)
+
+
+def extract(members: np.ndarray, shifts: np.ndarray, *, small_side: bool) -> np.ndarray:
+    """Leading right singular vector of the aligned members, z-normalised, by a dense eigensolver.
+
+    `small_side` takes the smaller of the two matrices of scalar products, of members or of timepoints;
+    the k-Shape programs that we know take the second, whatever its size.
+    """
+    n_members, n_timepoints = members.shape
+    padded = np.zeros((n_members, 3 * n_timepoints))
+    padded[:, n_timepoints : 2 * n_timepoints] = members
+    aligned = padded[np.arange(n_members)[:, None], n_timepoints + shifts[:, None] + np.arange(n_timepoints)]
+    aligned -= aligned.mean(axis=1, keepdims=True)
+    by_member = small_side and n_members < n_timepoints
+    scatter = aligned @ aligned.T if by_member else aligned.T @ aligned
+    last = len(scatter) - 1
+    vector = linalg.eigh(scatter, subset_by_index=(last, last), overwrite_a=True, check_finite=False)[1][:, 0]
+    if by_member:
+        vector = aligned.T @ vector
+    vector = np.copysign(1.0, (aligned @ vector).sum()) * vector
+    return (vector - vector.mean()) / vector.std()
+
+
+def k_shape(
+    X: np.ndarray, centres: np.ndarray, *, small_side: bool = False, max_iter: int = 100, tol: float = 1e-6
+) -> Result:
+    """Cluster the rows of X from given centres until labels and shifts stay, or nothing is gained."""
+    unit = unit_rows(X)
+    spectra = fft.rfft(unit, n=transform_length(X.shape[1]))
+    centres = np.array(centres, dtype=np.float64)
+    assigned = assign(spectra, centres)
+    best = Result(centres, assigned, float(assigned.sbd @ assigned.sbd), 0)
+    anchor, stalled = best.inertia, 0
+    for n_iter in range(1, max_iter + 1):
+        before, centres = assigned, centres.copy()
+        for label in range(len(centres)):
+            members = assigned.labels == label
+            if members.any():
+                centres[label] = extract(unit[members], assigned.shifts[members], small_side=small_side)
+            else:
+                centres[label] = unit[assigned.sbd.argmax()]
+        assigned = assign(spectra, centres)
+        inertia = float(assigned.sbd @ assigned.sbd)
+        if inertia < best.inertia:
+            best = Result(centres, assigned, inertia, n_iter)
+        stalled = 0 if inertia <= (1 - tol) * anchor else stalled + 1
+        anchor = inertia if stalled == 0 else anchor
+        unchanged = (assigned.labels == before.labels).all() and (assigned.shifts == before.shifts).all()
+        if unchanged or stalled >= 5:
+            break
+    return best._replace(n_iter=n_iter)
