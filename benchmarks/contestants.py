@@ -15,8 +15,11 @@ import numpy as np
 from benchmarks import libraries, plain
 from benchmarks._common import MAX_ITER, Outcome, Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
-from shapecluster._core.correlation import align_all, align_nearest, shapes_of
+from shapecluster._core.correlation import align_nearest
 from shapecluster._core.kshape import Settings, run
+from shapecluster._core.neighbours import nearest_rows
+from shapecluster._core.seeding import Start
+from shapecluster._core.shapes import shapes_of
 
 Contestant = Callable[[Task], Callable[[], Outcome]]
 
@@ -51,8 +54,8 @@ def ours_unpruned(task: Task) -> Callable[[], Outcome]:
 
     def fit() -> Outcome:
         shapes = shapes_of(task.X[:, None], None)
-        start = task.X[: task.k, None]
-        done = run(shapes, start, np.ones(len(task.X)), Settings(max_iter=MAX_ITER, prune=False))
+        start = Start(task.X[: task.k, None])
+        done = run(shapes, lambda: start, np.ones(len(task.X)), Settings(max_iter=MAX_ITER, prune=False))
         best = done.best
         return {
             "centres": best.centres[:, 0],
@@ -112,16 +115,12 @@ def ours_neighbours(task: Task) -> Callable[[], Outcome]:
 
 
 def all_pairs(task: Task) -> Callable[[], Outcome]:
-    """Our own brute force: every pair aligned, then sorted; the lower row comes first among equals."""
+    """Our own brute force: the same search with its bounds off, so that every pair is transformed."""
     shapes = shapes_of(task.X[:, None], None)
 
     def search() -> Outcome:
-        found = align_all(shapes, shapes)
-        sbd = 1.0 - found.ncc
-        np.fill_diagonal(sbd, np.inf)
-        nearest = np.argsort(sbd, axis=1, kind="stable")[:, : task.k]
-        each = np.arange(len(sbd))[:, None]
-        return _neighbours(sbd[each, nearest], nearest, found.shifts[each, nearest])
+        found = nearest_rows(shapes, shapes, task.k, own=True, prune=False)
+        return _neighbours(1.0 - found.ncc, found.rows, found.shifts)
 
     return search
 

@@ -10,7 +10,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks._common import MAX_ITER, Outcome, Task, z_scores
-from shapecluster._core.correlation import align_nearest, shapes_of
+from shapecluster._core.correlation import align_nearest
+from shapecluster._core.shapes import shapes_of
 
 NO_GAIN = 1e-12
 """What tslearn is told for `tol`: its default would end its runs before they have converged."""

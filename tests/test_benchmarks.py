@@ -9,8 +9,9 @@ from scipy import fft
 from benchmarks import plain
 from benchmarks.verdict import verdict
 from shapecluster import LocalKShape
-from shapecluster._core.correlation import shapes_of
 from shapecluster._core.kshape import Settings, run
+from shapecluster._core.seeding import Start
+from shapecluster._core.shapes import shapes_of
 
 
 @pytest.fixture
@@ -44,13 +45,14 @@ def test_engine_without_bounds_transforms_what_a_plain_one_does(walks, transform
 
     transformed.update(rows=0, points=0)
     shapes = shapes_of(walks[:, None], None)
-    ours = run(shapes, walks[:k, None], np.ones(len(walks)), Settings(prune=False))
+    start = Start(walks[:k, None])
+    ours = run(shapes, lambda: start, np.ones(len(walks)), Settings(prune=False))
     n_pairs = len(walks) * k * (ours.n_iter + 1)
     assert n_pairs <= transformed["rows"] <= 1.03 * n_pairs
     assert transformed["points"] <= 1.03 * n_pairs * points
 
     transformed.update(rows=0, points=0)
-    pruned = run(shapes, walks[:k, None], np.ones(len(walks)), Settings())
+    pruned = run(shapes, lambda: start, np.ones(len(walks)), Settings())
     assert pruned.best.inertia == ours.best.inertia
     assert transformed["rows"] < 0.9 * n_pairs  # the count can tell
 

@@ -292,7 +292,7 @@ class TestProgress:
 
 class TestFiles:
     def test_a_float32_file_is_never_held_as_a_whole(self, rng, tmp_path, monkeypatch):
-        monkeypatch.setattr(_minibatch, "_BLOCK_BYTES", 1 << 20)  # else so small a file is one block
+        monkeypatch.setattr(_minibatch, "_SPARE_BYTES", 0)  # else so small a file is kept
         n, timepoints = 24_000, 128
         file = np.memmap(tmp_path / "x.dat", np.float32, "w+", shape=(n, timepoints))
         t = np.linspace(0, 2 * np.pi, timepoints)
