@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shapecluster._core import kshape
-from shapecluster._core.extraction import align_members, extract_shape
+from shapecluster._core import extraction, kshape
+from shapecluster._core.extraction import align_members
 from shapecluster._core.normalise import unit_rows, znormalise
 from shapecluster._core.seeding import Start
 from shapecluster._core.shapes import shapes_of, take
@@ -19,6 +19,12 @@ from shapecluster._core.sketch import (
     sketched_shape,
     start_stream,
 )
+
+
+def extract_shape(*args, **options):
+    """The centre as it is used: z-normalised."""
+    shape = extraction.extract_shape(*args, **options)
+    return None if shape is None else znormalise(shape[None])[0]
 
 
 def members_of(rng, n, channels=1, timepoints=24, noise=0.3):

@@ -18,7 +18,6 @@ from shapecluster._core.bounds import (
     ceiling_of,
     floor_of,
     floors_between,
-    profile_of,
     short_transforms_for,
     steps_between,
     way_round,
@@ -35,13 +34,13 @@ from shapecluster._core.correlation import (
     screen,
     settle,
 )
-from shapecluster._core.shapes import Shapes, sample_of, take, with_spectra
+from shapecluster._core.shapes import Shapes, profile_of, sample_of, take, with_spectra
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _SAMPLE = 64
 _PILOT = 1 / 16
 _LEAST_GAIN = 0.25  # of the pairs a short transform must close, to cost less than it saves
-_WORTH_IT = 0.75  # bounds that leave a larger share of the pairs open cost more than they save
+_WORTH_IT = 0.5  # bounds that leave a larger share of the pairs open cost more than they save
 _ONE_BY_ONE = 3  # rounds in which each series tries its most promising centre; then all that are left
 
 
@@ -144,7 +143,7 @@ def assign(
             floor[rows] = found.floor
         return found.counts
 
-    row_bytes = rows_at_once(x, centres) if plan is None else x.row_bytes // 4
+    row_bytes = rows_at_once(x, centres) if plan is None else x.row_bytes // 8
     at_once = min(block_bytes, row_bytes * -(-n_series // n_threads))
     counts = map_blocks(find, row_blocks(n_series, row_bytes, at_once), n_threads)
     n_correlations, n_short, n_closed = (sum(column) for column in zip(*counts, strict=True))
@@ -200,6 +199,7 @@ def _share_open(x: Shapes, plan: _Plan, before: Assigned) -> float:
     floor = before.floor[rows] - plan.steps
     if plan.apart is not None:
         np.maximum(floor, plan.apart[labels] - reach[:, None], out=floor)
+    floor[np.arange(len(rows)), labels] = before.elsewhere[rows] - plan.steps[labels]
     return float(np.mean(floor <= reach[:, None]))
 
 

@@ -15,12 +15,10 @@ from scipy import fft
 
 from shapecluster._core.blocks import row_blocks
 from shapecluster._core.correlation import peaks_between
-from shapecluster._core.shapes import Shapes, sample_of
+from shapecluster._core.shapes import SINGLE_FREQUENCIES, Shapes, band_starts, profile_of, sample_of
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 FLOAT32 = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
-_SINGLE_FREQUENCIES = 16
-_BAND_GROWTH = 1.25
 _SAMPLE = 64
 _TAIL = 0.05
 _POINTS_PER_FREQUENCY = 3
@@ -67,37 +65,6 @@ def floors_between(centres: Shapes) -> FloatArray | None:
     apart = floor_of(peaks_between(centres), centres.screen_error)
     np.fill_diagonal(apart, 0.0)
     return apart
-
-
-def profile_of(x: Shapes) -> FloatArray:
-    """How the energy of unit rows is spread over bands of frequencies: the root of each band's share.
-
-    Returns
-    -------
-    ndarray of shape (n_series, n_bands), float32
-        Squares add up to one (to zero for flat rows). The first bands are single frequencies, from 1 on;
-        frequency 0 is empty, because rows have zero mean.
-    """
-    length = x.length
-    power = np.square(x.spectrum.real)
-    power += np.square(x.spectrum.imag)
-    summed = power.sum(axis=1)
-    if length % 2 == 0:
-        summed[:, -1] /= 2  # all others stand for their conjugates too
-    bands = np.add.reduceat(summed[:, 1:], band_starts(length)[:-1] - 1, axis=-1)
-    bands *= 2.0 / length
-    profile: FloatArray = np.sqrt(bands, out=bands)
-    return profile
-
-
-def band_starts(length: int) -> IntArray:
-    """First frequency of each band, and one past the last frequency."""
-    end = length // 2 + 1
-    starts = [1]
-    while starts[-1] < end:
-        wide = starts[-1] * _BAND_GROWTH if starts[-1] > _SINGLE_FREQUENCIES else starts[-1] + 1
-        starts.append(min(int(wide), end))
-    return np.array(starts, dtype=np.intp)
 
 
 def magnitude_bound(x: FloatArray, y: FloatArray) -> FloatArray:
@@ -177,7 +144,7 @@ def low_pass_for(profile: FloatArray, length: int) -> LowPass | None:
     energy = np.square(profile.astype(np.float64)).mean(axis=0)
     above = energy.sum() - np.cumsum(energy)  # energy beyond each band
     band = int(np.argmax(above <= _TAIL * energy.sum())) + 1
-    cutoff = max(int(starts[band]), _SINGLE_FREQUENCIES)
+    cutoff = max(int(starts[band]), SINGLE_FREQUENCIES)
     n_grid = int(fft.next_fast_len(_POINTS_PER_FREQUENCY * cutoff, real=True))
     if n_grid * _LEAST_GAIN > length:
         return None

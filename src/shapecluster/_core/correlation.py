@@ -13,15 +13,14 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.shapes import Shapes, take
+from shapecluster._core.shapes import Shapes, select, take
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
 _MOST = 0.75
-_DIRECT_BYTES = 1 << 20
+_DIRECT_BYTES = 1 << 21
 _CROWDED = 6  # so many shifts near the peak cost more to evaluate directly than by a float64 transform
 
 
@@ -301,15 +300,13 @@ def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: 
     The sum runs over the whole row in a fixed order, so a pair has the same bits in any batch.
     """
     out = np.empty(len(first))
-    if not len(first):
-        return out
-    reach = int(np.abs(shifts).max())
-    used, position = np.unique(second, return_inverse=True)
-    padded = np.zeros((len(used), x.n_channels, x.n_timepoints + 2 * reach))
-    padded[..., reach : reach + x.n_timepoints] = y.unit[used]
-    moved = sliding_window_view(padded, x.n_timepoints, axis=-1)  # moved[j, :, reach - s, u] = y[j, :, u - s]
+    few = len(y) * x.row_bytes <= BLOCK_BYTES
     for pairs in row_blocks(len(first), 24 * x.n_channels * x.n_timepoints, _DIRECT_BYTES):
-        product = moved[position[pairs], :, reach - shifts[pairs], :]
+        others, position = y, second[pairs]
+        if not few:
+            used, position = np.unique(position, return_inverse=True)
+            others = select(y, used)
+        product = others.moved[position, :, x.window - shifts[pairs], :]
         product *= x.unit[first[pairs]]
         out[pairs] = product.reshape(len(product), -1).sum(axis=-1)
     return np.clip(out, *x.ncc_range)
@@ -324,7 +321,8 @@ def settle(x: Shapes, y: Shapes, first: IntArray, second: IntArray, curves: Floa
     if not len(first):
         return Alignment(np.empty(0), np.empty(0, dtype=np.intp))
     margin = 2 * x.screen_error + x.tie_band
-    pair, position = np.nonzero(curves >= (curves.max(axis=-1) - np.float32(margin))[:, None])
+    near = np.flatnonzero(curves >= (curves.max(axis=-1) - np.float32(margin))[:, None])
+    pair, position = np.divmod(near, curves.shape[-1])
     if len(pair) > len(first) and x.dtype == np.float64 and not x.narrow:
         pair, position = _thinned(x, y, first, second, pair, position)
     shifts = x.shifts[position]
@@ -395,12 +393,8 @@ def _pair_curves(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> Flo
 
 def _moved_copies(y: Shapes) -> FloatArray:
     """Every row shifted by every shift of the window, shape (len(y), n_shifts, n_channels * n_timepoints)."""
-    padded = np.zeros((len(y), y.n_channels, y.n_timepoints + 2 * y.window), dtype=np.float32)
-    padded[..., y.window : y.window + y.n_timepoints] = y.unit
-    moved = sliding_window_view(padded, y.n_timepoints, axis=-1)[:, :, ::-1]
-    return np.ascontiguousarray(moved.swapaxes(1, 2)).reshape(
-        len(y), len(y.shifts), y.n_channels * y.n_timepoints
-    )
+    moved = y.moved[:, :, ::-1].swapaxes(1, 2)
+    return moved.astype(np.float32).reshape(len(y), len(y.shifts), y.n_channels * y.n_timepoints)
 
 
 def _inverse(product: ComplexArray, x: Shapes) -> FloatArray:

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.linalg import eigh_tridiagonal
 
 from shapecluster._core.blocks import row_blocks
-from shapecluster._core.normalise import scaled_weights, znormalise
+from shapecluster._core.normalise import scaled_weights
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
 _BLOCK_ROWS = 1024  # sums run block by block, so their rounding must not depend on a memory budget
@@ -76,8 +76,8 @@ def extract_shape(
     Returns
     -------
     ndarray of shape (n_channels, n_timepoints) or None
-        z-normalised per channel, in the dtype of `old`, its sign chosen once over all channels so
-        that it agrees with the members. None when the aligned members have nothing left to agree on.
+        In the dtype of `old`, its sign chosen once over all channels so that it agrees with the members; to
+        be z-normalised per channel. None when the aligned members have nothing left to agree on.
 
     References
     ----------
@@ -103,9 +103,8 @@ def extract_shape(
     if agreement == 0.0:
         agreement = vector[np.abs(vector).argmax()]
     vector = np.copysign(1.0, agreement) * vector
-    shape = vector.reshape(1, *old.shape).astype(old.dtype)
-    centre: FloatArray = znormalise(shape)[0]
-    return centre if centre.any() else None
+    shape: FloatArray = vector.reshape(old.shape).astype(old.dtype)
+    return shape
 
 
 def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float64Array:

@@ -247,7 +247,7 @@ def _new_centres(x: Shapes, state: RunState, weights: Float64Array, n_threads: i
     """Extract centres from their members; those whose members stayed as they were are kept."""
     now, before = state.current, state.previous
     taking_part = counted(x, weights)
-    centres = now.centres.copy()
+    centres, extracted = now.centres.copy(), np.zeros(len(now.centres), dtype=np.bool_)
     changed = np.arange(len(centres))
     if before is not None:
         moved = taking_part & ((now.labels != before.labels) | (now.shifts != before.shifts))
@@ -262,8 +262,13 @@ def _new_centres(x: Shapes, state: RunState, weights: Float64Array, n_threads: i
             )
             if shape is not None:
                 centres[label] = shape
+                extracted[label] = True
 
     map_blocks(extract, row_blocks(len(changed), 1, 1), n_threads)
+    new = znormalise(centres[extracted])
+    kept = ~new.any(axis=(1, 2))  # where nothing but a level came out
+    new[kept] = now.centres[extracted][kept]
+    centres[extracted] = new
     return centres
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.bounds import FLOAT32, SpectralBounds, ceiling_of, profile_of, short_transforms_for
+from shapecluster._core.bounds import FLOAT32, SpectralBounds, ceiling_of, short_transforms_for
 from shapecluster._core.correlation import Alignment, evaluate_pairs, screen, settle
-from shapecluster._core.shapes import Shapes, take
+from shapecluster._core.shapes import Shapes, profile_of, take
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 
 _MOST = 0.75

@@ -14,12 +14,11 @@ from shapecluster._core.bounds import (
     SpectralBounds,
     ceiling_of,
     floor_of,
-    profile_of,
     short_transforms_for,
 )
 from shapecluster._core.correlation import Alignment, Assignment, Evaluated, evaluate
 from shapecluster._core.normalise import scaled_weights
-from shapecluster._core.shapes import Shapes, take, units
+from shapecluster._core.shapes import Shapes, profile_of, take, units
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 N_CANDIDATES = 4

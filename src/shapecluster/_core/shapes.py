@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from shapecluster._core.blocks import map_blocks, row_blocks
 from shapecluster._core.normalise import unit_rows
-from shapecluster._typing import BoolArray, ComplexArray, DType, FloatArray, IntArray
+from shapecluster._typing import BoolArray, ComplexArray, DType, Float64Array, FloatArray, IntArray
 
 SPARE_BYTES = 1 << 26
 """What work on series may take beyond the size of the series themselves."""
 
+SINGLE_FREQUENCIES = 16
+_BAND_GROWTH = 1.25
 _NARROW = 2.0  # windows of up to so many times log2(length) shifts are screened by a matrix product
 
 
@@ -36,6 +39,8 @@ class Shapes:
         Whether the unit rows are made again whenever they are needed.
     spectra : complex64 ndarray of shape (n_series, n_channels, n_frequencies) or None
         Real FFT of the zero-padded unit rows; None where it is made when needed.
+    profiles : ndarray of shape (n_series, n_bands), float32, or None
+        How their energy is spread over frequencies; None where that is made when needed.
     """
 
     series: FloatArray
@@ -44,6 +49,7 @@ class Shapes:
     dtype: DType
     raw: bool = False
     spectra: ComplexArray | None = None
+    profiles: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.series)
@@ -84,6 +90,13 @@ class Shapes:
     def narrow(self) -> bool:
         """Whether one matrix product per shift costs less than a transform."""
         return bool(2 * self.window + 1 <= _NARROW * np.log2(max(2, self.length)))
+
+    @cached_property
+    def moved(self) -> Float64Array:
+        """Every row at every shift: moved[i, :, window - s, t] = unit[i, :, t - s]; for a few rows only."""
+        padded = np.zeros((len(self), self.n_channels, self.n_timepoints + 2 * self.window))
+        padded[..., self.window : self.window + self.n_timepoints] = self.unit
+        return sliding_window_view(padded, self.n_timepoints, axis=-1)
 
     @cached_property
     def shifts(self) -> IntArray:
@@ -158,7 +171,7 @@ def shapes_of(
     shapes = replace(bare, series=rows.values, flat=rows.flat, raw=False)
     if spare is not None and spare < for_rows + for_spectra:
         return shapes
-    return with_spectra(shapes, n_threads=n_threads)
+    return with_profiles(with_spectra(shapes, n_threads=n_threads))
 
 
 def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
@@ -176,6 +189,14 @@ def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
     return replace(shapes, spectra=spectra)
 
 
+def with_profiles(shapes: Shapes) -> Shapes:
+    """The same series with their profiles computed, where they have spectra."""
+    if shapes.spectra is None or shapes.profiles is not None:
+        return shapes
+    blocks = row_blocks(len(shapes), shapes.row_bytes)
+    return replace(shapes, profiles=np.concatenate([profile_of(select(shapes, rows)) for rows in blocks]))
+
+
 def select(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     """Some of the series, as they are kept."""
     return replace(
@@ -183,6 +204,7 @@ def select(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
         series=shapes.series[rows],
         flat=shapes.flat[rows],
         spectra=None if shapes.spectra is None else shapes.spectra[rows],
+        profiles=None if shapes.profiles is None else shapes.profiles[rows],
     )
 
 
@@ -192,6 +214,39 @@ def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     if part.raw:
         part = replace(part, series=part.unit, raw=False)
     return with_spectra(part)
+
+
+def profile_of(x: Shapes) -> FloatArray:
+    """How the energy of unit rows is spread over bands of frequencies: the root of each band's share.
+
+    Returns
+    -------
+    ndarray of shape (n_series, n_bands), float32
+        Squares add up to one (to zero for flat rows). The first bands are single frequencies, from 1 on;
+        frequency 0 is empty, because rows have zero mean.
+    """
+    if x.profiles is not None:
+        return x.profiles
+    length = x.length
+    power = np.square(x.spectrum.real)
+    power += np.square(x.spectrum.imag)
+    summed = power.sum(axis=1)
+    if length % 2 == 0:
+        summed[:, -1] /= 2  # all others stand for their conjugates too
+    bands = np.add.reduceat(summed[:, 1:], band_starts(length)[:-1] - 1, axis=-1)
+    bands *= 2.0 / length
+    profile: FloatArray = np.sqrt(bands, out=bands)
+    return profile
+
+
+def band_starts(length: int) -> IntArray:
+    """First frequency of each band, and one past the last frequency."""
+    end = length // 2 + 1
+    starts = [1]
+    while starts[-1] < end:
+        wide = starts[-1] * _BAND_GROWTH if starts[-1] > SINGLE_FREQUENCIES else starts[-1] + 1
+        starts.append(min(int(wide), end))
+    return np.array(starts, dtype=np.intp)
 
 
 def sample_of(shapes: Shapes, size: int) -> Shapes:
