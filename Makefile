@@ -47,13 +47,13 @@ docs: ## build docs/_build/html; a warning is an error
 	@echo "The pages: $(abspath docs/_build/html/index.html)"
 
 bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then refresh the page's tables
-	@$(ENVIRONMENT) compare -e ".[compare]"
-	$(BIN)/python -m benchmarks.peers $(ARGS)
-	$(BIN)/python -m benchmarks.scaling $(ARGS)
-	$(BIN)/python -m benchmarks.accuracy $(ARGS)
-	$(if $(findstring --quick,$(ARGS)),,$(BIN)/python -m benchmarks.page)
+	@PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)-bench" compare -e ".[compare]"
+	$(VENV)-bench/bin/python -m benchmarks.peers $(ARGS)
+	$(VENV)-bench/bin/python -m benchmarks.scaling $(ARGS)
+	$(VENV)-bench/bin/python -m benchmarks.accuracy $(ARGS)
+	$(if $(findstring --quick,$(ARGS)),,$(VENV)-bench/bin/python -m benchmarks.page)
 
 clean: ## remove everything that these targets wrote
-	rm -rf .venv build dist docs/_build docs/api/generated shapecluster-report
+	rm -rf .venv .venv-bench build dist docs/_build docs/api/generated shapecluster-report
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

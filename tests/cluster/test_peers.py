@@ -11,9 +11,7 @@ from shapecluster import LocalKShape
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its imports warn of what it lacks
-    clustering = pytest.importorskip(
-        "tslearn.clustering", reason="tslearn (extra `compare`) is not installed"
-    )
+    clustering = pytest.importorskip("tslearn.clustering", reason="tslearn (extra `test`) is not installed")
     from tslearn.preprocessing import TimeSeriesScalerMeanVariance
 
 

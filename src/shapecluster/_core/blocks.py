@@ -12,11 +12,20 @@ BLOCK_BYTES = 1 << 22
 """Bytes that one block of cross-correlations may take, spectra included; caches hold about as much."""
 
 
+_BLOCKS_PER_THREAD = 4
+
+
 def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
     """Yield slices over `n_rows` rows of `row_bytes` each, at least one row a slice."""
     step = max(1, block_bytes // max(1, row_bytes))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def shared_blocks(n_rows: int, row_bytes: int, block_bytes: int, n_threads: int) -> Iterator[slice]:
+    """The same, but several blocks for each thread, so that all of them are busy until the end."""
+    share = row_bytes * max(1, n_rows // (_BLOCKS_PER_THREAD * n_threads))
+    return row_blocks(n_rows, row_bytes, block_bytes if n_threads <= 1 else min(block_bytes, share))
 
 
 def map_blocks(

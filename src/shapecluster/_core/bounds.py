@@ -15,12 +15,13 @@ from scipy import fft
 
 from shapecluster._core.blocks import row_blocks
 from shapecluster._core.correlation import peaks_between
-from shapecluster._core.shapes import SINGLE_FREQUENCIES, Shapes, band_starts, profile_of, sample_of
+from shapecluster._core.shapes import Shapes, band_starts, profile_of, sample_of
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 FLOAT32 = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
 _SAMPLE = 64
-_TAIL = 0.05
+_LITTLE, _TOO_MUCH = 0.05, 0.15  # shares of the energy that a cutoff leaves above it
+_LEAST_CUTOFF = 8
 _POINTS_PER_FREQUENCY = 3
 _LEAST_GAIN = 4
 
@@ -135,20 +136,22 @@ class LowPass:
 
 
 def low_pass_for(profile: FloatArray, length: int) -> LowPass | None:
-    """The low-pass bound that suits series of the given profiles; None where it would cost too much.
+    """The low-pass bound that suits series of the given profiles; None where it would tell too little.
 
-    The cutoff is the first that leaves little energy above it. Where the short transform is not much
-    shorter than the full one, or nothing is left to bound, there is none.
+    The cutoff is the first that leaves little energy above it, as far as the short transforms stay much
+    shorter than the full ones.
     """
     starts = band_starts(length)
     energy = np.square(profile.astype(np.float64)).mean(axis=0)
-    above = energy.sum() - np.cumsum(energy)  # energy beyond each band
-    band = int(np.argmax(above <= _TAIL * energy.sum())) + 1
-    cutoff = max(int(starts[band]), SINGLE_FREQUENCIES)
-    n_grid = int(fft.next_fast_len(_POINTS_PER_FREQUENCY * cutoff, real=True))
-    if n_grid * _LEAST_GAIN > length:
+    above = energy.sum() - np.cumsum(energy)  # energy from the start of the next band on
+    affordable = starts[1:] * _POINTS_PER_FREQUENCY * _LEAST_GAIN <= length
+    enough = above <= _LITTLE * energy.sum()
+    band = int(np.argmax(enough)) if (enough & affordable).any() else int(affordable.sum()) - 1
+    if band < 0 or above[band] > _TOO_MUCH * energy.sum():
         return None
+    cutoff = max(int(starts[band + 1]), _LEAST_CUTOFF)
     band = int(np.searchsorted(starts, cutoff))
+    n_grid = int(fft.next_fast_len(_POINTS_PER_FREQUENCY * cutoff, real=True))
     weights = np.ones(len(starts) - 1)
     weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
     return LowPass(cutoff, n_grid, weights.astype(np.float32))

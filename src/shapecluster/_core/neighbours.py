@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks, shared_blocks
 from shapecluster._core.bounds import FLOAT32, SpectralBounds, ceiling_of, short_transforms_for
 from shapecluster._core.correlation import Alignment, evaluate_pairs, screen, settle
 from shapecluster._core.shapes import Shapes, profile_of, take
@@ -62,8 +62,8 @@ def nearest_rows(
         excluded = rows.start + np.arange(rows.stop - rows.start) if own else None
         return _Search(take(queries, rows), universe, k, excluded, bounds, block_bytes).run()
 
-    at_once = min(block_bytes, 16 * len(universe) * -(-len(queries) // n_threads))
-    parts = map_blocks(search, row_blocks(len(queries), 16 * len(universe), at_once), n_threads)
+    blocks = shared_blocks(len(queries), 16 * len(universe), block_bytes, n_threads)
+    parts = map_blocks(search, blocks, n_threads)
     return Neighbours(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 

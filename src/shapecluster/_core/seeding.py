@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shapecluster._core.assignment import Assigned
-from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, shared_blocks
 from shapecluster._core.bounds import (
     FLOAT32,
     SpectralBounds,
@@ -165,8 +165,7 @@ class _SeedSearch:
         def compare_block(rows: slice) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
             return self._compare_block(take(self.x, rows), rows, y, known)
 
-        at_once = min(BLOCK_BYTES, self.x.row_bytes // 4 * -(-len(self.x) // self.n_threads))
-        blocks = list(row_blocks(len(self.x), self.x.row_bytes // 4, at_once))
+        blocks = list(shared_blocks(len(self.x), self.x.row_bytes // 8, BLOCK_BYTES, self.n_threads))
         parts = map_blocks(compare_block, blocks, self.n_threads)
         reached = np.repeat(self.square_distance[None], len(candidates), axis=0)
         nearer = []

@@ -16,7 +16,7 @@ from shapecluster._typing import BoolArray, ComplexArray, DType, Float64Array, F
 SPARE_BYTES = 1 << 26
 """What work on series may take beyond the size of the series themselves."""
 
-SINGLE_FREQUENCIES = 16
+_SINGLE_FREQUENCIES = 16
 _BAND_GROWTH = 1.25
 _NARROW = 2.0  # windows of up to so many times log2(length) shifts are screened by a matrix product
 
@@ -244,7 +244,7 @@ def band_starts(length: int) -> IntArray:
     end = length // 2 + 1
     starts = [1]
     while starts[-1] < end:
-        wide = starts[-1] * _BAND_GROWTH if starts[-1] > SINGLE_FREQUENCIES else starts[-1] + 1
+        wide = starts[-1] * _BAND_GROWTH if starts[-1] > _SINGLE_FREQUENCIES else starts[-1] + 1
         starts.append(min(int(wide), end))
     return np.array(starts, dtype=np.intp)
 
