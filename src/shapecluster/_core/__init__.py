@@ -2,19 +2,24 @@ r"""What is computed: pure functions of arrays, without estimators, names or fil
 
 Each layer uses only those below it::
 
-    kshape               one run of k-Shape as a chain of states; the best of several runs
-      |      \      \
-    assignment |  seeding    nearest centres, from step to step  |  first centres: k-shape++, random rows
-      |        |     |
-    bounds     |     |       angles that no pair can be below once centres have moved
-      |        |     |
-      |   extraction |       the centre of a cluster: leading right singular vector of its aligned members
-      |              |
-    correlation -----+       spectra, cross-correlation, the best shift of every pair, ties
+    sketch                   k-Shape in mini-batches: what a centre remembers of its members
       |
-    normalise                z-normalised and unit rows, and which rows are flat
+    kshape                   one run of k-Shape as a chain of states; the best of several runs
+      |   |
+      | seeding    neighbours    first centres: k-shape++, random rows  |  the nearest series of a universe
+      |   |           |
+      | assignment    |          nearest centres, from step to step
+      |      |        |
+      |     bounds ---+          angles that no pair can be below, so that most need no transform
+      |       |
+    extraction |                 the centre of a cluster: leading right singular vector of its aligned members
+      |    correlation           screening in float32, the exact best shift of every pair, ties
+      |      |
+      |    shapes                unit rows and spectra: kept as memory allows, or made again by block
+      |      |
+    normalise                    z-normalised and unit rows, and which rows are flat
       |
-    blocks                   cuts rows into blocks and runs them on threads
+    blocks                       cuts rows into blocks and runs them on threads
 
 Beside them stands `overlap`: the correlation of two series where both were observed.
 

@@ -52,7 +52,7 @@ def nearest_rows(
     Returns
     -------
     Neighbours
-        Where correlations are equal to the last bit, the lower row comes first.
+        Where distances, 1 - ncc, are equal to the last bit, the lower row comes first.
     """
     bounds = None
     if prune and not universe.narrow:
@@ -151,7 +151,7 @@ class _Search:
         self.done[rows, columns] = True
         hurdle = self.best.min(axis=1)[rows]
         found = evaluate_pairs(self.x, self.universe, rows, columns, hurdle, self.block_bytes)
-        near = np.flatnonzero(found.ncc >= hurdle)
+        near = np.flatnonzero(1.0 - found.ncc <= 1.0 - hurdle)  # as distances are compared in the end
         self._add(rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]))
 
     def _add(self, rows: IntArray, columns: IntArray, found: Alignment) -> None:

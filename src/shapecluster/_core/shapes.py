@@ -125,8 +125,9 @@ class Shapes:
     def screen_error(self) -> float:
         """What a correlation that was screened in float32 can be off by."""
         eps = float(np.finfo(np.float32).eps)
-        worst = (self.n_timepoints * self.n_channels + 4) / 2 if self.narrow else 0.0
-        return eps * max(worst, 16 * float(np.log2(max(2, self.length))))
+        if self.narrow:  # a sum of so many products, each off by a rounding
+            return eps * max(16.0, (self.n_timepoints * self.n_channels + 4) / 2)
+        return eps * (16 * float(np.log2(max(2, self.length))) + self.n_channels)  # which are added up
 
     @property
     def ncc_range(self) -> tuple[float, float]:

@@ -157,8 +157,8 @@ class ShapeNeighbors(BaseEstimator):
         Returns
         -------
         sbd : ndarray of shape (n_queries, n_neighbors)
-            Distances in increasing order; where they are equal to the last bit, the lower row comes
-            first. Only with `return_distance`.
+            Distances in increasing order; where they are equal to the last bit (of float64, before they are
+            rounded for a float32 universe), the lower row comes first. Only with `return_distance`.
         indices : ndarray of shape (n_queries, n_neighbors)
             Rows of the universe.
         shifts : ndarray of shape (n_queries, n_neighbors)
