@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
-from shapecluster import LocalKShape, ShapeNeighbors
+from shapecluster import LocalKShape, MiniBatchLocalKShape, ShapeNeighbors
 from shapecluster.exceptions import FlatSeriesWarning
 
 X = np.random.default_rng(0).normal(size=(10, 20)).cumsum(axis=1)
@@ -137,3 +139,24 @@ def test_nullable_missing_values_are_nan(dtype):
     with pytest.raises(ValueError, match="'T2'"):
         LocalKShape(2).fit(data)
     assert LocalKShape(2, missing="mask", random_state=0).fit(data).labels_.shape == (10,)
+
+
+@pytest.mark.parametrize("estimator", [LocalKShape(2), MiniBatchLocalKShape(2), ShapeNeighbors(1)])
+class TestRefusedFits:
+    """Input that is refused leaves an estimator as it was: fitted on what came before, or not at all."""
+
+    def test_the_first(self, rng, estimator):
+        model = clone(estimator)
+        with pytest.warns(FlatSeriesWarning), pytest.raises(ValueError, match="no series of X"):
+            model.fit(np.ones((5, 20)))
+        with pytest.raises(NotFittedError):
+            (model.predict if hasattr(model, "predict") else model.kneighbors)(rng.normal(size=(5, 20)))
+
+    def test_a_later_one(self, rng, estimator):
+        X = rng.normal(size=(9, 20))
+        model = clone(estimator).fit(X)
+        ask = model.predict if hasattr(model, "predict") else model.kneighbors
+        before = ask(X)
+        with pytest.warns(FlatSeriesWarning), pytest.raises(ValueError, match="no series of X"):
+            model.fit(np.ones((5, 25)))
+        np.testing.assert_array_equal(ask(X), before)

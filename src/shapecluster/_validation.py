@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,25 @@ from shapecluster.exceptions import FlatSeriesWarning
 
 _MAX_NAMED = 5
 _NO_NUMBERS = {"date", "datetime", "datetime64", "timedelta", "timedelta64", "period", "complex"}
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def all_or_nothing(method: _Method) -> _Method:
+    """Leave an estimator as it was when a method such as `fit` refuses its input, or is interrupted."""
+
+    @wraps(method)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return cast("_Method", wrapper)
 
 
 @dataclass(frozen=True)

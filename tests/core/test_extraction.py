@@ -160,3 +160,14 @@ def test_the_same_bits_whatever_blas_does(rng):
         with threadpool_limits(limits=threads, user_api="blas"):
             found.append(leading_right_vector(rows, start))
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_second_vector_is_a_bad_start_but_no_answer(rng, dtype):
+    """However many rows there are, and whatever the signs of the leading vector's entries among them."""
+    n, size = 20_000, 40
+    left = np.linalg.qr(rng.normal(size=(n, 3)))[0]
+    right = np.linalg.qr(rng.normal(size=(size, 3)))[0].T
+    rows = ((left * [1.0, 0.86, 0.3]) @ right).astype(dtype)
+    found = leading_right_vector(rows, right[1])
+    assert abs(found @ right[0]) > 1 - 1e-4

@@ -202,10 +202,11 @@ def test_bounds_and_memory_change_nothing_but_the_work(rng, kind, max_shift, dty
     weights = np.ones(120)
     begin = np.nan_to_num(X[:10], nan=0.0)
     plain = run(shapes_of(X, max_shift), begin, weights, Settings(prune=False))
-    for spare in (None, 0, X.nbytes):  # everything is kept, nothing, unit rows alone
-        x = shapes_of(X, max_shift, spare=spare)
-        for settings in (Settings(), Settings(keep=False), Settings(n_threads=2, block_bytes=3000)):
-            same(run(x, begin, weights, settings), plain)
+    kept = shapes_of(X, max_shift)
+    for settings in (Settings(), Settings(keep="last"), Settings(n_threads=2, block_bytes=3000)):
+        same(run(kept, begin, weights, settings), plain)
+    for spare in (0, X.nbytes):  # nothing is kept, or unit rows alone
+        same(run(shapes_of(X, max_shift, spare=spare), begin, weights, Settings(keep="none")), plain)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -238,10 +239,17 @@ def test_white_noise_is_screened_as_if_there_were_no_bounds(rng):
 
 
 @pytest.mark.parametrize(
-    ("n", "k", "megabytes"), [(1_000, 20, 5), (1_000_000, 50, 512), (1_000_000, 400, 512)]
+    ("n", "k", "megabytes", "expected"),
+    [
+        (1_000, 20, 5, "all"),
+        (1_000_000, 50, 512, "all"),
+        (1_000_000, 90, 512, "last"),
+        (1_000_000, 400, 512, "none"),
+    ],
 )
-def test_what_is_kept_fits_the_budget(n, k, megabytes):
+def test_what_is_kept_fits_the_budget(n, k, megabytes, expected):
     kept, floors = allowance(n, k, megabytes << 20, 1)
     assert kept >= 0
-    assert kept + floors * 8 * n * k + 160 * n <= (megabytes + 64) << 20
-    assert floors == (k < 400)
+    taken = {"all": 2, "last": 1, "none": 0}[floors] * 4 * n * k
+    assert kept + taken + 128 * n <= (megabytes + 64) << 20
+    assert floors == expected

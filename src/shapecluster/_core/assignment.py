@@ -143,7 +143,7 @@ def assign(
             floor[rows] = found.floor
         return found.counts
 
-    row_bytes = rows_at_once(x, centres) if plan is None else x.row_bytes // 8
+    row_bytes = rows_at_once(x, centres) if plan is None else max(x.row_bytes // 8, 32 * len(centres))
     counts = map_blocks(find, shared_blocks(n_series, row_bytes, block_bytes, n_threads), n_threads)
     n_correlations, n_short, n_closed = (sum(column) for column in zip(*counts, strict=True))
     gain = 1.0 if before is None else before.low_pass_gain

@@ -12,7 +12,7 @@ from shapecluster._core.blocks import row_blocks
 from shapecluster._core.normalise import scaled_weights
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
-_BLOCK_ROWS = 1024  # sums run block by block, so their rounding must not depend on a memory budget
+_BLOCK_BYTES = 1 << 21  # sums run block by block, so their rounding must not depend on a memory budget
 _HELD_BYTES = 1 << 24
 _FEW_ROWS = 32
 _LANCZOS_STEPS = 100
@@ -70,8 +70,8 @@ def extract_shape(
     old : ndarray of shape (n_channels, n_timepoints)
         The old centre, where the search for the new one starts.
     held_bytes : int
-        Aligned members are held if they take no more than this, else made again for each pass over
-        them; the result does not depend on it.
+        Aligned members are held if they are few or take no more than this, else made again for each pass
+        over them; the result does not depend on it.
 
     Returns
     -------
@@ -87,13 +87,13 @@ def extract_shape(
     roots = np.sqrt(scaled_weights(weights))
 
     def blocks() -> Iterator[FloatArray]:
-        for part in row_blocks(len(shifts), 1, _BLOCK_ROWS):
+        for part in row_blocks(len(shifts), 8 * old.size, max(_BLOCK_BYTES, 8 * _FEW_ROWS * old.size)):
             aligned = align_members(members(part), shifts[part], old.dtype)
             aligned -= aligned.mean(axis=-1, keepdims=True)
             aligned *= roots[part, None, None].astype(old.dtype)
             yield aligned.reshape(len(aligned), -1)
 
-    held = len(shifts) * old.nbytes <= held_bytes
+    held = len(shifts) <= _FEW_ROWS or len(shifts) * old.nbytes <= held_bytes
     rows: Rows = list(blocks()) if held else blocks
     if not any(block.any() for block in _each(rows)):
         return None
@@ -218,13 +218,12 @@ def _square_product(rows: Rows, vector: Float64Array) -> tuple[Float64Array, flo
 
 
 def _stirred(rows: Rows, start: Float64Array) -> Float64Array:
-    """The start after one power step, within the span of the rows, plus a little of every row.
+    """The start after one power step, within the span of the rows, plus a little of a vector like no other.
 
     The little makes sure that a start that is orthogonal to what is looked for still leads there.
     """
-    image = _unit(_product(rows, start))
-    phases = np.arange(1, len(image) + 1) * np.sqrt(2.0)
-    image += 0.01 * _unit(0.5 + phases % 1.0)
+    like_no_other = (np.arange(1, len(start) + 1) * np.sqrt(2.0)) % 1.0 - 0.5
+    image = _unit(_product(rows, start)) + 0.01 * _unit(_product(rows, like_no_other))
     stirred, done = np.zeros(len(start)), 0
     for block in _each(rows):
         part = image[done : done + len(block)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of, units
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _PATIENCE = 5
-_STATE_BYTES = 160  # per series: labels, shifts, distances of the last, the best and the next iterate
+_STATE_BYTES = 128  # per series: labels, shifts, distances of the last, the best and the next iterate
 _WORK_BYTES = 24 << 20  # per thread: one block of series with what is computed of it
 
 
@@ -40,8 +41,9 @@ class Settings:
         Memory for one block of correlations; results do not depend on it.
     prune : bool
         Whether to skip pairs that bounds rule out; results do not depend on it.
-    keep : bool
-        Whether to keep bounds from step to step, 8 bytes a pair; results do not depend on it.
+    keep : {"all", "last", "none"}
+        What bounds are kept from step to step: 4 bytes a pair in every state, or in the last one only (an
+        earlier state cannot be resumed then), or nowhere. Results do not depend on it.
     """
 
     max_iter: int = 100
@@ -49,7 +51,7 @@ class Settings:
     n_threads: int = 1
     block_bytes: int = BLOCK_BYTES
     prune: bool = True
-    keep: bool = True
+    keep: Literal["all", "last", "none"] = "all"
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,20 @@ def counted(x: Shapes, weights: Float64Array) -> BoolArray:
     return taking_part
 
 
-def allowance(n_series: int, n_clusters: int, input_bytes: int, n_threads: int) -> tuple[int, bool]:
-    """Bytes that prepared series may keep, and whether bounds may be kept from step to step as well.
+def allowance(
+    n_series: int, n_clusters: int, input_bytes: int, n_threads: int
+) -> tuple[int, Literal["all", "last", "none"]]:
+    """Bytes that prepared series may keep, and what bounds may be kept from step to step; see `Settings`.
 
     All in all a fit takes no more than the size of its input and 64 MB beside the input itself.
     """
     spare = input_bytes + SPARE_BYTES - _STATE_BYTES * n_series - _WORK_BYTES * n_threads
-    floors = 8 * n_series * n_clusters  # those of the last step and those of the next
-    keep = floors <= spare
-    return max(0, spare - floors * keep), keep
+    floors = 4 * n_series * n_clusters
+    if 2 * floors <= spare:  # those of the last step and those of the next
+        return spare - 2 * floors, "all"
+    if floors <= spare:
+        return spare - floors, "last"
+    return max(0, spare), "none"
 
 
 def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) -> RunState:
@@ -285,10 +292,10 @@ def assign_filling(
     """
     taking_part = counted(x, weights)
     n_correlations = 0
-    out: FloatArray | None = None  # floors of a further attempt replace those of the one before
+    out = before.floor if before is not None and settings.keep == "last" else None
     for attempt in range(len(centres) + 1):
         assigned = _assign(x, centres, settings, before, out)
-        out = assigned.floor
+        out = assigned.floor  # those of a further attempt replace them
         n_correlations += assigned.n_correlations
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
@@ -310,7 +317,7 @@ def _assign(
         shapes_of(centres, x.window),
         before,
         prune=settings.prune,
-        keep=settings.keep,
+        keep=settings.keep != "none",
         out=out,
         n_threads=settings.n_threads,
         block_bytes=settings.block_bytes,

@@ -62,7 +62,7 @@ def nearest_rows(
         excluded = rows.start + np.arange(rows.stop - rows.start) if own else None
         return _Search(take(queries, rows), universe, k, excluded, bounds, block_bytes).run()
 
-    blocks = shared_blocks(len(queries), 16 * len(universe), block_bytes, n_threads)
+    blocks = shared_blocks(len(queries), 32 * len(universe), block_bytes, n_threads)
     parts = map_blocks(search, blocks, n_threads)
     return Neighbours(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 

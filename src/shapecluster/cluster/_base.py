@@ -176,9 +176,6 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
                 centers[label] = _median(mean[mine]) + _median(std[mine]) * centre
         return centers
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "cluster_centers_")  # input that fit refused leaves n_features_in_ behind
-
     @property
     def _n_features_out(self) -> int:
         return len(self.cluster_centers_)

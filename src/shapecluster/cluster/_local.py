@@ -19,7 +19,7 @@ from shapecluster._core.shapes import Shapes
 from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray
-from shapecluster._validation import SeriesData
+from shapecluster._validation import SeriesData, all_or_nothing
 from shapecluster.cluster._base import BaseShapeClusterer
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class _Prepared:
     data: SeriesData
     shapes: Shapes
     weights: Float64Array
-    keep: bool  # whether bounds may be kept from step to step
+    keep: Literal["all", "last", "none"]  # bounds from step to step
     seeds: list[Seeds] | None = None  # to start each run from, enough for the largest k
 
     @property
@@ -178,6 +178,7 @@ default="k-shape++"
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster series.
 
@@ -289,7 +290,7 @@ default="k-shape++"
                     x,
                     weights=weights,
                     rng=own,
-                    keep=prepared.keep,
+                    keep=prepared.keep == "all",
                     n_threads=n_threads(self.n_jobs),
                 )
 

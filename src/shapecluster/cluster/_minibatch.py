@@ -20,7 +20,7 @@ from shapecluster._core.sketch import Stream, advance_stream, start_stream
 from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
-from shapecluster._validation import SeriesData, caller_level
+from shapecluster._validation import SeriesData, all_or_nothing, caller_level
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.cluster._passes import Source, run_passes
@@ -218,6 +218,7 @@ default="k-shape++"
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster series by random mini-batches of them.
 
@@ -253,7 +254,7 @@ default="k-shape++"
             )
         threads = n_threads(self.n_jobs)
         x = self._shapes(data, data.values.dtype, spare=_SPARE_BYTES)
-        source = Source(x, weights, Settings(max_iter=self.max_iter, n_threads=threads, keep=False))
+        source = Source(x, weights, Settings(max_iter=self.max_iter, n_threads=threads, keep="none"))
         taking_part = counted(x, weights)
         if not taking_part.any():
             raise ValueError(
@@ -281,6 +282,7 @@ default="k-shape++"
         self._keep(stream, rng, course.n_steps)
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Update the centres with one mini-batch.
 

@@ -18,7 +18,7 @@ from shapecluster._core.shapes import Shapes, shapes_of, take, with_spectra
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, check_series, listing, warn_flat
+from shapecluster._validation import SeriesData, all_or_nothing, check_series, listing, warn_flat
 from shapecluster.neighbors._portfolio import names_and_weights
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class ShapeNeighbors(BaseEstimator):
         self.min_overlap = min_overlap
         self.n_jobs = n_jobs
 
+    @all_or_nothing
     def fit(self, X: Any, y: None = None) -> Self:
         """Take in the universe of series.
 
