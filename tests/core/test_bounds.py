@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shapecluster._core.bounds import (
     LowPass,
+    SpectralBounds,
     band_starts,
     ceiling_of,
     floor_of,
@@ -156,9 +157,12 @@ def test_no_correlation_exceeds_what_low_frequencies_leave(kind, centre_kind, se
             band = int(np.searchsorted(starts, cutoff))
             weights = np.ones(len(starts) - 1, dtype=np.float32)
             weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
-            low_pass = LowPass(cutoff, n_grid, weights)
-            bound = low_pass.bound(x, centres, tuple(profiles), first, second)
-            assert (bound + x.screen_error >= exact).all()
+            bounds = SpectralBounds(centres, profiles[1], LowPass(cutoff, n_grid, weights))
+            floor = bounds.short(x, profiles[0], first, second, block_bytes=1000)
+            assert (floor <= np.arccos(exact)).all()
+            everything = bounds.short_of_all(x, profiles[0], block_bytes=5000)
+            assert (everything.ravel() <= np.arccos(exact)).all()
+            assert (everything.ravel() >= floor - 1e-5).all()
 
 
 def test_the_low_pass_is_for_smooth_series_only(rng):

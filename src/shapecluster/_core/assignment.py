@@ -256,10 +256,9 @@ class _Search:
         return self._result()
 
     def _start_from_nothing(self) -> None:
-        profile = profile_of(self.x)
         if self.plan.spectral is not None:
-            self.floor = self.plan.spectral.magnitudes(profile)
-            self._tighten(profile)
+            profile = profile_of(self.x)
+            self.floor = self.plan.spectral.short_of_all(self.x, profile, self.plan.block_bytes)
 
     def _start_from_before(self, before: Assigned) -> None:
         """Evaluate each series with the centre it belongs to; what has not moved is known already."""

@@ -16,7 +16,7 @@ from scipy import fft
 from shapecluster._core.blocks import row_blocks
 from shapecluster._core.correlation import peaks_between
 from shapecluster._core.shapes import Shapes, band_starts, profile_of, sample_of
-from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
 FLOAT32 = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
 _SAMPLE = 64
@@ -117,21 +117,16 @@ class LowPass:
         """Memory for one pair."""
         return 16 * self.cutoff * x.n_channels + 4 * self.n_grid
 
-    def bound(
-        self, x: Shapes, y: Shapes, profiles: tuple[FloatArray, FloatArray], first: IntArray, second: IntArray
-    ) -> FloatArray:
-        """Bound of the correlations of listed pairs, shape (n_pairs,)."""
-        low = slice(1, self.cutoff)
-        spectrum = np.zeros((len(first), x.n_channels, self.cutoff), dtype=np.complex64)
-        np.multiply(
-            np.ascontiguousarray(x.spectrum[..., low])[first],
-            np.conj(y.spectrum[..., low])[second],
-            out=spectrum[..., 1:],
-        )
-        grid = fft.irfft(spectrum.sum(axis=1), n=self.n_grid, axis=-1, overwrite_x=True)
+    def part_of(self, x: Shapes) -> ComplexArray:
+        """The low frequencies of the spectra."""
+        return np.ascontiguousarray(x.spectrum[..., : self.cutoff])
+
+    def highest(self, product: ComplexArray, length: int) -> FloatArray:
+        """Largest values on the grid, from products of low frequencies, shape (..., n_channels, cutoff)."""
+        summed = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
+        grid = fft.irfft(summed, n=self.n_grid, axis=-1, overwrite_x=True)
         highest: FloatArray = grid.max(axis=-1)
-        highest *= self.n_grid / x.length
-        highest += np.einsum("pb,pb->p", (profiles[0] * self.weights)[first], profiles[1][second])
+        highest *= self.n_grid / length
         return highest
 
 
@@ -184,11 +179,31 @@ class SpectralBounds:
     ) -> FloatArray:
         """Floors of the angles of listed pairs, by short transforms."""
         floor = np.full(len(first), -np.inf, dtype=np.float32)
-        if self.low_pass is not None:
-            profiles = (profile, self.profile)
-            for part in row_blocks(len(first), self.low_pass.pair_bytes(x), block_bytes):
-                bound = self.low_pass.bound(x, self.y, profiles, first[part], second[part])
-                floor[part] = floor_of(bound, x.screen_error)
+        if self.low_pass is None:
+            return floor
+        ours, theirs = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
+        weighted = profile * self.low_pass.weights
+        for part in row_blocks(len(first), self.low_pass.pair_bytes(x), block_bytes):
+            product = ours[first[part]]
+            product *= theirs[second[part]]
+            bound = self.low_pass.highest(product, x.length)
+            bound += np.einsum("pb,pb->p", weighted[first[part]], self.profile[second[part]])
+            floor[part] = floor_of(bound, x.screen_error)
+        return floor
+
+    def short_of_all(self, x: Shapes, profile: FloatArray, block_bytes: int) -> FloatArray:
+        """Floors of the angles of all pairs of a block and `y`, by magnitudes and short transforms."""
+        floor = self.magnitudes(profile)
+        if self.low_pass is None:
+            return floor
+        ours, theirs = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
+        weighted, pair_bytes = profile * self.low_pass.weights, self.low_pass.pair_bytes(x)
+        for columns in row_blocks(len(theirs), 16 * pair_bytes, block_bytes):
+            for rows in row_blocks(len(ours), pair_bytes * (columns.stop - columns.start), block_bytes):
+                bound = self.low_pass.highest(ours[rows, None] * theirs[columns], x.length)
+                bound += weighted[rows] @ self.profile[columns].T
+                tile = floor[rows, columns]
+                np.maximum(tile, floor_of(bound, x.screen_error), out=tile)
         return floor
 
 

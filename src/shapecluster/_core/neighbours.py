@@ -122,11 +122,7 @@ class _Search:
             self._add(rows, columns, settle(self.x, self.universe, rows, columns, curves))
 
     def _bound(self, bounds: SpectralBounds) -> None:
-        profile = profile_of(self.x)
-        self.floor = bounds.magnitudes(profile)
-        first, second = np.nonzero(~self.done)
-        short = bounds.short(self.x, profile, first, second, self.block_bytes)
-        self.floor[first, second] = np.maximum(self.floor[first, second], short)
+        self.floor = bounds.short_of_all(self.x, profile_of(self.x), self.block_bytes)
 
     def _open(self) -> BoolArray:
         hurdle = self.best.min(axis=1)

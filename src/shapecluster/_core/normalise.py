@@ -10,6 +10,7 @@ import numpy as np
 from shapecluster._core.blocks import row_blocks
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray
 
+_BLOCK_BYTES = 1 << 18  # many passes over a block: it should stay in the nearest cache
 _FLAT_EPS = 8  # a standard deviation of so many roundings of the largest value is rounding, not movement
 
 
@@ -110,7 +111,7 @@ def _by_blocks(values: FloatArray, dtype: DType, *, unit: bool) -> UnitRows:
     n_series, n_channels, n_timepoints = values.shape
     out: FloatArray = np.empty(values.shape, dtype=dtype)
     flat = np.empty(n_series, dtype=np.bool_)
-    for rows in row_blocks(n_series, 8 * n_channels * n_timepoints):
+    for rows in row_blocks(n_series, 8 * n_channels * n_timepoints, _BLOCK_BYTES):
         z, _, _, flat_channels = standardise(values[rows])
         if unit:
             square_norm = (z * z).reshape(len(z), -1).sum(axis=-1)
