@@ -220,7 +220,7 @@ def test_what_seeding_learned_changes_nothing_but_the_work(rng, kind, max_shift,
         informed = core.run(x, lambda k=k: seeds.start(k), weights, Settings())
         plain = run(x, seeds.start(k).centres, weights, Settings(prune=False))
         same(informed, plain)
-        assert informed.n_correlations <= plain.n_correlations
+        assert informed.n_correlations <= 1.02 * plain.n_correlations  # pairs of centres are counted too
 
 
 def test_a_clustering_that_has_settled_costs_little(rng):
@@ -242,8 +242,8 @@ def test_white_noise_is_screened_as_if_there_were_no_bounds(rng):
     ("n", "k", "megabytes", "expected"),
     [
         (1_000, 20, 5, "all"),
-        (1_000_000, 50, 512, "all"),
-        (1_000_000, 90, 512, "last"),
+        (1_000_000, 30, 512, "all"),
+        (1_000_000, 50, 512, "last"),
         (1_000_000, 400, 512, "none"),
     ],
 )
@@ -251,5 +251,19 @@ def test_what_is_kept_fits_the_budget(n, k, megabytes, expected):
     kept, floors = allowance(n, k, megabytes << 20, 1)
     assert kept >= 0
     taken = {"all": 2, "last": 1, "none": 0}[floors] * 4 * n * k
-    assert kept + taken + 128 * n <= (megabytes + 64) << 20
+    assert kept + taken + 224 * n <= (megabytes + 64) << 20
     assert floors == expected
+
+
+def test_small_data_is_not_worth_a_look(rng, monkeypatch):
+    from shapecluster._core import assignment
+
+    monkeypatch.undo()
+    X = walks(rng, 60, timepoints=128)
+    x, looked = shapes_of(X, None), []
+    monkeypatch.setattr(assignment, "_plan", lambda *args: looked.append(args) or (None, 0))
+    run(x, X[:3], np.ones(60), Settings())
+    assert not looked
+    large = np.tile(X, (20, 1, 1))
+    run(shapes_of(large, None), X[:20], np.ones(len(large)), Settings(max_iter=1))
+    assert looked

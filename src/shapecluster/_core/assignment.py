@@ -38,9 +38,11 @@ from shapecluster._core.shapes import Shapes, profile_of, sample_of, take, with_
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _SAMPLE = 64
-_PILOT = 1 / 16
+_SHORT = 64  # transforms of so many points are quicker than bounds
+_SMALL = 2_000_000  # points: so many are transformed in the time that Python takes to prepare a search
+_PILOT = 1 / 32
 _LEAST_GAIN = 0.25  # of the pairs a short transform must close, to cost less than it saves
-_WORTH_IT = 0.5  # bounds that leave a larger share of the pairs open cost more than they save
+_WORTH_IT = 0.4  # bounds that leave a larger share of the pairs open cost more than they save
 _ONE_BY_ONE = 3  # rounds in which each series tries its most promising centre; then all that are left
 
 
@@ -122,8 +124,9 @@ def assign(
         Results do not depend on them.
     """
     centres = with_spectra(centres)
-    plan, n_spent = _plan(x, centres, before, block_bytes) if prune and not x.narrow else (None, 0)
-    n_series, keep = len(x), keep and prune and not x.narrow
+    prune = prune and not x.narrow and worth_looking(x, len(x) * len(centres))
+    plan, n_spent = _plan(x, centres, before, block_bytes) if prune else (None, 0)
+    n_series, keep = len(x), keep and prune
     floor = None
     if keep:
         floor = np.empty((n_series, len(centres)), dtype=np.float32) if out is None else out
@@ -157,6 +160,11 @@ def assign(
     )
 
 
+def worth_looking(x: Shapes, n_pairs: int) -> bool:
+    """Whether the transforms of so many pairs cost more than to look which of them can be spared."""
+    return x.length >= _SHORT and n_pairs * x.length >= _SMALL
+
+
 def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int) -> tuple[_Plan | None, int]:
     """Look at how centres lie and have moved; None where bounds would spare too little.
 
@@ -164,16 +172,18 @@ def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int)
     """
     if before is not None and before.floor is None:
         before = None
-    apart, n_spent = None, 0
-    if len(centres) ** 2 <= len(x):  # else there are more pairs of centres than they could spare
-        apart = floors_between(centres)
-    if apart is not None:
-        n_spent = len(centres) * (len(centres) - 1) // 2
     spectral = None
     if before is None or before.low_pass_gain >= _LEAST_GAIN:
         low_pass = short_transforms_for(x)
         if before is None or low_pass is not None:
             spectral = SpectralBounds(centres, profile_of(centres), low_pass)
+    if before is None and spectral is not None and not spectral.promising(x):
+        return None, 0
+    apart, n_spent = None, 0
+    if len(centres) ** 2 <= len(x):  # else there are more pairs of centres than they could spare
+        apart = floors_between(centres)
+    if apart is not None:
+        n_spent = len(centres) * (len(centres) - 1) // 2
     steps = np.zeros(len(centres), dtype=np.float32)
     if before is not None:
         steps = steps_between(before.centres, centres)
@@ -266,7 +276,7 @@ class _Search:
         if before.floor is not None:
             self.floor = before.floor[self.rows] - self.plan.steps
         elsewhere = before.elsewhere[self.rows] - self.plan.steps[labels]
-        rows = np.flatnonzero(~self.x.flat)
+        rows = np.flatnonzero(~self.x.flat & ~self.plan.centres.flat[labels])
         self.done[rows, labels[rows]] = True
         moved = self.plan.steps[labels[rows]] > 0.0
         known, stale = rows[~moved], rows[moved]

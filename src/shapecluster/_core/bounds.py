@@ -22,6 +22,7 @@ FLOAT32 = 1e-6  # radians: more than a float32 angle can be off by after a subtr
 _SAMPLE = 64
 _LITTLE, _TOO_MUCH = 0.05, 0.15  # shares of the energy that a cutoff leaves above it
 _LEAST_CUTOFF = 8
+_HARDLY_A_BOUND, _MOST = 0.9, 0.75
 _POINTS_PER_FREQUENCY = 3
 _LEAST_GAIN = 4
 
@@ -169,6 +170,13 @@ class SpectralBounds:
     y: Shapes
     profile: FloatArray
     low_pass: LowPass | None
+
+    def promising(self, x: Shapes) -> bool:
+        """Whether they may tell a sample of given series from `y`: near 1, a bound says nothing."""
+        if self.low_pass is not None:
+            return True
+        bound = magnitude_bound(profile_of(sample_of(x, _SAMPLE)), self.profile)
+        return bool(np.mean(bound > _HARDLY_A_BOUND) <= _MOST)
 
     def magnitudes(self, profile: FloatArray) -> FloatArray:
         """Floors of the angles between all series of a block, given their profile, and all of `y`."""

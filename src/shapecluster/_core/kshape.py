@@ -21,7 +21,7 @@ from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of, units
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _PATIENCE = 5
-_STATE_BYTES = 128  # per series: labels, shifts, distances of the last, the best and the next iterate
+_STATE_BYTES = 224  # per series: labels, shifts and distances of three iterates; what seeding remembers
 _WORK_BYTES = 24 << 20  # per thread: one block of series with what is computed of it
 
 

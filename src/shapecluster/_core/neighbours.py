@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shapecluster._core.assignment import worth_looking
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks, shared_blocks
 from shapecluster._core.bounds import FLOAT32, SpectralBounds, ceiling_of, short_transforms_for
 from shapecluster._core.correlation import Alignment, evaluate_pairs, screen, settle
@@ -13,6 +14,7 @@ from shapecluster._core.shapes import Shapes, profile_of, take
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 
 _MOST = 0.75
+_SHARE = 4  # bounds pay if fewer than one in so many are neighbours
 _ROUNDS = 3  # in which each query tries its most promising rows; then all that are left
 
 
@@ -55,8 +57,10 @@ def nearest_rows(
         Where distances, 1 - ncc, are equal to the last bit, the lower row comes first.
     """
     bounds = None
-    if prune and not universe.narrow:
+    few = k * _SHARE <= len(universe) and worth_looking(universe, len(queries) * len(universe))
+    if prune and few and not universe.narrow:
         bounds = SpectralBounds(universe, profile_of(universe), short_transforms_for(universe))
+        bounds = bounds if bounds.promising(queries) else None
 
     def search(rows: slice) -> Neighbours:
         excluded = rows.start + np.arange(rows.stop - rows.start) if own else None
