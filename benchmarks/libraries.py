@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks._common import MAX_ITER, Outcome, Task, z_scores
-from shapecluster._core.correlation import align_nearest
+from shapecluster._core.assignment import assign
 from shapecluster._core.shapes import shapes_of
 
 NO_GAIN = 1e-12
@@ -126,7 +126,7 @@ class _GivenLabels(np.random.RandomState):
 def _first_labels(task: Task) -> np.ndarray:
     """The cluster of each series when the first k rows are the centres."""
     shapes = shapes_of(task.X[:, None], None)
-    return align_nearest(shapes, shapes_of(task.X[: task.k, None], None)).labels
+    return assign(shapes, shapes_of(task.X[: task.k, None], None)).nearest.labels
 
 
 def _tslearn_k_shape() -> Any:

@@ -20,8 +20,9 @@ from shapecluster._core.bounds import (
     steps_between,
     way_round,
 )
-from shapecluster._core.correlation import align_all, align_nearest, direct_ncc, peaks_between
+from shapecluster._core.correlation import align_all, direct_ncc, peaks_between
 from shapecluster._core.shapes import Shapes, shapes_of
+from tests.reference.nearest import align_nearest
 
 KINDS = ["walk", "white", "tone", "spike", "near-duplicate", "masked", "channels", "tiny", "huge"]
 

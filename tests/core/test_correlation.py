@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shapecluster._core.correlation import align_all, align_nearest, align_pairwise
+from shapecluster._core.correlation import align_all, align_pairwise
 from shapecluster._core.shapes import shapes_of, take
+from tests.reference.nearest import align_nearest
 from tests.reference.sbd import best, unit
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from shapecluster._core import kshape as core
-from shapecluster._core.correlation import align_nearest
 from shapecluster._core.kshape import Settings, advance, allowance, best_run, finish, inertia
 from shapecluster._core.normalise import znormalise
 from shapecluster._core.seeding import Start, k_shape_plus_plus
 from shapecluster._core.shapes import shapes_of
 from tests.reference.kshape import kshape
+from tests.reference.nearest import align_nearest
 
 
 def run(x, centres, weights, settings, watch=None):

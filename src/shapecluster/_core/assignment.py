@@ -106,7 +106,9 @@ def assign(
     n_threads: int = 1,
     block_bytes: int = BLOCK_BYTES,
 ) -> Assigned:
-    """Find the nearest centre of each series; the result is that of `correlation.align_nearest`.
+    """Find the centre that each series correlates with most; ties go to the lowest index.
+
+    Flat series get label 0, shift 0 and correlation 0. The result is that of screening all pairs.
 
     Parameters
     ----------

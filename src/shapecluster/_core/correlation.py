@@ -147,28 +147,6 @@ def align_pairwise(x: Shapes, *, n_threads: int = 1) -> Alignment:
     return Alignment(ncc + ncc.T + np.eye(len(x)), shifts - shifts.T)
 
 
-def align_nearest(
-    x: Shapes, centres: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES
-) -> Assignment:
-    """Find the centre that each series correlates with most, by screening all pairs.
-
-    Ties go to the lowest index. Flat series get label 0, shift 0 and correlation 0. `assignment.assign`
-    gives the same answer for less work.
-    """
-    result = Assignment.empty(len(x))
-
-    def nearest(rows: slice) -> None:
-        block = take(x, rows)
-        screened = screen(block, centres, block_bytes)
-        first, second = may_be_nearest(block, centres, screened.peak)
-        found = settle(block, centres, first, second, screened.curves(first, second))
-        won = first_of_ties(first, second, found.ncc, x.tie_band)
-        result.at(rows).put(first[won], second[won], found.at(won))
-
-    map_blocks(nearest, row_blocks(len(x), rows_at_once(x, centres), block_bytes), n_threads)
-    return result
-
-
 def rows_at_once(x: Shapes, y: Shapes) -> int:
     """Bytes per row of `x` for blocks whose curves with all of `y` are worth holding at once."""
     return max(x.row_bytes, x.pair_bytes * min(len(y), 64))
