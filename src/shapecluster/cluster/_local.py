@@ -96,7 +96,8 @@ default="k-shape++"
     n_iter_ : int
         Iterations of the best run.
     n_correlations_ : int
-        Pairs of series and centre that were transformed in the best run.
+        Pairs that were transformed in the best run, those of centres with each other included; what
+        choosing the first centres took is not.
     n_features_in_ : int
         Number of timepoints.
     series_names_in_ : ndarray of shape (n_series,)
@@ -111,8 +112,8 @@ default="k-shape++"
 
     Notes
     -----
-    k-Shape alternates between assigning every series to its nearest centre, O(n k m log m), and
-    extracting every centre from its members. Its objective is not monotone, so the best iterate is
+    k-Shape alternates between assigning every series to its nearest centre, at most O(n k m log m)
+    because bounds spare most pairs, and extracting every centre from its members. Its objective is not monotone, so the best iterate is
     kept: centres, and the assignment to exactly those centres. A run ends when neither labels nor shifts
     change any more (the next centres would be the same), when a labelling with its shifts comes back,
     or as `tol` and `max_iter` say. An empty cluster takes the series farthest from its own centre.
