@@ -113,10 +113,11 @@ default="k-shape++"
     Notes
     -----
     k-Shape alternates between assigning every series to its nearest centre, at most O(n k m log m)
-    because bounds spare most pairs, and extracting every centre from its members. Its objective is not monotone, so the best iterate is
-    kept: centres, and the assignment to exactly those centres. A run ends when neither labels nor shifts
-    change any more (the next centres would be the same), when a labelling with its shifts comes back,
-    or as `tol` and `max_iter` say. An empty cluster takes the series farthest from its own centre.
+    because bounds spare most pairs, and extracting every centre from its members. Its objective is not
+    monotone, so the best iterate is kept: centres, and the assignment to exactly those centres. A run ends
+    when neither labels nor shifts change any more (the next centres would be the same), when a labelling
+    with its shifts comes back, or as `tol` and `max_iter` say. An empty cluster takes the series farthest
+    from its own centre.
 
     Correlations that differ by less than 16 eps log2(L), L the length of the transforms, are ties: the
     smallest shift wins, then the positive one, and among centres the lowest index. Results are the same
