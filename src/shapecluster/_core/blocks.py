@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
+
+import numpy as np
 
 _Result = TypeVar("_Result")
 
 BLOCK_BYTES = 1 << 22
 """Bytes that one block of cross-correlations may take, spectra included; caches hold about as much."""
 
-
 _BLOCKS_PER_THREAD = 4
+_FREED_BYTES = 4 * BLOCK_BYTES
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let the C library keep the memory of a block for the next one, once for the process.
+
+    glibc hands memory back to the system at once until it has seen an array of that size come and go; each
+    block then waits for thousands of fresh pages, which took as long as its transforms. The array is never
+    touched.
+    """
+    np.empty(_FREED_BYTES, dtype=np.uint8)
 
 
 def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
@@ -36,6 +50,7 @@ def map_blocks(
     NumPy and scipy.fft release the GIL inside; results do not depend on the number of threads as long
     as `function` treats each row by itself.
     """
+    _keep_freed_memory()
     if n_threads <= 1:
         return [function(block) for block in blocks]
     with ThreadPoolExecutor(n_threads) as pool:
