@@ -238,6 +238,14 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         names = getattr(self, "series_names_in_", None)
         return np.arange(len(self.labels_)) if names is None else names
 
+    def _store_names(self, data: SeriesData) -> None:
+        """Keep what the series are called, or forget what those of an earlier fit were called."""
+        self._axis_name = "series" if data.names is None or data.names.name is None else data.names.name
+        if data.names is not None:
+            self.series_names_in_ = np.asarray(data.names, dtype=object)
+        elif hasattr(self, "series_names_in_"):
+            del self.series_names_in_
+
     def _store(self, run: ClusterRun, data: SeriesData, counted: BoolArray) -> None:
         """Keep the result of a run as fitted attributes; `counted` rows took part in it."""
         best = run.best
@@ -247,11 +255,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         self.inertia_ = best.inertia
         self.n_iter_ = run.n_iter
         self.n_correlations_ = run.n_correlations
-        self._axis_name = "series" if data.names is None or data.names.name is None else data.names.name
-        if data.names is not None:
-            self.series_names_in_ = np.asarray(data.names, dtype=object)
-        elif hasattr(self, "series_names_in_"):
-            del self.series_names_in_
+        self._store_names(data)
         n_found = len(np.unique(best.labels[counted]))
         if n_found < len(best.centres):
             warnings.warn(

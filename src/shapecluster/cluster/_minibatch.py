@@ -395,11 +395,7 @@ default="k-shape++"
         self.labels_, self.shifts_, self.sbd_ = nearest.labels, nearest.shifts, 1.0 - nearest.ncc
         self.inertia_ = inertia(self.sbd_, weights)
         self.n_correlations_ = getattr(self, "n_correlations_", 0) + 2 * len(weights) * self.n_clusters
-        self._axis_name = "series" if data.names is None or data.names.name is None else data.names.name
-        if data.names is not None:
-            self.series_names_in_ = np.asarray(data.names, dtype=object)
-        elif hasattr(self, "series_names_in_"):
-            del self.series_names_in_
+        self._store_names(data)
 
     def _keep(self, stream: Stream, rng: np.random.RandomState, n_steps: int) -> None:
         """Keep what the next batch needs."""
