@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from shapecluster._core.assignment import assign
 from shapecluster._core.correlation import Assignment, align_all, align_pairwise
-from shapecluster._core.kshape import ClusterRun, inertia
+from shapecluster._core.kshape import ClusterRun, counted, inertia
 from shapecluster._core.normalise import standardise
 from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of
 from shapecluster._sklearn_compat import (
@@ -237,6 +237,24 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
     def _names(self) -> Any:
         names = getattr(self, "series_names_in_", None)
         return np.arange(len(self.labels_)) if names is None else names
+
+    def _check_size(self, n_series: int) -> None:
+        """Refuse fewer series than clusters."""
+        if n_series < self.n_clusters:
+            raise ValueError(
+                f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
+                "than clusters."
+            )
+
+    def _taking_part(self, shapes: Shapes, weights: Float64Array) -> BoolArray:
+        """The series that a fit counts; it is an error when there are none."""
+        taking_part = counted(shapes, weights)
+        if not taking_part.any():
+            raise ValueError(
+                f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
+                "shape to cluster."
+            )
+        return taking_part
 
     def _store_names(self, data: SeriesData) -> None:
         """Keep what the series are called, or forget what those of an earlier fit were called."""

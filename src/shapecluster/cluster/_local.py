@@ -240,21 +240,12 @@ default="k-shape++"
         n_series, threads = len(data.values), n_threads(self.n_jobs)
         spare, keep = allowance(n_series, min(n_clusters, n_series), data.values.nbytes, threads)
         shapes = self._shapes(data, data.values.dtype, spare)
-        prepared = _Prepared(data, shapes, weights, keep)
-        if not prepared.counted.any():
-            raise ValueError(
-                f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
-                "shape to cluster."
-            )
-        return prepared
+        self._taking_part(shapes, weights)
+        return _Prepared(data, shapes, weights, keep)
 
     def _fit_prepared(self, prepared: _Prepared) -> Self:
         n_series, self.n_features_in_ = prepared.data.values.shape[:2]
-        if n_series < self.n_clusters:
-            raise ValueError(
-                f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
-                "than clusters."
-            )
+        self._check_size(n_series)
         settings = Settings(
             max_iter=self.max_iter, tol=self.tol, n_threads=n_threads(self.n_jobs), keep=prepared.keep
         )

@@ -246,21 +246,11 @@ default="k-shape++"
         self._validate_params()
         data = self._check(X, reset=True)
         weights = self._weights(sample_weight, data)
-        n_series = len(data.values)
-        if n_series < self.n_clusters:
-            raise ValueError(
-                f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
-                "than clusters."
-            )
+        self._check_size(len(data.values))
         threads = n_threads(self.n_jobs)
         x = self._shapes(data, data.values.dtype, spare=_SPARE_BYTES)
         source = Source(x, weights, Settings(max_iter=self.max_iter, n_threads=threads, keep="none"))
-        taking_part = counted(x, weights)
-        if not taking_part.any():
-            raise ValueError(
-                f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "
-                "shape to cluster."
-            )
+        taking_part = self._taking_part(x, weights)
         rng = check_random_state(self.random_state)
         rows = np.flatnonzero(taking_part)
         sample = self._sample(rows, rng)
