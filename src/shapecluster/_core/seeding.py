@@ -162,8 +162,10 @@ class _SeedSearch:
         if self.floor is not None and self.seeds and self.x.all_shifts:
             known = self.floor[candidates, : len(self.seeds)]
 
+        bounds = None if self.low_pass is None else SpectralBounds(y, profile_of(y), self.low_pass)
+
         def compare_block(rows: slice) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
-            return self._compare_block(take(self.x, rows), rows, y, known)
+            return self._compare_block(take(self.x, rows), rows, y, known, bounds)
 
         blocks = list(shared_blocks(len(self.x), self.x.row_bytes // 8, BLOCK_BYTES, self.n_threads))
         parts = map_blocks(compare_block, blocks, self.n_threads)
@@ -197,7 +199,7 @@ class _SeedSearch:
         self.square_distance = compared.reached[best]
 
     def _compare_block(
-        self, x: Shapes, rows: slice, y: Shapes, known: FloatArray | None
+        self, x: Shapes, rows: slice, y: Shapes, known: FloatArray | None, bounds: SpectralBounds | None
     ) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
         """Floors of all pairs, and the exact values of those in which the candidate is nearer."""
         hurdle = self.ncc[rows]
@@ -207,9 +209,8 @@ class _SeedSearch:
             np.subtract(known.T[self.labels[rows]], reach[:, None], out=floor)
         possible = ~(x.flat[:, None] | y.flat)
         open_pairs = (floor <= reach[:, None]) & possible
-        if self.low_pass is not None and open_pairs.any():
+        if bounds is not None and open_pairs.any():
             first, second = np.nonzero(open_pairs)
-            bounds = SpectralBounds(y, profile_of(y), self.low_pass)
             short = bounds.short(x, profile_of(x), first, second, BLOCK_BYTES)
             floor[first, second] = np.maximum(floor[first, second], short)
             open_pairs = (floor <= reach[:, None]) & possible
