@@ -12,8 +12,10 @@ from shapecluster._core.blocks import row_blocks
 from shapecluster._core.normalise import scaled_weights
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
+HELD_BYTES = 1 << 24
+"""Aligned members of one cluster that may be held, unless a caller can spare more."""
+
 _BLOCK_BYTES = 1 << 21  # sums run block by block, so their rounding must not depend on a memory budget
-_HELD_BYTES = 1 << 24
 _FEW_ROWS = 32
 _LANCZOS_STEPS = 100
 _LANCZOS_ROUNDS = 3
@@ -56,7 +58,7 @@ def extract_shape(
     weights: Float64Array,
     old: FloatArray,
     *,
-    held_bytes: int = _HELD_BYTES,
+    held_bytes: int = HELD_BYTES,
 ) -> FloatArray | None:
     """Centre of one cluster: leading right singular vector of its aligned, centred, weighted members.
 
@@ -86,12 +88,14 @@ def extract_shape(
     algorithm 2.
     """
     roots = np.sqrt(scaled_weights(weights))
+    weighted = bool((roots != roots[0]).any())
 
     def blocks() -> Iterator[FloatArray]:
         for part in row_blocks(len(shifts), 8 * old.size, max(_BLOCK_BYTES, 64 * old.size)):
             aligned = align_members(members(part), shifts[part], old.dtype)
             aligned -= aligned.mean(axis=-1, keepdims=True)
-            aligned *= roots[part, None, None].astype(old.dtype)
+            if weighted:
+                aligned *= roots[part, None, None].astype(old.dtype)
             yield aligned.reshape(len(aligned), -1)
 
     held = len(shifts) <= _FEW_ROWS or len(shifts) * old.nbytes <= held_bytes
@@ -149,7 +153,9 @@ def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float6
 
 def _from_products(rows: Float64Array, start: Float64Array) -> Float64Array:
     """Leading vector from the small matrix of all products of rows."""
-    products = np.einsum("it,jt->ij", rows, rows)
+    products = np.zeros((len(rows), len(rows)))
+    for some in row_blocks(len(rows), 1, max(8, len(rows) // 4)):  # the lower triangle, which is all that
+        products[some, : some.stop] = np.einsum("it,jt->ij", rows[some], rows[: some.stop])  # eigh reads
     values, vectors = np.linalg.eigh(products)
     leading = vectors[:, -1]
     tied = values >= values[-1] * (1 - 4 * len(rows) * np.finfo(np.float64).eps)

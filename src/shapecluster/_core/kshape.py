@@ -14,7 +14,7 @@ import numpy as np
 
 from shapecluster._core.assignment import Assigned, assign
 from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.extraction import extract_shape
+from shapecluster._core.extraction import HELD_BYTES, extract_shape
 from shapecluster._core.normalise import znormalise
 from shapecluster._core.seeding import Start
 from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of, units
@@ -44,6 +44,8 @@ class Settings:
     keep : {"all", "last", "none"}
         What bounds are kept from step to step: 4 bytes a pair in every state, or in the last one only (an
         earlier state cannot be resumed then), or nowhere. Results do not depend on it.
+    held_bytes : int
+        Aligned members of one cluster that each thread may hold; results do not depend on it.
     """
 
     max_iter: int = 100
@@ -52,6 +54,7 @@ class Settings:
     block_bytes: int = BLOCK_BYTES
     prune: bool = True
     keep: Literal["all", "last", "none"] = "all"
+    held_bytes: int = HELD_BYTES
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) ->
 
 def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
     """One step: extract every centre from its members, assign all series, and decide whether to go on."""
-    centres = _new_centres(x, state, weights, settings.n_threads)
+    centres = _new_centres(x, state, weights, settings)
     iterate, assigned, n_correlations = assign_filling(x, centres, weights, settings, state.assigned)
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
@@ -250,7 +253,7 @@ def best_run(
     return min(runs, key=lambda result: result.best.inertia)
 
 
-def _new_centres(x: Shapes, state: RunState, weights: Float64Array, n_threads: int) -> FloatArray:
+def _new_centres(x: Shapes, state: RunState, weights: Float64Array, settings: Settings) -> FloatArray:
     """Extract centres from their members; those whose members stayed as they were are kept."""
     now, before = state.current, state.previous
     taking_part = counted(x, weights)
@@ -265,13 +268,17 @@ def _new_centres(x: Shapes, state: RunState, weights: Float64Array, n_threads: i
         mine = np.flatnonzero(taking_part & (now.labels == label))
         if len(mine):  # an empty cluster keeps its centre
             shape = extract_shape(
-                lambda rows: units(x, mine[rows]), now.shifts[mine], weights[mine], now.centres[label]
+                lambda rows: units(x, mine[rows]),
+                now.shifts[mine],
+                weights[mine],
+                now.centres[label],
+                held_bytes=settings.held_bytes,
             )
             if shape is not None:
                 centres[label] = shape
                 extracted[label] = True
 
-    map_blocks(extract, row_blocks(len(changed), 1, 1), n_threads)
+    map_blocks(extract, row_blocks(len(changed), 1, 1), settings.n_threads)
     new = znormalise(centres[extracted])
     kept = ~new.any(axis=(1, 2))  # where nothing but a level came out
     new[kept] = now.centres[extracted][kept]

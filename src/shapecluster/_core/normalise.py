@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from shapecluster._core.blocks import row_blocks
-from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray
+from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
 _BLOCK_BYTES = 1 << 18  # many passes over a block: it should stay in the nearest cache
 _FLAT_EPS = 8  # a standard deviation of so many roundings of the largest value is rounding, not movement
+
+_SAFE_EXPONENT = 400  # values up to 2^400 have squares that can be added up; to scale them changes no bit
 
 
 class Standardised(NamedTuple):
@@ -36,8 +38,8 @@ class Standardised(NamedTuple):
 def standardise(values: FloatArray) -> Standardised:
     """z-normalise along the last axis, over observed (not NaN) values.
 
-    Each row is first scaled by a power of two, which is exact, so that neither 1e300 nor 1e-300
-    overflows or loses digits.
+    Very large and very small rows are first scaled by a power of two, which is exact, so that neither 1e300
+    nor 1e-300 overflows or loses digits.
 
     Parameters
     ----------
@@ -49,32 +51,64 @@ def standardise(values: FloatArray) -> Standardised:
     Standardised
         z-scores, means, standard deviations (ddof=0) and the flags of flat rows.
     """
-    eps = float(np.finfo(values.dtype).eps)
+    x, mean, std, exponent, flat, n_values = _centred(values)
+    _over(x, std, flat, x)
+    mean[n_values == 0], std[n_values == 0] = np.nan, np.nan
+    return Standardised(x, np.ldexp(mean, exponent)[..., 0], np.ldexp(std, exponent)[..., 0], flat[..., 0])
+
+
+class _Centred(NamedTuple):
+    """Rows over 2^exponent, less their mean; all but `x` have a last axis of one."""
+
+    x: Float64Array
+    mean: Float64Array
+    std: Float64Array
+    exponent: IntArray
+    flat: BoolArray
+    n_values: Float64Array
+
+
+def _centred(values: FloatArray) -> _Centred:
     x = np.array(values, dtype=np.float64, order="C")
-    missing = np.isnan(x)
-    masked = bool(missing.any())
-    count = np.full((*x.shape[:-1], 1), float(x.shape[-1]))
-    if masked:
+    n_values = np.full((*x.shape[:-1], 1), float(x.shape[-1]))
+    top, missing = _largest(x), None
+    if np.isnan(top).any():
+        missing = np.isnan(x)
         x[missing] = 0.0
-        count -= missing.sum(axis=-1, keepdims=True)
-    empty = count == 0
-    count[empty] = 1.0
-    exponent = np.frexp(np.abs(x).max(axis=-1, keepdims=True, initial=0.0))[1]
-    x = np.ldexp(x, -exponent)  # now within [-1, 1]
-    mean = np.zeros_like(count)
+        n_values -= missing.sum(axis=-1, keepdims=True)
+        top = _largest(x)
+    divisor = np.maximum(n_values, 1.0)
+    exponent = np.frexp(top)[1]
+    if np.abs(exponent).max(initial=0) > _SAFE_EXPONENT:
+        x = np.ldexp(x, -exponent)
+        top = np.ldexp(top, -exponent)
+    else:
+        exponent[...] = 0
+    mean = np.zeros_like(n_values)
     for _ in range(2):  # the second pass removes the rounding of the first
-        step = x.sum(axis=-1, keepdims=True) / count
+        step = x.sum(axis=-1, keepdims=True) / divisor
         x -= step
-        if masked:
+        if missing is not None:
             x[missing] = 0.0
         mean += step
-    std = np.sqrt((x * x).sum(axis=-1, keepdims=True) / count)
-    flat = std <= _FLAT_EPS * eps
-    np.divide(x, std, out=x, where=~flat)
-    np.copyto(x, 0.0, where=flat)
-    mean[empty] = np.nan
-    std[empty] = np.nan
-    return Standardised(x, np.ldexp(mean, exponent)[..., 0], np.ldexp(std, exponent)[..., 0], flat[..., 0])
+    std = np.sqrt((x * x).sum(axis=-1, keepdims=True) / divisor)
+    flat = std <= _FLAT_EPS * float(np.finfo(values.dtype).eps) * top
+    return _Centred(x, mean, std, exponent, flat, n_values)
+
+
+def _largest(x: Float64Array) -> Float64Array:
+    """Largest magnitude of each row; NaN where it has any."""
+    highest: Float64Array = x.max(axis=-1, keepdims=True, initial=0.0)
+    np.maximum(highest, -x.min(axis=-1, keepdims=True, initial=0.0), out=highest)
+    return highest
+
+
+def _over(x: Float64Array, divisor: Float64Array, flat: BoolArray, out: FloatArray) -> None:
+    """Put rows over their divisors; zero where they are flat."""
+    if flat.any():
+        divisor = np.where(flat, 1.0, divisor)
+        x[flat[..., 0]] = 0.0
+    np.divide(x, divisor, out=out, casting="same_kind")
 
 
 @dataclass(frozen=True)
@@ -112,13 +146,11 @@ def _by_blocks(values: FloatArray, dtype: DType, *, unit: bool) -> UnitRows:
     out: FloatArray = np.empty(values.shape, dtype=dtype)
     flat = np.empty(n_series, dtype=np.bool_)
     for rows in row_blocks(n_series, 8 * n_channels * n_timepoints, _BLOCK_BYTES):
-        z, _, _, flat_channels = standardise(values[rows])
-        if unit:
-            square_norm = (z * z).reshape(len(z), -1).sum(axis=-1)
-            square_norm[square_norm == 0.0] = 1.0
-            z /= np.sqrt(square_norm)[:, None, None]
-        out[rows] = z
-        flat[rows] = flat_channels.all(axis=-1)
+        x, _, std, _, flat_channels, n_values = _centred(values[rows])
+        if unit:  # the square norm of a z-normalised channel is the number of its values
+            std *= np.sqrt(np.where(flat_channels, 0.0, n_values).sum(axis=1, keepdims=True))
+        _over(x, std, flat_channels, out[rows])
+        flat[rows] = flat_channels.all(axis=(1, 2))
     return UnitRows(out, flat)
 
 

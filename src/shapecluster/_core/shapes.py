@@ -60,6 +60,12 @@ class Shapes:
         return unit_rows(self.series, self.dtype).values if self.raw else self.series
 
     @property
+    def kept_bytes(self) -> int:
+        """Memory that is kept beside the series as they came."""
+        kept = (None if self.raw else self.series, self.spectra, self.profiles)
+        return sum(array.nbytes for array in kept if array is not None)
+
+    @property
     def spectrum(self) -> ComplexArray:
         """The spectra, which must be there: those of a block that was taken always are."""
         if self.spectra is None:
@@ -106,22 +112,22 @@ class Shapes:
         position = np.arange(self.length)
         return np.where(position <= self.window, position, position - self.length)
 
-    @property
+    @cached_property
     def pair_bytes(self) -> int:
         """Memory for the correlation curve of one pair, and for what it is made of."""
         return 4 * len(self.shifts) * (1 if self.narrow else 2 * self.n_channels + 1)
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Memory for one series with its spectrum, float64 copies included."""
         return 8 * self.n_channels * (self.length + 2 * self.n_timepoints)
 
-    @property
+    @cached_property
     def tie_band(self) -> float:
         """Correlations that differ by less are equal: 16 eps log2(length)."""
         return 16 * float(np.finfo(self.dtype).eps) * float(np.log2(max(2, self.length)))
 
-    @property
+    @cached_property
     def screen_error(self) -> float:
         """What a correlation that was screened in float32 can be off by."""
         eps = float(np.finfo(np.float32).eps)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from shapecluster._core.extraction import HELD_BYTES
 from shapecluster._core.kshape import RunState, Settings, allowance, best_run, counted
 from shapecluster._core.normalise import unit_rows
 from shapecluster._core.seeding import Seeds, Start, k_shape_plus_plus, random_rows
@@ -38,6 +39,7 @@ class _Prepared:
     shapes: Shapes
     weights: Float64Array
     keep: Literal["all", "last", "none"]  # bounds from step to step
+    held_bytes: int  # of aligned members, in each thread
     seeds: list[Seeds] | None = None  # to start each run from, enough for the largest k
 
     @property
@@ -223,6 +225,7 @@ default="k-shape++"
             prepared = replace(prepared, seeds=[draw(most) for draw in self._draws(prepared)])
         models: list[LocalKShape] = [clone(self).set_params(n_clusters=k) for k in ks]
         threads = n_threads(n_jobs)
+        prepared = replace(prepared, held_bytes=max(HELD_BYTES, prepared.held_bytes // threads))
         if threads == 1:
             for model in models:
                 yield model._fit_prepared(prepared)
@@ -241,13 +244,18 @@ default="k-shape++"
         spare, keep = allowance(n_series, min(n_clusters, n_series), data.values.nbytes, threads)
         shapes = self._shapes(data, data.values.dtype, spare)
         self._taking_part(shapes, weights)
-        return _Prepared(data, shapes, weights, keep)
+        held = max(HELD_BYTES, (spare - shapes.kept_bytes) // threads)
+        return _Prepared(data, shapes, weights, keep, held)
 
     def _fit_prepared(self, prepared: _Prepared) -> Self:
         n_series, self.n_features_in_ = prepared.data.values.shape[:2]
         self._check_size(n_series)
         settings = Settings(
-            max_iter=self.max_iter, tol=self.tol, n_threads=n_threads(self.n_jobs), keep=prepared.keep
+            max_iter=self.max_iter,
+            tol=self.tol,
+            n_threads=n_threads(self.n_jobs),
+            keep=prepared.keep,
+            held_bytes=prepared.held_bytes,
         )
         watch = self._log_step if self.verbose else None
         run = best_run(prepared.shapes, self._starts(prepared), prepared.weights, settings, watch)
