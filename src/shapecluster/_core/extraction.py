@@ -142,7 +142,7 @@ def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float6
     if isinstance(rows, np.ndarray):
         rows = [rows]
     if isinstance(rows, list) and sum(len(block) for block in rows) <= _FEW_ROWS:
-        return _from_products(np.concatenate(rows).astype(np.float64, copy=False), start)
+        return _from_products(_joined(rows), start)
     vector = _unit(_stirred(rows, start))
     for _ in range(_LANCZOS_ROUNDS * _LANCZOS_STEPS // _steps_of(start)):
         vector, converged = _lanczos(rows, vector)
@@ -171,7 +171,7 @@ def _dense(rows: Rows, best: Float64Array) -> Float64Array:
     if min(n_rows, len(best)) > _DENSE_SIZE:
         return best
     if n_rows <= len(best):
-        return _from_products(np.concatenate(list(_each(rows))).astype(np.float64, copy=False), best)
+        return _from_products(_joined(list(_each(rows))), best)
     products = np.zeros((len(best), len(best)))
     for block in _each(rows):
         double = block.astype(np.float64, copy=False)
@@ -212,6 +212,10 @@ def _steps_of(vector: Float64Array) -> int:
 
 def _each(rows: Rows) -> Iterable[FloatArray]:
     return rows if isinstance(rows, list) else rows()
+
+
+def _joined(rows: list[FloatArray]) -> Float64Array:
+    return (rows[0] if len(rows) == 1 else np.concatenate(rows)).astype(np.float64, copy=False)
 
 
 def _product(rows: Rows, vector: Float64Array) -> Float64Array:

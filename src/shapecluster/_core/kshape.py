@@ -23,6 +23,7 @@ from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 _PATIENCE = 5
 _STATE_BYTES = 224  # per series: labels, shifts and distances of three iterates; what seeding remembers
 _WORK_BYTES = 24 << 20  # per thread: one block of series with what is computed of it
+_WORK_ROWS = 64  # per thread, where series are long: the aligned members of a small cluster, a few spectra
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ def allowance(
 
     All in all a fit takes no more than the size of its input and 64 MB beside the input itself.
     """
-    spare = input_bytes + SPARE_BYTES - _STATE_BYTES * n_series - _WORK_BYTES * n_threads
+    work = n_threads * max(_WORK_BYTES, _WORK_ROWS * input_bytes // n_series)
+    spare = input_bytes + SPARE_BYTES - _STATE_BYTES * n_series - work
     floors = 4 * n_series * n_clusters
     if 2 * floors <= spare:  # those of the last step and those of the next
         return spare - 2 * floors, "all"

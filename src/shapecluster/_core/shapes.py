@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
-from shapecluster._core.blocks import map_blocks, row_blocks
+from shapecluster._core.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._core.normalise import unit_rows
 from shapecluster._typing import BoolArray, ComplexArray, DType, Float64Array, FloatArray, IntArray
 
@@ -18,6 +18,7 @@ SPARE_BYTES = 1 << 26
 
 _SINGLE_FREQUENCIES = 16
 _BAND_GROWTH = 1.25
+_LEAST_SAMPLE = 4
 _NARROW = 2.0  # windows of up to so many times log2(length) shifts are screened by a matrix product
 
 
@@ -257,7 +258,8 @@ def band_starts(length: int) -> IntArray:
 
 
 def sample_of(shapes: Shapes, size: int) -> Shapes:
-    """So many of the series, spread evenly over all of them."""
+    """So many of the series, spread evenly over all of them; fewer, if they are very long."""
+    size = min(size, max(_LEAST_SAMPLE, BLOCK_BYTES // shapes.row_bytes))
     return take(shapes, np.unique(np.linspace(0, len(shapes) - 1, size).astype(np.intp)))
 
 
