@@ -105,6 +105,7 @@ def test_no_rows_are_no_rows(media):
         (b"[[1, NaN]]", JSON, "NaN is no number in JSON"),
         (b"[[1, Infinity]]", JSON, "Infinity is no number in JSON"),
         (b"[[1, 2], [3]]", JSON, "row 1 must have 2 values. Got 1"),
+        (b"[[], []]", JSON, "row 0 must have some values. Got 0"),
         (b"[[1" + b"0" * 400 + b"]]", JSON, "no float can hold"),
         (b"[[1" + b"0" * 5000 + b"]]", JSON, "it is no JSON"),
         (b"[" * 100_000, JSON, "nested too deeply"),
