@@ -46,13 +46,15 @@ HYPERPARAMETERS: dict[str, Kind] = {
 }
 # What the result follows from; the others say how the data lie and how the work is done.
 _OF_THE_FIT = ("n_clusters", "init", "n_init", "max_iter", "tol", "max_shift", "missing", "random_state")
-# Without a word from the job: all cores, because the result does not depend on it; every step in the log.
+# Without a word from the job every step is in the log.
 _DEFAULTS: dict[str, Any] = {
     **{name: value for name, value in LocalKShape().get_params().items() if name in _OF_THE_FIT},
-    "n_jobs": -1,
+    "n_jobs": None,
     "verbose": 1,
     "checkpoint_every": 10,
 }
+
+_WORTH_THREADS = 1 << 20  # bytes of series from which on all cores are quicker than one
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,8 @@ def _fit(data: _Input, parameters: Mapping[str, Any], keeper: Checkpoints) -> Lo
     keeper.seed = seed
     given = {name: parameters[name] for name in (*_OF_THE_FIT, "n_jobs", "verbose")}
     model = LocalKShape(**given).set_params(random_state=seed)
+    if model.n_jobs is None and data.values.nbytes >= _WORTH_THREADS:
+        model.set_params(n_jobs=-1)  # the instance has nothing else to do, and the result is the same
     if data.centres is not None:
         model.set_params(init=data.centres)
     try:
