@@ -20,7 +20,7 @@ from shapecluster import LocalKShape
 from shapecluster.container import _checkpoints, _signals
 from shapecluster.container._checkpoints import Checkpoints, fingerprint
 
-SETTINGS = {"n_clusters": 4, "n_init": 2, "random_state": 5}
+SETTINGS = {"n_clusters": 4, "n_init": 4, "random_state": 5}
 SRC = str(Path(_checkpoints.__file__).parents[2])
 
 
