@@ -102,10 +102,11 @@ def job_failed(
     return JobFault("fail", stage, reason)
 
 
-def capacity_error() -> JobFault:
+def capacity_error(stage: str = "Starting") -> JobFault:
+    """Of a training job; of an endpoint with `stage="Creating"`."""
     return JobFault(
         "fail",
-        "Starting",
+        stage,
         "CapacityError: Unable to provision requested ML compute capacity. "
         "Please retry using a different ML instance type.",
     )

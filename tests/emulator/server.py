@@ -88,6 +88,7 @@ class Emulator:
     """
 
     role, bucket, algorithm_arn = ROLE, BUCKET, KSHAPE_ARN
+    caller = Caller(USER, "us-east-1")
 
     def __init__(
         self,
@@ -202,9 +203,9 @@ class Emulator:
             model_packages=tuple(package.name for package in self.model_packages),
         )
 
-    def job(self, name: str, region: str = "us-east-1") -> TrainingJob:
+    def job(self, name: str) -> TrainingJob:
         """A training job, with everything that Describe does not tell."""
-        return self.training_jobs.get(name, Caller("", region))
+        return self.training_jobs.get(name, self.caller)
 
     # HTTP.
 

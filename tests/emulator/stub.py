@@ -5,7 +5,7 @@
 `train` writes model/centroids: one line "1,2,...,k". Hyperparameters: `k`; `sleep`, seconds; `fail`, a
 text for output/failure; `exit`, a code; `deaf`: ignores SIGTERM; `checkpoint`: sleeps only where there is
 none yet; `network`, an address: prints whether it can be reached. `serve` answers the length of each line,
-or does what the body asks for: `status 500`, `sleep 1`, `die`. Standard library only.
+or does what the body asks for: `status 500`, `sleep 1`, `connect host:port`, `die`. Standard library only.
 """
 
 # ruff: noqa: T201 -- what a container prints is its log
@@ -32,14 +32,20 @@ def train(root: Path) -> int:
         "environment:", *sorted(name for name in os.environ if name.startswith(("AWS", "JOB_"))), flush=True
     )
     if "network" in parameters:
-        host, _, port = parameters["network"].rpartition(":")
-        with socket.socket() as probe:
-            print("network:", probe.connect_ex((host, int(port))), flush=True)
+        print("network:", reach(parameters["network"]), flush=True)
     if "fail" in parameters:
         (root / "output").mkdir(exist_ok=True)
         (root / "output/failure").write_text(parameters["fail"])
         return int(parameters.get("exit", 1))
     return _work(root, parameters)
+
+
+def reach(address: str) -> int:
+    """0 if somebody listens there, else the system's error."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, int(port)))
 
 
 def _work(root: Path, parameters: dict[str, str]) -> int:
@@ -77,6 +83,9 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         if word == "sleep":
             time.sleep(float(rest))
+        if word == "connect":
+            self._answer(200, str(reach(rest)).encode())
+            return
         status = int(rest) if word == "status" else 200
         text = "".join(f"{len(line)}\n" for line in body.splitlines())
         self._answer(status, text.encode(), self.headers.get("Accept") or "text/csv")
