@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.emulator.server import Emulator
 
 MAX_BODY = 6 << 20
-HEALTH_CHECK = 30.0  # seconds, in the service's time, that a container has to become ready
 
 
 class Model(Record):
@@ -125,7 +124,7 @@ class Endpoint(Record):
         except AccessDenied as error:
             self._become("Failed", f"Could not access model data: {error}")
             return
-        if self._container.wait(HEALTH_CHECK * self._emulator.second):
+        if self._container.wait(self._emulator.health_check):
             self._become("InService")
             return
         self._become(
@@ -142,8 +141,7 @@ class Endpoint(Record):
         threading.Event().wait(self._emulator.dwell)
         self._emulator.endpoints.remove(self)
         self._emulator.tags.pop(self.arn, None)
-        for folder in ("model",):
-            shutil.rmtree(self._root / folder, ignore_errors=True)
+        shutil.rmtree(self._root / "model", ignore_errors=True)
 
 
 # Models.
@@ -217,8 +215,9 @@ def list_models(emulator: Emulator, request: dict[str, Any], caller: Caller) -> 
 def create_endpoint_config(emulator: Emulator, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
     name = request["EndpointConfigName"]
     emulator.endpoint_configs.refuse_duplicate(name, caller)
-    for variant in request["ProductionVariants"]:
-        emulator.models.get(variant["ModelName"], caller)
+    if len(request["ProductionVariants"]) > 1:
+        raise NotImplementedError("the emulator has one variant an endpoint")
+    emulator.models.get(request["ProductionVariants"][0]["ModelName"], caller)
     config = Record(name, emulator.endpoint_configs.arn(name, caller), request, now())
     return {"EndpointConfigArn": _add(emulator, emulator.endpoint_configs, config)}
 

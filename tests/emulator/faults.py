@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from tests.emulator.errors import ServiceError
+from tests.emulator.errors import ServiceError, not_authorised
 from tests.emulator.wire import Incoming
 
 
@@ -46,6 +46,12 @@ def expired_token() -> CallFault:
 def access_denied() -> CallFault:
     """The text is completed with user, action and resource."""
     return error("AccessDeniedException", "")
+
+
+def pass_role_denied(role: str) -> CallFault:
+    """The caller may make jobs, but not give them this role."""
+    denied = not_authorised("iam:PassRole", role, "arn:aws:iam::123456789012:user/somebody")
+    return CallFault("error", denied)
 
 
 def internal_failure() -> CallFault:

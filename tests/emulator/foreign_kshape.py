@@ -4,9 +4,9 @@
 
 Hyperparameters `k` and `label_size` (1: the first column of the CSV is the ticker), and no others. model/
 gets `centroids`: a line each, six digits, scaled by the *sample* standard deviation, so that they are not
-quite z-normalised; the largest cluster comes first. An endpoint takes CSV without tickers and answers ids, the
-numbers of lines. FOREIGN_FLAW in the environment: `missing` leaves the last centroid out, `nan` spoils the
-first; `ids` makes the endpoint count from 1.
+quite z-normalised; the largest cluster comes first. An endpoint takes CSV without tickers and answers ids,
+the numbers of lines. FOREIGN_FLAW in the environment: `missing` leaves the last centroid out, `nan` spoils
+the first; `ids` makes the endpoint count from 1.
 """
 
 # ruff: noqa: T201 -- what a container prints is its log

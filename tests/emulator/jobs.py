@@ -36,6 +36,7 @@ class Job:
         self.ended: float | None = None
         self.folder: Path = emulator.folder / arn.rpartition(":")[2] / str(self.created)
         self.stopping = threading.Event()
+        self._lock = threading.RLock()  # a status, and what belongs to it, change together
         self._thread = threading.Thread(target=self._run, name=arn, daemon=True)
 
     @property
@@ -48,8 +49,9 @@ class Job:
 
     def stop(self) -> None:
         """Ask it to end."""
-        if self.running:
-            self.status = "Stopping"
+        with self._lock:
+            if self.running:
+                self.status = "Stopping"
         self.stopping.set()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -58,18 +60,23 @@ class Job:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        end = self._end()
+        self._release()  # first: whoever sees that it is over may start the next one
+        with self._lock:
+            self._finish(end.status, end.reason, end.secondary)
+
+    def _end(self) -> Ended:
+        """Live, and tell how it ended."""
         try:
             self._live()
-            self._finish("Completed")
         except Ended as end:
-            self._finish(end.status, end.reason, end.secondary)
+            return end
         except AccessDenied as error:
-            self._finish("Failed", f"ClientError: Data download failed:AccessDenied: {error}")
+            return Ended("Failed", f"ClientError: Data download failed:AccessDenied: {error}")
         except Exception as error:  # a bug of the emulator's, which its `close` raises
             self.emulator.errors.append(error)
-            self._finish("Failed", "InternalServerError: We encountered an internal error. Please try again.")
-        finally:
-            self._release()
+            return Ended("Failed", "InternalServerError: We encountered an internal error. Please try again.")
+        return Ended("Completed")
 
     def _live(self) -> None:
         raise NotImplementedError
@@ -77,7 +84,7 @@ class Job:
     def _release(self) -> None:
         """Give back what the job took."""
 
-    def _finish(self, status: str, reason: str = "", secondary: str = "") -> None:
+    def _finish(self, status: str, reason: str, secondary: str) -> None:
         self.reason = reason[:1024]
         self.ended = self.changed = now()
         self.status = status

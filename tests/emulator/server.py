@@ -68,6 +68,8 @@ class Emulator:
         How long one of the service's seconds takes, for MaxRuntimeInSeconds and MaxWaitTimeInSeconds.
     grace : float, default=2.0
         Seconds between SIGTERM and SIGKILL.
+    health_check : float, default=30.0
+        Seconds that a serving program has to become ready.
     buckets : iterable of str
         Buckets that exist.
 
@@ -97,9 +99,10 @@ class Emulator:
         dwell: float = 0.005,
         second: float = 1.0,
         grace: float = 2.0,
+        health_check: float = 30.0,
         buckets: Iterable[str] = (BUCKET,),
     ) -> None:
-        self.dwell, self.second, self.grace = dwell, second, grace
+        self.dwell, self.second, self.grace, self.health_check = dwell, second, grace, health_check
         self._own_folder = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="emulator-"))
         self.calls, self.faults, self.policies = Recorder(), FaultPlan(), Policies()
@@ -227,6 +230,7 @@ class Emulator:
             return self._answer(incoming, environ, call)
         call.fault = str(fault)
         if fault.error is not None:
+            _drain(environ)
             return self._refusal(incoming, _completed(fault.error, incoming), call)
         if fault.kind == "cut":
             answer = self._answer(incoming, environ, call)
@@ -254,9 +258,11 @@ class Emulator:
                 return self._moto(incoming, environ, call)
             return self._ours(handler, incoming)
         except ServiceError as error:
+            _drain(environ)
             return self._refusal(incoming, error, call)
         except Exception as error:
             self.errors.append(error)
+            _drain(environ)
             return self._refusal(incoming, ServiceError("InternalFailure", repr(error), 500), call)
 
     def _ours(self, handler: Any, incoming: Incoming) -> _Answer:
@@ -309,6 +315,13 @@ def _completed(error: ServiceError, incoming: Incoming) -> ServiceError:
     first = next(requirements(incoming), None)
     action, resource = (first.action, first.resource) if first else (incoming.operation, "*")
     return not_authorised(action, resource, incoming.caller.arn)
+
+
+def _drain(environ: dict[str, Any]) -> None:
+    """Take in a body that nobody reads: a client that is still sending would not see the answer."""
+    left = int(environ.get("CONTENT_LENGTH") or 0)
+    while left > 0 and (block := environ["wsgi.input"].read(min(left, 1 << 20))):
+        left -= len(block)
 
 
 def _exhaust(body: Iterable[bytes]) -> None:

@@ -211,6 +211,32 @@ def test_an_archive_can_be_spoiled(
             assert (first.name, first.issym(), first.linkname) == ("centroids", True, "/etc/passwd")
 
 
+def test_a_large_upload_goes_in_parts_and_can_be_refused(emulator: Emulator) -> None:
+    config = Config(retries={"max_attempts": 0})
+    s3 = emulator.session().client("s3", config=config)  # one that knows upload_fileobj
+    content = bytes(9 << 20)
+    s3.upload_fileobj(io.BytesIO(content), emulator.bucket, "large")
+    assert s3.head_object(Bucket=emulator.bucket, Key="large")["ContentLength"] == len(content)
+    assert emulator.calls.counts("s3") == {
+        "CreateMultipartUpload": 1,
+        "UploadPart": 2,
+        "CompleteMultipartUpload": 1,
+        "HeadObject": 1,
+    }
+    emulator.faults.add("UploadPart", faults.throttling())
+    with pytest.raises(ClientError, match="SlowDown"):
+        s3.upload_fileobj(io.BytesIO(content), emulator.bucket, "other")
+    assert len(emulator.calls("AbortMultipartUpload")) == 1
+
+
+def test_each_emulator_starts_empty() -> None:
+    for _ in range(3):
+        with Emulator() as emulator:
+            s3 = emulator.client("s3")
+            assert "Contents" not in s3.list_objects_v2(Bucket=emulator.bucket)
+            s3.put_object(Bucket=emulator.bucket, Key="a", Body=b"")
+
+
 def test_nothing_answers_once_it_is_closed() -> None:
     with Emulator() as emulator:
         sts = emulator.client("sts", config=Config(retries={"max_attempts": 0}))

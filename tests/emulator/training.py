@@ -64,6 +64,10 @@ class TrainingJob(Job):
 
     def describe(self) -> dict[str, Any]:
         """The answer of DescribeTrainingJob."""
+        with self._lock:
+            return self._description()
+
+    def _description(self) -> dict[str, Any]:
         answer = {member: self.request[member] for member in _PASSED_ON if member in self.request}
         if "KmsKeyId" not in answer["OutputDataConfig"]:
             answer["OutputDataConfig"] = {"KmsKeyId": "", **answer["OutputDataConfig"]}
@@ -81,6 +85,9 @@ class TrainingJob(Job):
         }
         if self.reason:
             answer["FailureReason"] = self.reason
+        if "KeepAlivePeriodInSeconds" in self.request["ResourceConfig"] and self.status == "Completed":
+            retained = {"Status": "Available", "ResourceRetainedBillableTimeInSeconds": 0}
+            answer["WarmPoolStatus"] = retained
         if self.started is not None:
             answer["TrainingStartTime"] = self.started
             if self.ended is not None:
@@ -294,14 +301,15 @@ class TrainingJob(Job):
         if secondary == self.secondary:
             return
         moment = now()
-        if self.transitions:
-            self.transitions[-1]["EndTime"] = moment
-        message = _MESSAGES[secondary]
-        self.transitions.append({"Status": secondary, "StartTime": moment, "StatusMessage": message})
-        self.secondary, self.changed = secondary, moment
+        with self._lock:
+            if self.transitions:
+                self.transitions[-1]["EndTime"] = moment
+            message = _MESSAGES[secondary]
+            self.transitions.append({"Status": secondary, "StartTime": moment, "StatusMessage": message})
+            self.secondary, self.changed = secondary, moment
 
-    def _finish(self, status: str, reason: str = "", secondary: str = "") -> None:
-        self._enter(secondary or status)
+    def _finish(self, status: str, reason: str, secondary: str) -> None:
+        self._enter(secondary)
         self.transitions[-1]["EndTime"] = now()
         if reason:
             self.transitions[-1]["StatusMessage"] = reason[:1024]

@@ -23,7 +23,10 @@ def check_training_job(emulator: Emulator, request: dict[str, Any], caller: Call
     emulator.training_jobs.refuse_duplicate(request["TrainingJobName"], caller)
     program = _program(emulator, request, caller)
     _check_inputs(emulator, request, caller)
-    bucket = split(request["OutputDataConfig"]["S3OutputPath"])[0]
+    output = request["OutputDataConfig"]
+    if output.get("CompressionType", "GZIP") != "GZIP":
+        raise NotImplementedError("the emulator writes model.tar.gz only")
+    bucket = split(output["S3OutputPath"])[0]
     if not emulator.storage.bucket_exists(bucket):
         raise invalid(f'The bucket "{bucket}" given in S3OutputPath does not exist.')  # our wording
     _check_times(request)
@@ -65,10 +68,13 @@ def _check_inputs(emulator: Emulator, request: dict[str, Any], caller: Caller) -
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
     if len(set(names)) < len(names):
         raise invalid("Channel names must be unique.")  # our wording
+    mode = request["AlgorithmSpecification"]["TrainingInputMode"]
     for channel in request.get("InputDataConfig", []):
         source = channel["DataSource"].get("S3DataSource")
         if source is None or source["S3DataType"] != "S3Prefix":
             raise NotImplementedError("the emulator reads S3Prefix only")
+        if channel.get("InputMode", mode) != "File" or channel.get("CompressionType", "None") != "None":
+            raise NotImplementedError("the emulator knows mode File without compression only")
         check_prefix(emulator, source["S3Uri"], request["RoleArn"], caller)
 
 

@@ -35,6 +35,10 @@ class TransformJob(Job):
 
     def describe(self) -> dict[str, Any]:
         """The answer of DescribeTransformJob."""
+        with self._lock:
+            return self._description()
+
+    def _description(self) -> dict[str, Any]:
         answer = {member: self.request[member] for member in _PASSED_ON if member in self.request}
         answer |= {
             "TransformJobName": self.name,
@@ -59,7 +63,7 @@ class TransformJob(Job):
         container = self._model.start(self.emulator, self.folder / "root", self.request.get("Environment"))
         self.logs[f"{self.name}/i-0123456789abcdef0"] = container.log
         try:
-            if not container.wait(30 * self.emulator.second):
+            if not container.wait(self.emulator.health_check):
                 raise Ended("Failed", "AlgorithmError: See job logs for more information")
             self._transform_all(container)
         finally:
@@ -132,6 +136,8 @@ def create_transform_job(emulator: Emulator, request: dict[str, Any], caller: Ca
     if "ModelPackageName" in model.request["PrimaryContainer"] and request.get("Environment"):
         raise invalid("Environment is not supported for model packages of the Marketplace.")  # our wording
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
+    if source["S3DataType"] != "S3Prefix" or request.get("DataProcessing"):
+        raise NotImplementedError("the emulator transforms S3Prefix only, and filters and joins nothing")
     check_prefix(emulator, source["S3Uri"], model.request["ExecutionRoleArn"], caller)
     bucket = split(request["TransformOutput"]["S3OutputPath"])[0]
     if not emulator.storage.bucket_exists(bucket):
