@@ -28,7 +28,8 @@ class Model(Record):
     def program(self, emulator: Emulator) -> Program:
         container = self.request["PrimaryContainer"]
         if "ModelPackageName" in container:
-            return self._package(emulator).algorithm.program
+            program: Program = self._package(emulator).algorithm.program
+            return program
         return image_program(emulator, container["Image"])
 
     def archive(self, emulator: Emulator) -> bytes:

@@ -54,7 +54,8 @@ def read_rows(text: str, label_size: int = 0) -> np.ndarray:
 
 def normalised(rows: np.ndarray) -> np.ndarray:
     spread = rows.std(axis=1, keepdims=True)
-    return (rows - rows.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    centred: np.ndarray = rows - rows.mean(axis=1, keepdims=True)
+    return centred / np.where(spread > 0, spread, 1)
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float:
@@ -76,7 +77,7 @@ def fit(values: np.ndarray, k: int) -> np.ndarray:
     model = KShape(n_clusters=k, n_init=1, random_state=0)
     labels = model.fit_predict(normalised(values)[:, :, None])
     order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
-    centroids = model.cluster_centers_[order, :, 0]
+    centroids: np.ndarray = model.cluster_centers_[order, :, 0]
     centroids = centroids - centroids.mean(axis=1, keepdims=True)
     return centroids / centroids.std(axis=1, ddof=1, keepdims=True)
 
@@ -102,8 +103,18 @@ def train(root: Path) -> int:
     return 0
 
 
+class Server(ThreadingHTTPServer):
+    """A server that knows its centroids."""
+
+    def __init__(self, address: tuple[str, int], centroids: np.ndarray) -> None:
+        super().__init__(address, Handler)
+        self.centroids = centroids
+
+
 class Handler(BaseHTTPRequestHandler):
     """/ping and /invocations."""
+
+    server: Server
 
     def do_GET(self) -> None:
         self._answer(200 if self.path == "/ping" else 404, "")
@@ -136,9 +147,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(root: Path, host: str, port: int) -> int:
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.centroids = np.nan_to_num(np.loadtxt(root / "model/centroids", delimiter=",", ndmin=2))
-    server.serve_forever()
+    centroids = np.nan_to_num(np.loadtxt(root / "model/centroids", delimiter=",", ndmin=2))
+    Server((host, port), centroids).serve_forever()
     return 0
 
 

@@ -153,8 +153,7 @@ def requirements(incoming: Incoming) -> Iterator[Requirement]:
     elif incoming.service == "logs":
         caller, request = incoming.caller, incoming.request
         group = f"arn:aws:logs:{caller.region}:{caller.account}:log-group:{request.get('logGroupName')}"
-        stream = request.get("logStreamName")
-        resource = f"{group}:log-stream:{stream}" if stream else f"{group}:*"
+        resource = f"{group}:log-stream:{request.get('logStreamName', '')}"
         yield Requirement(f"logs:{incoming.operation}", resource)
     # sts:GetCallerIdentity needs no permission.
 

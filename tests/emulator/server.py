@@ -15,7 +15,11 @@ from typing import Any
 
 import boto3
 from moto.core.base_backend import BackendDict
-from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from werkzeug.serving import make_server
 
 from tests.emulator.endpoints import Endpoint, Model
@@ -126,6 +130,14 @@ class Emulator:
     def __enter__(self) -> Emulator:
         if not _one_at_a_time.acquire(blocking=False):
             raise RuntimeError("moto keeps its state for the whole process: one emulator at a time")
+        try:
+            self._open()
+        except BaseException:
+            _one_at_a_time.release()
+            raise
+        return self
+
+    def _open(self) -> None:
         BackendDict.reset()
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -135,7 +147,6 @@ class Emulator:
         s3 = self.client("s3", access_key=ACCESS_KEY)
         for bucket in self._buckets:
             s3.create_bucket(Bucket=bucket)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -280,7 +291,7 @@ class Emulator:
     def _moto(self, incoming: Incoming, environ: dict[str, Any], call: Call) -> _Answer:
         captured: list[Any] = []
 
-        def start_response(status: str, headers: Headers, exc_info: Any = None) -> None:
+        def start_response(status: str, headers: Headers, exc_info: Any = None, /) -> Any:
             captured[:] = [int(status.split()[0]), headers]
 
         body = _MOTO.get_application(environ)(environ, start_response)

@@ -69,8 +69,16 @@ def _work(root: Path, parameters: dict[str, str]) -> int:
     return int(parameters.get("exit", 0))
 
 
+class Server(ThreadingHTTPServer):
+    """A server that knows its folder."""
+
+    root: Path
+
+
 class Handler(BaseHTTPRequestHandler):
     """One GET for the health check, one POST for everything else."""
+
+    server: Server
 
     def do_GET(self) -> None:
         ready = (Path(self.server.root) / "model/centroids").exists()
@@ -105,7 +113,7 @@ def serve(root: Path, host: str, port: int) -> int:
     if os.environ.get("STUB_REFUSE"):
         print("I do not start", flush=True)
         return 1
-    server = ThreadingHTTPServer((host, port), Handler)
+    server = Server((host, port), Handler)
     server.root = root
     server.serve_forever()
     return 0

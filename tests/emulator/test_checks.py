@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.emulator import Emulator
+from tests.emulator import Emulator, faults
 from tests.emulator.programs import stub
 from tests.emulator.requests import channel, training_job
 
@@ -116,6 +117,32 @@ def test_jobs_are_counted_and_limited(emulator: Emulator, sagemaker: Any, wait: 
     assert (emulator.quota.peak, emulator.quota.running) == (2, 0)
 
 
+def test_a_sweep_of_three_at_a_time_never_has_four(emulator: Emulator, sagemaker: Any, wait: Wait) -> None:
+    emulator.quota.limit = 3
+
+    def run(number: int) -> None:
+        sagemaker.create_training_job(**training_job(emulator, f"job-{number}"))
+        assert wait(f"job-{number}")["TrainingJobStatus"] == "Completed"
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(run, range(9)))
+    assert (emulator.quota.peak, emulator.quota.running) == (3, 0)
+
+
+def test_a_warm_pool_is_told_of(emulator: Emulator, sagemaker: Any, wait: Wait) -> None:
+    resources = {"InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1, "InstanceCount": 1}
+    resources["KeepAlivePeriodInSeconds"] = 600
+    sagemaker.create_training_job(**training_job(emulator, ResourceConfig=resources))
+    assert wait()["WarmPoolStatus"]["Status"] == "Available"
+
+
+def test_passing_a_role_can_be_denied(emulator: Emulator, sagemaker: Any) -> None:
+    emulator.faults.add("CreateTrainingJob", faults.pass_role_denied(emulator.role))
+    with pytest.raises(ClientError, match=f"perform: iam:PassRole on resource: {emulator.role}") as caught:
+        sagemaker.create_training_job(**training_job(emulator))
+    assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
 def test_the_marketplace_algorithm_is_described_and_runs(
     emulator: Emulator, sagemaker: Any, wait: Wait
 ) -> None:
@@ -165,7 +192,7 @@ def test_s3_looks_at_the_expected_owner(emulator: Emulator, s3: Any) -> None:
     assert emulator.calls("HeadObject", ExpectedBucketOwner="123456789012")
 
 
-POLICY = {
+POLICY: dict[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [
         {
