@@ -9,12 +9,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "ArtifactError",
     "FlatSeriesWarning",
     "MissingPricesError",
     "MissingPricesWarning",
     "PriceFileError",
     "SweepWarning",
 ]
+
+
+class ArtifactError(ValueError):
+    """Bytes from outside are not what they should be: a model, a data file, a request or an answer.
+
+    The message says what is wrong with them and where, and what to do next. Nothing of them was used.
+    """
 
 
 class FlatSeriesWarning(UserWarning):

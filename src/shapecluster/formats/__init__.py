@@ -1,0 +1,57 @@
+"""Bytes of the outside world: data files, models, hyperparameters, requests and answers.
+
+Everything that comes from outside is held against a limit before it is taken, and what is damaged, cut
+short or of another kind is refused with an `ArtifactError` that says where and what to do. Nothing is ever
+unpickled or extracted.
+
+```
+rows of numbers   recordio          RecordIO-protobuf, for the built-in algorithms
+                  tables            CSV, with or without names
+models            archive           model.tar.gz
+                    centroids         K-Shape's text file in it
+                    ndarray           the built-in K-Means' NDArray list in it
+jobs              hyperparameters   parameters as strings, and back
+endpoints         payloads          series that are sent, as CSV, JSON, JSON Lines or RecordIO
+                  predictions       clusters that are answered, in the same formats
+```
+
+`read_`, `iter_` and `write_` work on files, piece by piece; `decode_` and `encode_` on bytes in memory.
+"""
+
+from shapecluster.formats._media import media_type
+from shapecluster.formats.archive import Member, read_member, write_archive
+from shapecluster.formats.centroids import CentroidReport, decode_centroids, encode_centroids
+from shapecluster.formats.hyperparameters import decode_hyperparameters, encode_hyperparameters
+from shapecluster.formats.ndarray import ArrayList, decode_ndarrays, encode_ndarrays
+from shapecluster.formats.payloads import decode_rows, encode_rows
+from shapecluster.formats.predictions import Predictions, decode_predictions, encode_predictions
+from shapecluster.formats.recordio import RecordBlock, iter_recordio, read_recordio, write_recordio
+from shapecluster.formats.tables import NamedRows, iter_csv, read_csv, write_csv
+
+__all__ = [
+    "ArrayList",
+    "CentroidReport",
+    "Member",
+    "NamedRows",
+    "Predictions",
+    "RecordBlock",
+    "decode_centroids",
+    "decode_hyperparameters",
+    "decode_ndarrays",
+    "decode_predictions",
+    "decode_rows",
+    "encode_centroids",
+    "encode_hyperparameters",
+    "encode_ndarrays",
+    "encode_predictions",
+    "encode_rows",
+    "iter_csv",
+    "iter_recordio",
+    "media_type",
+    "read_csv",
+    "read_member",
+    "read_recordio",
+    "write_archive",
+    "write_csv",
+    "write_recordio",
+]
