@@ -1,4 +1,4 @@
-"""RecordIO-protobuf as the SageMaker SDK v2 writes it: one protobuf message a row, filled, serialised, framed.
+"""RecordIO-protobuf as the SageMaker SDK v2 writes it: a protobuf message for every row.
 
 The messages are Google's own, made from the published description of `Record`.
 """

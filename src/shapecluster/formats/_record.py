@@ -156,48 +156,34 @@ def _only(data: memoryview, message: Field, number: int) -> Field | None:
 
 
 def _tensor(data: memoryview, message: Field, dtype: np.dtype[Any]) -> Tensor:
-    values: Numbers
-    span = None
-    if dtype.kind == "f":
-        values, span = _floats(data, message, dtype)
-    else:
-        values = _int32(_integers(data, message, _VALUES))
-    keys, shape = _integers(data, message, _KEYS), _integers(data, message, _SHAPE)
-    return Tensor(values[None, :], keys if len(keys) else None, shape if len(shape) else None, span)
-
-
-def _floats(
-    data: memoryview, message: Field, dtype: np.dtype[Any]
-) -> tuple[NDArray[np.floating[Any]], tuple[int, int] | None]:
-    """The values of a tensor, packed, alone, or both; and where they stand if they are one piece."""
-    raw = bytearray()
+    floats = bytearray()
+    numbers = {_VALUES: array("Q"), _KEYS: array("Q"), _SHAPE: array("Q")}
     spans = 0
     span = None
-    alone = FIXED32 if dtype.itemsize == 4 else FIXED64
+    alone = {"f4": FIXED32, "f8": FIXED64, "i4": VARINT}[dtype.str[1:]]
     for field in fields(data, message.start, message.stop):
-        if field.number == _VALUES:
-            if field.wire != alone and (field.stop - field.start) % dtype.itemsize:
+        if field.number == _VALUES and alone != VARINT:
+            _expect(field, alone, DELIMITED)
+            if (field.stop - field.start) % dtype.itemsize:
                 raise ArtifactError(
                     f"the values at byte {field.start} are {field.stop - field.start} bytes, "
                     f"which is no whole number of {dtype.name} values"
                 )
-            span = (_expect(field, alone, DELIMITED).start, field.stop)
+            floats += data[field.start : field.stop]
+            span = (field.start, field.stop)
             spans += 1
-            raw += data[field.start : field.stop]
-    values: NDArray[np.floating[Any]] = np.frombuffer(raw, dtype=dtype)
-    return values, span if spans == 1 else None
-
-
-def _integers(data: memoryview, message: Field, number: int) -> NDArray[np.uint64]:
-    """The numbers of one field, packed, alone, or both."""
-    out = array("Q")
-    for field in fields(data, message.start, message.stop):
-        if field.number == number:
+        elif field.number in numbers:
             if _expect(field, VARINT, DELIMITED).wire == VARINT:
-                out.append(field.value)
+                numbers[field.number].append(field.value)
             else:
-                out += packed_varints(data[field.start : field.stop])
-    return np.frombuffer(out, dtype=np.uint64)
+                numbers[field.number] += packed_varints(data[field.start : field.stop])
+    values, keys, shape = (np.frombuffer(some, dtype=np.uint64) for some in numbers.values())
+    return Tensor(
+        (_int32(values) if alone == VARINT else np.frombuffer(floats, dtype=dtype))[None, :],
+        keys if len(keys) else None,
+        shape if len(shape) else None,
+        span if spans == 1 else None,
+    )
 
 
 def _int32(numbers: NDArray[np.uint64]) -> NDArray[np.int32]:

@@ -19,6 +19,7 @@ VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 _FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
 _LONGEST = 10  # bytes of a varint
 _TOP = 1 << 64
+_MOST_FIELDS = 1 << 20  # of one message: a row of more values than this has to pack them
 _MANY = 64  # bytes of packed numbers from which NumPy is the faster one
 _BLOCK = 1 << 18  # bytes decoded at once: their numbers take some thirty times as much meanwhile
 
@@ -50,6 +51,8 @@ def head(number: int, length: int) -> bytes:
 
 def read_varint(data: memoryview, at: int, stop: int) -> tuple[int, int]:
     """The number that starts at `at`, and where the next thing starts."""
+    if at < stop and data[at] < 0x80:  # as most are
+        return data[at], at + 1
     value = 0
     for place in range(_LONGEST):
         if at + place >= stop:
@@ -66,7 +69,11 @@ def read_varint(data: memoryview, at: int, stop: int) -> tuple[int, int]:
 def fields(data: memoryview, start: int, stop: int) -> Iterator[Field]:
     """The fields of the message in data[start:stop], in their order."""
     at = start
+    n_fields = 0
     while at < stop:
+        n_fields += 1
+        if n_fields > _MOST_FIELDS:
+            raise ArtifactError(f"the message at byte {start} has more than {_MOST_FIELDS:,} fields")
         tag, value_at = read_varint(data, at, stop)
         number, wire = tag >> 3, tag & 7
         if not 0 < number < 1 << 29:

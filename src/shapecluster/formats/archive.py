@@ -63,7 +63,7 @@ def read_member(
     source : path, bytes or binary file
         The archive.
     pattern : str
-        A name, or a pattern such as "model_algo-*".
+        A name, or a pattern such as ``"model_algo-*"``.
     max_bytes : int, default=512 MiB
         The most that the member may have.
     max_total_bytes : int, default=4 GiB

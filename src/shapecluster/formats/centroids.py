@@ -242,5 +242,5 @@ def _named(clusters: tuple[int, ...]) -> str:
 def _unusable(problem: str) -> ArtifactError:
     return ArtifactError(
         f"The file of centroids cannot be used: {problem}. "
-        "Look at the log of the training job, and check that its data have the rows and the columns that you expect."
+        "Look at the log of the training job, and check the number of rows and columns of its data."
     )

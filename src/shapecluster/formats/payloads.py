@@ -129,14 +129,23 @@ def decode_rows(
     else:
         block = read_recordio(BytesIO(view), n_features=n_timepoints, max_record_bytes=max_bytes)
         return block.values.astype(np.float64)
+    return _matrix(rows, n_timepoints)
+
+
+def _matrix(rows: list[list[float]], n_timepoints: int | None) -> Float64Array:
     width = n_timepoints if n_timepoints is not None else len(rows[0]) if rows else 0
     for number, row in enumerate(rows):
-        if len(row) != width:
-            raise unreadable(_WHAT, f"row {number} must have {width:,} values. Got {len(row):,} instead")
-    return np.stack(rows) if rows else np.empty((0, width))
+        if len(row) != width or not row:
+            raise unreadable(
+                _WHAT, f"row {number} must have {width or 'some'} values. Got {len(row)} instead"
+            )
+    try:
+        return np.array(rows, dtype=np.float64).reshape(len(rows), width)
+    except OverflowError:
+        raise unreadable(_WHAT, "it holds a whole number that no float can hold") from None
 
 
-def _row(instance: Any, where: str) -> Float64Array:
+def _row(instance: Any, where: str) -> list[float]:
     """The values of one series, whatever they are wrapped in."""
     values = instance
     if isinstance(values, dict) and isinstance(values.get("data"), dict):
@@ -149,7 +158,4 @@ def _row(instance: Any, where: str) -> Float64Array:
         values = values.get("values")
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise unreadable(_WHAT, f'{where} must be a list of numbers, or {{"features": [...]}} with one')
-    try:
-        return np.array(values, dtype=np.float64)
-    except OverflowError:
-        raise unreadable(_WHAT, f"{where} holds a number that no float can hold") from None
+    return values

@@ -1,0 +1,227 @@
+"""NDArray lists: MXNet's layouts byte by byte, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from shapecluster.exceptions import ArtifactError
+from shapecluster.formats import decode_ndarrays, encode_ndarrays
+from tests.formats.damage import MB, at_most, refused_when_cut, survives
+
+DTYPES = ["float32", "float64", "float16", "uint8", "int32", "int8", "int64"]
+M = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def listed(*arrays: bytes, names: bytes = struct.pack("<Q", 0)) -> bytes:
+    return struct.pack("<QQQ", 0x112, 0, len(arrays)) + b"".join(arrays) + names
+
+
+def array(version: int, shape=(3, 4), code: int = 0, data: bytes | None = None) -> bytes:
+    """One array in one of the four layouts, written from the reference."""
+    data = M.tobytes() if data is None else data
+    if version == 0:
+        head = struct.pack(f"<I{len(shape)}I", len(shape), *shape)
+    elif version == 1:
+        head = struct.pack(f"<II{len(shape)}q", 0xF993FAC8, len(shape), *shape)
+    else:
+        head = struct.pack(f"<Iii{len(shape)}q", 0xF993FAC7 + version, 0, len(shape), *shape)
+    return head + struct.pack("<iii", 1, 0, code) + data
+
+
+def test_layout_v2_is_written_as_the_reference_tells_it():
+    data = encode_ndarrays([M])
+    assert len(data) == 120
+    assert data == listed(array(2))
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 3])
+def test_all_layouts_are_read(version):
+    found = decode_ndarrays(listed(array(version), array(version, (12,))))
+    assert [a.shape for a in found.arrays] == [(3, 4), (12,)]
+    assert np.array_equal(found.arrays[0], M)
+    assert found.arrays[0].flags.writeable
+    assert found.arrays[0].flags.owndata
+    assert found.names == []
+
+
+def test_layouts_may_mix_and_names_are_read():
+    names = struct.pack("<QQ3sQ2s", 2, 3, b"one", 2, "ß".encode())
+    found = decode_ndarrays(listed(array(0), array(3), names=names))
+    assert found.names == ["one", "ß"]
+    assert encode_ndarrays([M, M], ["one", "ß"]) == listed(array(2), array(2), names=names)
+
+
+@pytest.mark.parametrize(("code", "dtype"), list(enumerate(DTYPES)))
+def test_all_types_are_written_and_read(code, dtype):
+    values = np.arange(6).astype(dtype).reshape(2, 3)
+    data = encode_ndarrays([values])
+    assert data == listed(array(2, (2, 3), code, values.tobytes()))
+    found = decode_ndarrays(data).arrays[0]
+    assert found.dtype == dtype
+    assert np.array_equal(found, values)
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [struct.pack("<I", 0), struct.pack("<II", 0xF993FAC8, 0), struct.pack("<Iii", 0xF993FAC9, 0, 0)],
+)
+def test_no_dimensions_are_an_empty_array_before_v3(nothing):
+    found = decode_ndarrays(listed(nothing, array(2))).arrays
+    assert [a.shape for a in found] == [(0,), (3, 4)]
+
+
+def test_no_dimensions_are_a_scalar_in_v3():
+    found = decode_ndarrays(listed(array(3, (), 1, struct.pack("<d", 2.5)))).arrays[0]
+    assert found.shape == ()
+    assert found == 2.5
+
+
+def test_empty_dimensions_are_read():
+    assert decode_ndarrays(listed(array(2, (0, 7), data=b""))).arrays[0].shape == (0, 7)
+
+
+def test_the_device_of_the_writer_does_not_matter():
+    data = bytearray(encode_ndarrays([M]))
+    data[52:60] = struct.pack("<ii", 2, 7)
+    assert np.array_equal(decode_ndarrays(bytes(data)).arrays[0], M)
+
+
+@given(
+    st.lists(
+        st.sampled_from(DTYPES).flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(max_dims=4, max_side=5))),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_what_was_written_is_read(arrays, named):
+    names = [f"a{number}" for number in range(len(arrays))] if named else []
+    found = decode_ndarrays(encode_ndarrays(arrays, names))
+    assert found.names == names
+    for ours, theirs in zip(arrays, found.arrays, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_order_in_memory_and_of_bytes_does_not_matter():
+    assert (
+        encode_ndarrays([np.asfortranarray(M)]) == encode_ndarrays([M]) == encode_ndarrays([M.astype(">f4")])
+    )
+
+
+def test_what_cannot_be_written_is_said():
+    for values in (np.float32(1), np.empty((0, 3)), np.ones(2, dtype=bool), np.ones(2, dtype=complex)):
+        with pytest.raises(ValueError, match="array 1 must hold at least one number"):
+            encode_ndarrays([M, values])
+    with pytest.raises(ValueError, match="one for each of 1 arrays"):
+        encode_ndarrays([M], ["a", "b"])
+
+
+def zipped(name_to_data, **options) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **options) as archive:
+        for name, data in name_to_data.items():
+            # No date, so that these are the same bytes at any time, also as the name of a test.
+            archive.writestr(zipfile.ZipInfo(name), data, archive.compression)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_list_inside_a_zip_archive_is_found(method):
+    data = zipped({"symbol.json": "{}", "folder/": "", "params": encode_ndarrays([M])}, compression=method)
+    assert np.array_equal(decode_ndarrays(data).arrays[0], M)
+
+
+def huge(shape, version=2) -> bytes:
+    return listed(array(version, shape, data=b""))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "ends at byte 0, where 8 more"),
+        (b"hello, world, hello, world", "where 0x112, 0x0 was expected"),
+        (struct.pack("<QQQQ", 0x112, 1, 0, 0), "0x112, 0x1 where"),
+        (struct.pack("<QQQ", 0x112, 0, 2**63), "above the limit of 10,000"),
+        (listed(struct.pack("<Iii", 0xF993FAC9, 1, 2)), r"storage type 1: only dense"),
+        (listed(struct.pack("<Iii", 0xF993FAC9, 0, -1)), "has -1 dimensions"),
+        (listed(struct.pack("<Iii", 0xF993FAC9, 0, 33)), "has 33 dimensions"),
+        (listed(struct.pack("<I", 0xF993FACB)), "a number of no layout"),
+        (huge((-1, 4)), r"impossible shape \[-1, 4\]"),
+        (huge((2**62, 2**62)), "impossible shape"),
+        (huge((0, 2**62)), "impossible shape"),
+        (huge((2**40,)), "ends at byte"),
+        (huge((2**31, 2**20)), "ends at byte"),
+        (huge((2**32 - 1, 2**20), version=0), "ends at byte"),
+        (listed(array(2, code=7)), "unknown type 7"),
+        (listed(array(2, code=-1)), "unknown type -1"),
+        (listed(array(2), names=struct.pack("<Q", 2)), "2 names for 1 arrays"),
+        (listed(array(2), names=struct.pack("<QQ", 1, 2**63)), "ends at byte"),
+        (listed(array(2), names=struct.pack("<QQ", 1, 1) + b"\xff"), "not UTF-8"),
+        (listed(array(2)) + b"\0", "1 bytes follow its end"),
+        (zipped({"a": b"nothing"}), "no member of its zip archive"),
+        (b"PK\x03\x04" + bytes(50), "zip archive is damaged"),
+    ],
+)
+def test_damage_is_refused_with_its_place(data, said):
+    with at_most(MB), pytest.raises(ArtifactError, match=said) as caught:
+        decode_ndarrays(data)
+    assert "download it again" in str(caught.value)
+
+
+def test_limits_are_the_callers():
+    data = encode_ndarrays([M, M])
+    with pytest.raises(ArtifactError, match="`max_bytes`"):
+        decode_ndarrays(data, max_bytes=len(data) - 1)
+    with pytest.raises(ArtifactError, match="`max_arrays`"):
+        decode_ndarrays(data, max_arrays=1)
+    bomb = zipped({"model": struct.pack("<Q", 0x112) + bytes(20 * MB)}, compression=zipfile.ZIP_DEFLATED)
+    with at_most(3 * MB), pytest.raises(ArtifactError, match="more than 1,000,000 bytes"):
+        decode_ndarrays(bomb, max_bytes=1_000_000)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 3])
+def test_every_cut_is_refused(version):
+    names = struct.pack("<QQ3s", 1, 3, b"one")
+    refused_when_cut(decode_ndarrays, listed(array(version), names=names))
+
+
+def test_every_cut_of_a_zip_archive_is_refused():
+    refused_when_cut(
+        decode_ndarrays, zipped({"model": encode_ndarrays([M])}, compression=zipfile.ZIP_DEFLATED)
+    )
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 3])
+def test_changed_bytes_give_arrays_or_an_error(version, rng):
+    data = listed(
+        array(version), array(version, (2,), 1, bytes(16)), names=struct.pack("<QQ1sQ1s", 2, 1, b"a", 1, b"b")
+    )
+    with at_most(4 * MB):
+        sound, refused = survives(decode_ndarrays, data, rng, n=3000)
+    assert sound > 50
+    assert refused > 50
+
+
+def test_changed_bytes_of_a_zip_archive_give_arrays_or_an_error(rng):
+    data = zipped({"x": "{}", "model": encode_ndarrays([M])}, compression=zipfile.ZIP_DEFLATED)
+    with at_most(8 * MB):
+        _, refused = survives(decode_ndarrays, data, rng, n=2000)
+    assert refused > 50
+
+
+@given(st.binary(max_size=100))
+def test_anything_gives_arrays_or_an_error(tail):
+    for start in (b"", struct.pack("<QQ", 0x112, 0)):
+        try:
+            decode_ndarrays(start + tail)
+        except ArtifactError:
+            continue

@@ -1,0 +1,504 @@
+"""RecordIO-protobuf: the bytes of Google's own writer, and readers that nothing can lead astray."""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from shapecluster.exceptions import ArtifactError
+from shapecluster.formats import iter_recordio, read_recordio, write_recordio
+from tests.formats.damage import MB, at_most, refused_when_cut, survives
+from tests.reference.recordio import Record, frame, tensor_of, write_rows
+
+FLOATS = {np.float32: 4, np.float64: 8}
+
+
+def written(X, labels=None, **options) -> bytes:
+    file = io.BytesIO()
+    n_bytes = write_recordio(file, X, labels, **options)
+    assert n_bytes == len(file.getvalue())
+    return file.getvalue()
+
+
+def oracle(X, labels=None) -> bytes:
+    file = io.BytesIO()
+    write_rows(file, X, labels)
+    return file.getvalue()
+
+
+def read(data: bytes, **options):
+    return read_recordio(io.BytesIO(data), **options)
+
+
+def message(values=(), dtype=np.float32, keys=(), shape=(), labels=()):
+    """One record, its tensor filled as one likes."""
+    record = Record()
+    tensor = tensor_of(record.features["values"], np.dtype(dtype))
+    tensor.SetInParent()
+    tensor.values.extend(values)
+    tensor.keys.extend(keys)
+    tensor.shape.extend(shape)
+    for label in labels:
+        tensor_of(record.label["values"], np.dtype(np.float32)).values.append(label)
+    return record
+
+
+def framed(*records) -> bytes:
+    return b"".join(frame(r if isinstance(r, bytes) else r.SerializeToString()) for r in records)
+
+
+def field(number: int, wire: int, payload: bytes) -> bytes:
+    """A field of less than 128 bytes, by hand."""
+    return bytes([number << 3 | wire]) + (bytes([len(payload)]) if wire == 2 else b"") + payload
+
+
+def dense(tensor_number: int, tensor: bytes) -> bytes:
+    """A record whose tensor "values" has the given bytes."""
+    return field(1, 2, field(1, 2, b"values") + field(2, 2, field(tensor_number, 2, tensor)))
+
+
+def named(name: bytes) -> bytes:
+    """An entry of features with a tensor of nothing."""
+    return field(1, 2, field(1, 2, name) + field(2, 2, field(2, 2, b"")))
+
+
+# ------------------------------------------------------------------------------------------- writing
+
+
+def test_bytes_of_a_row_as_the_reference_tells_them():
+    # LD(1, LD(1, "values") + LD(2, LD(2, LD(1, 8 bytes)))), framed and padded
+    payload = b"\x0a\x16" + b"\x0a\x06values" + b"\x12\x0c\x12\x0a\x0a\x08" + struct.pack("<ff", 1.0, -2.5)
+    expected = struct.pack("<II", 0xCED7230A, 24) + payload
+    assert written(np.array([[1.0, -2.5]])) == expected
+    # with a label: LD(2, LD(1, "values") + LD(2, LD(2, LD(1, 4 bytes))))
+    label = b"\x12\x12" + b"\x0a\x06values" + b"\x12\x08\x12\x06\x0a\x04" + struct.pack("<f", 7.0)
+    expected = struct.pack("<II", 0xCED7230A, 44) + payload + label
+    assert written(np.array([[1.0, -2.5]]), np.array([7.0])) == expected
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("width", [1, 2, 3, 13, 26, 27, 30, 31, 32, 33, 251, 4090, 4096, 5000])
+def test_bytes_are_those_of_a_protobuf_message_for_every_row(rng, dtype, labelled, width):
+    X = rng.normal(size=(7, width)).astype(dtype)
+    labels = rng.normal(size=7).astype(dtype) if labelled else None
+    assert written(X, labels, dtype=np.dtype(dtype).name) == oracle(X, labels)
+
+
+def test_many_blocks_are_one_file(rng):
+    X = rng.normal(size=(5000, 251)).astype(np.float32)
+    assert written(X) == oracle(X)
+
+
+def test_a_row_wider_than_a_block_is_written_in_pieces(rng):
+    X = rng.normal(size=(2, 300_001)).astype(np.float32)
+    labels = np.array([1.0, 2.0], dtype=np.float32)
+    assert written(X, labels) == oracle(X, labels)
+    assert np.array_equal(read(written(X)).values, X)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        np.asfortranarray,
+        lambda X: X.astype(">f8"),
+        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+        lambda X: X[::-1][::-1],
+        lambda X: np.broadcast_to(X[:1], X.shape),
+    ],
+)
+def test_layout_in_memory_does_not_matter(rng, view):
+    X = view(rng.normal(size=(300, 20)))
+    assert written(X) == oracle(np.ascontiguousarray(X, dtype=np.float32))
+    assert written(X, dtype="float64") == oracle(np.ascontiguousarray(X, dtype=np.float64))
+
+
+def test_no_rows_are_no_bytes():
+    assert written(np.empty((0, 3))) == b""
+    assert read(b"").values.shape == (0, 0)
+    assert read(b"", n_features=3, n_rows=0).values.shape == (0, 3)
+
+
+def test_nan_and_infinity_are_kept():
+    X = np.array([[np.nan, np.inf, -np.inf, -0.0]])
+    assert np.array_equal(read(written(X)).values, X.astype(np.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize("where", ["values", "labels"])
+def test_a_number_that_float32_cannot_hold_is_refused_by_its_row(where):
+    X, labels = np.ones((60_000, 8)), np.ones(60_000)
+    (X[:, 3] if where == "values" else labels)[50_123] = -1e39
+    with pytest.raises(ValueError, match=r"row 50123 .* float32: scale .* dtype=\"float64\""):
+        write_recordio(io.BytesIO(), X, labels)
+    assert read(written(X, labels, dtype="float64")).values.min() == X.min()
+
+
+@pytest.mark.parametrize(
+    ("X", "labels", "options", "said"),
+    [
+        (np.ones(3), None, {}, r"matrix .* Got shape \(3,\)"),
+        (np.ones((3, 0)), None, {}, "at least one column"),
+        (np.ones((3, 2), dtype=int), None, {}, "of int64 instead"),
+        (np.ones((3, 2)), np.ones(2), {}, "labels .* 3 floats"),
+        (np.ones((3, 2)), np.ones(3, dtype=bool), {}, "labels .* of bool"),
+        (np.ones((3, 2)), None, {"dtype": "int8"}, "Got 'int8' instead"),
+    ],
+)
+def test_what_cannot_be_written_is_said(X, labels, options, said):
+    with pytest.raises(ValueError, match=said):
+        write_recordio(io.BytesIO(), X, labels, **options)
+
+
+def test_a_row_beyond_the_format_is_refused_before_anything_is_written():
+    file = io.BytesIO()
+    with pytest.raises(ValueError, match="at most 536,870,911 bytes"):
+        write_recordio(file, np.broadcast_to(np.float32(0), (1, 1 << 27)))
+    assert not file.getvalue()
+
+
+class Sink:
+    """Takes everything, or a little at a time as raw files do, and keeps a checksum's worth."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most, self.data = most, bytearray()
+
+    def write(self, data: memoryview) -> int:
+        taken = len(data) if self.most is None else min(self.most, len(data))
+        if self.most is not None:
+            self.data += data[:taken]
+        return taken
+
+
+def test_a_raw_file_that_takes_some_bytes_at_a_time_gets_them_all(rng):
+    X = rng.normal(size=(50, 7)).astype(np.float32)
+    sink = Sink(most=13)
+    write_recordio(sink, X)
+    assert bytes(sink.data) == oracle(X)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("width", [500, 20_000_000])
+def test_writing_holds_a_few_megabytes_beside_the_matrix(dtype, width):
+    X = np.zeros((40_000_000 // width, width), dtype=dtype)
+    with at_most(16 * MB):
+        write_recordio(Sink(), X)
+
+
+def test_writing_is_much_faster_than_a_message_for_every_row(rng):
+    X = rng.normal(size=(2000, 251)).astype(np.float32)
+
+    def least(write):
+        times = []
+        for _ in range(3):
+            began = time.perf_counter()
+            write(io.BytesIO(), X)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    assert least(write_rows) > 20 * least(write_recordio)
+
+
+# ------------------------------------------------------------------------------------------- reading
+
+
+@given(
+    X=hnp.arrays(
+        st.sampled_from([np.float32, np.float64]),
+        st.tuples(st.integers(1, 40), st.integers(1, 40)),
+        elements=st.floats(width=32),
+    ),
+    labelled=st.booleans(),
+)
+def test_what_was_written_is_read(X, labelled):
+    labels = np.arange(len(X), dtype=np.float64) / 4 if labelled else None
+    block = read(written(X, labels, dtype=X.dtype.name), n_rows=len(X), n_features=X.shape[1])
+    assert block.values.dtype == X.dtype
+    assert block.values.tobytes() == X.tobytes()
+    assert (block.labels is None) == (not labelled)
+    assert labels is None or np.array_equal(block.labels, labels)
+
+
+def test_blocks_are_the_file_in_its_order(rng):
+    X = rng.normal(size=(30_000, 100)).astype(np.float32)
+    blocks = [block.values for block in iter_recordio(io.BytesIO(written(X)))]
+    assert len(blocks) > 1
+    assert np.array_equal(np.concatenate(blocks), X)
+
+
+def test_blocks_are_read_in_bounded_memory():
+    data = written(np.ones((200_000, 100), dtype=np.float32))
+
+    def total():
+        return sum(block.values.sum(dtype=np.float64) for block in iter_recordio(io.BytesIO(data)))
+
+    with at_most(32 * MB):
+        assert total() == 20_000_000
+
+
+def test_a_stream_that_gives_a_few_bytes_at_a_time_is_read(rng):
+    X = rng.normal(size=(30, 5)).astype(np.float32)
+
+    class Slow(io.BytesIO):
+        def read(self, size=-1, /):
+            return super().read(min(size, 7))
+
+    assert np.array_equal(read_recordio(Slow(written(X))).values, X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_tensors_of_all_types_are_read(rng, dtype):
+    X = (100 * rng.normal(size=(50, 6))).astype(dtype)
+    if dtype == np.int32:
+        X[0] = [0, -1, 2**31 - 1, -(2**31), 127, 128]
+    block = read(oracle(X, X[:, 0].copy()))
+    assert block.values.dtype == dtype
+    assert np.array_equal(block.values, X)
+    assert np.array_equal(block.labels, X[:, 0])
+
+
+def test_long_packed_integers_are_read(rng):
+    values = (rng.integers(-(2**31), 2**31, size=300_000) >> rng.integers(0, 31, size=300_000)).tolist()
+    block = read(framed(message(values, np.int32)))
+    assert block.values[0].tolist() == values
+
+
+def test_values_need_not_be_packed():
+    floats = b"".join(field(1, 5, struct.pack("<f", x)) for x in (1.0, 2.0))
+    doubles = b"".join(field(1, 1, struct.pack("<d", x)) for x in (1.0, 2.0))
+    integers = field(1, 0, b"\x01") + field(1, 0, b"\x02")
+    for number, tensor in ((2, floats), (3, doubles), (7, integers)):
+        assert read(framed(dense(number, tensor))).values.tolist() == [[1.0, 2.0]]
+
+
+def test_values_may_come_in_several_pieces():
+    one, two = struct.pack("<f", 1.0), struct.pack("<ff", 2.0, 3.0)
+    tensor = field(1, 2, one) + field(1, 5, one) + field(1, 2, two) + field(1, 2, b"")
+    assert read(framed(dense(2, tensor), dense(2, tensor))).values.tolist() == [[1, 1, 2, 3]] * 2
+    tensor = field(1, 2, b"\x01\x80\x01") + field(1, 0, b"\x03")
+    assert read(framed(dense(7, tensor))).values.tolist() == [[1, 128, 3]]
+
+
+def test_sparse_rows_are_made_dense():
+    rows = [
+        message([1.0, 2.0], keys=[4, 0], shape=[5]),
+        message([3.0, 2.0], keys=[4, 0], shape=[5]),
+        message([], shape=[5]),
+        message([1, 2, 3, 4, 5], shape=[5]),
+        message([1, 2, 3, 4, 5]),
+    ]
+    expected = [[2, 0, 0, 0, 1], [2, 0, 0, 0, 3], [0, 0, 0, 0, 0], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]]
+    assert read(framed(*rows)).values.tolist() == expected
+
+
+def test_texts_and_unknown_fields_are_passed_over(rng):
+    records = []
+    for number in range(20):
+        record = message([float(number), 1.0])
+        record.uid, record.metadata = f"row {number}", "{}"
+        records.append(record.SerializeToString() + field(9, 0, b"\x05") + field(15, 2, b"new"))
+    assert read(framed(*records)).values[:, 0].tolist() == list(range(20))
+
+
+def test_runs_of_one_header_and_single_rows_mix(rng):
+    """What is read at once, and what is read row by row, meet without a row lost or doubled."""
+    rows, expected = [], []
+    for number in range(400):
+        values = [float(number), 2.0, 3.0]
+        expected.append(values)
+        kind = int(rng.integers(4)) if number % 50 > 25 else 0
+        plain = message(values).SerializeToString()
+        rows.append(
+            [
+                plain,
+                plain + field(9, 0, bytes([number % 128])),
+                message(values, shape=[3]).SerializeToString(),
+                dense(2, b"".join(field(1, 5, struct.pack("<f", x)) for x in values)),
+            ][kind]
+        )
+    block = read(framed(*rows), n_rows=400)
+    assert block.values.tolist() == expected
+
+
+def test_labels_are_read_in_blocks_and_alone():
+    rows = [message([1.0], labels=[float(number)]) for number in range(30)]
+    assert read(framed(*rows)).labels.tolist() == list(range(30))
+
+
+# ------------------------------------------------------------------------------------------- refusing
+
+
+def wrong(mutate):
+    record = message([1.0, 2.0])
+    mutate(record)
+    return framed(message([1.0, 2.0]), record)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"PK\x03\x04 and more", "record 0 starts with 0x04034b50"),
+        (struct.pack("<II", 0xCED7230A, 1 << 31), "claims 2,147,483,648 bytes, above the limit"),
+        (struct.pack("<II", 0xCED7230A, 5) + b"\x1a\x03abc" + b"\0\0\x01", "not followed by zeros"),
+        (framed(b""), "must have one feature, 'values'"),
+        (framed(message([])), "has no values"),
+        (framed(message([1.0]), message([1.0, 2.0])), "record 1 must have 1 values. Got 2"),
+        (framed(message([1.0]), message([1.0], np.float64)), "record 1 is of float64, .* float32"),
+        (framed(message([1.0]), message([1.0], labels=[1.0])), "record 1 has a label, unlike"),
+        (framed(message([1.0], labels=[1.0]), message([1.0])), "record 1 lacks a label, unlike"),
+        (framed(message([1.0], labels=[1.0, 2.0])), "one value in a label. Got 2"),
+        (framed(message([1.0], keys=[0])), "does not say how wide"),
+        (framed(message([1.0], keys=[3], shape=[3])), "keys that repeat, or not below its width of 3"),
+        (framed(message([1.0, 2.0], keys=[1, 1], shape=[3])), "keys that repeat"),
+        (framed(message([1.0, 2.0], keys=[1], shape=[3])), "2 values, 1 keys and a width of 3"),
+        (framed(message([1.0, 2.0], shape=[3])), "2 values, 0 keys and a width of 3"),
+        (framed(message([1.0], keys=[1], shape=[2**60])), "no row of at most"),
+        (framed(message([1.0], keys=[1], shape=[2**63])), "no row of at most"),
+        (framed(message([1.0], keys=[2**64 - 1], shape=[5])), "not below its width"),
+        (framed(message([1.0], keys=[1], shape=[0])), "no row of at most"),
+        (framed(message([1.0], shape=[1, 1])), r"shape \[1, 1\]"),
+        (wrong(lambda r: r.features["more"].float32_tensor.values.append(1)), r"\['more', 'values'\]"),
+        (wrong(lambda r: r.label["more"].float32_tensor.values.append(1)), r"one label, 'values'.*'more'"),
+        (wrong(lambda r: setattr(r.features["values"], "bytes", b"x")), "Got bytes instead"),
+        (wrong(lambda r: r.features["values"].Clear()), "Got 0 tensors instead"),
+        (framed(dense(2, b"\x0a\x03abc")), "3 bytes, which is no whole number of float32"),
+        (framed(dense(2, b"\x0a\x05abcd")), "goes 1 bytes beyond its message"),
+        (framed(dense(2, b"\x08\x05")), "wire type 0, which it has in no Record"),
+        (framed(dense(7, b"\x0a\x01\x80")), "a number at byte .* is cut off"),
+        (framed(dense(7, b"\x0a\x05\xff\xff\xff\xff\x7f")), "more than 32 bits"),
+        (framed(dense(7, b"\x0a\x0a" + b"\xff" * 9 + b"\x02")), "no number of 64 bits"),
+        (framed(dense(7, b"\x0a\x46" + b"\xff" * 70)), "more than 64 bits"),
+        (framed(dense(7, b"\x0a\x46" + b"\1" * 60 + b"\xff" * 9 + b"\x02")), "more than 64 bits"),
+        (framed(b"\x0b\x0c"), "wire type 3, which no Record has"),
+        (framed(b"\x00\x00"), "impossible number 0"),
+        (framed(b"\xff" * 11), "no number of 64 bits"),
+        (framed(field(1, 2, field(1, 2, b"values"))), "lacks its name or its value"),
+        (framed(field(1, 2, field(1, 2, b"\xff") + field(2, 2, b""))), "not UTF-8"),
+        (framed(field(1, 2, field(1, 2, b"a") * 2)), "its field 1 twice"),
+        (framed(dense(2, field(1, 5, b"1234")) * 2), "'values' is there twice"),
+        (framed(*[b"".join(named(b"%d" % number) for number in range(99))]), "more than 64 named"),
+        (framed(field(9, 0, b"\0") * (2**20 + 1)), "more than 1,048,576 fields"),
+    ],
+)  # fmt: skip
+def test_damage_is_refused_with_its_place(data, said):
+    with pytest.raises(ArtifactError, match=said) as caught:
+        read(data)
+    assert "write or download it again" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data", [written(np.ones((3, 5)), np.arange(3.0)), oracle(np.ones((3, 5), dtype=np.int32))]
+)
+def test_every_cut_is_refused(data):
+    refused_when_cut(lambda cut: read(cut, n_rows=3), data)
+    for size in range(len(data)):
+        if size % (len(data) // 3):  # between two rows, only their number tells
+            with pytest.raises(ArtifactError, match="ends within"):
+                read(data[:size])
+
+
+def test_expected_rows_and_columns_are_held(rng):
+    data = written(rng.normal(size=(4, 3)))
+    with pytest.raises(ArtifactError, match=r"must have 5 rows\. Got 4 instead"):
+        read(data, n_rows=5)
+    with pytest.raises(ArtifactError, match=r"must have 3 rows\. Got more instead"):
+        read(data, n_rows=3)
+    with pytest.raises(ArtifactError, match=r"record 0 must have 2 values\. Got 3 instead"):
+        read(data, n_features=2)
+
+
+def test_limits_are_the_callers(rng):
+    data = written(np.ones((100_000, 20), dtype=np.float32))
+    with pytest.raises(ArtifactError, match=r"at most 1,000 bytes of values.*`max_bytes`"):
+        read(data, max_bytes=1000)
+    with pytest.raises(ArtifactError, match=r"above the limit of 50 \(raise `max_record_bytes`"):
+        read(data, max_record_bytes=50)
+
+
+def sparse_and_dense() -> bytes:
+    return framed(
+        message([1.0, 2.0], keys=[4, 0], shape=[5]),
+        message([3.0, 2.0], keys=[4, 0], shape=[5]),
+        message([1, 2, 3, 4, 5]),
+        message([1, 2, 3, 4, 6]),
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        written(np.ones((4, 6)), np.arange(4.0)),
+        written(np.ones((4, 6)), dtype="float64"),
+        oracle(np.arange(-12, 12, dtype=np.int32).reshape(4, 6), np.arange(4, dtype=np.int32)),
+        sparse_and_dense(),
+    ],
+    ids=["float32", "float64", "int32", "sparse"],
+)
+def test_changed_bytes_give_rows_or_an_error(data, rng):
+    def check(block):
+        assert block.values.ndim == 2
+        assert block.labels is None or len(block.labels) == len(block.values)
+
+    with at_most(24 * MB):
+        sound, refused = survives(read, data, rng, n=1000, check=check)
+    assert sound > 50
+    assert refused > 50
+
+
+@given(st.binary(max_size=200))
+def test_any_message_gives_rows_or_an_error(payload):
+    with suppress(ArtifactError):
+        read(frame(payload))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        dense(2, b""),
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x0a\xff\xff\xff\xff\x0f",
+    ],
+)
+def test_claims_allocate_nothing(payload):
+    with at_most(3 * MB), pytest.raises(ArtifactError):
+        read(frame(payload))
+
+
+def test_a_claimed_record_is_never_allocated_before_it_is_there():
+    data = struct.pack("<II", 0xCED7230A, 1 << 30) + b"\x0a"
+    with at_most(3 * MB), pytest.raises(ArtifactError, match="ends within record 0"):
+        read(data, max_record_bytes=1 << 31)
+
+
+@pytest.mark.parametrize(
+    ("unit", "most"),
+    [
+        (b"\x08\x01", 40),  # numbers that stand alone
+        (b"\x0a\x00", 8),  # empty packed ones
+        (b"\x0a\x01\x01", 16),  # packed ones by one
+        (b"\x10\x01", 40),  # keys
+    ],
+)
+def test_a_record_of_tiny_fields_takes_a_bounded_multiple_of_its_size(unit, most):
+    n_bytes = 60_000
+    tensor = unit * (n_bytes // len(unit))
+    value = bytes([7 << 3 | 2]) + _varint(len(tensor)) + tensor
+    entry = field(1, 2, b"values") + b"\x12" + _varint(len(value)) + value
+    record = b"\x0a" + _varint(len(entry)) + entry
+    with at_most(3 * MB + most * n_bytes, seconds=20), suppress(ArtifactError):
+        read(frame(record))
+
+
+def _varint(value: int) -> bytes:
+    out = b""
+    while value > 0x7F:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
