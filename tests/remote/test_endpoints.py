@@ -124,6 +124,10 @@ def time() -> FakeClock:
     return FakeClock()
 
 
+def block(platform, time):
+    return deployed(platform, IMAGE, JOB, clock=time.clock)
+
+
 # ---------------------------------------------------------------------------------------------- creation
 
 
@@ -291,17 +295,20 @@ def test_the_error_of_a_block_stays_and_its_endpoint_goes(platform, time):
 
 def test_what_cannot_be_deleted_is_told_and_the_rest_goes(platform, time):
     denied = from_code("AccessDeniedException", "no", "sagemaker.delete_endpoint_config")
-    with pytest.raises(EndpointError, match="may be billed: endpoint config") as caught:
-        with deployed(platform, IMAGE, JOB, clock=time.clock):
-            platform.script("sagemaker.delete_endpoint_config", denied)
+    platform.script("sagemaker.delete_endpoint_config", denied)
+    with (
+        pytest.raises(EndpointError, match="may be billed: endpoint config") as caught,
+        block(platform, time),
+    ):
+        pass
     assert "sagemaker:DeleteEndpointConfig" in str(caught.value)
     assert platform.left() == ["endpoint_config"]
 
 
 def test_what_cannot_be_deleted_after_an_error_is_noted_on_it(platform, time):
     denied = from_code("AccessDeniedException", "no", "sagemaker.delete_model")
-    with pytest.raises(ZeroDivisionError) as caught, deployed(platform, IMAGE, JOB, clock=time.clock):
-        platform.script("sagemaker.delete_model", denied)
+    platform.script("sagemaker.delete_model", denied)
+    with pytest.raises(ZeroDivisionError) as caught, block(platform, time):
         raise ZeroDivisionError
     assert "may be billed: model" in caught.value.__notes__[0]
 

@@ -148,7 +148,7 @@ def test_what_is_no_arn_of_an_algorithm_is_refused_unasked(platform, arn):
 
 
 def test_an_arn_of_another_region_is_refused_unasked(platform):
-    with pytest.raises(ValueError, match="'eu-west-1'.*'us-east-1'"):
+    with pytest.raises(ValueError, match=r"'eu-west-1'.*'us-east-1'"):
         describe_algorithm(platform, ARN.replace("eu-west-1", "us-east-1"))
     assert not platform.calls
 

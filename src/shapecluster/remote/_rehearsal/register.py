@@ -69,7 +69,7 @@ def tagged(all_records: Sequence[Records]) -> dict[str, Call]:
     """The call that tells the tags of anything."""
 
     def list_tags(ResourceArn: str, **_: Any) -> dict[str, Any]:
-        kind, _, name = ResourceArn.rpartition(":")[2].partition("/")
+        kind, name = ResourceArn.rpartition(":")[2].split("/", 1)
         for records in all_records:
             if records.kind == kind:
                 known = records.read(name, "sagemaker.list_tags")
