@@ -12,12 +12,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = [
+    "REASONS",
+    "TABLE",
+    "Permission",
+    "Scope",
+    "caller_policy",
+    "execution_role_policy",
+    "trust_policy",
+]
+
 _SERVICE = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_"
-SAGEMAKER_PAGE = _SERVICE + "amazonsagemaker.html"
-S3_PAGE = _SERVICE + "amazons3.html"
-LOGS_PAGE = _SERVICE + "amazoncloudwatchlogs.html"
-STS_PAGE = _SERVICE + "awssecuritytokenservice.html"
-ROLES_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"
+_SAGEMAKER = _SERVICE + "amazonsagemaker.html"
+_S3 = _SERVICE + "amazons3.html"
+_LOGS = _SERVICE + "amazoncloudwatchlogs.html"
+_STS = _SERVICE + "awssecuritytokenservice.html"
 
 SERVICE = "sagemaker.amazonaws.com"
 
@@ -73,26 +82,26 @@ class Permission:
     action: str
     kinds: tuple[str, ...]
     implies: tuple[str, ...] = ()
-    page: str = SAGEMAKER_PAGE
+    page: str = _SAGEMAKER
 
 
 _CREATED = ("sagemaker:AddTags",)
 _UNDER_A_ROLE = ("sagemaker:AddTags", "iam:PassRole")
 
 TABLE: tuple[Permission, ...] = (
-    Permission("sts.get_caller_identity", "", (), page=STS_PAGE),  # allowed to everyone
-    Permission("s3.head_bucket", "s3:ListBucket", ("bucket",), page=S3_PAGE),
-    Permission("s3.create_bucket", "s3:CreateBucket", ("new-bucket",), page=S3_PAGE),
-    Permission("s3.put_public_access_block", "s3:PutBucketPublicAccessBlock", ("new-bucket",), page=S3_PAGE),
-    Permission("s3.list_objects_v2", "s3:ListBucket", ("bucket",), page=S3_PAGE),
+    Permission("sts.get_caller_identity", "", (), page=_STS),  # allowed to everyone
+    Permission("s3.head_bucket", "s3:ListBucket", ("bucket",), page=_S3),
+    Permission("s3.create_bucket", "s3:CreateBucket", ("new-bucket",), page=_S3),
+    Permission("s3.put_public_access_block", "s3:PutBucketPublicAccessBlock", ("new-bucket",), page=_S3),
+    Permission("s3.list_objects_v2", "s3:ListBucket", ("bucket",), page=_S3),
     # Without s3:ListBucket a missing file is "forbidden", and not "not found".
-    Permission("s3.head_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=S3_PAGE),
-    Permission("s3.get_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=S3_PAGE),
+    Permission("s3.head_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=_S3),
+    Permission("s3.get_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=_S3),
     # In parts, where a file is large; parts that nobody will finish are removed.
-    Permission("s3.put_object", "s3:PutObject", ("objects",), ("s3:AbortMultipartUpload",), page=S3_PAGE),
-    Permission("s3.delete_object", "s3:DeleteObject", ("objects",), page=S3_PAGE),
-    Permission("logs.describe_log_streams", "logs:DescribeLogStreams", ("log-group",), page=LOGS_PAGE),
-    Permission("logs.get_log_events", "logs:GetLogEvents", ("log-stream",), page=LOGS_PAGE),
+    Permission("s3.put_object", "s3:PutObject", ("objects",), ("s3:AbortMultipartUpload",), page=_S3),
+    Permission("s3.delete_object", "s3:DeleteObject", ("objects",), page=_S3),
+    Permission("logs.describe_log_streams", "logs:DescribeLogStreams", ("log-group",), page=_LOGS),
+    Permission("logs.get_log_events", "logs:GetLogEvents", ("log-stream",), page=_LOGS),
     Permission("sagemaker.describe_algorithm", "sagemaker:DescribeAlgorithm", ("algorithm",)),
     Permission(
         "sagemaker.create_training_job", "sagemaker:CreateTrainingJob", ("training-job",), _UNDER_A_ROLE
