@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 boto3 = pytest.importorskip("boto3", reason="boto3 comes with the extra `aws`")
 pytest.importorskip("moto", reason="the emulator needs moto")
 
-from shapecluster.exceptions import AccessError, RemoteError  # noqa: E402
+from shapecluster.exceptions import AccessError  # noqa: E402
 from shapecluster.remote import Job  # noqa: E402
 from shapecluster.remote._account import find_bucket  # noqa: E402
 from shapecluster.remote._endpoints import deployed  # noqa: E402
@@ -23,6 +25,7 @@ from shapecluster.remote._transform import TransformSpec, run_transform  # noqa:
 from shapecluster.remote._uris import join  # noqa: E402
 from shapecluster.remote.permissions import Scope, caller_policy  # noqa: E402
 from tests.emulator import Emulator  # noqa: E402
+from tests.emulator.errors import ServiceError  # noqa: E402
 from tests.emulator.programs import stub  # noqa: E402
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/stub:1"
@@ -77,9 +80,8 @@ def live(platform: Platform, emulator: Emulator) -> None:
     (uri,) = run_transform(platform, source, spec, JOB)
     with platform.open(uri) as file:
         assert file.read() == b"3\n5\n"
-    del algorithm
     listing = ModelSource(emulator.algorithm_arn, outcome.artifact_uri, emulator.role)
-    with deployed(platform, listing, JOB.__class__(poll_interval=0.01, instance_type="ml.m5.4xlarge")):
+    with deployed(platform, listing, Job(poll_interval=0.01, instance_type=algorithm.endpoint_types[0])):
         found = find_leftovers(platform, min_age=0.0)
         assert {one.kind for one in found} > {"endpoint", "endpoint configuration", "model", "model package"}
     collected(platform, outcome.description)
@@ -94,3 +96,42 @@ def test_a_life_under_no_policy_leaves_nothing(platform, emulator):
     assert "shapecluster/" in created.user_agent
     # Lists are for clean-ups, never for watching.
     assert not emulator.calls("ListTrainingJobs")
+
+
+@pytest.fixture
+def scope(emulator) -> Scope:
+    emulator.images.add(IMAGE, stub())
+    return Scope("123456789012", "us-east-1", emulator.role, algorithm_arn=emulator.algorithm_arn)
+
+
+def test_a_life_under_the_policy_lacks_nothing_and_needs_every_statement(emulator, scope):
+    policy = caller_policy(scope)
+    emulator.policies.attach(emulator.caller.access_key, policy)
+    live(open_platform(emulator.session()), emulator)
+    assert not [call for call in emulator.calls() if call.status == 403]
+    assert not emulator.inventory()
+    calls = [
+        SimpleNamespace(service=c.service, operation=c.operation, request=c.request, caller=emulator.caller)
+        for c in emulator.calls()
+    ]
+    for statement in policy["Statement"]:
+        less = {**policy, "Statement": [one for one in policy["Statement"] if one is not statement]}
+        emulator.policies.attach(emulator.caller.access_key, less)
+        assert any(refused(emulator, call) for call in calls), statement["Sid"]
+
+
+def refused(emulator, call) -> bool:
+    try:
+        emulator.policies.check(call)
+    except ServiceError:
+        return True
+    return False
+
+
+def test_without_the_right_to_pass_the_role_the_error_says_so(emulator, scope):
+    policy = caller_policy(scope)
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != "Role"]
+    emulator.policies.attach(emulator.caller.access_key, policy)
+    with pytest.raises(AccessError, match="iam:PassRole on the execution role"):
+        train(open_platform(emulator.session()), emulator.role)
+    assert not emulator.inventory()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import Any, BinaryIO, Literal, TypeVar, cast
 from weakref import WeakValueDictionary
@@ -128,9 +128,9 @@ class AwsPlatform:
         def run() -> dict[str, Any]:
             return cast("dict[str, Any]", getattr(self._client(service), name)(**request))
 
-        answer = _guarded(run, operation, self._credentials)
+        answer = _guarded(run, operation, self._known)
         if hasattr(answer.get("Body"), "read"):
-            download = _Download(answer["Body"], operation, self._credentials)
+            download = _Download(answer["Body"], operation, self._known)
             answer["Body"] = io.BufferedReader(download, 2**20)
         return answer
 
@@ -149,7 +149,7 @@ class AwsPlatform:
             )
             self._client("s3").upload_fileobj(body, bucket, key, ExtraArgs=extra, Config=config)
 
-        _guarded(run, "s3.put_object", self._credentials)
+        _guarded(run, "s3.put_object", self._known)
 
     def open(self, uri: str) -> BinaryIO:
         """Read a file, piece by piece."""
@@ -182,6 +182,11 @@ class AwsPlatform:
         bucket, key = split(uri)
         self.call("s3.delete_object", Bucket=bucket, Key=key)
 
+    def _known(self) -> Iterable[str]:
+        """The credentials in use; read without the properties that would refresh them."""
+        held = {} if self._credentials is None else vars(self._credentials)
+        return [v for k, v in held.items() if k.lstrip("_") in _SECRET_FIELDS and isinstance(v, str)]
+
     def _client(self, service: str) -> Any:
         clients = vars(self._local)
         if service not in clients:
@@ -203,16 +208,16 @@ class AwsPlatform:
 class _Download(io.RawIOBase):
     """The body of an answer as a file, whose errors are ours."""
 
-    def __init__(self, body: Any, operation: str, credentials: object) -> None:
+    def __init__(self, body: Any, operation: str, known: Callable[[], Iterable[str]]) -> None:
         self._body = body
         self._operation = operation
-        self._credentials = credentials
+        self._known = known
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data: bytes = _guarded(lambda: self._body.read(len(buffer)), self._operation, self._credentials)
+        data: bytes = _guarded(lambda: self._body.read(len(buffer)), self._operation, self._known)
         buffer[: len(data)] = data
         return len(data)
 
@@ -222,18 +227,15 @@ class _Download(io.RawIOBase):
         super().close()
 
 
-def _guarded(run: Callable[[], _Value], operation: str, credentials: object = None) -> _Value:
-    """Run a call; its errors become ours, without the original in their context (see `translate`)."""
+def _guarded(run: Callable[[], _Value], operation: str, known: Callable[[], Iterable[str]] = list) -> _Value:
+    """Run a call; its errors become ours, without the original in their context (see `translate`).
+
+    `known` tells the secrets in use, which a call may just have loaded.
+    """
     try:
         return run()
     except Exception as error:
         if not is_known(error):
             raise  # a mistake of ours, or an installation that lacks a part
-        translated = translate(error, operation, _secrets(credentials))
+        translated = translate(error, operation, known())
     raise translated
-
-
-def _secrets(credentials: object) -> list[str]:
-    """What must not leave this package; read without the properties that would refresh it."""
-    held = vars(credentials) if credentials is not None else {}
-    return [v for k, v in held.items() if k.lstrip("_") in _SECRET_FIELDS and isinstance(v, str)]
