@@ -21,6 +21,8 @@ from shapecluster.remote._errors import is_known, translate
 from shapecluster.remote._uris import join, split
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
+_CONNECT = 10.0  # seconds
+_READ = 70.0  # seconds; an endpoint may take 60
 _THREADS = 4  # parts under way at a time
 _ATTEMPTS = 10  # of one call, after the first, by boto3 itself
 
@@ -196,6 +198,8 @@ class AwsPlatform:
             attempts = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"max_attempts": _ATTEMPTS}
             config = Config(
                 retries={"mode": "adaptive", **attempts},
+                connect_timeout=_CONNECT,
+                read_timeout=_READ,
                 user_agent_extra=f"shapecluster/{version('shapecluster')}",
             )
             with self._lock:  # the session's factory is not thread-safe
