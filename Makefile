@@ -9,12 +9,15 @@ PYTHON ?=
 OUT ?= shapecluster-report
 WORKERS ?= auto
 PORTFOLIO ?= ENR01,HLC16,FIN08,TEC25,CST16
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= shapecluster:$(VERSION)
+DOCKER ?= docker
 
 BIN := $(VENV)/bin
 ENVIRONMENT := PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench clean
+.PHONY: help demo test lint format docs bench image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -52,6 +55,14 @@ bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then 
 	$(VENV)-bench/bin/python -m benchmarks.scaling $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.accuracy $(ARGS)
 	$(if $(findstring --quick,$(ARGS)),,$(VENV)-bench/bin/python -m benchmarks.page)
+
+# SageMaker takes no image index, which provenance would need. DOCKER=: leaves it at the folder to build from.
+image: ## build the image for SageMaker (IMAGE=name:tag) from a wheel and pinned versions
+	@$(ENVIRONMENT) build build
+	rm -rf build/image
+	$(BIN)/python -m build --wheel --outdir build/image .
+	cp src/shapecluster/container/Dockerfile src/shapecluster/container/constraints.txt build/image
+	$(DOCKER) build --platform linux/amd64 --provenance=false --tag "$(IMAGE)" build/image
 
 clean: ## remove everything that these targets wrote
 	rm -rf .venv .venv-bench build dist docs/_build docs/api/generated shapecluster-report

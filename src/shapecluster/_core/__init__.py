@@ -21,7 +21,8 @@ Each layer uses only those below it::
       |
     blocks                       cuts rows into blocks and runs them on threads
 
-Beside them stands `overlap`: the correlation of two series where both were observed.
+Beside them stand `overlap`, the correlation of two series where both were observed, and `snapshot`, how far
+a fit has come as plain arrays.
 
 Arrays of series have shape (n_series, n_channels, n_timepoints) here: channels before time, so that the
 axis that everything runs along is contiguous.

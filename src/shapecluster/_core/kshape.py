@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -129,6 +130,25 @@ class ClusterRun:
     stopped: str
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the runs of a fit have come.
+
+    Attributes
+    ----------
+    n_done : int
+        Runs that are over.
+    best : ClusterRun or None
+        The best of them.
+    state : RunState or None
+        Where the run under way is; None where it has to start.
+    """
+
+    n_done: int = 0
+    best: ClusterRun | None = None
+    state: RunState | None = None
+
+
 def inertia(sbd: Float64Array, weights: Float64Array) -> float:
     """Sum of squares of the distances to the nearest centres: sum_i weights_i * sbd_i^2, in float64."""
     return float((weights * (sbd * sbd)).sum())
@@ -233,9 +253,14 @@ def run(
     weights: Float64Array,
     settings: Settings,
     watch: Callable[[RunState], None] | None = None,
+    state: RunState | None = None,
 ) -> ClusterRun:
-    """Cluster from where `begin` says until the run stops; `watch` is shown the state after each step."""
-    state = start(x, begin(), weights, settings)  # nobody else holds what is known of the start
+    """Cluster from where `begin` says, or on from a state, until the run stops.
+
+    `watch` is shown the state after each step.
+    """
+    if state is None:
+        state = start(x, begin(), weights, settings)  # nobody else holds what is known of the start
     while state.stopped is None:
         state = advance(x, weights, settings, state)
         if watch is not None:
@@ -248,11 +273,31 @@ def best_run(
     starts: Iterable[Callable[[], Start]],
     weights: Float64Array,
     settings: Settings,
-    watch: Callable[[RunState], None] | None = None,
+    watch: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> ClusterRun:
-    """Run from each of the given starts; the least inertia wins, and among equals the first."""
-    runs = (run(x, begin, weights, settings, watch) for begin in starts)
-    return min(runs, key=lambda result: result.best.inertia)
+    """Run from each of the given starts; the least inertia wins, and among equals the first.
+
+    `watch` is shown after each step how far the runs have come; from there, as `progress`, another call
+    goes on and ends with the same result.
+    """
+    before = Progress() if progress is None else progress
+    best = before.best
+    for n_done, begin in islice(enumerate(starts), before.n_done, None):
+        told = None if watch is None else _teller(watch, n_done, best)
+        state = before.state if n_done == before.n_done else None
+        result = run(x, begin, weights, settings, told, state)
+        if best is None or result.best.inertia < best.best.inertia:
+            best = result
+    if best is None:
+        raise ValueError("There must be at least one start.")
+    return best
+
+
+def _teller(
+    watch: Callable[[Progress], None], n_done: int, best: ClusterRun | None
+) -> Callable[[RunState], None]:
+    return lambda state: watch(Progress(n_done, best, state))
 
 
 def _new_centres(x: Shapes, state: RunState, weights: Float64Array, settings: Settings) -> FloatArray:

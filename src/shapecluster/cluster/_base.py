@@ -71,10 +71,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         labels : ndarray of shape (n_series,)
             Index of the nearest centre; 0 for flat series, with a warning.
         """
-        check_is_fitted(self)
-        data = self._check(X, reset=False)
-        shapes = self._shapes(data)
-        return self._nearest(shapes).labels
+        return self._assigned(X).labels
 
     def transform(self, X: Any) -> FloatArray | pd.DataFrame:
         """Measure the shape-based distance of each series to every centre.
@@ -211,6 +208,11 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         if shapes.flat.any():
             warn_flat(data, shapes.flat, "get label 0 and distance 1")
         return shapes
+
+    def _assigned(self, X: Any) -> Assignment:
+        """Assign new series to the fitted centres: labels, shifts and correlations."""
+        check_is_fitted(self)
+        return self._nearest(self._shapes(self._check(X, reset=False)))
 
     def _nearest(self, shapes: Shapes) -> Assignment:
         """Assign prepared series to the fitted centres."""

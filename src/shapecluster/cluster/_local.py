@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,12 +11,14 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapecluster._core.extraction import HELD_BYTES
-from shapecluster._core.kshape import RunState, Settings, allowance, best_run, counted
+from shapecluster._core.kshape import Progress, Settings, allowance, best_run, counted
 from shapecluster._core.normalise import unit_rows
 from shapecluster._core.seeding import Seeds, Start, k_shape_plus_plus, random_rows
 from shapecluster._core.shapes import Shapes
+from shapecluster._core.snapshot import from_arrays, to_arrays
 from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray
@@ -210,6 +212,23 @@ default="k-shape++"
         self._validate_params()
         return self._fit_prepared(self._prepare(X, sample_weight, self.n_clusters))
 
+    @all_or_nothing
+    def _fit_watched(
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None,
+        watch: Callable[[dict[str, NDArray[Any]]], None],
+        snapshot: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Self:
+        """Fit, show `watch` a snapshot after each step, and go on from one if it is given.
+
+        With an int as `random_state`, another process that goes on from a snapshot of a fit of the same
+        series ends with what `fit` does, bit for bit, but for `n_correlations_`. It is a ValueError when
+        the snapshot is none of such a fit.
+        """
+        self._validate_params()
+        return self._fit_prepared(self._prepare(X, sample_weight, self.n_clusters), watch, snapshot)
+
     def _fit_path(
         self, X: Any, ks: list[int], *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
     ) -> Iterator[LocalKShape]:
@@ -247,9 +266,15 @@ default="k-shape++"
         held = max(HELD_BYTES, (spare - shapes.kept_bytes) // threads)
         return _Prepared(data, shapes, weights, keep, held)
 
-    def _fit_prepared(self, prepared: _Prepared) -> Self:
+    def _fit_prepared(
+        self,
+        prepared: _Prepared,
+        watch: Callable[[dict[str, NDArray[Any]]], None] | None = None,
+        snapshot: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Self:
         n_series, self.n_features_in_ = prepared.data.values.shape[:2]
         self._check_size(n_series)
+        x = prepared.shapes
         settings = Settings(
             max_iter=self.max_iter,
             tol=self.tol,
@@ -257,8 +282,15 @@ default="k-shape++"
             keep=prepared.keep,
             held_bytes=prepared.held_bytes,
         )
-        watch = self._log_step if self.verbose else None
-        run = best_run(prepared.shapes, self._starts(prepared), prepared.weights, settings, watch)
+
+        def told(progress: Progress) -> None:
+            if self.verbose:
+                _log_step(progress)
+            if watch is not None:
+                watch(to_arrays(progress))
+
+        before = None if snapshot is None else from_arrays(snapshot, x, self.n_clusters)
+        run = best_run(x, self._starts(prepared), prepared.weights, settings, told, before)
         self._store(run, prepared.data, prepared.counted)
         return self
 
@@ -313,7 +345,10 @@ default="k-shape++"
             raise ValueError(f"init must hold centres that move. Got a flat centre {flat[0]} instead.")
         return given
 
-    def _log_step(self, state: RunState) -> None:
+
+def _log_step(progress: Progress) -> None:
+    state = progress.state
+    if state is not None:
         logger.info(
             "iteration %d: inertia %.6g, best %.6g%s",
             state.n_iter,

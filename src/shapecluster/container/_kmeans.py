@@ -1,0 +1,186 @@
+"""Training K-Means: scikit-learn's, under the names and ranges of SageMaker's built-in algorithm.
+
+The built-in algorithm reads the data once, in mini-batches, into more centres than are wanted, and reduces
+these by Lloyd's method. Here all rows take part in Lloyd's method, so what steers the first half changes
+nothing: it is checked against its range and passed over (`VALIDATED_ONLY`).
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster.container._artefacts import MODEL, write_artefact
+from shapecluster.container._channels import Rows, read_rows
+from shapecluster.container._configuration import Job
+from shapecluster.container._files import write_json
+from shapecluster.container._paths import Root
+from shapecluster.formats import decode_hyperparameters, encode_ndarrays
+from shapecluster.formats.hyperparameters import BOOLEAN, JSON, Kind, either, integer, number, one_of
+
+logger = logging.getLogger("shapecluster")
+
+ALGORITHM = "k-means"
+OTHER_CHANNELS = {"test"}
+
+HYPERPARAMETERS: dict[str, Kind] = {
+    "k": integer(1),
+    "feature_dim": integer(1),
+    "mini_batch_size": integer(1),
+    "epochs": integer(1),
+    "init_method": one_of("random", "kmeans++"),
+    "extra_center_factor": either(one_of("auto"), integer(1)),
+    "half_life_time_size": integer(0),
+    "local_lloyd_max_iter": integer(1),
+    "local_lloyd_tol": number(0, 1),
+    "local_lloyd_num_trials": either(one_of("auto"), integer(1)),
+    "local_lloyd_init_method": one_of("random", "kmeans++"),
+    "eval_metrics": JSON,
+    "force_dense": BOOLEAN,
+}
+# Of the built-in's pass over mini-batches, or of its reader; nothing here depends on them.
+VALIDATED_ONLY = (
+    "mini_batch_size",
+    "epochs",
+    "init_method",
+    "extra_center_factor",
+    "half_life_time_size",
+    "force_dense",
+)
+_DEFAULTS: dict[str, Any] = {
+    "local_lloyd_max_iter": 300,
+    "local_lloyd_tol": 1e-4,
+    "local_lloyd_num_trials": "auto",
+    "local_lloyd_init_method": "kmeans++",
+    "eval_metrics": ["msd"],
+}
+_INIT = {"random": "random", "kmeans++": "k-means++"}
+_AUTO_TRIALS = 5
+_SEED = 0  # the built-in has no hyperparameter for it; the same data give the same model
+_BLOCK = 1 << 24  # bytes of differences at once
+
+
+def train(job: Job, root: Root) -> None:
+    """Train, and leave the model and its metrics below the root."""
+    parameters = _parameters(job)
+    rows = _checked(read_rows(job.train_channel(OTHER_CHANNELS)), parameters)
+    k = parameters["k"]
+    if len(rows.values) < k:
+        raise ValueError(
+            f"There are {len(rows.values)} rows in channel {rows.channel!r}, fewer than k={k}. "
+            "Ask for fewer clusters, or check that the channel has all of its files."
+        )
+    test = _checked(read_rows(job.channels["test"]), parameters) if "test" in job.channels else None
+    trials = parameters["local_lloyd_num_trials"]
+    model = KMeans(
+        k,
+        init=_INIT[parameters["local_lloyd_init_method"]],
+        n_init=_AUTO_TRIALS if trials == "auto" else trials,
+        max_iter=parameters["local_lloyd_max_iter"],
+        tol=parameters["local_lloyd_tol"],
+        random_state=_SEED,
+        copy_x=False,
+    ).fit(_as_float32(rows))
+    centres = np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)
+    inertia = _ssd(rows, centres)
+    state = f"state_{uuid.uuid4()}"
+    write_artefact(
+        root,
+        ALGORITHM,
+        {MODEL: encode_ndarrays([centres]), state: b'{"n_iter": %d}\n' % model.n_iter_},
+        parameters,
+        n_iter=int(model.n_iter_),
+        inertia=inertia,
+        dtype="float32",
+        feature_dim=parameters["feature_dim"],
+    )
+    _write_metrics(root, parameters["eval_metrics"], inertia, centres, test)
+    logger.info("done: inertia %.17g after %d iterations", inertia, model.n_iter_)
+
+
+def nearest(values: FloatArray, centres: FloatArray) -> IntArray:
+    """The nearest centre of each row, in float64; the first of those that are equally near."""
+    columns = centres.T.astype(np.float64)
+    offsets = (columns * columns).sum(axis=0)
+    step = max(1, _BLOCK // (8 * max(len(centres), values.shape[1])))
+    labels = np.empty(len(values), dtype=np.intp)
+    for i in range(0, len(values), step):
+        part = slice(i, i + step)
+        products = values[part].astype(np.float64) @ columns
+        labels[part] = (offsets - 2.0 * products).argmin(axis=1)
+    return labels
+
+
+def squared_distances(values: FloatArray, centres: FloatArray, labels: IntArray) -> Float64Array:
+    """Squared distance of each row to the centre that it is labelled with, in float64."""
+    out = np.empty(len(values))
+    step = max(1, _BLOCK // (8 * values.shape[1]))
+    for i in range(0, len(values), step):
+        part = slice(i, i + step)
+        difference = values[part].astype(np.float64) - centres[labels[part]]
+        out[part] = (difference * difference).sum(axis=1)
+    return out
+
+
+def _ssd(rows: Rows, centres: FloatArray) -> float:
+    return float(squared_distances(rows.values, centres, nearest(rows.values, centres)).sum())
+
+
+def _parameters(job: Job) -> dict[str, Any]:
+    given = decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
+    missing = [name for name in ("k", "feature_dim") if name not in given]
+    if missing:
+        raise ValueError(
+            f"K-Means needs k and feature_dim as hyperparameters. Got no {' and no '.join(missing)}."
+        )
+    metrics = given.get("eval_metrics", ["msd"])
+    if not isinstance(metrics, list) or not metrics or any(name not in ("msd", "ssd") for name in metrics):
+        raise ValueError(
+            'eval_metrics must be ["msd"], ["ssd"] or ["msd", "ssd"]. '
+            f"Got {job.hyperparameters['eval_metrics']!r} instead."
+        )
+    return _DEFAULTS | given
+
+
+def _checked(rows: Rows, parameters: Mapping[str, Any]) -> Rows:
+    width = parameters["feature_dim"]
+    if rows.values.shape[1] != width:
+        raise ValueError(
+            f"Channel {rows.channel!r} must have feature_dim={width} values in a row. "
+            f"Got {rows.values.shape[1]} instead."
+        )
+    rows.check_numbers()
+    return rows
+
+
+def _as_float32(rows: Rows) -> FloatArray:
+    """The rows in the precision that the built-in computes in."""
+    with np.errstate(over="ignore"):
+        values = rows.values.astype(np.float32)
+    too_large = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(too_large):
+        raise ValueError(
+            f"Channel {rows.channel!r} has numbers beyond float32 in {rows.where(int(too_large[0]))}. "
+            "Scale the data."
+        )
+    return values
+
+
+def _write_metrics(
+    root: Root, names: list[str], inertia: float, centres: FloatArray, test: Rows | None
+) -> None:
+    """Keep the metrics, and log those of the test channel in the built-in's form."""
+    metrics = {"train:ssd": inertia}
+    if test is not None:
+        ssd = _ssd(test, centres)
+        both = {"msd": ssd / len(test.values), "ssd": ssd}
+        for name in names:
+            metrics[f"test:{name}"] = both[name]
+            logger.info("#quality_metric: host=algo-1, test %s <loss>=%.17g", name, both[name])
+    write_json(root.metrics, metrics)
