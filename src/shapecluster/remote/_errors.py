@@ -1,0 +1,264 @@
+"""From what a service calls an error to our error tree, in one table.
+
+```
+botocore's exception --+
+                       +--> kind of trouble --> class, and what to do next --> RemoteError
+code of the answer   --+
+```
+
+Messages of the service are read only where its codes do not tell one trouble from another
+(`ValidationException` stands for a dozen of them).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from shapecluster.exceptions import (
+    AccessError,
+    CapacityError,
+    ConnectionLostError,
+    CredentialsError,
+    EndpointError,
+    InvalidRequestError,
+    NameTakenError,
+    NotFoundError,
+    NotSubscribedError,
+    QuotaError,
+    RemoteError,
+    ThrottledError,
+)
+from shapecluster.remote._scrub import scrub
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A class of the error tree, and what its message tells the user to do."""
+
+    error: type[RemoteError]
+    advice: str
+
+
+_CREDENTIALS = Trouble(
+    CredentialsError,
+    "Log in again (for example `aws sso login`, or new keys in the environment or the profile), and pass a "
+    "session that is made after that.",
+)
+_NO_CREDENTIALS = Trouble(
+    CredentialsError,
+    "Give credentials: `aws configure` or `aws sso login`, the variables AWS_PROFILE or AWS_ACCESS_KEY_ID, or "
+    "session=boto3.Session(profile_name=...). Without an account, session=Rehearsal(folder) runs everything "
+    "here.",
+)
+_NO_REGION = Trouble(
+    InvalidRequestError,
+    "Name the region: session=boto3.Session(region_name='eu-west-1'), or the variable AWS_DEFAULT_REGION.",
+)
+_ACCESS = Trouble(
+    AccessError,
+    "Ask for the permission {action}; `shapecluster.remote.permissions` writes the policy that is needed.",
+)
+_PASS_ROLE = Trouble(
+    AccessError,
+    "The caller needs iam:PassRole on the execution role, with iam:PassedToService = sagemaker.amazonaws.com.",
+)
+_BAD_ROLE = Trouble(
+    AccessError,
+    "Check that the execution role exists, and that its trust policy lets sagemaker.amazonaws.com assume it.",
+)
+_THROTTLED = Trouble(
+    ThrottledError, "Try again later, or with less at a time: Job(max_parallel_jobs=...), a longer poll_interval."
+)
+_QUOTA = Trouble(
+    QuotaError,
+    "Ask for more in the Service Quotas console, or use fewer or other instances: Job(instance_type=..., "
+    "max_parallel_jobs=...).",
+)
+_CAPACITY = Trouble(
+    CapacityError, "Try again later, or with another instance type or region: Job(instance_type=...)."
+)
+_SUBSCRIBE = Trouble(
+    NotSubscribedError,
+    "Subscribe to the listing on the AWS Marketplace with this account, and look that the ARN is the one that "
+    "the listing shows for this region.",
+)
+_TAKEN = Trouble(NameTakenError, "Choose another name, or remove what has this one.")
+_NOT_FOUND = Trouble(NotFoundError, "Check its name, the region and the account.")
+_NO_BUCKET = Trouble(
+    NotFoundError, "Name a bucket that exists, Job(bucket=...), or have it created: Job(create_bucket=True)."
+)
+_INVALID = Trouble(InvalidRequestError, "Change the parameter that the message names.")
+_CONNECTION = Trouble(ConnectionLostError, "Check the network, proxies and the region, and try again.")
+_SERVICE = Trouble(ConnectionLostError, "This is trouble on the service's side: try again.")
+_MODEL = Trouble(
+    EndpointError, "Look into the endpoint's log, and whether it takes this content type and these columns."
+)
+
+BY_CODE: dict[str, Trouble] = {
+    **dict.fromkeys(
+        [
+            *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
+            *("UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"),
+            *("TokenRefreshRequired", "InvalidSignatureException", "IncompleteSignature", "AuthFailure"),
+            *("MissingAuthenticationToken", "MissingAuthenticationTokenException", "UnauthorizedException"),
+        ],
+        _CREDENTIALS,
+    ),
+    **dict.fromkeys(
+        [
+            *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"),
+            *("403", "Forbidden", "AllAccessDisabled", "AccountProblem", "KMS.AccessDeniedException"),
+        ],
+        _ACCESS,
+    ),
+    **dict.fromkeys(
+        [
+            *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "SlowDown"),
+            *("RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "429"),
+            *("ProvisionedThroughputExceededException", "BandwidthLimitExceeded", "PriorRequestNotComplete"),
+        ],
+        _THROTTLED,
+    ),
+    **dict.fromkeys(["ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"], _QUOTA),
+    **dict.fromkeys(["CapacityError", "InsufficientCapacityError", "InsufficientInstanceCapacity"], _CAPACITY),
+    **dict.fromkeys(["ResourceInUse", "ConflictException", "BucketAlreadyExists"], _TAKEN),
+    **dict.fromkeys(["NoSuchKey", "NotFound", "404", "ResourceNotFound", "ResourceNotFoundException"], _NOT_FOUND),
+    "NoSuchBucket": _NO_BUCKET,
+    **dict.fromkeys(
+        [
+            *("ValidationException", "ValidationError", "InvalidParameterValue", "InvalidParameterException"),
+            *("SerializationException", "InvalidRequest", "InvalidArgument", "EntityTooLarge", "400"),
+            *("InvalidBucketName", "PermanentRedirect", "301", "MalformedPolicyDocument", "413"),
+        ],
+        _INVALID,
+    ),
+    **dict.fromkeys(
+        [
+            *("InternalFailure", "InternalServerError", "InternalError", "InternalServerException", "500"),
+            *("ServiceUnavailable", "ServiceUnavailableException", "502", "503", "504", "RequestTimeout"),
+            *("InternalDependencyException", "ModelNotReadyException", "RequestTimeoutException"),
+        ],
+        _SERVICE,
+    ),
+    **dict.fromkeys(["ModelError", "ModelErrorException", "424"], _MODEL),
+}
+
+# AWS has no code of its own for these. The first line that fits decides.
+BY_MESSAGE: tuple[tuple[re.Pattern[str], Trouble], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), trouble)
+    for pattern, trouble in (
+        (r"not subscribed to", _SUBSCRIBE),
+        (r"iam:PassRole", _PASS_ROLE),
+        (r"could not assume role|unable to assume|trust (policy|relationship)", _BAD_ROLE),
+        (r"security token .* (expired|invalid)|token has expired", _CREDENTIALS),
+        (r"cannot create already existing|already exists|must be unique within", _TAKEN),
+        (r"requested resource not found|could not find |does not exist", _NOT_FOUND),
+        (r"rate exceeded", _THROTTLED),
+        (r"unable to provision requested|insufficient .*capacity", _CAPACITY),
+    )
+)
+_READ_MESSAGE = {"ValidationException", "ValidationError", "AccessDeniedException", "AccessDenied"}
+
+# Exceptions of botocore that never reached a service, by the name of the class or of one above it.
+BY_CLASS: dict[str, Trouble] = {
+    **dict.fromkeys(["NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"], _NO_CREDENTIALS),
+    **dict.fromkeys(
+        [
+            *("CredentialRetrievalError", "TokenRetrievalError", "SSOTokenLoadError", "SSOError"),
+            *("UnauthorizedSSOTokenError", "MetadataRetrievalError", "NoAuthTokenError", "LoginError"),
+        ],
+        _CREDENTIALS,
+    ),
+    "NoRegionError": _NO_REGION,
+    **dict.fromkeys(
+        [
+            *("HTTPClientError", "ConnectionError", "ConnectionClosedError", "EndpointConnectionError"),
+            *("ReadTimeoutError", "ConnectTimeoutError", "ResponseStreamingError", "IncompleteReadError"),
+            *("ProtocolError", "IncompleteRead", "TimeoutError", "MaxRetriesExceededError"),
+        ],
+        _CONNECTION,
+    ),
+    **dict.fromkeys(["ParamValidationError", "InvalidRegionError", "BotoCoreError"], _INVALID),
+}
+
+
+def translate(error: BaseException, operation: str) -> RemoteError:
+    """Turn an exception of boto3 into ours.
+
+    The caller raises it outside its `except` block: the original can hold signed requests, and must not
+    hang on ours as its context.
+
+    Parameters
+    ----------
+    error : exception
+        What a call raised.
+    operation : str
+        The call, such as ``"sagemaker.create_training_job"``.
+    """
+    if isinstance(error, RemoteError):
+        return error
+    answer: Any = getattr(error, "response", None)
+    if isinstance(answer, dict) and isinstance(answer.get("Error"), dict):
+        return _from_answer(answer, operation)
+    for parent in type(error).__mro__:
+        if parent.__name__ in BY_CLASS:
+            return _error(BY_CLASS[parent.__name__], str(error), operation, type(error).__name__, None)
+    return _error(Trouble(RemoteError, ""), str(error), operation, type(error).__name__, None)
+
+
+def from_code(code: str, message: str, operation: str, *, status: int | None = None) -> RemoteError:
+    """Our error for a code and a message of the service."""
+    return _error(trouble_of(code, message, operation), message, operation, code, status)
+
+
+def trouble_of(code: str, message: str, operation: str = "") -> Trouble:
+    """What a code (and, where codes do not tell, the message) stands for."""
+    if code in _READ_MESSAGE:
+        for pattern, trouble in BY_MESSAGE:
+            if pattern.search(message):
+                return trouble
+    # S3 answers "head" without a body, so that a missing bucket has no code of its own.
+    if code in {"404", "NotFound"} and operation == "s3.head_bucket":
+        return _NO_BUCKET
+    return BY_CODE.get(code, Trouble(RemoteError, ""))
+
+
+def _from_answer(answer: dict[str, Any], operation: str) -> RemoteError:
+    code = str(answer["Error"].get("Code", ""))
+    message = str(answer["Error"].get("Message", ""))
+    status = answer.get("OriginalStatusCode") or answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if "OriginalMessage" in answer:
+        message = str(answer["OriginalMessage"]) or message
+    if code not in BY_CODE and str(status) in BY_CODE:
+        trouble = BY_CODE[str(status)]
+        return _error(trouble, message, operation, code, int(str(status)))
+    return from_code(code, message, operation, status=int(status) if status else None)
+
+
+def _error(trouble: Trouble, message: str, operation: str, code: str, status: int | None) -> RemoteError:
+    told = " ".join(scrub(message).split())[:2000] or "No reason was given."
+    if told[-1] not in ".!?":
+        told += "."
+    number = f" ({code})" if code else ""
+    text = f"{operation}{number}: {told} {trouble.advice.format(action=action_of(operation))}".rstrip()
+    return trouble.error(text, operation=operation, code=code or None, status=status)
+
+
+# Calls whose IAM action has another name.
+_ACTIONS = {
+    "s3.head_object": "s3:GetObject",
+    "s3.head_bucket": "s3:ListBucket",
+    "s3.list_objects_v2": "s3:ListBucket",
+    "s3.upload": "s3:PutObject",
+    "sagemaker-runtime.invoke_endpoint": "sagemaker:InvokeEndpoint",
+}
+
+
+def action_of(operation: str) -> str:
+    """The IAM action that a call needs: "sagemaker.create_model" -> "sagemaker:CreateModel"."""
+    if operation in _ACTIONS:
+        return _ACTIONS[operation]
+    service, _, name = operation.partition(".")
+    return f"{service}:{''.join(word.capitalize() for word in name.split('_'))}"

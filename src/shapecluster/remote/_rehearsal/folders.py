@@ -1,0 +1,116 @@
+"""How the processes of a rehearsal see each other: supervisors are started, asked to end, found dead."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shapecluster.remote._rehearsal import supervisor
+from shapecluster.remote._rehearsal.supervisor import read_json, write_json
+
+
+def start(folder: Path, plan: dict[str, Any], environment: dict[str, str]) -> None:
+    """Start a supervisor in a folder; it lives on when this process ends."""
+    import fcntl
+
+    write_json(folder / "plan.json", plan)
+    with (folder / "lock").open("w") as lock:
+        # The lock belongs to the open file, which the supervisor inherits: it is held before anyone looks.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(
+            [sys.executable, "-I", supervisor.__file__, str(folder), str(lock.fileno())],
+            pass_fds=(lock.fileno(),),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+
+
+def alive(folder: Path) -> bool:
+    """Whether the supervisor of a folder still lives."""
+    import fcntl
+
+    try:
+        with (folder / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Be the supervisor of a folder, for a while."""
+    import fcntl
+
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Keep what this thread logs as the log of a folder, for a while."""
+    handler = _Log(folder / "log.jsonl")
+    logger = logging.getLogger("shapecluster")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Log(logging.Handler):
+    """Writes log records of one thread as events."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread != self._thread:
+            return
+        time = int(record.created * 1000)
+        with self._path.open("a", encoding="utf-8") as log:
+            for line in self.format(record).splitlines():
+                log.write(json.dumps({"timestamp": time, "message": line}) + "\n")
+
+
+def ask_to_stop(folder: Path) -> None:
+    """Ask a supervisor to end its program."""
+    (folder / "stop").touch()
+
+
+def claim(folder: Path) -> bool:
+    """Make a folder; False when another call was first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return False
+    return True
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    """Events of a log: time in milliseconds, and message."""
+    path = folder / "log.jsonl"
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]  # what follows the last line end is still being written
+
+
+__all__ = ["alive", "ask_to_stop", "claim", "held", "log_of", "logged", "read_json", "start", "write_json"]

@@ -1,0 +1,61 @@
+"""A listing of the Marketplace to rehearse with.
+
+There is nobody to ask what the algorithm behind an ARN takes, so a rehearsal answers with the K-Shape listing
+that this package was made for: two hyperparameters, one channel, CSV. The machines are those of no account.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shapecluster.remote._rehearsal.records import moment
+
+_MACHINES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.4xlarge"]
+
+
+def described(name: str) -> dict[str, Any]:
+    """What DescribeAlgorithm answers."""
+    return {
+        "AlgorithmName": name.rpartition("/")[2],
+        "AlgorithmArn": name,
+        "CreationTime": moment(0.0),
+        "AlgorithmStatus": "Completed",
+        "AlgorithmStatusDetails": {},
+        "TrainingSpecification": {
+            "SupportedHyperParameters": [
+                _integer("k", "Number of clusters", required=True),
+                _integer("label_size", "Number of columns before the series", required=False, default="0"),
+            ],
+            "SupportedTrainingInstanceTypes": _MACHINES,
+            "SupportsDistributedTraining": False,
+            "TrainingChannels": [
+                {
+                    "Name": "train",
+                    "IsRequired": True,
+                    "SupportedContentTypes": ["text/csv"],
+                    "SupportedCompressionTypes": ["None"],
+                    "SupportedInputModes": ["File"],
+                }
+            ],
+        },
+        "InferenceSpecification": {
+            "Containers": [],
+            "SupportedTransformInstanceTypes": _MACHINES,
+            "SupportedRealtimeInferenceInstanceTypes": _MACHINES,
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+    }
+
+
+def _integer(name: str, description: str, *, required: bool, default: str | None = None) -> dict[str, Any]:
+    bounds = {"IntegerParameterRangeSpecification": {"MinValue": "0", "MaxValue": "1000000"}}
+    entry = {
+        "Name": name,
+        "Description": description,
+        "Type": "Integer",
+        "Range": bounds,
+        "IsTunable": False,
+        "IsRequired": required,
+    }
+    return entry if default is None else entry | {"DefaultValue": default}

@@ -1,0 +1,80 @@
+"""Which program stands for a container, and what of our environment it may see."""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+# No variable of AWS, and none that could hold a secret: a container would not see them either.
+_ALLOWED = {
+    *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHASHSEED"),
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_THREAD_LIMIT"),
+}
+
+_BUILT_IN_K_MEANS = re.compile(r"/kmeans(:|@|$)")
+
+
+def algorithm_of(image: str) -> str:
+    """What our program has to compute in place of an image (or of an algorithm of the Marketplace)."""
+    return "k-means" if _BUILT_IN_K_MEANS.search(image) else "k-shape"
+
+
+def arguments(task: str, root: Path, image: str) -> list[str]:
+    """What the program is called with."""
+    return [task, "--root", str(root), "--algorithm", algorithm_of(image)]
+
+
+def command(program: Sequence[str] | None, given: Sequence[str]) -> list[str]:
+    """The whole command line."""
+    start = [sys.executable, "-m", "shapecluster.container"] if program is None else list(program)
+    return [*start, *given]
+
+
+def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a program starts with."""
+    kept = {k: v for k, v in os.environ.items() if k in _ALLOWED or k.startswith("LC_")}
+    kept |= {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONUSERBASE": site.getuserbase()}
+    if paths := _python_path():
+        kept["PYTHONPATH"] = os.pathsep.join(paths)
+    return kept | dict(extra)
+
+
+def _python_path() -> list[str]:
+    """Ours, made absolute, and where this package lies unless Python finds it by itself."""
+    given = os.environ.get("PYTHONPATH", "")
+    paths = [str(Path(p).absolute()) for p in given.split(os.pathsep) if p]
+    here = str(Path(__file__).resolve().parents[3])
+    installed = {str(Path(sysconfig.get_paths()[kind]).resolve()) for kind in ("purelib", "platlib")}
+    if here not in installed | set(paths):
+        paths.append(here)
+    return paths
+
+
+def load_main() -> Callable[[list[str]], Any]:
+    """The program as a function, for a rehearsal without processes of its own."""
+    # By name: this package must run without that one, and never knows what it computes.
+    main: Callable[[list[str]], Any] = import_module("shapecluster.container.__main__").main
+    return main
+
+
+def exit_code(run: Callable[[], Any]) -> int:
+    """Run a `main` as the interpreter would: what it returns, or raises, becomes an exit code."""
+    try:
+        answer = run()
+    except SystemExit as ended:
+        answer = ended.code
+    except Exception:
+        import logging
+
+        logging.getLogger("shapecluster.remote").exception("The program of the rehearsal broke")
+        return 1
+    if answer is None:
+        return 0
+    return answer if isinstance(answer, int) else 1

@@ -1,0 +1,100 @@
+"""Things that exist once they are created: models, configurations, packages; each a file."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shapecluster.remote._errors import from_code
+from shapecluster.remote._rehearsal.folders import claim, read_json, write_json
+
+ACCOUNT = "000000000000"
+REGION = "rehearsal"
+
+
+def arn(kind: str, name: str) -> str:
+    """The ARN of a thing of a rehearsal."""
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
+
+
+def moment(seconds: float) -> datetime:
+    """A time as boto3 gives it."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+class Records:
+    """All things of one kind.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds one folder for each thing.
+    kind : str
+        As it stands in ARNs, such as "endpoint-config".
+    title : str
+        As it stands in messages, such as "endpoint configuration".
+    """
+
+    def __init__(self, folder: Path, kind: str, title: str) -> None:
+        self.folder = folder / kind
+        self.kind = kind
+        self.title = title
+
+    def place(self, name: str, operation: str) -> Path:
+        """The folder of a thing; a name that could leave it is refused."""
+        if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
+            raise from_code(
+                "ValidationException",
+                f"Value '{name}' at '{self.kind}Name' failed to satisfy constraint: Member must satisfy regular "
+                "expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
+                operation,
+            )
+        return self.folder / name
+
+    def create(self, name: str, request: dict[str, Any], operation: str, **more: Any) -> Path:
+        """Add a thing."""
+        folder = self.place(name, operation)
+        if not claim(folder):
+            raise self.taken(name, operation)
+        write_json(folder / "record.json", {"request": request, "created": time.time(), **more})
+        return folder
+
+    def taken(self, name: str, operation: str) -> Exception:
+        """The error for a name that is in use."""
+        text = f'Cannot create already existing {self.title} "{arn(self.kind, name)}".'
+        return from_code("ValidationException", text, operation, status=400)
+
+    def read(self, name: str, operation: str) -> dict[str, Any]:
+        """What is known of a thing."""
+        try:
+            record: dict[str, Any] = read_json(self.place(name, operation) / "record.json")
+        except FileNotFoundError:
+            pass
+        else:
+            return record
+        raise self.missing(name, operation)
+
+    def missing(self, name: str, operation: str) -> Exception:
+        """The error for a thing that is not there."""
+        text = f'Could not find {self.title} "{arn(self.kind, name)}".'
+        return from_code("ValidationException", text, operation, status=400)
+
+    def delete(self, name: str, operation: str) -> None:
+        """Remove a thing."""
+        import shutil
+
+        self.read(name, operation)
+        shutil.rmtree(self.place(name, operation))
+
+    def names(self) -> list[str]:
+        """All names, the oldest thing first."""
+        known = []
+        for path in self.folder.glob("*/record.json"):
+            try:
+                known.append((read_json(path)["created"], path.parent.name))
+            except FileNotFoundError:
+                continue  # removed meanwhile
+        return [name for _, name in sorted(known)]

@@ -1,0 +1,302 @@
+"""Runs one program of a rehearsal in a folder of its own, as SageMaker would.
+
+Started as a script (``python -I supervisor.py FOLDER LOCK``) it leaves the process that started it, so that
+jobs and endpoints outlive it and other processes find them by their files:
+
+```
+plan.json    what to run: command, environment, request          (written before the start)
+state.json   how far it is; always whole                         (written here)
+log.jsonl    what the program printed, with times                (written here)
+stop         somebody wants it to end                            (written by somebody)
+lock         held as long as the supervisor lives
+root/        what the program sees as /opt/ml
+```
+
+Only the standard library is imported, so that a job costs no second start of NumPy and its kin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+_TICK = 0.02  # seconds between two looks at a running program
+_LINE = 2**16  # bytes; longer lines of a log are cut
+_REASON = 1024  # characters of output/failure that are told
+
+Runner = Callable[[Path, dict[str, Any]], int]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file at once: nobody ever reads half of it."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    fresh.write_text(json.dumps(value), encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+class State:
+    """How far a job is, kept in state.json."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.json"
+        self.now: dict[str, Any] = read_json(self.path)
+
+    def enter(self, secondary: str, message: str, status: str | None = None, **more: Any) -> None:
+        """Go on to the next state, and remember when."""
+        moment = time.time()
+        transitions = self.now["transitions"]
+        if transitions:
+            transitions[-1]["end"] = moment
+        transitions.append({"status": secondary, "start": moment, "message": message})
+        self.now |= more | {"secondary": secondary, "modified": moment}
+        if status is not None:
+            self.now["status"] = status
+            if status in {"Completed", "Failed", "Stopped"}:
+                transitions[-1]["end"] = moment
+                self.now["ended"] = moment
+        write_json(self.path, self.now)
+
+
+def supervise(folder: Path, run: Runner | None = None) -> None:
+    """Run what plan.json says, to its end.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the job or endpoint.
+    run : callable, default=None
+        Runs the program in this process instead of one of its own: takes the root folder and the plan,
+        returns the exit code.
+    """
+    plan = read_json(folder / "plan.json")
+    if plan["kind"] == "serve":
+        _execute(folder, plan, None)
+        return
+    state = State(folder)
+    try:
+        _train(folder, plan, state, run)
+    except _JobError as error:
+        state.enter("Failed", str(error), "Failed", reason=str(error))
+    except Exception as error:
+        reason = f"InternalServerError: the rehearsal broke: {type(error).__name__}: {error}"
+        state.enter("Failed", reason, "Failed", reason=reason)
+    finally:
+        shutil.rmtree(folder / "root" / "input" / "data", ignore_errors=True)
+
+
+class _JobError(Exception):
+    """The job fails, for this reason."""
+
+
+def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None) -> None:
+    request, objects, root = plan["request"], Path(plan["objects"]), folder / "root"
+    if (folder / "stop").exists():
+        state.enter("Stopped", "The job was stopped", "Stopped")
+        return
+    state.enter("Downloading", "Downloading input data")
+    _prepare(root, request, objects)
+    started = time.time()
+    state.enter("Training", "Training is under way", started=started)
+    limit = request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    if run is None:
+        code, ended_by = _execute(folder, plan, limit)
+    else:
+        code, ended_by = run(root, plan), None
+    billable = max(1, math.ceil(time.time() - started))
+    _keep_checkpoints(root, request, objects)
+    if ended_by is None and code != 0:
+        told = root / "output" / "failure"
+        text = told.read_text(encoding="utf-8", errors="replace")[:_REASON] if told.is_file() else ""
+        reason = f"AlgorithmError: {text}, exit code: {code}"
+        state.enter("Failed", reason, "Failed", reason=reason, billable=billable)
+        return
+    state.enter("Uploading", "Uploading generated training model", billable=billable)
+    _upload(root, request, objects, state)
+    if ended_by is None:
+        state.enter("Completed", "Training job completed", "Completed")
+    else:
+        message = {"Stopped": "The job was stopped", "MaxRuntimeExceeded": "Maximum runtime exceeded"}[ended_by]
+        state.enter(ended_by, message, "Stopped")
+
+
+def _prepare(root: Path, request: dict[str, Any], objects: Path) -> None:
+    """Lay out what the program finds when it starts."""
+    for folder in ("input/config", "input/data", "model", "output/data", "checkpoints"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    channels = {}
+    for channel in request.get("InputDataConfig", []):
+        name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
+        if not _copy_out(objects, source["S3Uri"], root / "input" / "data" / name):
+            raise _JobError(
+                f"ClientError: Data download failed:NoSuchKey (404): there is no file under {source['S3Uri']}, "
+                f"the data of channel {name}"
+            )
+        channels[name] = {
+            "ContentType": channel.get("ContentType", "application/octet-stream"),
+            "TrainingInputMode": "File",
+            "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+        }
+    if "CheckpointConfig" in request:
+        _copy_out(objects, request["CheckpointConfig"]["S3Uri"].rstrip("/") + "/", root / "checkpoints")
+    hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
+    hosts["current_instance_type"] = request["ResourceConfig"]["InstanceType"]
+    config = root / "input" / "config"
+    write_json(config / "hyperparameters.json", request.get("HyperParameters", {}))
+    write_json(config / "inputdataconfig.json", channels)
+    write_json(config / "resourceconfig.json", hosts)
+
+
+def _place(objects: Path, uri: str) -> tuple[Path, str]:
+    match = re.fullmatch(r"s3://([^/]+)/?(.*)", uri, re.DOTALL)
+    if match is None or ".." in match.group(2).split("/"):
+        raise _JobError(f"ClientError: {uri!r} is no place in S3")
+    return objects / match.group(1), match.group(2)
+
+
+def _copy_out(objects: Path, uri: str, target: Path) -> int:
+    """Copy all files under a prefix into a folder; how many they were."""
+    bucket, prefix = _place(objects, uri)
+    base = prefix[: prefix.rfind("/") + 1]
+    found = [p for p in sorted(bucket.rglob("*")) if p.is_file()] if bucket.is_dir() else []
+    keys = [key for key in (p.relative_to(bucket).as_posix() for p in found) if key.startswith(prefix)]
+    for key in keys:
+        path = target / key[len(base) :]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bucket / key, path)
+    return len(keys)
+
+
+def _keep_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> None:
+    if "CheckpointConfig" not in request:
+        return
+    bucket, prefix = _place(objects, request["CheckpointConfig"]["S3Uri"])
+    target = bucket / prefix
+    for path in sorted((root / "checkpoints").rglob("*")):
+        if path.is_file():
+            copy = target / path.relative_to(root / "checkpoints")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) -> None:
+    """Pack what the program left, as SageMaker does."""
+    base = f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
+    bucket, prefix = _place(objects, base)
+    for source, name in ((root / "model", "model.tar.gz"), (root / "output" / "data", "output.tar.gz")):
+        if not any(source.iterdir()):
+            continue
+        target = bucket / prefix / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{name}.{os.getpid()}")
+        with tarfile.open(fresh, "w:gz", compresslevel=1) as archive:
+            for path in sorted(source.iterdir()):
+                archive.add(path, arcname=path.name)
+        os.replace(fresh, target)
+        if name == "model.tar.gz":
+            state.now["artifact"] = f"{base}/{name}"
+
+
+def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[int, str | None]:
+    """Run the program in a process group of its own; its exit code, and what ended it but itself."""
+    root = folder / "root"
+    root.mkdir(exist_ok=True)
+    try:
+        program = subprocess.Popen(
+            plan["command"],
+            cwd=root,
+            env=plan["environment"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _JobError(f"ClientError: the program {plan['command'][0]!r} cannot be started: {error}") from None
+    assert program.stdout is not None
+    writer = threading.Thread(target=_keep_log, args=(program.stdout, folder / "log.jsonl"), daemon=True)
+    writer.start()
+    try:
+        ended_by = _watch(program, folder / "stop", limit, plan["grace"])
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(program.pid, signal.SIGKILL)  # whatever the program itself started and left
+        code = program.wait()
+    writer.join(timeout=5.0)
+    return code, ended_by
+
+
+def _watch(program: subprocess.Popen[bytes], stop: Path, limit: float | None, grace: float) -> str | None:
+    started, asked, ended_by = time.monotonic(), None, None
+    while program.poll() is None:
+        now = time.monotonic()
+        if asked is None:
+            if stop.exists():
+                ended_by = "Stopped"
+            elif limit is not None and now - started > limit:
+                ended_by = "MaxRuntimeExceeded"
+            if ended_by is not None:
+                asked = now
+                _signal(program, signal.SIGTERM)
+        elif now - asked > grace:
+            _signal(program, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(_TICK)
+    return ended_by
+
+
+def _signal(program: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(program.pid, number)
+
+
+def _keep_log(stream: IO[bytes], path: Path) -> None:
+    with stream, path.open("a", encoding="utf-8") as log:
+        for line in _lines(stream):
+            event = {"timestamp": int(time.time() * 1000), "message": line.decode("utf-8", "replace")}
+            log.write(json.dumps(event) + "\n")
+            log.flush()
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    while line := stream.readline(_LINE):
+        if text := line.rstrip(b"\r\n"):
+            yield text
+
+
+def main(folder: str, lock: str) -> None:
+    """Leave the process that started this, and supervise; `lock` is the number of an open, locked file."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)  # no leader of a session: no terminal can be won back
+    stop = Path(folder) / "stop"
+    signal.signal(signal.SIGTERM, lambda *_: stop.touch())
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    os.set_inheritable(int(lock), False)  # the program must not hold it
+    supervise(Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,159 @@
+"""Training jobs of a rehearsal."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shapecluster.remote._errors import from_code
+from shapecluster.remote._rehearsal import folders, programs
+from shapecluster.remote._rehearsal.objects import Objects
+from shapecluster.remote._rehearsal.records import Records, arn, moment
+from shapecluster.remote._rehearsal.supervisor import supervise
+
+GRACE = 120.0  # seconds between SIGTERM and SIGKILL, as on SageMaker
+
+_REQUIRED = ("TrainingJobName", "AlgorithmSpecification", "OutputDataConfig", "ResourceConfig", "StoppingCondition")
+
+
+class TrainingJobs:
+    """Creates, describes and stops jobs; each lives in a folder of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the rehearsal.
+    objects : Objects
+        Where data is taken from and models go.
+    program : tuple of str or None
+        The command that stands for the container; None for this package's own.
+    in_process : bool
+        Whether the program runs as a function, inside the call that creates the job.
+    """
+
+    def __init__(
+        self, folder: Path, objects: Objects, program: tuple[str, ...] | None, *, in_process: bool
+    ) -> None:
+        self.records = Records(folder, "training-job", "training job")
+        self.objects = objects
+        self.program = program
+        self.in_process = in_process
+
+    def create(self, **request: Any) -> dict[str, Any]:
+        """Start a job (in process: and finish it)."""
+        operation = "sagemaker.create_training_job"
+        for name in _REQUIRED:
+            if name not in request:
+                raise from_code("ValidationException", f"Missing required parameter: {name}", operation)
+        name = request["TrainingJobName"]
+        folder = self.records.place(name, operation)
+        if not folders.claim(folder):
+            text = "Training job names must be unique within an AWS account and region, and a training job with "
+            text += f"this name already exists ({arn('training-job', name)})"
+            raise from_code("ResourceInUse", text, operation, status=400)
+        now = time.time()
+        state = {"status": "InProgress", "secondary": "Starting", "created": now, "modified": now}
+        transition = {"status": "Starting", "start": now, "message": "Starting the training job"}
+        folders.write_json(folder / "state.json", state | {"transitions": [transition]})
+        folders.write_json(folder / "record.json", {"request": request, "created": now})
+        try:
+            self._start(folder, request)
+        except BaseException:
+            folders.ask_to_stop(folder)  # in case that it has begun
+            raise
+        return {"TrainingJobArn": arn("training-job", name)}
+
+    def describe(self, TrainingJobName: str) -> dict[str, Any]:
+        """How far a job is."""
+        operation = "sagemaker.describe_training_job"
+        folder = self.records.place(TrainingJobName, operation)
+        if not (folder / "record.json").is_file():
+            raise from_code("ValidationException", "Requested resource not found.", operation, status=400)
+        request = self.records.read(TrainingJobName, operation)["request"]
+        request = {key: value for key, value in request.items() if key != "Tags"}
+        return request | _described(self._state(folder), arn("training-job", TrainingJobName))
+
+    def stop(self, TrainingJobName: str) -> dict[str, Any]:
+        """Ask a job to end."""
+        operation = "sagemaker.stop_training_job"
+        status = self.describe(TrainingJobName)["TrainingJobStatus"]
+        if status not in {"InProgress", "Stopping"}:
+            text = f"The request was rejected because the training job is in status {status}."
+            raise from_code("ValidationException", text, operation, status=400)
+        folders.ask_to_stop(self.records.place(TrainingJobName, operation))
+        return {}
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        """What the program of a job printed."""
+        return folders.log_of(self.records.place(name, "logs.get_log_events"))
+
+    def _start(self, folder: Path, request: dict[str, Any]) -> None:
+        spec = request["AlgorithmSpecification"]
+        image = spec.get("TrainingImage") or spec.get("AlgorithmName", "")
+        given = programs.arguments("train", folder / "root", image)
+        extra = {"TRAINING_JOB_NAME": request["TrainingJobName"], **request.get("Environment", {})}
+        plan = {
+            "kind": "train",
+            "command": programs.command(self.program, given),
+            "environment": programs.environment(folder, extra),
+            "grace": GRACE,
+            "objects": str(self.objects.folder),
+            "request": request,
+        }
+        if not self.in_process:
+            folders.start(folder, plan, programs.environment(folder, {}))
+            return
+        folders.write_json(folder / "plan.json", plan)
+        main = programs.load_main()
+        with folders.held(folder), folders.logged(folder):
+            supervise(folder, lambda root, plan: programs.exit_code(partial(main, given)))
+
+    def _state(self, folder: Path) -> dict[str, Any]:
+        state = folders.read_json(folder / "state.json")
+        if state["status"] != "InProgress":
+            return dict(state)
+        if not folders.alive(folder):
+            state = folders.read_json(folder / "state.json")  # it may just have come to its end
+            if state["status"] == "InProgress":
+                reason = "InternalServerError: the process that ran this rehearsal was ended from outside"
+                now = time.time()
+                state |= {"status": "Failed", "secondary": "Failed", "reason": reason, "ended": now}
+                state["transitions"].append({"status": "Failed", "start": now, "end": now, "message": reason})
+                folders.write_json(folder / "state.json", state)
+        elif (folder / "stop").exists():
+            state |= {"status": "Stopping", "secondary": "Stopping"}
+        return dict(state)
+
+
+def _described(state: dict[str, Any], name: str) -> dict[str, Any]:
+    """A state in the words of DescribeTrainingJob."""
+    answer: dict[str, Any] = {
+        "TrainingJobArn": name,
+        "TrainingJobStatus": state["status"],
+        "SecondaryStatus": state["secondary"],
+        "CreationTime": moment(state["created"]),
+        "LastModifiedTime": moment(state["modified"]),
+        "SecondaryStatusTransitions": [
+            {
+                "Status": entry["status"],
+                "StartTime": moment(entry["start"]),
+                "StatusMessage": entry["message"],
+                **({"EndTime": moment(entry["end"])} if "end" in entry else {}),
+            }
+            for entry in state["transitions"]
+        ],
+    }
+    if "started" in state:
+        answer["TrainingStartTime"] = moment(state["started"])
+    if "ended" in state:
+        answer["TrainingEndTime"] = moment(state["ended"])
+    if "reason" in state:
+        answer["FailureReason"] = state["reason"]
+    if "artifact" in state:
+        answer["ModelArtifacts"] = {"S3ModelArtifacts": state["artifact"]}
+    if "billable" in state:
+        answer["TrainingTimeInSeconds"] = answer["BillableTimeInSeconds"] = state["billable"]
+    return answer
+

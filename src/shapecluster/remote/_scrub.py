@@ -1,0 +1,50 @@
+"""Nothing that looks like a credential leaves this package in a message or a log."""
+
+from __future__ import annotations
+
+import os
+import re
+
+HIDDEN = "[hidden]"
+
+_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ACCESS_KEY_ID")
+
+# What stands before the value is kept, so that the reader sees what was hidden.
+_NAMED = re.compile(
+    r"(?i)\b((?:aws[_-]?)?(?:secret[_-]?access[_-]?key|session[_-]?token|access[_-]?key[_-]?id|security[_-]?token|"
+    r"secret[_-]?key)|x-amz-(?:security-token|signature|credential)|awsaccesskeyid|authorization|password)"
+    r"([\"']?\s*[:=]\s*[\"']?)(?:AWS4-HMAC-SHA256\s[^\n]*|[^\s\"'&,;}]+)"
+)
+_ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA|AIDA|AROA|ABIA|ACCA)[A-Z0-9]{12,}\b")
+_LONG_TOKEN = re.compile(r"(?<![A-Za-z0-9/+=_-])[A-Za-z0-9/+]{100,}={0,2}(?![A-Za-z0-9/+=])")
+_FORTY = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+
+
+def scrub(text: str) -> str:
+    """Replace whatever looks like an access key, a secret key, a token or a signature.
+
+    Parameters
+    ----------
+    text : str
+        A message of a service, or a line of a log.
+
+    Returns
+    -------
+    str
+        The text, with `HIDDEN` where credentials stood.
+    """
+    for variable in _SECRET_VARIABLES:
+        value = os.environ.get(variable, "")
+        if len(value) >= 8:
+            text = text.replace(value, HIDDEN)
+    text = _NAMED.sub(rf"\1\2{HIDDEN}", text)
+    text = _ACCESS_KEY.sub(HIDDEN, text)
+    text = _LONG_TOKEN.sub(HIDDEN, text)
+    return _FORTY.sub(_hide_secret, text)
+
+
+def _hide_secret(match: re.Match[str]) -> str:
+    """Secret keys have forty characters of all kinds; so have few paths, and no hexadecimal digest."""
+    found = match.group()
+    kinds = (str.isupper, str.islower, str.isdigit)
+    return HIDDEN if all(any(kind(c) for c in found) for kind in kinds) else found
