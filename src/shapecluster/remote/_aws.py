@@ -38,8 +38,8 @@ def aws_platform(session: object) -> AwsPlatform:
     inner = getattr(session, "boto_session", session)
     if not isinstance(inner, boto3.Session):
         raise TypeError(
-            "session must be a boto3.Session, a session of the SageMaker SDK 3, a shapecluster.remote.Rehearsal "
-            f"or None. Got an object of type {type(session).__name__!r} instead."
+            "session must be a boto3.Session, a session of the SageMaker SDK 3, a Rehearsal of "
+            f"shapecluster.remote, or None. Got an object of type {type(session).__name__!r} instead."
         )
     with _making:
         key = (id(inner), id(session))

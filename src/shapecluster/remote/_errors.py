@@ -48,9 +48,9 @@ _CREDENTIALS = Trouble(
 )
 _NO_CREDENTIALS = Trouble(
     CredentialsError,
-    "Give credentials: `aws configure` or `aws sso login`, the variables AWS_PROFILE or AWS_ACCESS_KEY_ID, or "
-    "session=boto3.Session(profile_name=...). Without an account, session=Rehearsal(folder) runs everything "
-    "here.",
+    "Give credentials: `aws configure` or `aws sso login`, the variables AWS_PROFILE or AWS_ACCESS_KEY_ID, "
+    "or session=boto3.Session(profile_name=...). Without an account, session=Rehearsal(folder) runs "
+    "everything here.",
 )
 _NO_REGION = Trouble(
     InvalidRequestError,
@@ -60,16 +60,23 @@ _ACCESS = Trouble(
     AccessError,
     "Ask for the permission {action}; `shapecluster.remote.permissions` writes the policy that is needed.",
 )
+_NOT_OUR_BUCKET = Trouble(
+    AccessError,
+    "Ask for the permission {action}; or take another bucket, Job(bucket=...), if this one belongs to "
+    "another account, since data is stored in the caller's own account only.",
+)
 _PASS_ROLE = Trouble(
     AccessError,
-    "The caller needs iam:PassRole on the execution role, with iam:PassedToService = sagemaker.amazonaws.com.",
+    "The caller needs iam:PassRole on the execution role, with iam:PassedToService "
+    "= sagemaker.amazonaws.com.",
 )
 _BAD_ROLE = Trouble(
     AccessError,
     "Check that the execution role exists, and that its trust policy lets sagemaker.amazonaws.com assume it.",
 )
 _THROTTLED = Trouble(
-    ThrottledError, "Try again later, or with less at a time: Job(max_parallel_jobs=...), a longer poll_interval."
+    ThrottledError,
+    "Try again later, or with less at a time: Job(max_parallel_jobs=...), a longer poll_interval.",
 )
 _QUOTA = Trouble(
     QuotaError,
@@ -81,8 +88,8 @@ _CAPACITY = Trouble(
 )
 _SUBSCRIBE = Trouble(
     NotSubscribedError,
-    "Subscribe to the listing on the AWS Marketplace with this account, and look that the ARN is the one that "
-    "the listing shows for this region.",
+    "Subscribe to the listing on the AWS Marketplace with this account, and look that the ARN is the one "
+    "that the listing shows for this region.",
 )
 _TAKEN = Trouble(NameTakenError, "Choose another name, or remove what has this one.")
 _NOT_FOUND = Trouble(NotFoundError, "Check its name, the region and the account.")
@@ -108,7 +115,13 @@ BY_CODE: dict[str, Trouble] = {
     ),
     **dict.fromkeys(
         [
-            *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"),
+            *(
+                "AccessDenied",
+                "AccessDeniedException",
+                "UnauthorizedOperation",
+                "NotAuthorized",
+                "OptInRequired",
+            ),
             *("403", "Forbidden", "AllAccessDisabled", "AccountProblem", "KMS.AccessDeniedException"),
         ],
         _ACCESS,
@@ -121,10 +134,16 @@ BY_CODE: dict[str, Trouble] = {
         ],
         _THROTTLED,
     ),
-    **dict.fromkeys(["ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"], _QUOTA),
-    **dict.fromkeys(["CapacityError", "InsufficientCapacityError", "InsufficientInstanceCapacity"], _CAPACITY),
+    **dict.fromkeys(
+        ["ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"], _QUOTA
+    ),
+    **dict.fromkeys(
+        ["CapacityError", "InsufficientCapacityError", "InsufficientInstanceCapacity"], _CAPACITY
+    ),
     **dict.fromkeys(["ResourceInUse", "ConflictException", "BucketAlreadyExists"], _TAKEN),
-    **dict.fromkeys(["NoSuchKey", "NotFound", "404", "ResourceNotFound", "ResourceNotFoundException"], _NOT_FOUND),
+    **dict.fromkeys(
+        ["NoSuchKey", "NotFound", "404", "ResourceNotFound", "ResourceNotFoundException"], _NOT_FOUND
+    ),
     "NoSuchBucket": _NO_BUCKET,
     **dict.fromkeys(
         [
@@ -222,7 +241,8 @@ def trouble_of(code: str, message: str, operation: str = "") -> Trouble:
     # S3 answers "head" without a body, so that a missing bucket has no code of its own.
     if code in {"404", "NotFound"} and operation == "s3.head_bucket":
         return _NO_BUCKET
-    return BY_CODE.get(code, Trouble(RemoteError, ""))
+    trouble = BY_CODE.get(code, Trouble(RemoteError, ""))
+    return _NOT_OUR_BUCKET if trouble is _ACCESS and operation.startswith("s3.") else trouble
 
 
 def _from_answer(answer: dict[str, Any], operation: str) -> RemoteError:
@@ -232,7 +252,7 @@ def _from_answer(answer: dict[str, Any], operation: str) -> RemoteError:
     if "OriginalMessage" in answer:
         message = str(answer["OriginalMessage"]) or message
     if code not in BY_CODE and str(status) in BY_CODE:
-        trouble = BY_CODE[str(status)]
+        trouble = trouble_of(str(status), message, operation)
         return _error(trouble, message, operation, code, int(str(status)))
     return from_code(code, message, operation, status=int(status) if status else None)
 

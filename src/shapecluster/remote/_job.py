@@ -212,7 +212,9 @@ def _tags(name: str, value: dict[str, str]) -> None:
 def _hyperparameters(name: str, value: dict[str, str]) -> None:
     for key, entry in value.items():
         if not 1 <= len(key) <= 256 or len(entry) > MAX_HYPERPARAMETER:
-            _refuse(name, f"names of 1 to 256 characters, values of at most {MAX_HYPERPARAMETER}", {key: entry})
+            _refuse(
+                name, f"names of 1 to 256 characters, values of at most {MAX_HYPERPARAMETER}", {key: entry}
+            )
 
 
 def _on_interrupt(name: str, value: Any) -> None:

@@ -40,10 +40,16 @@ class Logs:
         name = logStreamName.partition("/")[0]
         events = log_of(records.place(name, operation))
         if not events:
-            raise from_code("ResourceNotFoundException", "The specified log stream does not exist.", operation)
+            raise from_code(
+                "ResourceNotFoundException", "The specified log stream does not exist.", operation
+            )
         start = int(nextToken.rpartition("/")[2]) if nextToken else 0
         page = events[start : start + PAGE]
-        return {"events": page, "nextForwardToken": f"f/{start + len(page)}", "nextBackwardToken": f"b/{start}"}
+        return {
+            "events": page,
+            "nextForwardToken": f"f/{start + len(page)}",
+            "nextBackwardToken": f"b/{start}",
+        }
 
     def _source(self, group: str, operation: str) -> Records:
         if group in self.sources:

@@ -69,7 +69,9 @@ class Rehearsal:
         if isinstance(program, str) or (program is not None and not all(isinstance(p, str) for p in program)):
             raise ValueError(f"program of Rehearsal must be a list of str, or None. Got {program!r} instead.")
         if in_process and program is not None:
-            raise ValueError("program of Rehearsal is a command, which in_process=True does not run: leave one out.")
+            raise ValueError(
+                "program of Rehearsal is a command, which in_process=True does not run: leave one out."
+            )
         self.path = Path(path).expanduser().absolute()
         self.in_process = bool(in_process)
         self.program = None if program is None else tuple(program)

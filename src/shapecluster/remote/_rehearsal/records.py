@@ -48,8 +48,8 @@ class Records:
         if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
             raise from_code(
                 "ValidationException",
-                f"Value '{name}' at '{self.kind}Name' failed to satisfy constraint: Member must satisfy regular "
-                "expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
+                f"Value '{name}' at '{self.kind}Name' failed to satisfy constraint: Member must satisfy "
+                "regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
                 operation,
             )
         return self.folder / name

@@ -133,7 +133,9 @@ def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None)
     if ended_by is None:
         state.enter("Completed", "Training job completed", "Completed")
     else:
-        message = {"Stopped": "The job was stopped", "MaxRuntimeExceeded": "Maximum runtime exceeded"}[ended_by]
+        message = {"Stopped": "The job was stopped", "MaxRuntimeExceeded": "Maximum runtime exceeded"}[
+            ended_by
+        ]
         state.enter(ended_by, message, "Stopped")
 
 
@@ -146,7 +148,7 @@ def _prepare(root: Path, request: dict[str, Any], objects: Path) -> None:
         name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
         if not _copy_out(objects, source["S3Uri"], root / "input" / "data" / name):
             raise _JobError(
-                f"ClientError: Data download failed:NoSuchKey (404): there is no file under {source['S3Uri']}, "
+                f"ClientError: Data download failed:NoSuchKey (404): no file is under {source['S3Uri']}, "
                 f"the data of channel {name}"
             )
         channels[name] = {
@@ -230,7 +232,9 @@ def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[i
             start_new_session=True,
         )
     except OSError as error:
-        raise _JobError(f"ClientError: the program {plan['command'][0]!r} cannot be started: {error}") from None
+        raise _JobError(
+            f"ClientError: the program {plan['command'][0]!r} cannot be started: {error}"
+        ) from None
     assert program.stdout is not None
     writer = threading.Thread(target=_keep_log, args=(program.stdout, folder / "log.jsonl"), daemon=True)
     writer.start()

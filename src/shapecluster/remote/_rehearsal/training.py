@@ -15,7 +15,13 @@ from shapecluster.remote._rehearsal.supervisor import supervise
 
 GRACE = 120.0  # seconds between SIGTERM and SIGKILL, as on SageMaker
 
-_REQUIRED = ("TrainingJobName", "AlgorithmSpecification", "OutputDataConfig", "ResourceConfig", "StoppingCondition")
+_REQUIRED = (
+    "TrainingJobName",
+    "AlgorithmSpecification",
+    "OutputDataConfig",
+    "ResourceConfig",
+    "StoppingCondition",
+)
 
 
 class TrainingJobs:
@@ -50,7 +56,9 @@ class TrainingJobs:
         name = request["TrainingJobName"]
         folder = self.records.place(name, operation)
         if not folders.claim(folder):
-            text = "Training job names must be unique within an AWS account and region, and a training job with "
+            text = (
+                "Training job names must be unique within an AWS account and region, and a training job with "
+            )
             text += f"this name already exists ({arn('training-job', name)})"
             raise from_code("ResourceInUse", text, operation, status=400)
         now = time.time()
@@ -156,4 +164,3 @@ def _described(state: dict[str, Any], name: str) -> dict[str, Any]:
     if "billable" in state:
         answer["TrainingTimeInSeconds"] = answer["BillableTimeInSeconds"] = state["billable"]
     return answer
-

@@ -1,0 +1,154 @@
+"""How a training job ended: with a model, or with an error that says why and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+from shapecluster.exceptions import CapacityError, JobFailedError, JobStoppedError, RemoteError
+from shapecluster.remote._scrub import scrub
+
+IS_OVER = frozenset({"Completed", "Failed", "Stopped", "Deleting"})
+
+# What a failure reason begins with, and what to do about it.
+_ADVICE = {
+    "AlgorithmError": "The program refused its data or parameters, or broke: see the reason and the log.",
+    "ClientError": "Check the data's place, the execution role's permissions and the parameters.",
+    "CapacityError": "Try again later, or with another instance type or region: Job(instance_type=...).",
+    "InternalServerError": "This is trouble on the service's side: fit again.",
+}
+_STOPPED = {
+    "MaxRuntimeExceeded": "It reached the limit max_run_seconds={limit}: raise it, "
+    "Job(max_run_seconds=...), or take a larger instance.",
+    "MaxWaitTimeExceeded": "It waited for spot machines longer than max_wait_seconds allows: raise it, or "
+    "leave spot out.",
+    "Interrupted": "Its spot machines were taken away: fit again, with Job(checkpoint='s3://...') to go on "
+    "where it was, or without spot.",
+}
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """News of a job, for a progress callback.
+
+    Attributes
+    ----------
+    job_name : str
+        Which job.
+    status : str
+        "InProgress", "Completed", "Failed", "Stopping" or "Stopped".
+    secondary_status : str
+        What it is at: "Starting", "Downloading", "Training", "Uploading", ...
+    message : str
+        What the service says about that.
+    seconds : float
+        Since the waiting began.
+    lines : tuple of str
+        What the program has printed since the last news.
+    """
+
+    job_name: str
+    status: str
+    secondary_status: str
+    message: str
+    seconds: float
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A training job that completed.
+
+    Attributes
+    ----------
+    name : str
+        Of the job.
+    artifact_uri : str
+        Where its model.tar.gz is.
+    billable_seconds : int or None
+        Per machine, as the service counts them.
+    instance_count : int
+        How many machines there were.
+    description : dict
+        All that the service says of the job.
+    """
+
+    name: str
+    artifact_uri: str
+    billable_seconds: int | None
+    instance_count: int
+    description: dict[str, Any] = field(repr=False)
+
+    def cost(self, hourly_rate: float) -> float | None:
+        """Estimate what the job cost.
+
+        Parameters
+        ----------
+        hourly_rate : float
+            Price of one machine for an hour, in any currency.
+
+        Returns
+        -------
+        float or None
+            In the same currency; None when the service has not said for how long it bills.
+        """
+        if not isinstance(hourly_rate, Real) or isinstance(hourly_rate, bool) or not hourly_rate >= 0:
+            raise ValueError(f"hourly_rate must be a price of at least 0. Got {hourly_rate!r} instead.")
+        if self.billable_seconds is None:
+            return None
+        return self.billable_seconds * self.instance_count * float(hourly_rate) / 3600.0
+
+
+def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> Outcome:
+    """The outcome of a job that is over.
+
+    Parameters
+    ----------
+    description : dict
+        Answer of DescribeTrainingJob.
+    read_tail : callable
+        Gives the last lines of the log; asked only when they are needed.
+
+    Raises
+    ------
+    JobFailedError, JobStoppedError, CapacityError
+        When it did not complete. A job that was stopped may have left a model, and is no success.
+    """
+    status = description["TrainingJobStatus"]
+    if status == "Completed":
+        return Outcome(
+            name=description["TrainingJobName"],
+            artifact_uri=description["ModelArtifacts"]["S3ModelArtifacts"],
+            billable_seconds=description.get("BillableTimeInSeconds"),
+            instance_count=description.get("ResourceConfig", {}).get("InstanceCount", 1),
+            description=description,
+        )
+    raise ended_badly(description, "training", read_tail())
+
+
+def ended_badly(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) -> RemoteError:
+    """The error for a training or transform job that failed or was stopped."""
+    title = "TrainingJob" if kind == "training" else "TransformJob"
+    name, status = description[f"{title}Name"], description[f"{title}Status"]
+    reason = scrub(str(description.get("FailureReason", "")))
+    log = "\n".join(["\nIts log ends with:", *(f"  {line}" for line in tail)]) if tail else ""
+    if status == "Failed":
+        code = reason.partition(":")[0]
+        advice = _ADVICE.get(code, "")
+        text = f"The {kind} job {name!r} failed: {reason or 'no reason was given'}. {advice}".rstrip()
+        if code == "CapacityError":
+            return CapacityError(text, code=code, job_name=name)
+        return _with(JobFailedError(text + log, code=code, job_name=name), reason, tail)
+    secondary = str(description.get("SecondaryStatus", ""))
+    limit = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+    advice = _STOPPED.get(secondary, "Someone stopped it: fit again.").format(limit=limit)
+    text = f"The {kind} job {name!r} was stopped before it was done. {advice}"
+    return _with(JobStoppedError(text + log, code=secondary or status, job_name=name), reason, tail)
+
+
+def _with(error: JobFailedError, reason: str, tail: tuple[str, ...]) -> JobFailedError:
+    error.failure_reason = reason
+    error.log_tail = tail
+    return error

@@ -1,0 +1,182 @@
+"""What a training job is to do, and the request that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from shapecluster.remote._job import MAX_HYPERPARAMETER, Job
+from shapecluster.remote._uris import join
+
+TAG = "shapecluster"  # on everything that we create; its value is our version
+
+_MOST_HYPERPARAMETERS = 100
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Data that a job is given.
+
+    Attributes
+    ----------
+    name : str
+        What the program knows it by.
+    uri : str
+        All files whose URI begins so.
+    content_type : str
+        Media type of the files.
+    sharded : bool
+        Whether each machine gets files of its own; else all get all of them.
+    """
+
+    name: str
+    uri: str
+    content_type: str
+    sharded: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """What to train, and on what. How and where is the `Job`'s.
+
+    Attributes
+    ----------
+    algorithm : str
+        URI of an image, or the ARN of an algorithm of the Marketplace.
+    channels : tuple of Channel
+        The data.
+    hyperparameters : mapping of str to str
+        As the program gets them.
+    role : str
+        ARN of the execution role.
+    output_uri : str
+        Folder for models; each job makes a folder of its name in it.
+    base_name : str
+        What the job's name begins with.
+    environment : mapping of str to str
+        Variables for the program; none for built-in algorithms and the Marketplace.
+    """
+
+    algorithm: str
+    channels: tuple[Channel, ...]
+    hyperparameters: Mapping[str, str]
+    role: str
+    output_uri: str
+    base_name: str = "shapecluster"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.hyperparameters) > _MOST_HYPERPARAMETERS:
+            raise ValueError(
+                f"A training job takes at most {_MOST_HYPERPARAMETERS} hyperparameters. "
+                f"Got {len(self.hyperparameters)} instead."
+            )
+        for name, value in self.hyperparameters.items():
+            if not isinstance(value, str):
+                raise ValueError(f"The hyperparameter {name!r} must be a str by now. Got {value!r} instead.")
+            if len(value) > MAX_HYPERPARAMETER:
+                raise ValueError(
+                    f"The hyperparameter {name!r} must be at most {MAX_HYPERPARAMETER} characters long. "
+                    f"Got {len(value)} instead."
+                )
+
+    @property
+    def is_arn(self) -> bool:
+        """Whether this is an algorithm of the Marketplace."""
+        return is_arn(self.algorithm)
+
+
+def is_arn(algorithm: str) -> bool:
+    """Whether an algorithm is named by its ARN, and not by an image."""
+    return algorithm.startswith("arn:")
+
+
+def merged(hyperparameters: Mapping[str, str], job: Job) -> dict[str, str]:
+    """The hyperparameters of an estimator, and the extra ones of a job.
+
+    Raises
+    ------
+    ValueError
+        When both have one and the same.
+    """
+    twice = sorted(set(hyperparameters) & set(job.hyperparameters))
+    if twice:
+        raise ValueError(
+            f"hyperparameters of Job must not repeat what the estimator sends itself. Got {twice} instead."
+        )
+    return {**hyperparameters, **job.hyperparameters}
+
+
+def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
+    """Build the request of CreateTrainingJob."""
+    request: dict[str, Any] = {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {
+            ("AlgorithmName" if spec.is_arn else "TrainingImage"): spec.algorithm,
+            "TrainingInputMode": "File",
+        },
+        "RoleArn": spec.role,
+        "InputDataConfig": [_channel(channel) for channel in spec.channels],
+        "OutputDataConfig": {"S3OutputPath": spec.output_uri, **_key("KmsKeyId", job.output_kms_key)},
+        "ResourceConfig": {
+            "InstanceType": job.instance_type,
+            "InstanceCount": job.instance_count,
+            "VolumeSizeInGB": job.volume_size_gb,
+            **_key("VolumeKmsKeyId", job.volume_kms_key),
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": job.max_run_seconds},
+        "EnableNetworkIsolation": spec.is_arn or job.network_isolation,
+        "Tags": tags(job),
+    }
+    if spec.hyperparameters:
+        request["HyperParameters"] = dict(spec.hyperparameters)
+    if spec.environment:
+        request["Environment"] = dict(spec.environment)
+    if job.keep_alive_seconds:
+        request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = job.keep_alive_seconds
+    if job.subnets:
+        request["VpcConfig"] = vpc(job)
+    if job.spot:
+        request["EnableManagedSpotTraining"] = True
+        wait = job.max_wait_seconds or 2 * job.max_run_seconds
+        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = wait
+    if job.checkpoint:
+        uri = (
+            job.checkpoint if isinstance(job.checkpoint, str) else join(spec.output_uri, name, "checkpoints")
+        )
+        request["CheckpointConfig"] = {"S3Uri": uri, "LocalPath": "/opt/ml/checkpoints"}
+    return request
+
+
+def tags(job: Job) -> list[dict[str, str]]:
+    """The job's tags, and ours."""
+    ours = {TAG: version("shapecluster")}
+    return [{"Key": key, "Value": value} for key, value in {**job.tags, **ours}.items()]
+
+
+def vpc(job: Job) -> dict[str, list[str]]:
+    """Where in the network a job or a model runs."""
+    return {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    return {
+        "ChannelName": channel.name,
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": channel.uri,
+                "S3DataDistributionType": "ShardedByS3Key" if channel.sharded else "FullyReplicated",
+            }
+        },
+        "ContentType": channel.content_type,
+        "CompressionType": "None",
+        "RecordWrapperType": "None",
+        "InputMode": "File",
+    }
+
+
+def _key(name: str, value: str | None) -> dict[str, str]:
+    return {} if value is None else {name: value}

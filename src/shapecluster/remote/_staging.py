@@ -1,0 +1,233 @@
+"""Data on its way to a job: uploaded once, whoever asks and how often.
+
+```
+<prefix>/<hash>/data/part-...      what the job reads; nothing else lies there
+<prefix>/<hash>/manifest.json      what the data is: names, schema; written last, so it says "complete"
+<prefix>/<hash>/jobs/<job>.json    who refers to it (see _records)
+```
+
+The hash is over everything that makes the bytes what they are, so the same data is the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import pairwise
+from typing import Any, BinaryIO, cast
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecluster.exceptions import NotFoundError
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._uris import join
+
+logger = logging.getLogger("shapecluster.remote")
+
+_LAYOUT = "1"  # of the folder; part of every hash
+_BLOCK = 2**22  # bytes hashed at a time where an array is not contiguous
+
+
+class _Turn:
+    """A lock that can be forgotten once nobody holds it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_turns: WeakValueDictionary[tuple[str, str], _Turn] = WeakValueDictionary()
+_taking = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows that a job is to read, and how they are written.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of everything that decides about the bytes: see `fingerprint`.
+    n_rows : int
+        How many rows there are.
+    write : callable
+        ``write(file, rows)`` writes the rows of a slice to a binary file.
+    content_type : str
+        Media type of what is written.
+    suffix : str
+        End of file names, such as ".csv".
+    manifest : mapping
+        What `attach` has to know later, such as names; goes into JSON.
+    """
+
+    fingerprint: str
+    n_rows: int
+    write: Callable[[BinaryIO, slice], None]
+    content_type: str
+    suffix: str = ""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Data that lies where a job can read it.
+
+    Attributes
+    ----------
+    folder : str
+        URI of the folder named by the hash.
+    content_type : str
+        Media type of the files.
+    n_shards : int
+        How many files there are.
+    uploaded : bool
+        Whether this call uploaded it; False where it was there.
+    """
+
+    folder: str
+    content_type: str
+    n_shards: int
+    uploaded: bool
+
+    @property
+    def data_uri(self) -> str:
+        """What a channel is given."""
+        return join(self.folder, "data/")
+
+    @property
+    def manifest_uri(self) -> str:
+        """Where the manifest lies."""
+        return join(self.folder, "manifest.json")
+
+
+def fingerprint(values: NDArray[Any], *parts: object) -> str:
+    """Hash an array with its type and shape, and whatever else decides about the bytes.
+
+    Parameters
+    ----------
+    values : ndarray
+        The numbers.
+    *parts : str, or iterable of str, or None
+        Names, columns, format. ``("a", "b")`` differs from ``("ab",)``, and None from "".
+    """
+    digest = hashlib.sha256()
+    for text in (_LAYOUT, values.dtype.str, repr(values.shape)):
+        _add(digest, text)
+    if values.flags.c_contiguous:
+        digest.update(values.reshape(-1).view(np.uint8).data)
+    else:
+        rows = max(1, _BLOCK // max(1, values[:1].nbytes))
+        for start in range(0, len(values), rows):
+            digest.update(np.ascontiguousarray(values[start : start + rows]).tobytes())
+    for part in parts:
+        if part is None or isinstance(part, str):
+            _add(digest, part)
+        else:
+            items = [str(item) for item in cast("Iterable[object]", part)]
+            _add(digest, f"{len(items)}:")
+            for item in items:
+                _add(digest, item)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, text: str | None) -> None:
+    data = b"" if text is None else text.encode("utf-8", "surrogatepass")
+    digest.update(b"-" if text is None else f"{len(data)}:".encode())
+    digest.update(data)
+
+
+def stage(
+    platform: Platform, dataset: Dataset, base_uri: str, *, shards: int = 1, kms_key: str | None = None
+) -> Staged:
+    """See to it that data lies in storage, and upload it if it does not.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where to.
+    dataset : Dataset
+        The data.
+    base_uri : str
+        Bucket and prefix.
+    shards : int, default=1
+        How many files to cut it into: one for each machine of the job.
+    kms_key : str, default=None
+        Key to encrypt it with. Data under another key lies in another place.
+    """
+    n_shards = max(1, min(shards, dataset.n_rows))
+    digest = hashlib.sha256()
+    for part in (dataset.fingerprint, dataset.content_type, dataset.suffix, str(n_shards), kms_key):
+        _add(digest, part)
+    folder = join(base_uri, digest.hexdigest()[:40])
+    staged = Staged(folder, dataset.content_type, n_shards, uploaded=True)
+    with _turn(platform.identity, folder).lock:
+        if platform.exists(staged.manifest_uri):
+            logger.info("The data is already staged in %s", folder)
+            return Staged(folder, dataset.content_type, n_shards, uploaded=False)
+        size = _upload(platform, dataset, staged, kms_key)
+        _finish(platform, dataset, staged, size, kms_key)
+    return staged
+
+
+def _turn(identity: str, folder: str) -> _Turn:
+    with _taking:
+        turn = _turns.get((identity, folder))
+        if turn is None:
+            turn = _turns[identity, folder] = _Turn()
+        return turn
+
+
+def _upload(platform: Platform, dataset: Dataset, staged: Staged, kms_key: str | None) -> int:
+    size = 0
+    for shard, rows in enumerate(_shares(dataset.n_rows, staged.n_shards)):
+        name = f"part-{shard:05d}-of-{staged.n_shards:05d}{dataset.suffix}"
+        # On disk, and not in memory: parts of the upload can then be tried again.
+        with tempfile.TemporaryFile() as file:
+            dataset.write(cast("BinaryIO", file), rows)
+            size += file.tell()
+            file.seek(0)
+            platform.upload(cast("BinaryIO", file), join(staged.data_uri, name), kms_key=kms_key)
+    logger.info("Staged %d rows (%d bytes) in %s", dataset.n_rows, size, staged.folder)
+    return size
+
+
+def _shares(n_rows: int, n_shards: int) -> list[slice]:
+    """Rows of each shard, as even as they can be."""
+    bounds = [n_rows * shard // n_shards for shard in range(n_shards + 1)]
+    return [slice(start, stop) for start, stop in pairwise(bounds)]
+
+
+def _finish(platform: Platform, dataset: Dataset, staged: Staged, size: int, kms_key: str | None) -> None:
+    manifest = {
+        "made_by": "shapecluster",
+        "version": version("shapecluster"),
+        "content_type": dataset.content_type,
+        "n_rows": dataset.n_rows,
+        "n_shards": staged.n_shards,
+        "n_bytes": size,
+        "data": dict(dataset.manifest),
+    }
+    write_json(platform, staged.manifest_uri, manifest, kms_key)
+
+
+def write_json(platform: Platform, uri: str, value: Any, kms_key: str | None) -> None:
+    """Store a small JSON document."""
+    body = json.dumps(value, allow_nan=False).encode()
+    platform.upload(io.BytesIO(body), uri, kms_key=kms_key)
+
+
+def read_json(platform: Platform, uri: str) -> Any:
+    """Read a small JSON document of ours; None where there is none, or it is none."""
+    try:
+        with platform.open(uri) as file:
+            return json.loads(file.read())
+    except (NotFoundError, ValueError):
+        return None

@@ -1,0 +1,370 @@
+"""The life of a training job, from its request to its model.
+
+```
+start_training   name it, write down what it reads, create it
+TrainingRun      describe, wait with news, stop; what becomes of it when the waiting is interrupted
+run_training     both, in one of the slots that this process has
+open_artifact    the model
+```
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from shapecluster.exceptions import (
+    InvalidRequestError,
+    JobRunningError,
+    NameTakenError,
+    NotFoundError,
+    RemoteError,
+)
+from shapecluster.remote._clock import CLOCK, Clock
+from shapecluster.remote._job import Job
+from shapecluster.remote._logs import LogReader
+from shapecluster.remote._names import check_name, unique_name
+from shapecluster.remote._outcome import IS_OVER, JobProgress, Outcome, outcome_of
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._polling import Pace, patiently, poll
+from shapecluster.remote._records import forget, register
+from shapecluster.remote._request import TrainingSpec, training_request
+from shapecluster.remote._slots import slot
+from shapecluster.remote._staging import Staged
+
+logger = logging.getLogger("shapecluster.remote")
+
+Progress = Callable[[JobProgress], None]
+
+_NAMES = 3  # that are tried before we believe that none is free
+_INTERVALS = {"aws": 10.0, "rehearsal": 0.1}
+
+
+def interval_of(platform: Platform, job: Job) -> float:
+    """Seconds between two looks."""
+    return _INTERVALS[platform.kind] if job.poll_interval is None else float(job.poll_interval)
+
+
+class TrainingRun:
+    """A training job that exists.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where it runs.
+    name : str
+        Its name.
+    job : Job
+        How to watch it, and what an interruption means.
+    progress : callable, default=None
+        Told of every change of state, with the lines that the program has printed since.
+    clock : Clock
+        Tells the time and waits.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        name: str,
+        job: Job,
+        *,
+        progress: Progress | None = None,
+        clock: Clock = CLOCK,
+    ) -> None:
+        self.platform = platform
+        self.name = name
+        self.job = job
+        self._progress = progress
+        self._clock = clock
+        self._log = LogReader(platform, name)
+        self._seen: tuple[str, str] | None = None
+        self._started = clock.now()
+
+    def __repr__(self) -> str:
+        return f"TrainingRun({self.name!r})"
+
+    def describe(self) -> dict[str, Any]:
+        """What the service says of the job."""
+        return self.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
+
+    def result(self, timeout: float | None = None) -> Outcome:
+        """Wait for the job to complete.
+
+        Parameters
+        ----------
+        timeout : float, default=None
+            Seconds to wait; 0 looks once.
+
+        Raises
+        ------
+        JobFailedError, JobStoppedError, CapacityError
+            When the job did not complete.
+        JobRunningError
+            When the time is over, and the job is not.
+        CredentialsError, ConnectionLostError, RemoteError
+            When the job can no longer be watched. It runs on.
+        """
+        deadline = None if timeout is None else self._clock.now() + timeout
+        try:
+            description = self._wait(deadline)
+        except RemoteError as error:
+            told = self._runs_on(error)
+        except BaseException as error:  # Ctrl-C; a callback that broke; the interpreter that ends
+            self.interrupted(error)
+            raise
+        else:
+            return outcome_of(description, self._read_tail)
+        raise told
+
+    def stop(self) -> None:
+        """Ask the job to end, unless it is over."""
+        try:
+            self._ask_to_stop()
+        except InvalidRequestError:
+            if self.describe()["TrainingJobStatus"] not in IS_OVER:
+                raise
+
+    def interrupted(self, error: BaseException) -> None:
+        """Do what the job says about interruptions, and note on the error what became of it."""
+        if self.job.on_interrupt == "detach":
+            return self._note(error, f"{self._title} runs on. {self._how_to_attach}")
+        logger.warning("Interrupted: stopping %s. Interrupt again to let it run on.", self._title)
+        try:
+            self.stop()
+            pace = Pace(interval_of(self.platform, self.job), self._clock)
+            poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace)
+        except NotFoundError:
+            return self._note(error, f"{self._title} had not been created.")
+        except BaseException as second:
+            why = "" if isinstance(second, KeyboardInterrupt) else f" ({second})"
+            text = f"{self._title} may run on{why}, {self._bound}. {self._how_to_attach}"
+            return self._note(error, text)
+        return self._note(error, f"{self._title} was stopped.")
+
+    def _wait(self, deadline: float | None) -> dict[str, Any]:
+        pace = Pace(interval_of(self.platform, self.job), self._clock, deadline)
+        return poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace, self._tell)
+
+    def _tell(self, description: Mapping[str, Any]) -> None:
+        if self._progress is None:
+            return
+        lines = tuple(self._log.read())
+        state = (str(description["TrainingJobStatus"]), str(description.get("SecondaryStatus", "")))
+        if state == self._seen and not lines:
+            return
+        self._seen = state
+        transitions = description.get("SecondaryStatusTransitions") or [{}]
+        message = str(transitions[-1].get("StatusMessage", ""))
+        waited = self._clock.now() - self._started
+        self._progress(JobProgress(self.name, *state, message, waited, lines))
+
+    def _ask_to_stop(self) -> None:
+        def ask() -> None:
+            self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
+
+        patiently(ask, Pace(interval_of(self.platform, self.job), self._clock))
+
+    def _read_tail(self) -> tuple[str, ...]:
+        self._log.read()
+        return self._log.tail
+
+    def _runs_on(self, error: RemoteError) -> RemoteError:
+        if isinstance(error, NotFoundError):
+            text = (
+                f"There is no training job {self.name!r} in region {self.platform.region} of this account. "
+                "Check the name and the session."
+            )
+        elif isinstance(error, JobRunningError):
+            text = f"{self._title} is not over yet, and runs on {self._bound}. Call result() again."
+        else:
+            text = f"{error} {self._title} runs on without you, {self._bound}. {self._how_to_attach}"
+        return type(error)(
+            text, operation=error.operation, code=error.code, status=error.status, job_name=self.name
+        )
+
+    def _note(self, error: BaseException, text: str) -> None:
+        logger.warning("%s", text)
+        error.add_note(text)
+
+    @property
+    def _title(self) -> str:
+        return f"The training job {self.name!r}"
+
+    @property
+    def _bound(self) -> str:
+        seconds = self.job.max_wait_seconds or self.job.max_run_seconds * (2 if self.job.spot else 1)
+        return f"for at most {seconds} seconds in all"
+
+    @property
+    def _how_to_attach(self) -> str:
+        return f"attach({self.name!r}, session=...) takes it up again, stop() ends it."
+
+
+def start_training(
+    platform: Platform,
+    spec: TrainingSpec,
+    job: Job,
+    *,
+    staged: Sequence[Staged] = (),
+    record: Mapping[str, Any] | None = None,
+    named: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    clock: Clock = CLOCK,
+) -> TrainingRun:
+    """Create a training job.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where.
+    spec : TrainingSpec
+        What to train.
+    job : Job
+        How.
+    staged : sequence of Staged
+        The data that it reads, for the records.
+    record : mapping, default=None
+        What `attach` has to know of the job; goes into JSON.
+    named : callable, default=None
+        Told the job's name before it is created.
+    progress : callable, default=None
+        As for `TrainingRun`.
+    clock : Clock
+        Tells the time and waits.
+    """
+    for _ in range(_NAMES):
+        name = unique_name(spec.base_name, clock.wall())
+        run = TrainingRun(platform, name, job, progress=progress, clock=clock)
+        register(platform, staged, name, record or {}, job.output_kms_key)
+        if named is not None:
+            named(name)
+        if _created(run, training_request(name, spec, job), staged):
+            logger.info("Created the training job %s", name)
+            return run
+    raise NameTakenError(
+        f"No free name for a training job was found in {_NAMES} tries; the last was {name!r}."
+    )
+
+
+def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]) -> bool:
+    """Create a job; False when its name is another job's."""
+    tries = 0
+
+    def create() -> bool:
+        nonlocal tries
+        tries += 1
+        try:
+            run.platform.call("sagemaker.create_training_job", **request)
+        except NameTakenError:
+            # Names are drawn by lot, so it is most likely ours: the answer to an earlier try was lost.
+            return _is_same(run.describe(), request)
+        return True
+
+    pace = Pace(interval_of(run.platform, run.job), run._clock)
+    try:
+        created = patiently(create, pace)
+    except (ConnectionError, TimeoutError) as error:
+        raise _unknown(run, error) from None
+    except RemoteError:
+        with suppress(RemoteError):
+            forget(run.platform, staged, run.name)
+        raise
+    except BaseException as error:
+        run.interrupted(error)
+        raise
+    if not created:
+        forget(run.platform, staged, run.name)
+    return created
+
+
+def _unknown(run: TrainingRun, error: Exception) -> RemoteError:
+    text = (
+        f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs on, "
+        f"{run._bound}. {run._how_to_attach}"
+    )
+    if isinstance(error, RemoteError):
+        return type(error)(text, operation=error.operation, code=error.code, job_name=run.name)
+    return RemoteError(text, job_name=run.name)
+
+
+def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    if description.get("HyperParameters", {}) != request.get("HyperParameters", {}):
+        return False
+    mine, theirs = request["OutputDataConfig"], description.get("OutputDataConfig", {})
+    uris = [
+        [channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in one.get("InputDataConfig", [])]
+        for one in (description, request)
+    ]
+    same_output = bool(mine["S3OutputPath"].rstrip("/") == str(theirs.get("S3OutputPath")).rstrip("/"))
+    return same_output and uris[0] == uris[1]
+
+
+def run_training(platform: Platform, spec: TrainingSpec, job: Job, **options: Any) -> Outcome:
+    """Create a training job and wait for it, as one of at most `job.max_parallel_jobs`.
+
+    Parameters
+    ----------
+    platform, spec, job, **options
+        As for `start_training`.
+    """
+    with slot(platform.identity, job.max_parallel_jobs):
+        return start_training(platform, spec, job, **options).result()
+
+
+def attach_training(
+    platform: Platform,
+    name: str,
+    job: Job | None = None,
+    *,
+    progress: Progress | None = None,
+    clock: Clock = CLOCK,
+) -> tuple[TrainingRun, dict[str, Any]]:
+    """Find a training job again; the job, and what the service says of it.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where it runs.
+    name : str
+        Its name.
+    job : Job, default=None
+        How to watch it. None lets it run on when the wait is interrupted.
+    progress, clock
+        As for `TrainingRun`.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such job.
+    """
+    job = Job(on_interrupt="detach") if job is None else job
+    run = TrainingRun(platform, check_name(name, "job_name"), job, progress=progress, clock=clock)
+    pace = Pace(interval_of(platform, job), clock)
+    try:
+        return run, patiently(run.describe, pace)
+    except NotFoundError as error:
+        told = run._runs_on(error)
+    raise told
+
+
+def open_artifact(platform: Platform, outcome: Outcome) -> BinaryIO:
+    """Open the model.tar.gz that a job left.
+
+    Raises
+    ------
+    NotFoundError
+        When it is not there (any more).
+    """
+    try:
+        return platform.open(outcome.artifact_uri)
+    except NotFoundError as error:
+        missing = NotFoundError(
+            f"The training job {outcome.name!r} completed, but its model is not at {outcome.artifact_uri}: "
+            "it was removed, by someone or by a rule of the bucket. Fit again.",
+            operation=error.operation,
+            code=error.code,
+            job_name=outcome.name,
+        )
+    raise missing
