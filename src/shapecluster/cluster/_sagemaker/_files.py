@@ -1,0 +1,64 @@
+"""Rows as the files that a training job reads, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import pandas as pd
+
+from shapecluster._typing import FloatArray
+from shapecluster.exceptions import ArtifactError
+from shapecluster.formats import read_csv, read_recordio, write_csv, write_recordio
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._staging import Dataset, fingerprint
+
+RECORDIO = "application/x-recordio-protobuf"
+CSV = "text/csv"
+
+_FloatName = Literal["float32", "float64"]
+
+
+def recordio_of(rows: FloatArray, manifest: dict[str, Any], dtype: _FloatName | None = None) -> Dataset:
+    """Rows as RecordIO-protobuf, in their own precision unless `dtype` says otherwise."""
+    written: _FloatName = dtype or ("float32" if rows.dtype == np.float32 else "float64")
+
+    def write(file: BinaryIO, part: slice) -> None:
+        write_recordio(file, rows[part], dtype=written)
+
+    mark = fingerprint(rows, RECORDIO, written, str(manifest))
+    return Dataset(mark, len(rows), write, RECORDIO, ".pbr", manifest)
+
+
+def csv_of(rows: FloatArray, names: Sequence[str] | None, manifest: dict[str, Any]) -> Dataset:
+    """Rows as CSV without a header, under their names if there are any; numbers read back exactly."""
+
+    def write(file: BinaryIO, part: slice) -> None:
+        write_csv(file, rows[part], None if names is None else names[part])
+
+    return Dataset(fingerprint(rows, CSV, names, str(manifest)), len(rows), write, CSV, ".csv", manifest)
+
+
+def read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> FloatArray:
+    """The rows of staged data, from all of its files."""
+    parts = []
+    for uri in platform.list(f"{folder}/data/"):
+        with platform.open(uri) as file:
+            if uri.endswith(".csv"):
+                parts.append(read_csv(file, label_size=int(manifest["label_size"])).values)
+            else:
+                parts.append(read_recordio(file).values)
+    if not parts:
+        raise ArtifactError(
+            f"The data of the training job is no longer in {folder}, so its rows cannot be labelled: "
+            "fit again, or predict on the rows themselves."
+        )
+    return np.concatenate(parts).astype(manifest["dtype"], copy=False)
+
+
+def named(index: pd.Index[Any] | None) -> list[Any] | None:
+    """Names as JSON can hold them: numbers stay numbers, all else is text."""
+    if index is None:
+        return None
+    return [name if isinstance(name, (str, int, float)) else str(name) for name in index.tolist()]
