@@ -485,3 +485,25 @@ class TestBadInput:
         model = LocalKShape(2, random_state=0).fit(walks(rng))
         with pytest.raises(ValueError, match="X has 40 features, but LocalKShape is expecting 50"):
             model.predict(walks(rng, timepoints=40))
+
+
+def test_a_watched_fit_is_the_same_and_can_be_gone_on_with(rng):
+    X = rng.normal(size=(30, 20)).cumsum(axis=1)
+    whole = LocalKShape(3, random_state=0).fit(X)
+    snapshots = []
+    watched = LocalKShape(3, random_state=0)._fit_watched(X, None, lambda s: snapshots.append(dict(s)))
+    resumed = LocalKShape(3, random_state=0)._fit_watched(X, None, lambda s: None, snapshots[0])
+    for model in (watched, resumed):
+        assert (model.inertia_, model.n_iter_) == (whole.inertia_, whole.n_iter_)
+        np.testing.assert_array_equal(model.cluster_centers_, whole.cluster_centers_)
+    assert len(snapshots) == whole.n_iter_
+
+
+def test_a_snapshot_of_another_fit_leaves_the_estimator_as_it_was(rng):
+    X = rng.normal(size=(30, 20)).cumsum(axis=1)
+    snapshots = []
+    model = LocalKShape(3, random_state=0)._fit_watched(X, None, lambda s: snapshots.append(s))
+    before = model.inertia_
+    with pytest.raises(ValueError, match="current"):
+        model._fit_watched(X[:-1], None, lambda s: None, snapshots[-1])
+    assert (model.inertia_, len(model.labels_)) == (before, 30)

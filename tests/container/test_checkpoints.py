@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from shapecluster import LocalKShape
 from shapecluster.container import _checkpoints, _signals
 from shapecluster.container._checkpoints import Checkpoints, fingerprint
 
-SETTINGS = {"n_clusters": 4, "n_init": 2, "random_state": 5}
+SETTINGS = {"n_clusters": 4, "n_init": 4, "random_state": 5}
 SRC = str(Path(_checkpoints.__file__).parents[2])
 
 
@@ -127,6 +128,14 @@ def test_sigterm_saves_the_last_step_first(kept, uninterrupted, monkeypatch, cap
     assert len(steps) == uninterrupted[1] - 4
     assert "going on from the checkpoint" in caplog.text
     assert kept.description["inertia"] == uninterrupted[0].inertia_
+
+
+def test_sigterm_in_a_place_that_lets_no_exception_through_ends_the_job_after_the_step(kept, monkeypatch):
+    asked = threading.Event()
+    asked.set()
+    monkeypatch.setattr(_signals, "_asked", asked)
+    assert kept.train(**SETTINGS, checkpoint_every=1000) == _signals.EXIT_CODE
+    assert (kept.root / "checkpoints" / _checkpoints.NAME).exists()
 
 
 def test_the_seed_that_was_drawn_is_kept(kept, monkeypatch, walks):

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from shapecluster import container
+from shapecluster.container import _kmeans, _kshape
 
 FOLDER = Path(container.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,3 +131,15 @@ def test_make_builds_from_these_files():
     for file in ("Dockerfile", "constraints.txt"):
         assert str((FOLDER / file).relative_to(FOLDER.parents[1])) in recipe
     assert "build --wheel" in recipe
+
+
+@pytest.mark.parametrize("program", [_kshape, _kmeans])
+def test_the_guide_lists_every_hyperparameter(program):
+    page = (ROOT / "docs" / "guide" / "container.rst").read_text("utf-8")
+    names = set(re.findall(r"`([a-z_]+)`", "\n".join(re.findall(r"^   \* - (.*)$", page, re.MULTILINE))))
+    assert set(program.HYPERPARAMETERS) <= names
+    assert names <= set(_kshape.HYPERPARAMETERS) | set(_kmeans.HYPERPARAMETERS)
+
+
+def test_the_guide_says_that_the_image_was_never_built():
+    assert "image itself was never built" in (ROOT / "docs" / "guide" / "container.rst").read_text("utf-8")

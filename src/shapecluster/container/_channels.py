@@ -120,9 +120,7 @@ def _joined(channel: Channel, blocks: list[tuple[str, Any]]) -> Rows:
             "Check the S3 prefix of the channel."
         )
     parts = [_values(block) for _, block in blocks]
-    values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if values.dtype not in (np.float32, np.float64):
-        values = values.astype(np.float64)
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts)  # float64 if any file is
     names: list[str] | None = None
     if all(isinstance(block, NamedRows) and block.names is not None for _, block in blocks):
         names = [name for _, block in blocks for name in block.names]
@@ -153,7 +151,7 @@ def _read_file(path: Path, media: str, label_size: int, width: int | None) -> Na
             )
         if media == "application/x-recordio-protobuf":
             found = read_recordio(file, n_features=width, max_record_bytes=_MOST_ROW_BYTES, **limits).values
-            return found if found.dtype.kind == "f" else found.astype(np.float64)
+            return found.astype(np.float32 if found.dtype == np.float32 else np.float64, copy=False)
         return decode_rows(file.read(), media, n_timepoints=width, **limits)
 
 

@@ -126,7 +126,7 @@ def serve(root: Root, host: str, port: int) -> int:
     Returns
     -------
     int
-        The exit code of the program: 1 if there is no model, or no address to listen on.
+        The exit code of the program: 1 if there is no model, or no such address to listen on.
     """
     try:
         waitress = import_optional("waitress", extra="container", needed_for="Serving predictions")
@@ -140,7 +140,7 @@ def serve(root: Root, host: str, port: int) -> int:
             max_request_body_size=max_bytes,
             ident=None,
         )
-    except (ArtifactError, ImportError, OSError, OverflowError) as error:
+    except (ValueError, ImportError, OSError, OverflowError) as error:  # also for a host that there is not
         logger.error("serving failed: %s", error, exc_info=True)
         return 1
     logger.info("serving %s at http://%s:%s", model.algorithm, host, server.effective_port)
