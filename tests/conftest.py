@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from tests.emulator import Emulator
 
 # A busy machine is no failure; and a failing example is printed, so nothing needs to be kept on disk.
 hypothesis.settings.register_profile("shapecluster", deadline=None, print_blob=True)
@@ -38,3 +43,16 @@ def shared_data() -> Path:
             "real data not found: set SHAPECLUSTER_TEST_DATA to the folder that holds market/ and ucr/"
         )
     return folder
+
+
+@pytest.fixture
+def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """Amazon SageMaker, S3 and STS on this machine; boto3's own settings lead there, and nowhere else."""
+    from tests.emulator import Emulator
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    with Emulator(tmp_path / "emulator") as running:
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        yield running
