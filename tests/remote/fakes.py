@@ -30,7 +30,9 @@ class FakeClock:
 
     @property
     def clock(self) -> Clock:
-        return Clock(now=lambda: self.time, wall=lambda: 1.8e9 + self.time, sleep=self.sleep, chance=lambda: 0.5)
+        return Clock(
+            now=lambda: self.time, wall=lambda: 1.8e9 + self.time, sleep=self.sleep, chance=lambda: 0.5
+        )
 
 
 class FakePlatform:
@@ -126,7 +128,9 @@ class FakeService(FakePlatform):
     def _create(self, **request: Any) -> dict[str, Any]:
         name = request["TrainingJobName"]
         if name in self.jobs:
-            raise from_code("ResourceInUse", "Training job names must be unique", "sagemaker.create_training_job")
+            raise from_code(
+                "ResourceInUse", "Training job names must be unique", "sagemaker.create_training_job"
+            )
         self.jobs[name] = {"request": request, "states": list(self.states)}
         return {"TrainingJobArn": f"arn:{name}"}
 
@@ -154,7 +158,9 @@ class FakeService(FakePlatform):
         return {}
 
     def _streams(self, **request: Any) -> dict[str, Any]:
-        return {"logStreams": [{"logStreamName": request["logStreamNamePrefix"] + "algo-1-1"}] if self.log else []}
+        return {
+            "logStreams": [{"logStreamName": request["logStreamNamePrefix"] + "algo-1-1"}] if self.log else []
+        }
 
     def _events(self, **request: Any) -> dict[str, Any]:
         start = int(request.get("nextToken", "f/0")[2:])

@@ -148,7 +148,12 @@ def test_exceptions_of_botocore_become_ours_without_a_trace_of_the_original():
     for original, expected in table.items():
         assert type(translate(original, CREATE)) is expected
     leaking = botocore.ClientError(
-        {"Error": {"Code": "SignatureDoesNotMatch", "Message": f"Canonical: x-amz-security-token:{TOKEN}\n{KEY}"}},
+        {
+            "Error": {
+                "Code": "SignatureDoesNotMatch",
+                "Message": f"Canonical: x-amz-security-token:{TOKEN}\n{KEY}",
+            }
+        },
         "CreateTrainingJob",
     )
     from shapecluster.remote._aws import _guarded

@@ -343,7 +343,8 @@ def test_credentials_in_a_log_are_hidden(time):
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"), [("ExpiredTokenException", CredentialsError), ("AccessDeniedException", AccessError)]
+    ("code", "expected"),
+    [("ExpiredTokenException", CredentialsError), ("AccessDeniedException", AccessError)],
 )
 def test_a_job_that_can_no_longer_be_watched_runs_on_and_is_named(service, time, code, expected):
     run = start(service, time)

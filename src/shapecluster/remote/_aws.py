@@ -17,11 +17,12 @@ from weakref import WeakValueDictionary
 
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import InvalidRequestError, NotFoundError
-from shapecluster.remote._errors import translate
+from shapecluster.remote._errors import is_known, translate
 from shapecluster.remote._uris import join, split
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
 _THREADS = 4  # parts under way at a time
+_ATTEMPTS = 10  # of one call, by boto3 itself
 
 _Value = TypeVar("_Value")
 
@@ -181,7 +182,7 @@ class AwsPlatform:
             from botocore.config import Config
 
             config = Config(
-                retries={"mode": "adaptive", "max_attempts": 10},
+                retries={"mode": "adaptive", "max_attempts": _ATTEMPTS},
                 user_agent_extra=f"shapecluster/{version('shapecluster')}",
             )
             with self._lock:  # the session's factory is not thread-safe
@@ -214,7 +215,7 @@ def _guarded(run: Callable[[], _Value], operation: str) -> _Value:
     try:
         return run()
     except Exception as error:
-        if isinstance(error, (TypeError, AttributeError, ImportError)):
+        if not is_known(error):
             raise  # a mistake of ours, or an installation that lacks a part
         translated = translate(error, operation)
     raise translated

@@ -202,6 +202,8 @@ BY_CLASS: dict[str, Trouble] = {
     **dict.fromkeys(["ParamValidationError", "InvalidRegionError", "BotoCoreError"], _INVALID),
 }
 
+_LIBRARIES = {"boto3", "botocore", "s3transfer", "urllib3", "ssl", "socket", "sagemaker"}
+
 
 def translate(error: BaseException, operation: str) -> RemoteError:
     """Turn an exception of boto3 into ours.
@@ -225,6 +227,14 @@ def translate(error: BaseException, operation: str) -> RemoteError:
         if parent.__name__ in BY_CLASS:
             return _error(BY_CLASS[parent.__name__], str(error), operation, type(error).__name__, None)
     return _error(Trouble(RemoteError, ""), str(error), operation, type(error).__name__, None)
+
+
+def is_known(error: BaseException) -> bool:
+    """Whether an exception comes from a service or the way to it, and not from a mistake in a program."""
+    parents = type(error).__mro__
+    return isinstance(error, RemoteError) or any(
+        parent.__name__ in BY_CLASS or parent.__module__.split(".")[0] in _LIBRARIES for parent in parents
+    )
 
 
 def from_code(code: str, message: str, operation: str, *, status: int | None = None) -> RemoteError:

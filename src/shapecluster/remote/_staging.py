@@ -38,10 +38,16 @@ _BLOCK = 2**22  # bytes hashed at a time where an array is not contiguous
 
 
 class _Turn:
-    """A lock that can be forgotten once nobody holds it."""
+    """A lock that is forgotten once nobody holds it or waits for it (`with` keeps it alive)."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 _turns: WeakValueDictionary[tuple[str, str], _Turn] = WeakValueDictionary()
@@ -168,7 +174,7 @@ def stage(
         _add(digest, part)
     folder = join(base_uri, digest.hexdigest()[:40])
     staged = Staged(folder, dataset.content_type, n_shards, uploaded=True)
-    with _turn(platform.identity, folder).lock:
+    with _turn(platform.identity, folder):
         if platform.exists(staged.manifest_uri):
             logger.info("The data is already staged in %s", folder)
             return Staged(folder, dataset.content_type, n_shards, uploaded=False)

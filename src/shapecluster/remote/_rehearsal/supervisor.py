@@ -33,7 +33,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-_TICK = 0.02  # seconds between two looks at a running program
+_TICK = 0.02  # seconds between two looks at a program that has just begun
+_SLOWEST = 0.2  # and at one that has been running for a while
 _LINE = 2**16  # bytes; longer lines of a log are cut
 _REASON = 1024  # characters of output/failure that are told
 
@@ -263,7 +264,7 @@ def _watch(program: subprocess.Popen[bytes], stop: Path, limit: float | None, gr
         elif now - asked > grace:
             _signal(program, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            program.wait(_TICK)
+            program.wait(min(_SLOWEST, _TICK + (now - started) / 50))
     return ended_by
 
 
