@@ -36,7 +36,7 @@ from shapecluster.remote._staging import Staged
 
 logger = logging.getLogger("shapecluster.remote")
 
-Progress = Callable[[JobProgress], None]
+Progress = Callable[[JobProgress], object]
 
 _NAMES = 3  # that are tried before we believe that none is free
 _INTERVALS = {"aws": 10.0, "rehearsal": 0.1}

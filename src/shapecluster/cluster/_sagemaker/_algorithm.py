@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from shapecluster.formats import encode_hyperparameters
 from shapecluster.remote._job import Job
 
-#: What becomes of each parameter of `LocalKShape`. "sent": to our container as a hyperparameter, and to an
-#: algorithm of the Marketplace if its listing has it, else it must be at its default. "local": used here only.
+# What becomes of each parameter of `LocalKShape`. "sent": to our container as a hyperparameter, and to an
+# algorithm of the Marketplace if its listing has it, else it must be at its default. "local": only used here.
 PARAMETERS: dict[str, str] = {
     "n_clusters": "sent",
     "init": "sent",

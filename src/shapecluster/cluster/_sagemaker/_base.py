@@ -9,9 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from shapecluster._sklearn_compat import BaseEstimator, check_is_fitted, clone, clone_parameters
+from shapecluster._sklearn_compat import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+    check_is_fitted,
+    clone,
+    clone_parameters,
+)
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike
 from shapecluster.exceptions import RemoteError
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from shapecluster.remote._outcome import JobProgress, Outcome
 
 _BY_REFERENCE = ("session", "callback", "_run")  # what copies share and pickles leave out
+_NOT_RECORDED = ("job", "session", "wait", "callback", "init")
 
 
 class Order(NamedTuple):
@@ -51,7 +61,9 @@ class Order(NamedTuple):
     record: Mapping[str, Any]
 
 
-class TrainingJobEstimator(BaseEstimator, ABC):
+class TrainingJobEstimator(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator, ABC
+):
     """An estimator whose `fit` is a training job.
 
     A subclass has the parameters `role`, `job`, `session`, `wait` and `callback`, and says how a job is
@@ -77,6 +89,11 @@ class TrainingJobEstimator(BaseEstimator, ABC):
         "wait": ["boolean"],
         "callback": [callable, None],
     }
+
+    if TYPE_CHECKING:  # what subclasses have, some from another parent
+
+        def fit(self, X: Any, y: None = None) -> Self: ...
+        def transform(self, X: Any) -> Any: ...
 
     @abstractmethod
     def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
@@ -172,7 +189,7 @@ class TrainingJobEstimator(BaseEstimator, ABC):
                 f"job_name must name a training job of {cls.__name__}. Got {job_name!r}, which was begun by "
                 f"{made}, instead."
             )
-        model = cls(**record["parameters"], session=session, callback=callback)
+        model = cls().set_params(**record["parameters"], session=session, callback=callback)
         model.training_job_name_, model._run = job_name, run
         if description["TrainingJobStatus"] == "Completed":
             model.result()
@@ -233,6 +250,15 @@ class TrainingJobEstimator(BaseEstimator, ABC):
         self._check_is_fitted()
         return self._outcome.cost(hourly_rate)
 
+    def _recorded(self) -> dict[str, Any]:
+        """The parameters that `attach` sets again, as JSON can hold them; arrays are for channels."""
+        recorded: dict[str, Any] = {}
+        for name, value in self.get_params(deep=False).items():
+            plain = value.item() if isinstance(value, np.generic) else value
+            if isinstance(plain, (str, int, float, type(None), tuple, list)) and name not in _NOT_RECORDED:
+                recorded[name] = plain
+        return recorded
+
     def _forget(self) -> None:
         """Drop what an earlier fit has left; what was learned of the input just now stays."""
         kept = {"n_features_in_", "feature_names_in_", "series_names_in_"}
@@ -289,7 +315,7 @@ class TrainingJobEstimator(BaseEstimator, ABC):
             `labels_`.
         """
         self._refuse_not_waiting("fit_predict")
-        return self.fit(X, y, **kwargs).labels_  # type: ignore[attr-defined]
+        return self.fit(X, y, **kwargs).labels_
 
     def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any:
         """Fit, and return the distances to the centres.
@@ -309,7 +335,7 @@ class TrainingJobEstimator(BaseEstimator, ABC):
             As of `transform`.
         """
         self._refuse_not_waiting("fit_transform")
-        return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
+        return self.fit(X, y, **fit_params).transform(X)
 
     def _fit_path(
         self, X: Any, ks: list[int], *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
@@ -325,7 +351,7 @@ class TrainingJobEstimator(BaseEstimator, ABC):
         pool = ThreadPoolExecutor(max(1, min(threads, len(models))))
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         try:
-            yield from pool.map(lambda model: model.fit(X, **weights), models)  # type: ignore[attr-defined]
+            yield from pool.map(lambda model: model.fit(X, **weights), models)
         except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             for model in models:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, BinaryIO, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,11 @@ from shapecluster._typing import FloatArray
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_csv, read_recordio, write_csv, write_recordio
 from shapecluster.remote._platform import Platform
+from shapecluster.remote._records import folders_of, recall
 from shapecluster.remote._staging import Dataset, fingerprint
+
+if TYPE_CHECKING:
+    from shapecluster.remote._outcome import Outcome
 
 RECORDIO = "application/x-recordio-protobuf"
 CSV = "text/csv"
@@ -40,9 +45,51 @@ def csv_of(rows: FloatArray, names: Sequence[str] | None, manifest: dict[str, An
     return Dataset(fingerprint(rows, CSV, names, str(manifest)), len(rows), write, CSV, ".csv", manifest)
 
 
-def read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> FloatArray:
+@dataclass(frozen=True)
+class Recalled:
+    """The data of a training job, as it was staged.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, n_values)
+        What was clustered.
+    manifest : dict
+        What was written down of it.
+    """
+
+    rows: FloatArray
+    manifest: dict[str, Any]
+    _platform: Platform
+    _folders: dict[str, str]
+    _manifests: dict[str, dict[str, Any]]
+
+    def channel(self, name: str) -> FloatArray | None:
+        """What another channel held; None where the job had no such channel."""
+        if name not in self._manifests:
+            return None
+        return _read_back(self._platform, self._folders[name], self._manifests[name])
+
+
+def recalled(platform: Platform, outcome: Outcome) -> Recalled:
+    """Find the data of a training job again.
+
+    Raises
+    ------
+    ArtifactError
+        When it is no longer there.
+    """
+    folders = folders_of(outcome.description)
+    manifests = recall(platform, outcome.description).manifests
+    for name, manifest in manifests.items():
+        if "shape" in manifest:
+            rows = _read_back(platform, folders[name], manifest)
+            return Recalled(rows, manifest, platform, folders, manifests)
+    raise _gone(outcome.name)
+
+
+def _read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> FloatArray:
     """The rows of staged data, from all of its files."""
-    parts = []
+    parts: list[Any] = []
     for uri in platform.list(f"{folder}/data/"):
         with platform.open(uri) as file:
             if uri.endswith(".csv"):
@@ -50,11 +97,16 @@ def read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> Floa
             else:
                 parts.append(read_recordio(file).values)
     if not parts:
-        raise ArtifactError(
-            f"The data of the training job is no longer in {folder}, so its rows cannot be labelled: "
-            "fit again, or predict on the rows themselves."
-        )
-    return np.concatenate(parts).astype(manifest["dtype"], copy=False)
+        raise _gone(folder)
+    rows: FloatArray = np.concatenate(parts).astype(manifest["dtype"], copy=False)
+    return rows
+
+
+def _gone(where: str) -> ArtifactError:
+    return ArtifactError(
+        f"The data of the training job is no longer where it was staged ({where}), so its rows cannot be "
+        "labelled: fit again."
+    )
 
 
 def named(index: pd.Index[Any] | None) -> list[Any] | None:

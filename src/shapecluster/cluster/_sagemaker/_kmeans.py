@@ -10,24 +10,20 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from shapecluster._sklearn_compat import (
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
     Interval,
     StrOptions,
-    TransformerMixin,
     validate_data,
 )
 from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
 from shapecluster.cluster._euclidean import blocks, dense, distances, nearest, squared_distances
 from shapecluster.cluster._sagemaker._base import Order, TrainingJobEstimator
-from shapecluster.cluster._sagemaker._files import RECORDIO, read_back
+from shapecluster.cluster._sagemaker._files import RECORDIO, recalled
 from shapecluster.cluster._sagemaker._images import REHEARSED, k_means_image
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member, write_recordio
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._records import folders_of, recall
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._staging import Dataset, fingerprint, stage
 from shapecluster.remote._training import open_artifact
@@ -46,7 +42,7 @@ _SENT = (
 )
 
 
-class SageMakerKMeans(TrainingJobEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin):
+class SageMakerKMeans(TrainingJobEstimator):
     """Cluster rows with the K-Means that is built into Amazon SageMaker.
 
     `fit` stages the rows, has the job run, and reads its centres; labels and inertia are computed here from
@@ -121,7 +117,7 @@ class SageMakerKMeans(TrainingJobEstimator, ClassNamePrefixFeaturesOutMixin, Tra
     >>> X = np.repeat(np.eye(3), 10, axis=0)
     >>> folder = tempfile.TemporaryDirectory()
     >>> model = SageMakerKMeans(3, session=Rehearsal(folder.name, in_process=True)).fit(X)
-    >>> model.inertia_
+    >>> round(model.inertia_, 6)
     0.0
     >>> folder.cleanup()
     """
@@ -288,12 +284,12 @@ class SageMakerKMeans(TrainingJobEstimator, ClassNamePrefixFeaturesOutMixin, Tra
         Returns
         -------
         sklearn.cluster.KMeans
-            Fitted, with these centres.
+            Fitted, with these centres in float64.
         """
         self._check_is_fitted()
-        centres = self.cluster_centers_
+        centres = self.cluster_centers_.astype(np.float64)
         local = KMeans(len(centres), init=centres, n_init=1, max_iter=1).fit(centres)
-        local.cluster_centers_ = centres.copy()
+        local.cluster_centers_ = centres  # else rounded by one step of Lloyd's method
         local.labels_, local.inertia_ = self.labels_.astype(np.int32), self.inertia_
         if hasattr(self, "feature_names_in_"):
             local.feature_names_in_ = self.feature_names_in_
@@ -338,11 +334,7 @@ class SageMakerKMeans(TrainingJobEstimator, ClassNamePrefixFeaturesOutMixin, Tra
         spec = TrainingSpec(
             image, (channel,), hyperparameters, role, join(base, "jobs"), base_name="shapecluster-kmeans"
         )
-        given = self.get_params(deep=False)
-        recorded = {name: given[name] for name in given if name not in ("job", "session", "wait", "callback")}
-        recorded["eval_metrics"] = list(self.eval_metrics)
-        plain = {n: v.item() if isinstance(v, np.generic) else v for n, v in recorded.items()}
-        return Order(platform, spec, (staged,), {"parameters": plain})
+        return Order(platform, spec, (staged,), {"parameters": self._recorded()})
 
     def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
         rows = self._recall(platform, outcome) if data is None else data
@@ -353,8 +345,8 @@ class SageMakerKMeans(TrainingJobEstimator, ClassNamePrefixFeaturesOutMixin, Tra
         if not arrays or arrays[0].shape != expected or not np.isfinite(arrays[0]).all():
             got = "no array" if not arrays else f"shape {arrays[0].shape}, or numbers that are not finite,"
             raise ArtifactError(
-                f"The model of the training job {outcome.name!r} must begin with {expected[0]} finite centres of "
-                f"{expected[1]} values. Got {got} instead: look at the job's log, and fit again."
+                f"The model of the training job {outcome.name!r} must begin with {expected[0]} finite "
+                f"centres of {expected[1]} values. Got {got} instead: look at the job's log, and fit again."
             )
         self.n_features_in_ = rows.shape[1]
         self.cluster_centers_ = np.ascontiguousarray(arrays[0], dtype=np.float32)
@@ -362,17 +354,10 @@ class SageMakerKMeans(TrainingJobEstimator, ClassNamePrefixFeaturesOutMixin, Tra
         self.inertia_ = float(squared_distances(rows, self.cluster_centers_, self.labels_).sum())
 
     def _recall(self, platform: Platform, outcome: Outcome) -> Any:
-        folders = folders_of(outcome.description)
-        manifests = recall(platform, outcome.description).manifests
-        channel = next((name for name, one in manifests.items() if "shape" in one), None)
-        if channel is None:
-            raise ArtifactError(
-                f"The data of the training job {outcome.name!r} is no longer where it was staged, so its rows "
-                "cannot be labelled: fit again."
-            )
-        if manifests[channel]["columns"] is not None:
-            self.feature_names_in_ = np.asarray(manifests[channel]["columns"], dtype=object)
-        return read_back(platform, folders[channel], manifests[channel])
+        staged = recalled(platform, outcome)
+        if staged.manifest["columns"] is not None:
+            self.feature_names_in_ = np.asarray(staged.manifest["columns"], dtype=object)
+        return staged.rows
 
 
 def _dataset(rows: Any, manifest: dict[str, Any]) -> Dataset:

@@ -28,13 +28,12 @@ from shapecluster.cluster._sagemaker._algorithm import (
     read_listing,
 )
 from shapecluster.cluster._sagemaker._base import Order, TrainingJobEstimator
-from shapecluster.cluster._sagemaker._files import csv_of, named, read_back, recordio_of
+from shapecluster.cluster._sagemaker._files import csv_of, named, recalled, recordio_of
 from shapecluster.exceptions import ArtifactError, ArtifactWarning
 from shapecluster.formats import CentroidReport, decode_centroids, read_member
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._records import folders_of, recall
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._staging import Dataset, Staged, stage
 from shapecluster.remote._training import open_artifact
@@ -289,11 +288,7 @@ default="k-shape++"
         spec = TrainingSpec(
             algorithm, channels, hyperparameters, role, join(base, "jobs"), base_name="shapecluster-kshape"
         )
-        recorded = {"n_clusters": int(self.n_clusters), "algorithm_arn": self.algorithm_arn}
-        recorded |= {"image_uri": self.image_uri, "role": self.role}
-        recorded |= {name: _plain(getattr(self, name)) for name in PARAMETERS if name != "init"}
-        if isinstance(self.init, str):
-            recorded["init"] = self.init
+        recorded = self._recorded() | ({"init": self.init} if isinstance(self.init, str) else {})
         return Order(platform, spec, tuple(staged.values()), {"parameters": recorded})
 
     def _image(self, platform: Platform, job: Job) -> str:
@@ -304,7 +299,8 @@ default="k-shape++"
             )
         if job.instance_count > 1:
             raise ValueError(
-                f"instance_count of Job must be 1: k-Shape runs on one machine. Got {job.instance_count} instead."
+                "instance_count of Job must be 1: k-Shape runs on one machine. "
+                f"Got {job.instance_count} instead."
             )
         return _REHEARSED if self.image_uri is None else self.image_uri
 
@@ -320,8 +316,8 @@ default="k-shape++"
             )
         if platform.kind == "aws" and parts[3] != platform.region:
             raise ValueError(
-                f"algorithm_arn must be of the session's region, {platform.region}. Got one of {parts[3]} instead: "
-                "the listing has an ARN for each region."
+                f"algorithm_arn must be of the session's region, {platform.region}. Got one of {parts[3]} "
+                "instead: the listing has an ARN for each region."
             )
         return read_listing(platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), arn, job)
 
@@ -405,26 +401,17 @@ default="k-shape++"
 
     def _recall(self, platform: Platform, outcome: Outcome) -> tuple[SeriesData, Float64Array]:
         """The series as they were staged, their weights; and given centres, which are a parameter."""
-        folders = folders_of(outcome.description)
-        manifests = recall(platform, outcome.description).manifests
-        channel = next((name for name, one in manifests.items() if "shape" in one), None)
-        if channel is None:
-            raise ArtifactError(
-                f"The data of the training job {outcome.name!r} is no longer where it was staged, so its series "
-                "cannot be labelled: fit again."
-            )
-        manifest = manifests[channel]
-        rows = read_back(platform, folders[channel], manifest)
-        names = manifest["names"]
-        index = None if names is None else pd.Index(names, name=manifest["axis"])
-        series = SeriesData(rows.reshape(manifest["shape"]), index)
-        weights = np.ones(len(rows))
-        if "weights" in folders:
-            weights = read_back(platform, folders["weights"], manifests["weights"])[:, 0].astype(np.float64)
-        if "init" in folders:
-            centres = read_back(platform, folders["init"], manifests["init"])
-            self.init = centres.reshape(self.n_clusters, *series.values.shape[1:])
-        return series, weights
+        staged = recalled(platform, outcome)
+        names, shape = staged.manifest["names"], staged.manifest["shape"]
+        index = None if names is None else pd.Index(names, name=staged.manifest["axis"])
+        series = SeriesData(staged.rows.reshape(shape), index)
+        weights = staged.channel("weights")
+        centres = staged.channel("init")
+        if centres is not None:
+            self.init = centres.reshape(self.n_clusters, *shape[1:])
+        if weights is None:
+            return series, np.ones(len(series.values))
+        return series, weights[:, 0].astype(np.float64)
 
 
 def _channel(name: str, staged: Staged) -> Channel:
@@ -434,7 +421,3 @@ def _channel(name: str, staged: Staged) -> Channel:
 def _tickers(data: SeriesData) -> list[str]:
     """Names for the first column, which an algorithm of the Marketplace wants even where there are none."""
     return [str(n) for n in (range(len(data.values)) if data.names is None else data.names)]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
