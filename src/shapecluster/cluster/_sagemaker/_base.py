@@ -20,6 +20,7 @@ from shapecluster._sklearn_compat import (
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike
 from shapecluster.cluster._sagemaker._copies import KeepsSession
+from shapecluster.cluster._sagemaker._serving import ServingMixin
 from shapecluster.cluster._sagemaker._sweep import check_wanted, clock, side_by_side
 from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job
@@ -60,7 +61,7 @@ class Order(NamedTuple):
 
 
 class TrainingJobEstimator(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, KeepsSession, ABC
+    ServingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, KeepsSession, ABC
 ):
     """An estimator whose `fit` is a training job.
 
