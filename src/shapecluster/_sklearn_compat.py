@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -98,6 +99,7 @@ __all__ = [
     "check_is_fitted",
     "check_random_state",
     "clone",
+    "clone_parameters",
     "validate_data",
     "validate_params",
 ]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessError",
     "ArtifactError",
+    "ArtifactWarning",
     "CapacityError",
     "ConnectionLostError",
     "CredentialsError",
@@ -38,6 +39,10 @@ class ArtifactError(ValueError):
 
     The message says what is wrong with them and where, and what to do next. Nothing of them was used.
     """
+
+
+class ArtifactWarning(UserWarning):
+    """A model from elsewhere can be used, but not all of it is as it should be; the message says what."""
 
 
 class FlatSeriesWarning(UserWarning):

@@ -2,5 +2,6 @@
 
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.cluster._minibatch import MiniBatchLocalKShape
+from shapecluster.cluster._sagemaker import SageMakerKMeans, SageMakerKShape
 
-__all__ = ["LocalKShape", "MiniBatchLocalKShape"]
+__all__ = ["LocalKShape", "MiniBatchLocalKShape", "SageMakerKMeans", "SageMakerKShape"]

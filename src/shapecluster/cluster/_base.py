@@ -87,7 +87,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             In [0, 1], or [0, 2] with `max_shift`; 1 for flat series. A DataFrame with the same index
             when X is one.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         data = self._check(X, reset=False)
         aligned = align_all(self._shapes(data), self._centres(), n_threads=n_threads(self.n_jobs))
         sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)  # computed in the centres' dtype
@@ -112,7 +112,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         score : float
             Minus the weighted sum of squared SBD to the nearest centres.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         data = self._check(X, reset=False)
         weights = self._weights(sample_weight, data)
         nearest = self._nearest(self._shapes(data))
@@ -127,7 +127,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             Indexed by series name (under the name that the index of X has, else "series"), with columns
             `cluster`, `shift` (timepoints by which the series trails its centre) and `sbd`.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         columns = {"cluster": self.labels_, "shift": self.shifts_, "sbd": self.sbd_}
         return pd.DataFrame(columns, index=pd.Index(self._names(), name=self._axis_name))
 
@@ -139,7 +139,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         members : dict of int to list
             Names where `fit` was given a DataFrame, else row numbers. Every cluster has an entry.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         names = self._names()
         order = np.argsort(self.sbd_, kind="stable")
         return {
@@ -161,7 +161,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             Centre times the members' median standard deviation plus their median mean; NaN for a
             cluster that has no member in X.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         data = self._check(X, reset=False)
         shapes = self._shapes(data)
         labels = self._nearest(shapes).labels
@@ -190,6 +190,9 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         shapes = shapes_of(data.channels_first, self.max_shift)
         return 1.0 - align_pairwise(shapes, n_threads=n_threads(self.n_jobs)).ncc
 
+    def _check_is_fitted(self) -> None:
+        check_is_fitted(self)
+
     def _check(self, X: Any, *, reset: bool) -> SeriesData:
         data = check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
         if not reset and data.values.shape[2:] != self.cluster_centers_.shape[2:]:
@@ -211,7 +214,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
     def _assigned(self, X: Any) -> Assignment:
         """Assign new series to the fitted centres: labels, shifts and correlations."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         return self._nearest(self._shapes(self._check(X, reset=False)))
 
     def _nearest(self, shapes: Shapes) -> Assignment:

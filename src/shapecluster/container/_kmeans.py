@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from sklearn.cluster import KMeans
 
-from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster._typing import FloatArray
+from shapecluster.cluster._euclidean import nearest, squared_distances
 from shapecluster.container._artefacts import MODEL, write_artefact
 from shapecluster.container._channels import Rows, read_rows
 from shapecluster.container._configuration import Job
@@ -63,7 +64,6 @@ _DEFAULTS: dict[str, Any] = {
 _INIT = {"random": "random", "kmeans++": "k-means++"}
 _AUTO_TRIALS = 5
 _SEED = 0  # the built-in has no hyperparameter for it; the same data give the same model
-_BLOCK = 1 << 24  # bytes of differences at once
 
 
 def train(job: Job, root: Root) -> None:
@@ -102,30 +102,6 @@ def train(job: Job, root: Root) -> None:
     )
     _write_metrics(root, parameters["eval_metrics"], inertia, centres, test)
     logger.info("done: inertia %.17g after %d iterations", inertia, model.n_iter_)
-
-
-def nearest(values: FloatArray, centres: FloatArray) -> IntArray:
-    """The nearest centre of each row, in float64; the first of those that are equally near."""
-    columns = centres.T.astype(np.float64)
-    offsets = (columns * columns).sum(axis=0)
-    step = max(1, _BLOCK // (8 * max(len(centres), values.shape[1])))
-    labels = np.empty(len(values), dtype=np.intp)
-    for i in range(0, len(values), step):
-        part = slice(i, i + step)
-        products = values[part].astype(np.float64) @ columns
-        labels[part] = (offsets - 2.0 * products).argmin(axis=1)
-    return labels
-
-
-def squared_distances(values: FloatArray, centres: FloatArray, labels: IntArray) -> Float64Array:
-    """Squared distance of each row to the centre that it is labelled with, in float64."""
-    out = np.empty(len(values))
-    step = max(1, _BLOCK // (8 * values.shape[1]))
-    for i in range(0, len(values), step):
-        part = slice(i, i + step)
-        difference = values[part].astype(np.float64) - centres[labels[part]]
-        out[part] = (difference * difference).sum(axis=1)
-    return out
 
 
 def _ssd(rows: Rows, centres: FloatArray) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
+from shapecluster.cluster._euclidean import nearest, squared_distances
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.container import _kmeans, _kshape
 from shapecluster.container._artefacts import CENTROIDS, DESCRIPTION, MODEL
@@ -75,8 +76,8 @@ class KMeansModel:
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(bad):
             raise ValueError(f"Row {bad[0]} holds NaN or infinity: K-Means takes finite numbers only.")
-        labels = _kmeans.nearest(rows, self.centres)
-        return Predictions(labels, np.sqrt(_kmeans.squared_distances(rows, self.centres, labels)))
+        labels = nearest(rows, self.centres)
+        return Predictions(labels, np.sqrt(squared_distances(rows, self.centres, labels)))
 
 
 def load_model(source: Path) -> Model:

@@ -37,7 +37,7 @@ from shapecluster.remote._watched import waited_for
 
 logger = logging.getLogger("shapecluster.remote")
 
-Progress = Callable[[JobProgress], None]
+Progress = Callable[[JobProgress], object]
 
 _NAMES = 3  # that are tried before we believe that none is free
 _INTERVALS = {"aws": 10.0, "rehearsal": 0.1}

@@ -1,0 +1,57 @@
+"""Euclidean distances of rows, dense or sparse, to a few centres: block by block, in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shapecluster._typing import Float64Array, FloatArray, IntArray
+
+BLOCK_BYTES = 1 << 24  # of dense rows in float64 at a time
+
+
+def dense(rows: Any, dtype: Any = np.float64) -> Any:
+    """Rows as a matrix, whatever they came as."""
+    values = rows.toarray() if hasattr(rows, "toarray") else rows
+    return values.astype(dtype, copy=False)
+
+
+def blocks(n_rows: int, width: int) -> list[slice]:
+    """Slices of rows of so many values."""
+    step = max(1, BLOCK_BYTES // (8 * max(1, width)))
+    return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
+
+
+def nearest(values: Any, centres: FloatArray) -> IntArray:
+    """The nearest centre of each row; the first of those that are equally near."""
+    columns = centres.T.astype(np.float64)
+    offsets = (columns * columns).sum(axis=0)
+    n_rows, width = values.shape
+    labels = np.empty(n_rows, dtype=np.intp)
+    for part in blocks(n_rows, max(width, len(centres))):
+        labels[part] = (offsets - 2.0 * (dense(values[part]) @ columns)).argmin(axis=1)
+    return labels
+
+
+def squared_distances(values: Any, centres: FloatArray, labels: IntArray) -> Float64Array:
+    """Squared distance of each row to the centre that it is labelled with.
+
+    Their sum is the inertia of K-Means, wherever it was fitted.
+    """
+    n_rows, width = values.shape
+    out = np.empty(n_rows)
+    for part in blocks(n_rows, width):
+        difference = dense(values[part]) - centres[labels[part]]
+        out[part] = (difference * difference).sum(axis=1)
+    return out
+
+
+def distances(values: Any, centres: FloatArray) -> Float64Array:
+    """Distance of each row to every centre, shape (n_rows, n_centres)."""
+    n_rows = values.shape[0]
+    out = np.empty((n_rows, len(centres)))
+    for cluster in range(len(centres)):
+        labels = np.full(n_rows, cluster, dtype=np.intp)
+        out[:, cluster] = squared_distances(values, centres, labels)
+    return np.sqrt(out, out=out)
