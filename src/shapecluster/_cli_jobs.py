@@ -1,0 +1,443 @@
+"""What the commands `shapecluster sagemaker ...` do: from prices to a job, and from a job to labels.
+
+Whatever goes wrong becomes a `CommandError`: one line, and an exit code. It names the job, if there is one,
+and the command that takes it up again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+
+from shapecluster._optional import import_optional
+from shapecluster.exceptions import JobFailedError, JobRunningError, RemoteError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from shapecluster import SageMakerKShape
+    from shapecluster.remote import Job
+    from shapecluster.remote._outcome import JobProgress
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # as in `cli`, which imports this module
+
+_SHOWN = 10  # tickers of a cluster
+_NOISE = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
+# What errors and notes of the library say to people who are in Python.
+_IN_PYTHON = re.compile(r"attach\('([\w-]+)', session=\.\.\.\) takes it up again, stop\(\) ends it\.")
+
+
+class CommandError(Exception):
+    """A command ends with one line on the standard error.
+
+    Attributes
+    ----------
+    code : int
+        The exit code.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where jobs run: in the folder of a rehearsal, or on AWS.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Of a rehearsal; None for AWS.
+    region, profile : str or None
+        Of AWS; None for those of the environment.
+    """
+
+    folder: Path | None
+    region: str | None = None
+    profile: str | None = None
+
+    def session(self) -> Any:
+        """What estimators take as `session`."""
+        from shapecluster.remote import Rehearsal
+        from shapecluster.remote._errors import is_known, translate
+
+        if self.folder is not None:
+            if self.region is not None or self.profile is not None:
+                raise ValueError("--folder is for a rehearsal, which has no --region and no --profile.")
+            return Rehearsal(self.folder)
+        if self.region is None and self.profile is None:
+            return None
+        boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
+        try:
+            return boto3.Session(region_name=self.region, profile_name=self.profile)
+        except Exception as error:
+            if not is_known(error):
+                raise
+            raise translate(error, "boto3.Session") from None
+
+    def command(self, name: str, job_name: str) -> str:
+        """The command line that does something with a job of this place."""
+        options = {"--folder": self.folder, "--region": self.region, "--profile": self.profile}
+        given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
+        return shlex.join(["shapecluster", "sagemaker", name, job_name, *given])
+
+    def in_commands(self, text: str) -> str:
+        """A message of the library, with commands where it speaks of methods."""
+
+        def said(found: re.Match[str]) -> str:
+            attach, stop = self.command("attach", found[1]), self.command("stop", found[1])
+            return f"`{attach}` takes it up again, `{stop}` ends it."
+
+        return _IN_PYTHON.sub(said, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of `rehearse` and `fit`, as they were typed; a rehearsal has fewer of them."""
+
+    prices: Path | None
+    repair_prints: bool
+    k: int
+    on: str
+    max_shift: str | None
+    seed: int | None
+    algorithm_arn: str | None
+    max_run: int
+    on_interrupt: str
+    no_wait: bool
+    out: Path
+    folder: Path | None = None
+    image: str | None = None
+    role: str | None = None
+    bucket: str | None = None
+    create_bucket: bool = False
+    prefix: str = "shapecluster"
+    instance_type: str = "ml.m5.xlarge"
+    spot: bool = False
+    hourly_rate: float | None = None
+    region: str | None = None
+    profile: str | None = None
+
+    def place(self) -> Place:
+        """Where the job is to run."""
+        return Place(self.folder, self.region, self.profile)
+
+    def job(self) -> Job:
+        """Its settings; a ValueError names the field that makes no sense."""
+        from shapecluster.remote import Job
+
+        return Job(
+            bucket=self.bucket,
+            create_bucket=self.create_bucket,
+            prefix=self.prefix,
+            instance_type=self.instance_type,
+            max_run_seconds=self.max_run,
+            spot=self.spot,
+            on_interrupt=cast("Literal['stop', 'detach']", self.on_interrupt),
+        )
+
+
+def fit(request: Request) -> None:
+    """Run `shapecluster sagemaker rehearse` or `fit`."""
+    from shapecluster.report._terminal import make_console
+
+    place = request.place()
+    with _errors(place), _told() as console, _watched(console) as callback:
+        _check_out(request.out)
+        job, session = request.job(), place.session()
+        model = _estimator(request).set_params(job=job, session=session, callback=callback)
+        model.fit(_series(request, model, console))
+        if not request.no_wait:
+            _finish(model, place, request.out, request.hourly_rate)
+            return
+        name = model.training_job_name_
+        _say(make_console(), f"The training job {name} was created, and runs.")
+        _say(make_console(), f"Collect it with: {place.command('attach', name)}")
+        _say(make_console(), f"End it with: {place.command('stop', name)}")
+
+
+def attach(
+    job_name: str, place: Place, out: Path, *, timeout: float | None, hourly_rate: float | None
+) -> None:
+    """Run `shapecluster sagemaker attach`."""
+    from shapecluster import SageMakerKShape
+
+    with _errors(place), _told() as console, _watched(console) as callback:
+        _check_out(out)
+        model = SageMakerKShape.attach(job_name, place.session(), callback=callback)
+        try:
+            model.result(timeout)
+        except JobRunningError:
+            again = place.command("attach", job_name)
+            text = f"The training job {job_name!r} is not over yet, and runs on: `{again}` waits for it."
+        else:
+            _finish(model, place, out, hourly_rate)
+            return
+    raise CommandError(text, FAILED)
+
+
+def stop(job_name: str, place: Place) -> None:
+    """Run `shapecluster sagemaker stop`."""
+    from shapecluster.remote._outcome import IS_OVER
+    from shapecluster.remote._platform import open_platform
+    from shapecluster.remote._training import attach_training
+    from shapecluster.report._terminal import make_console
+
+    with _errors(place), _told():
+        run, description = attach_training(open_platform(place.session()), job_name)
+        status = description["TrainingJobStatus"]
+        if status in IS_OVER:
+            _say(make_console(), f"The training job {job_name} was over: {status}.")
+            return
+        run.stop()
+    _say(make_console(), f"The training job {job_name} was asked to stop.")
+
+
+# ----------------------------------------------------------------------------------- from prices to a job
+
+
+def _estimator(request: Request) -> SageMakerKShape:
+    """The estimator without its job; where an ARN is given, what it does not take stays at its default."""
+    from shapecluster import SageMakerKShape
+    from shapecluster.report._request import read_max_shift
+
+    if request.on not in ("log-returns", "levels"):
+        raise ValueError(f"--on must be log-returns or levels. Got {request.on!r} instead.")
+    max_shift, seed = read_max_shift(request.max_shift, request.on), request.seed
+    if request.algorithm_arn is None:
+        seed = 0 if seed is None else seed
+        if request.folder is None and request.image is None:
+            raise ValueError("--algorithm-arn or --image must say what runs on AWS. Got neither.")
+    elif request.max_shift is None:
+        max_shift = None
+    return SageMakerKShape(
+        request.k,
+        algorithm_arn=request.algorithm_arn,
+        image_uri=request.image,
+        role=request.role,
+        wait=not request.no_wait,
+        max_shift=max_shift,
+        random_state=seed,
+    )
+
+
+def _series(request: Request, model: SageMakerKShape, console: Console) -> pd.DataFrame:
+    """Read and clean the prices, say what was done to them, and tell the estimator of missing values."""
+    from shapecluster.datasets import clean_prices
+    from shapecluster.preprocessing import LogReturns
+    from shapecluster.report._inputs import from_file, from_simulation
+
+    if request.prices is not None:
+        inputs = from_file(request.prices, None)
+    elif request.folder is not None:
+        inputs = from_simulation(request.seed or 0)
+    else:
+        raise ValueError("--prices must name a file with prices. Got none.")
+    # An algorithm of the Marketplace takes complete series only.
+    kept: Literal["keep", "drop"] = "keep" if request.algorithm_arn is None else "drop"
+    prices, report = clean_prices(
+        inputs.prices,
+        late_listings=kept,
+        long_gaps=kept,
+        bad_prints="repair" if request.repair_prints else "flag",
+    )
+    _say(console, f"{inputs.source.description}.")
+    for line in (*inputs.source.notes, *report.summary().splitlines()):
+        _say(console, line)
+    if request.algorithm_arn is not None and request.max_shift is None and request.on == "log-returns":
+        _say(console, "All shifts are tried: name --max-shift if the algorithm has it.")
+    missing: Literal["mask", "error"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
+    model.set_params(missing=missing)
+    if request.on == "levels":
+        _say(console, "Price levels are compared: two trending prices look alike whatever the companies do.")
+        return prices
+    returns: pd.DataFrame = LogReturns(missing=missing).fit_transform(prices)
+    return returns
+
+
+# ---------------------------------------------------------------------------------- from a job to labels
+
+
+def _check_out(out: Path) -> None:
+    """Find out before anything is billed whether the labels can be written."""
+    folder = out.absolute().parent
+    reason = None
+    if out.is_dir():
+        reason = "it is a folder"
+    elif not folder.is_dir():
+        reason = f"there is no folder {str(folder)!r}"
+    elif not os.access(folder, os.W_OK):
+        reason = f"the folder {str(folder)!r} takes no files"
+    if reason is not None:
+        raise ValueError(f"--out cannot be written to {str(out)!r}: {reason}.")
+
+
+def _finish(model: SageMakerKShape, place: Place, out: Path, hourly_rate: float | None) -> None:
+    """Write the labels, all of them or none, and print what came out."""
+    stage = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        model.labels_frame().to_csv(stage, lineterminator="\n")
+        os.replace(stage, out)
+    except OSError as error:
+        again = place.command("attach", model.training_job_name_)
+        why = f"The labels cannot be written to {str(out)!r}: {error.strerror}."
+        raise CommandError(f"{why} The job is done: `{again} --out FILE`.", FAILED) from None
+    finally:
+        stage.unlink(missing_ok=True)
+    _print_result(model, out, hourly_rate)
+
+
+def _print_result(model: SageMakerKShape, out: Path, hourly_rate: float | None) -> None:
+    from shapecluster.report import _words as words
+    from shapecluster.report._terminal import make_console, make_table
+
+    console = make_console()
+    billed = model.billable_seconds_
+    text = f"The training job {model.training_job_name_} completed"
+    text += "." if billed is None else f"; {words.count(billed, 'second')} to be billed."
+    cost = None if hourly_rate is None else model.estimated_cost(hourly_rate)
+    if cost is not None:
+        text += f" At {hourly_rate:g} an hour that is about {cost:.4f}."
+    _say(console, text)
+    members, frame = model.members(), model.labels_frame()
+    _say(
+        console,
+        f"{words.count(len(frame), 'stock')} in {words.count(len(members), 'cluster')}, "
+        f"SSD {words.number(model.inertia_, 4)}.",
+    )
+    columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
+    table = make_table(columns | {"members, the nearest to the centroid first": "wrap"})
+    for cluster, names in members.items():
+        mean = frame.loc[frame["cluster"] == cluster, "sbd"].mean()
+        more = len(names) - _SHOWN
+        shown = ", ".join(map(str, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
+        cells = (str(cluster), str(len(names)), words.number(float(mean)), shown)
+        table.add_row(*(words.printable(cell) for cell in cells))
+    console.print(table)
+    _say(console, f"Labels: {out}")
+
+
+# ------------------------------------------------------------------------------- what is said meanwhile
+
+
+@contextmanager
+def _errors(place: Place) -> Iterator[None]:
+    """Turn whatever goes wrong into a `CommandError`."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        notes = " ".join(getattr(error, "__notes__", []))
+        raise CommandError(f"interrupted. {place.in_commands(notes)}".strip(), INTERRUPTED) from None
+    except RemoteError as error:
+        text = str(error)
+        if isinstance(error, JobFailedError) and error.log_tail:
+            text = text.partition("\nIts log ends with:")[0]  # `_told` has shown it
+        raise CommandError(place.in_commands(text), FAILED) from None
+    except ImportError as error:
+        raise CommandError(str(error), FAILED) from None
+    except (ValueError, OSError) as error:
+        raise CommandError(str(error), BAD_INPUT) from None
+
+
+@contextmanager
+def _told() -> Iterator[Console]:
+    """Show warnings, what the library logs, and the end of a failed job's log, on the standard error."""
+    from shapecluster.report._terminal import make_console
+
+    console = make_console(stderr=True)
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, _NOISE):
+            _say(console, f"Note: {message}", style="dark_orange3")
+
+    handler = _Handler(console)
+    logger = logging.getLogger("shapecluster.remote")
+    logger.addHandler(handler)
+    before, logger.propagate = logger.propagate, False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = show
+            yield console
+    except JobFailedError as error:
+        for line in error.log_tail:
+            _say(console, f"  {line}", style="dim")
+        raise
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+
+
+def _say(console: Console, text: str, *, style: str | None = None) -> None:
+    """Print a text that is one line, however long: commands in it can be copied."""
+    from shapecluster.report._words import printable
+
+    console.print(printable(text), style=style, soft_wrap=True)
+
+
+class _Handler(logging.Handler):
+    """Prints what the library logs while a job is interrupted."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+
+        if record.funcName != "_note":  # that is on the interruption as well, and ends the command
+            _say(self._console, record.getMessage())
+
+
+@contextmanager
+def _watched(console: Console) -> Iterator[Any]:
+    """Show how a job goes on: one line that changes in a terminal, a line for each state elsewhere.
+
+    Yields
+    ------
+    callable
+        For the parameter `callback` of an estimator.
+    """
+    from shapecluster.report._words import printable
+
+    if not console.is_terminal:
+        seen: list[str] = []
+
+        def tell(news: JobProgress) -> None:
+            if news.secondary_status not in seen[-1:]:
+                seen.append(news.secondary_status)
+                _say(console, f"{news.job_name}: {news.secondary_status}")
+
+        yield tell
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: list[Any] = []
+
+        def update(news: JobProgress) -> None:
+            if not tasks:
+                _say(console, f"Training job {news.job_name}")
+                tasks.append(bar.add_task("", total=None))
+            last = f"  {news.lines[-1]}" if news.lines else ""
+            width = max(20, console.width - 24)
+            bar.update(tasks[0], description=printable(news.secondary_status + last)[:width])
+
+        yield update
