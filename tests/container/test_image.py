@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import pytest
@@ -117,6 +117,9 @@ def test_what_our_dependencies_need_is_pinned_too():
             continue
         seen.add(requirement.name)
         try:
+            pinned = pins().get(requirement.name)
+            if pinned is not None and version(requirement.name) not in pinned.specifier:
+                continue  # what another release needs says nothing of the pinned one
             needed = [Requirement(r) for r in requires(requirement.name) or []]
         except PackageNotFoundError:
             pytest.fail(f"{requirement.name} is not installed here: the list cannot be checked")

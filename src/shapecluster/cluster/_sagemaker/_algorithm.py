@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from shapecluster.formats import encode_hyperparameters
 from shapecluster.remote._job import Job
+from shapecluster.remote._platform import Platform
 
 # What becomes of each parameter of `LocalKShape`. "sent": to our container as a hyperparameter, and to an
 # algorithm of the Marketplace if its listing has it, else it must be at its default. "local": only used here.
@@ -43,6 +44,28 @@ class Listing(NamedTuple):
     arn: str
     hyperparameters: frozenset[str]
     channel: str
+
+
+def find_listing(platform: Platform, arn: str, job: Job) -> Listing:
+    """Ask what an algorithm takes.
+
+    Raises
+    ------
+    ValueError
+        When the ARN is none of an algorithm in this region, or the job asks for what it does not support.
+    """
+    parts = arn.split(":")
+    if len(parts) < 6 or parts[0] != "arn" or parts[2] != "sagemaker":
+        raise ValueError(
+            "algorithm_arn must look like 'arn:aws:sagemaker:<region>:<account>:algorithm/<name>'. "
+            f"Got {arn!r} instead."
+        )
+    if platform.kind == "aws" and parts[3] != platform.region:
+        raise ValueError(
+            f"algorithm_arn must be of the session's region, {platform.region}. Got one of {parts[3]} "
+            "instead: the listing has an ARN for each region."
+        )
+    return read_listing(platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), arn, job)
 
 
 def read_listing(description: Mapping[str, Any], arn: str, job: Job) -> Listing:

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from shapecluster._sklearn_compat import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
     TransformerMixin,
     check_is_fitted,
     clone,
-    clone_parameters,
 )
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike
-from shapecluster.exceptions import RemoteError
+from shapecluster.cluster._sagemaker._copies import KeepsSession
+from shapecluster.cluster._sagemaker._sweep import GivenUp, check_wanted, clock, side_by_side
+from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job
-from shapecluster.remote._platform import DROPPED, Platform, open_platform
+from shapecluster.remote._platform import Platform, open_platform
 from shapecluster.remote._records import collected, recall
 from shapecluster.remote._request import TrainingSpec
+from shapecluster.remote._slots import slot
 from shapecluster.remote._staging import Staged
-from shapecluster.remote._training import TrainingRun, attach_training, run_training, start_training
+from shapecluster.remote._training import TrainingRun, attach_training, start_training
 
 if TYPE_CHECKING:
     from typing import Self
 
     from shapecluster.remote._outcome import JobProgress, Outcome
 
-_BY_REFERENCE = ("session", "callback", "_run")  # what copies share and pickles leave out
 _NOT_RECORDED = ("job", "session", "wait", "callback", "init")
 
 
@@ -62,7 +60,7 @@ class Order(NamedTuple):
 
 
 class TrainingJobEstimator(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator, ABC
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, KeepsSession, ABC
 ):
     """An estimator whose `fit` is a training job.
 
@@ -81,6 +79,8 @@ class TrainingJobEstimator(
     labels_: Any
 
     _run: TrainingRun | None = None
+    _begun: bool
+    _outcome: Outcome
 
     _remote_constraints: ClassVar[dict[str, list[Any] | str]] = {
         "role": [str, None],
@@ -201,33 +201,54 @@ class TrainingJobEstimator(
     def _job(self) -> Job:
         return Job() if self.job is None else self.job
 
+    @contextmanager
+    def _as_before_unless_begun(self) -> Iterator[None]:
+        """Leave the estimator as it was when `fit` raises before there is a job."""
+        before = dict(vars(self))
+        self._begun = False
+        try:
+            yield
+        except BaseException as error:
+            if not self._begun or (isinstance(error, RemoteError) and error.job_name is None):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+        finally:
+            vars(self).pop("_begun", None)
+
     def _start(self, order: Order, data: Any) -> None:
         """Create the job; and wait for it and take in its result, if that is wanted."""
 
         def named(name: str) -> None:
             self._forget()
-            self.training_job_name_ = name
+            self.training_job_name_, self._begun = name, True
 
         given: dict[str, Any] = {
             "staged": order.staged,
             "record": {"estimator": type(self).__name__, **order.record},
             "named": named,
             "progress": self.callback,
+            "clock": clock(),
         }
-        try:
-            if self.wait:
-                outcome = run_training(order.platform, order.spec, self._job(), **given)
-            else:
-                self._run = start_training(order.platform, order.spec, self._job(), **given)
-                return
-        except RemoteError as error:
-            if error.job_name is None:  # there is no such job
-                self._forget()
-            raise
+        if not self.wait:
+            self._run = start_training(order.platform, order.spec, self._job(), **given)
+            return
+        with slot(order.platform.identity, self._job().max_parallel_jobs):
+            check_wanted()
+            run = start_training(order.platform, order.spec, self._job(), **given)
+            try:
+                check_wanted()  # the sweep may have ended while the job was being created
+            except GivenUp as error:
+                run.interrupted(error)
+                raise
+            outcome = run.result()
         self._take_in(order.platform, outcome, data)
 
     def _take_in(self, platform: Platform, outcome: Outcome, data: Any) -> None:
-        self._collect(platform, outcome, data)
+        try:
+            self._collect(platform, outcome, data)
+        except (RemoteError, ArtifactError) as error:
+            raise _about(outcome.name, error) from None
         self.billable_seconds_ = outcome.billable_seconds
         self._outcome = outcome
         self._run = None
@@ -348,42 +369,26 @@ class TrainingJobEstimator(
         self._refuse_not_waiting("A sweep")
         models: list[Self] = [clone(self).set_params(n_clusters=k) for k in ks]
         threads = self._job().max_parallel_jobs if n_jobs is None else n_threads(n_jobs)
-        pool = ThreadPoolExecutor(max(1, min(threads, len(models))))
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        try:
-            yield from pool.map(lambda model: model.fit(X, **weights), models)
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for model in models:
-                if hasattr(model, "training_job_name_") and not hasattr(model, "labels_"):
-                    with suppress(RemoteError):
-                        model._running().interrupted(error)
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        weights: dict[str, Any] = {} if sample_weight is None else {"sample_weight": sample_weight}
 
-    def __sklearn_clone__(self) -> Self:
-        """Clone the parameters; a session and a callback are shared, and nothing of them is copied."""
-        bare = copy.copy(self)
-        bare.session = bare.callback = None
-        twin: Self = clone_parameters(bare)
-        twin.session, twin.callback = self.session, self.callback
-        return twin
+        def end(model: Self, error: BaseException) -> None:
+            if hasattr(model, "training_job_name_") and not hasattr(model, "labels_"):
+                with suppress(RemoteError):
+                    model._running().interrupted(error)
 
-    def __copy__(self) -> Self:
-        twin = type(self).__new__(type(self))
-        vars(twin).update(vars(self))
-        return twin
+        yield from side_by_side(models, lambda model: model.fit(X, **weights), threads, end)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        for name, value in vars(self).items():
-            vars(twin)[name] = value if name in _BY_REFERENCE else copy.deepcopy(value, memo)
-        return twin
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the session, which holds credentials, and what holds it."""
-        state = dict(super().__getstate__())
-        state.pop("_run", None)
-        return state | {"session": DROPPED, "callback": None}
+def _about(name: str, error: RemoteError | ArtifactError) -> RemoteError | ArtifactError:
+    """The error of a job that completed and whose result could not be taken in: it names the job."""
+    if isinstance(error, ArtifactError):
+        return ArtifactError(f"The training job {name!r} completed, but its result cannot be used. {error}")
+    if error.job_name is not None:
+        return error
+    return type(error)(
+        f"{error} The training job {name!r} has completed: attach({name!r}, session=...) reads its result.",
+        operation=error.operation,
+        code=error.code,
+        status=error.status,
+        job_name=name,
+    )

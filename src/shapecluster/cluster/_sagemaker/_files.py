@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
 
 from shapecluster._typing import FloatArray
-from shapecluster.exceptions import ArtifactError
-from shapecluster.formats import read_csv, read_recordio, write_csv, write_recordio
+from shapecluster._validation import caller_level
+from shapecluster.exceptions import ArtifactError, ArtifactWarning
+from shapecluster.formats import read_csv, read_member, read_recordio, write_csv, write_recordio
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._records import folders_of, recall
 from shapecluster.remote._staging import Dataset, fingerprint
+from shapecluster.remote._training import open_artifact
 
 if TYPE_CHECKING:
     from shapecluster.remote._outcome import Outcome
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 RECORDIO = "application/x-recordio-protobuf"
 CSV = "text/csv"
 
+_DESCRIPTION = "shapecluster.json"
+_MOST_DESCRIPTION = 1 << 20  # bytes
 _FloatName = Literal["float32", "float64"]
 
 
@@ -100,6 +107,33 @@ def _read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> Flo
         raise _gone(folder)
     rows: FloatArray = np.concatenate(parts).astype(manifest["dtype"], copy=False)
     return rows
+
+
+def read_description(platform: Platform, outcome: Outcome) -> dict[str, Any]:
+    """What our container says of the fit; nothing where it was another's.
+
+    Warns
+    -----
+    ArtifactWarning
+        When it was of another version.
+    """
+    try:
+        with open_artifact(platform, outcome) as file:
+            text = read_member(file, _DESCRIPTION, max_bytes=_MOST_DESCRIPTION).data
+        described = json.loads(text)
+    except (ArtifactError, ValueError):
+        return {}
+    if not isinstance(described, dict):
+        return {}
+    theirs, ours = described.get("library"), version("shapecluster")
+    if theirs != ours:
+        warnings.warn(
+            f"The training job {outcome.name!r} was run by version {theirs} of shapecluster, and this is "
+            f"{ours}: build the image anew to have the same results everywhere.",
+            ArtifactWarning,
+            stacklevel=caller_level(),
+        )
+    return described
 
 
 def _gone(where: str) -> ArtifactError:

@@ -24,7 +24,7 @@ from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_m
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import Channel, TrainingSpec, merged
 from shapecluster.remote._staging import Dataset, fingerprint, stage
 from shapecluster.remote._training import open_artifact
 from shapecluster.remote._uris import join
@@ -212,13 +212,14 @@ class SageMakerKMeans(TrainingJobEstimator):
                 "eval_metrics of SageMakerKMeans must hold 'msd', 'ssd' or both. "
                 f"Got {self.eval_metrics!r} instead."
             )
-        rows = self._rows(X, reset=True)
-        if rows.shape[0] < self.n_clusters:
-            raise ValueError(
-                f"n_samples={rows.shape[0]} should be >= n_clusters={self.n_clusters}: there are fewer rows "
-                "than clusters."
-            )
-        self._start(self._order(self._platform(), rows), rows)
+        with self._as_before_unless_begun():
+            rows = self._rows(X, reset=True)
+            if rows.shape[0] < self.n_clusters:
+                raise ValueError(
+                    f"n_samples={rows.shape[0]} should be >= n_clusters={self.n_clusters}: there are fewer "
+                    "rows than clusters."
+                )
+            self._start(self._order(self._platform(), rows), rows)
         return self
 
     def predict(self, X: Any) -> IntArray:
@@ -317,7 +318,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         image = self.image_uri
         if image is None:
             image = k_means_image(platform.region) if platform.kind == "aws" else REHEARSED
-        hyperparameters = encode_hyperparameters(sent)
+        hyperparameters = merged(encode_hyperparameters(sent), job)
         role, base = find_role(platform, self.role), f"s3://{find_bucket(platform, job)}/{job.prefix}"
         columns = getattr(self, "feature_names_in_", None)
         manifest = {

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,6 +12,7 @@ import pandas as pd
 
 from shapecluster._core.assignment import assign
 from shapecluster._core.kshape import ClusterRun, Iterate, inertia
+from shapecluster._core.shapes import shapes_of
 from shapecluster._sklearn_compat import Interval
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array
@@ -22,19 +21,20 @@ from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.cluster._sagemaker._algorithm import (
     PARAMETERS,
+    Listing,
+    find_listing,
     for_container,
     for_listing,
     has_label_column,
-    read_listing,
 )
 from shapecluster.cluster._sagemaker._base import Order, TrainingJobEstimator
-from shapecluster.cluster._sagemaker._files import csv_of, named, recalled, recordio_of
-from shapecluster.exceptions import ArtifactError, ArtifactWarning
+from shapecluster.cluster._sagemaker._files import csv_of, named, read_description, recalled, recordio_of
+from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import CentroidReport, decode_centroids, read_member
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import Channel, TrainingSpec, merged
 from shapecluster.remote._staging import Dataset, Staged, stage
 from shapecluster.remote._training import open_artifact
 from shapecluster.remote._uris import join
@@ -44,9 +44,8 @@ if TYPE_CHECKING:
 
     from shapecluster.remote._outcome import JobProgress, Outcome
 
-_CENTROIDS, _DESCRIPTION = "centroids", "shapecluster.json"
+_CENTROIDS = "centroids"
 _MOST_CENTROIDS = 1 << 28  # bytes
-_MOST_DESCRIPTION = 1 << 20
 _ROUNDING = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 1e-12}
 _REHEARSED = "rehearsal/shapecluster"  # an image that is never pulled
 
@@ -214,15 +213,16 @@ default="k-shape++"
             names the job and says what to do.
         """
         self._validate_params()
-        data = self._check(X, reset=True)
-        weights = self._weights(sample_weight, data)
-        self._check_size(len(data.values))
-        if not isinstance(self.init, str):
-            self._given_centres(data)
-        self._taking_part(self._shapes(data, data.values.dtype), weights)
-        order = self._order(self._platform(), data, None if sample_weight is None else weights)
-        self._store_names(data)
-        self._start(order, (data, weights))
+        with self._as_before_unless_begun():
+            data = self._check(X, reset=True)
+            weights = self._weights(sample_weight, data)
+            self._check_size(len(data.values))
+            if not isinstance(self.init, str):
+                self._given_centres(data)
+            self._taking_part(self._shapes(data, data.values.dtype), weights)
+            order = self._order(self._platform(), data, None if sample_weight is None else weights)
+            self._store_names(data)
+            self._start(order, (data, weights))
         return self
 
     def to_local(self) -> LocalKShape:
@@ -280,6 +280,7 @@ default="k-shape++"
         hyperparameters: dict[str, str],
     ) -> Order:
         """Stage the data; everything was checked before."""
+        hyperparameters = merged(hyperparameters, job)
         role, base = find_role(platform, self.role), f"s3://{find_bucket(platform, job)}/{job.prefix}"
         staged = {
             name: stage(platform, one, base, kms_key=job.output_kms_key) for name, one in datasets.items()
@@ -304,22 +305,11 @@ default="k-shape++"
             )
         return _REHEARSED if self.image_uri is None else self.image_uri
 
-    def _listing(self, platform: Platform, job: Job) -> Any:
+    def _listing(self, platform: Platform, job: Job) -> Listing:
         arn = str(self.algorithm_arn)
         if self.image_uri is not None:
             raise ValueError("algorithm_arn and image_uri exclude each other: give one of them. Got both.")
-        parts = arn.split(":")
-        if len(parts) < 6 or parts[0] != "arn" or parts[2] != "sagemaker":
-            raise ValueError(
-                "algorithm_arn must look like 'arn:aws:sagemaker:<region>:<account>:algorithm/<name>'. "
-                f"Got {arn!r} instead."
-            )
-        if platform.kind == "aws" and parts[3] != platform.region:
-            raise ValueError(
-                f"algorithm_arn must be of the session's region, {platform.region}. Got one of {parts[3]} "
-                "instead: the listing has an ARN for each region."
-            )
-        return read_listing(platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), arn, job)
+        return find_listing(platform, arn, job)
 
     def _check_for_listing(self, data: SeriesData, weights: Float64Array | None) -> None:
         """Refuse what no algorithm of the Marketplace takes."""
@@ -345,7 +335,7 @@ default="k-shape++"
     # ------------------------------------------------------------------------------------- after the job
 
     def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
-        series, weights = self._recall(platform, outcome) if data is None else data
+        (series, weights), told = (self._recall(platform, outcome), False) if data is None else (data, True)
         dtype = series.values.dtype
         with open_artifact(platform, outcome) as file:
             member = read_member(file, _CENTROIDS, max_bytes=_MOST_CENTROIDS)
@@ -360,16 +350,21 @@ default="k-shape++"
             warnings.warn(
                 f"The training job {outcome.name!r}: {report}", ArtifactWarning, stacklevel=caller_level()
             )
-        described = self._description(platform, outcome) if self.algorithm_arn is None else {}
+        described = read_description(platform, outcome) if self.algorithm_arn is None else {}
         self.n_features_in_ = series.values.shape[1]
         self.cluster_centers_ = centres.astype(dtype)
-        self._label(series, weights, described.get("n_iter"))
+        self._label(series, weights, described.get("n_iter"), told=told)
         self.centroid_report_ = report
 
-    def _label(self, series: SeriesData, weights: Float64Array, n_iter: int | None) -> None:
-        """Assign the series to the centres, as `predict` does."""
-        x, centres = self._shapes(series), self._centres()
-        assigned = assign(x, centres, keep=False, n_threads=n_threads(self.n_jobs))
+    def _label(self, series: SeriesData, weights: Float64Array, n_iter: Any, *, told: bool) -> None:
+        """Assign the series to the centres, as `predict` does; `told`: of flat ones, by `fit`."""
+        centres, threads = self._centres(), n_threads(self.n_jobs)
+        if told:
+            dtype = self.cluster_centers_.dtype
+            x = shapes_of(series.channels_first, self.max_shift, dtype, n_threads=threads)
+        else:
+            x = self._shapes(series)
+        assigned = assign(x, centres, keep=False, n_threads=threads)
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
         first = SeriesData(self.cluster_centers_).channels_first
@@ -379,26 +374,6 @@ default="k-shape++"
         if n_iter is None:
             del self.n_iter_
 
-    def _description(self, platform: Platform, outcome: Outcome) -> dict[str, Any]:
-        """What our container says of the fit; nothing where it was another's."""
-        try:
-            with open_artifact(platform, outcome) as file:
-                text = read_member(file, _DESCRIPTION, max_bytes=_MOST_DESCRIPTION).data
-            described = json.loads(text)
-        except (ArtifactError, ValueError):
-            return {}
-        if not isinstance(described, dict):
-            return {}
-        theirs, ours = described.get("library"), version("shapecluster")
-        if theirs != ours:
-            warnings.warn(
-                f"The training job {outcome.name!r} was run by version {theirs} of shapecluster, and this is "
-                f"{ours}: build the image anew to have the same results everywhere.",
-                ArtifactWarning,
-                stacklevel=caller_level(),
-            )
-        return described
-
     def _recall(self, platform: Platform, outcome: Outcome) -> tuple[SeriesData, Float64Array]:
         """The series as they were staged, their weights; and given centres, which are a parameter."""
         staged = recalled(platform, outcome)
@@ -407,7 +382,7 @@ default="k-shape++"
         series = SeriesData(staged.rows.reshape(shape), index)
         weights = staged.channel("weights")
         centres = staged.channel("init")
-        if centres is not None:
+        if centres is not None and isinstance(self.init, str):  # attached: a record holds no array
             self.init = centres.reshape(self.n_clusters, *shape[1:])
         if weights is None:
             return series, np.ones(len(series.values))
