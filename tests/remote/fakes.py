@@ -52,6 +52,7 @@ class FakePlatform:
         self.keys: dict[str, str | None] = {}
         self.scripts: dict[str, list[Any]] = {}
         self.identity = f"fake:{id(self)}"
+        self.script("logs.describe_log_streams", {"logStreams": []})
 
     def script(self, operation: str, *answers: Any) -> None:
         self.scripts[operation] = list(answers)

@@ -123,10 +123,8 @@ def test_the_account_is_asked_for_once(platform, network):
 
 
 def test_large_files_travel_in_parts_and_owner_and_key_with_each(platform, network):
-    part = b'<?xml version="1.0"?><InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>'
-    done = (
-        b'<?xml version="1.0"?><CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>'
-    )
+    part = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+    done = b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
 
     def answer(request):
         if request.method == "POST":

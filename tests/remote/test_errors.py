@@ -125,6 +125,8 @@ def test_credentials_of_the_environment_are_hidden_whatever_they_look_like(monke
     [
         "s3://sagemaker-eu-west-1-123456789012/shapecluster/" + "0123456789abcdef" * 2 + "01234567/data/",
         "arn:aws:sagemaker:eu-west-1:123456789012:training-job/shapecluster-20260101-120000-0123abcd",
+        "trains in /tmp/tmpQ7x/cloud/sagemaker/training-job/x",
+        "/tmp/tmpqz2c6A1b/sagemaker/trainingAbcde/job",
         "k must be at most 99, the number of series. Got 120 instead.",
         "No shape: 'ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMN' is flat",
     ],

@@ -327,6 +327,21 @@ def test_a_log_that_may_not_be_read_does_no_harm(time, caplog):
     assert len([r for r in caplog.records if "cannot be read" in r.getMessage()]) == 1
 
 
+def test_the_logs_of_all_machines_are_read_also_of_those_that_come_later(time):
+    service = FakeService("Training", "Training", "Completed")
+    service.log = ["a"]
+    names = [["algo-1-1"], ["algo-1-1", "algo-2-1"]]
+
+    def streams(logStreamNamePrefix, **_):
+        found = names.pop(0) if len(names) > 1 else names[0]
+        return {"logStreams": [{"logStreamName": logStreamNamePrefix + name} for name in found]}
+
+    service.script("logs.describe_log_streams", streams)
+    news = []
+    start(service, time, progress=news.append).result()
+    assert [n.lines for n in news] == [("a",), ("a",), ()]
+
+
 def test_credentials_in_a_log_are_hidden(time):
     service = FakeService("Training", "Failed")
     service.log = ["aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"]

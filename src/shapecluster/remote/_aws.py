@@ -125,7 +125,10 @@ class AwsPlatform:
         def run() -> dict[str, Any]:
             return cast("dict[str, Any]", getattr(self._client(service), name)(**request))
 
-        return _guarded(run, operation)
+        answer = _guarded(run, operation)
+        if hasattr(answer.get("Body"), "read"):
+            answer["Body"] = io.BufferedReader(_Download(answer["Body"], operation), 2**20)
+        return answer
 
     def upload(self, body: BinaryIO, uri: str, *, kms_key: str | None = None) -> None:
         """Store a file, in parts where it is large."""
@@ -147,8 +150,7 @@ class AwsPlatform:
     def open(self, uri: str) -> BinaryIO:
         """Read a file, piece by piece."""
         bucket, key = split(uri)
-        body = self.call("s3.get_object", Bucket=bucket, Key=key)["Body"]
-        return cast("BinaryIO", io.BufferedReader(_Download(body), 2**20))
+        return cast("BinaryIO", self.call("s3.get_object", Bucket=bucket, Key=key)["Body"])
 
     def exists(self, uri: str) -> bool:
         """Whether there is a file of this name."""
@@ -193,14 +195,15 @@ class AwsPlatform:
 class _Download(io.RawIOBase):
     """The body of an answer as a file, whose errors are ours."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: Any, operation: str) -> None:
         self._body = body
+        self._operation = operation
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data: bytes = _guarded(lambda: self._body.read(len(buffer)), "s3.get_object")
+        data: bytes = _guarded(lambda: self._body.read(len(buffer)), self._operation)
         buffer[: len(data)] = data
         return len(data)
 

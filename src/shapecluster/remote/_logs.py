@@ -63,12 +63,11 @@ class LogReader:
         return lines
 
     def _find_streams(self) -> None:
-        if self._tokens:
-            return
         answer = self._platform.call(
             "logs.describe_log_streams", logGroupName=self._group, logStreamNamePrefix=f"{self._name}/"
         )
-        self._tokens = {stream["logStreamName"]: None for stream in answer["logStreams"]}
+        for stream in answer["logStreams"]:  # each machine, and each restart, has one of its own
+            self._tokens.setdefault(stream["logStreamName"], None)
 
     def _news(self, stream: str) -> list[str]:
         lines: list[str] = []

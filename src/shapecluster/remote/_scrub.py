@@ -44,7 +44,8 @@ def scrub(text: str) -> str:
 
 
 def _hide_secret(match: re.Match[str]) -> str:
-    """Secret keys have forty characters of all kinds; so have few paths, and no hexadecimal digest."""
+    """Secret keys have characters of all kinds: no hexadecimal digest, and no path with a word in it."""
     found = match.group()
     kinds = (str.isupper, str.islower, str.isdigit)
-    return HIDDEN if all(any(kind(c) for c in found) for kind in kinds) else found
+    is_path = any(len(step) >= 4 and step.isalpha() and step.islower() for step in found.split("/"))
+    return HIDDEN if not is_path and all(any(kind(c) for c in found) for kind in kinds) else found

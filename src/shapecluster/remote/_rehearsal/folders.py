@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from shapecluster.remote._rehearsal import supervisor
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
@@ -104,6 +105,11 @@ def claim(folder: Path) -> bool:
     return True
 
 
+def body(data: bytes) -> BinaryIO:
+    """The body of an answer, as boto3 gives it: a file."""
+    return io.BytesIO(data)
+
+
 def log_of(folder: Path) -> list[dict[str, Any]]:
     """Events of a log: time in milliseconds, and message."""
     path = folder / "log.jsonl"
@@ -113,4 +119,15 @@ def log_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[:-1]]  # what follows the last line end is still being written
 
 
-__all__ = ["alive", "ask_to_stop", "claim", "held", "log_of", "logged", "read_json", "start", "write_json"]
+__all__ = [
+    "alive",
+    "ask_to_stop",
+    "body",
+    "claim",
+    "held",
+    "log_of",
+    "logged",
+    "read_json",
+    "start",
+    "write_json",
+]

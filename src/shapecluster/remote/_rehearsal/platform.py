@@ -12,8 +12,11 @@ from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import listing
 from shapecluster.remote._rehearsal.logs import Logs
 from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import ACCOUNT, REGION
+from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, moment
+from shapecluster.remote._rehearsal.register import kept, listed, tagged
+from shapecluster.remote._rehearsal.serving import Serving
 from shapecluster.remote._rehearsal.training import TrainingJobs
+from shapecluster.remote._rehearsal.transform import TransformJobs
 from shapecluster.remote._uris import split
 
 Call = Callable[..., dict[str, Any]]
@@ -226,7 +229,14 @@ class Rehearsal:
     def _services(self) -> dict[str, Call]:
         state = self.path / "sagemaker"
         jobs = TrainingJobs(state, self._objects, self.program, in_process=self.in_process)
-        logs = Logs({"/aws/sagemaker/TrainingJobs": jobs.records})
+        serving = Serving(state, self._objects, self.program, in_process=self.in_process)
+        transforms = TransformJobs(state, serving)
+        logs = Logs(
+            {
+                "/aws/sagemaker/TrainingJobs": jobs.records,
+                "/aws/sagemaker/TransformJobs": transforms.records,
+            }
+        )
         return {
             "sts.get_caller_identity": lambda: {
                 "Account": ACCOUNT,
@@ -235,12 +245,24 @@ class Rehearsal:
             },
             "s3.head_bucket": lambda Bucket: {"BucketRegion": REGION},
             "s3.head_object": self._head_object,
+            "logs.describe_log_streams": logs.describe_streams,
+            "logs.get_log_events": logs.get_events,
             "sagemaker.create_training_job": jobs.create,
             "sagemaker.describe_training_job": jobs.describe,
             "sagemaker.stop_training_job": jobs.stop,
+            "sagemaker.create_transform_job": transforms.create,
+            "sagemaker.describe_transform_job": transforms.describe,
+            "sagemaker.stop_transform_job": transforms.stop,
+            "sagemaker.create_endpoint": serving.create_endpoint,
+            "sagemaker.describe_endpoint": serving.describe_endpoint,
+            "sagemaker.delete_endpoint": serving.delete_endpoint,
+            "sagemaker-runtime.invoke_endpoint": serving.invoke,
             "sagemaker.describe_algorithm": lambda AlgorithmName: listing.described(AlgorithmName),
-            "logs.describe_log_streams": logs.describe_streams,
-            "logs.get_log_events": logs.get_events,
+            **kept(serving.models, "model", "Model"),
+            **kept(serving.configs, "endpoint_config", "EndpointConfig"),
+            **kept(serving.packages, "model_package", "ModelPackage"),
+            **listed(serving.endpoints, "endpoint", "Endpoint"),
+            **tagged([serving.models, serving.configs, serving.endpoints, serving.packages, jobs.records]),
         }
 
     def _head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
@@ -248,7 +270,8 @@ class Rehearsal:
         split(uri)
         if not self._objects.exists(uri):
             raise from_code("404", f"There is no file {uri}", "s3.head_object", status=404)
-        return {"ContentLength": self._objects.path(uri).stat().st_size}
+        known = self._objects.path(uri).stat()
+        return {"ContentLength": known.st_size, "LastModified": moment(known.st_mtime)}
 
 
 def _rebuild(path: str, in_process: bool, program: tuple[str, ...] | None) -> Rehearsal:

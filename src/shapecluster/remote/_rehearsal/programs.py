@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import re
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 # No variable of AWS, and none that could hold a secret: a container would not see them either.
 _ALLOWED = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHASHSEED"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_THREAD_LIMIT"),
 }
+
+App: TypeAlias = Callable[..., Iterable[bytes]]
 
 _BUILT_IN_K_MEANS = re.compile(r"/kmeans(:|@|$)")
 
@@ -64,6 +68,36 @@ def load_main() -> Callable[[list[str]], Any]:
     return main
 
 
+def load_app(model: Path) -> App:
+    """The server of a model as a function, for a rehearsal without processes of its own."""
+    loaded = import_module("shapecluster.container._models").load_model(model)
+    app: App = import_module("shapecluster.container._serving").application(loaded)
+    return app
+
+
+def ask(app: App, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
+    """Send a request to a WSGI application: status, answer, and its type."""
+    told: list[Any] = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/invocations",
+        "QUERY_STRING": "",
+        "CONTENT_TYPE": content_type,
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_ACCEPT": accept,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "0",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.url_scheme": "http",
+    }
+    answer = b"".join(app(environ, lambda status, headers, *_: told.extend((status, headers))))
+    status, headers = told
+    media = {name.lower(): value for name, value in headers}.get("content-type", "")
+    return int(status.split()[0]), answer, media
+
+
 def exit_code(run: Callable[[], Any]) -> int:
     """Run a `main` as the interpreter would: what it returns, or raises, becomes an exit code."""
     try:
@@ -71,8 +105,6 @@ def exit_code(run: Callable[[], Any]) -> int:
     except SystemExit as ended:
         answer = ended.code
     except Exception:
-        import logging
-
         logging.getLogger("shapecluster.remote").exception("The program of the rehearsal broke")
         return 1
     if answer is None:

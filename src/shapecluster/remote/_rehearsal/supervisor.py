@@ -95,12 +95,17 @@ def supervise(folder: Path, run: Runner | None = None) -> None:
     try:
         _train(folder, plan, state, run)
     except _JobError as error:
+        _clear(folder / "root")
         state.enter("Failed", str(error), "Failed", reason=str(error))
     except Exception as error:
+        _clear(folder / "root")
         reason = f"InternalServerError: the rehearsal broke: {type(error).__name__}: {error}"
         state.enter("Failed", reason, "Failed", reason=reason)
-    finally:
-        shutil.rmtree(folder / "root" / "input" / "data", ignore_errors=True)
+
+
+def _clear(root: Path) -> None:
+    """Remove the copy of the data; before the last state is told, so that all is done by then."""
+    shutil.rmtree(root / "input" / "data", ignore_errors=True)
 
 
 class _JobError(Exception):
@@ -122,6 +127,7 @@ def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None)
     else:
         code, ended_by = run(root, plan), None
     billable = max(1, math.ceil(time.time() - started))
+    _clear(root)
     _keep_checkpoints(root, request, objects)
     if ended_by is None and code != 0:
         told = root / "output" / "failure"

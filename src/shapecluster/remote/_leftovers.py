@@ -1,0 +1,213 @@
+"""What is still there and costs money: endpoints, models and staged data that carry our tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from shapecluster.exceptions import NotFoundError
+from shapecluster.remote._cleanup import Undo
+from shapecluster.remote._clock import CLOCK, Clock
+from shapecluster.remote._job import Job
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._polling import Pace, patiently
+from shapecluster.remote._records import collected_uri
+from shapecluster.remote._request import TAG
+from shapecluster.remote._training import interval_of
+from shapecluster.remote._uris import join, split, within
+
+HOUR = 3600.0
+
+# In the order in which they can be deleted: nothing is used by what follows it.
+_KINDS = {
+    "endpoint": ("endpoint", "Endpoint", "Endpoints"),
+    "endpoint configuration": ("endpoint_config", "EndpointConfig", "EndpointConfigs"),
+    "model": ("model", "Model", "Models"),
+    "model package": ("model_package", "ModelPackage", "ModelPackageSummaryList"),
+}
+STAGED = "staged data"
+
+_FOLDER = re.compile(r"[0-9a-f]{40}")
+_NO_RESULT = {"Failed", "Stopped", "Deleting"}
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that is still there.
+
+    Attributes
+    ----------
+    kind : str
+        "endpoint", "endpoint configuration", "model", "model package" or "staged data".
+    name : str
+        Its name; for data, the URI of its folder.
+    created : datetime or None
+        When it was made, where that is known.
+    kept_for : tuple of str
+        Training jobs that read this data, and whose results were not collected. It is not deleted.
+    """
+
+    kind: str
+    name: str
+    created: datetime | None = None
+    kept_for: tuple[str, ...] = field(default=())
+
+
+def find_leftovers(
+    platform: Platform,
+    bucket: str | None = None,
+    prefix: str = "shapecluster",
+    *,
+    min_age: float = HOUR,
+    clock: Clock = CLOCK,
+) -> list[Leftover]:
+    """List what carries our tag, in the order in which it can be deleted.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where to look.
+    bucket : str, default=None
+        Where data was staged; None for the default bucket.
+    prefix : str, default="shapecluster"
+        As in `Job`.
+    min_age : float, default=3600
+        Seconds. Younger data is passed over: somebody may be about to use it.
+    clock : Clock
+        Tells the time and waits.
+    """
+    pace = Pace(interval_of(platform, Job()), clock)
+    found = [leftover for kind in _KINDS for leftover in _tagged(platform, kind, pace)]
+    base = join(f"s3://{bucket or platform.default_bucket()}", prefix)
+    return found + list(_staged(platform, base, clock.wall() - min_age, pace))
+
+
+def delete_leftovers(
+    platform: Platform, leftovers: Iterable[Leftover], *, clock: Clock = CLOCK
+) -> tuple[list[Leftover], list[str]]:
+    """Delete what `find_leftovers` found, except for data that an uncollected job reads.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where they are.
+    leftovers : iterable of Leftover
+        In any order.
+    clock : Clock
+        Tells the time and waits.
+
+    Returns
+    -------
+    deleted : list of Leftover
+        What is gone.
+    left : list of str
+        What could not be deleted, and why.
+    """
+    pace = Pace(interval_of(platform, Job()), clock)
+    order = [*_KINDS, STAGED]
+    deleted, left = [], []
+    for one in sorted(leftovers, key=lambda leftover: order.index(leftover.kind)):
+        if one.kind == STAGED:
+            # Asked anew: a job may have begun since the list was made.
+            kept = one.kept_for or _readers(platform, one.name, list(platform.list(one.name + "/")), pace)
+            if kept:
+                left.append(
+                    f"{one.kind} {one.name} (read by {', '.join(kept)}, whose results are not collected)"
+                )
+                continue
+            _delete_folder(platform, one.name, pace)
+            deleted.append(one)
+            continue
+        undo = Undo(platform, pace)
+        undo.add(*_KINDS[one.kind][:2], one.name)
+        failed = undo.run()
+        left += failed
+        if not failed:
+            deleted.append(one)
+    return deleted, left
+
+
+def _tagged(platform: Platform, kind: str, pace: Pace) -> Iterator[Leftover]:
+    noun, title, heading = _KINDS[kind]
+    for row in _pages(platform, f"sagemaker.list_{noun}s", heading, pace):
+        arn = row[f"{title}Arn"]
+        try:
+            tags = _pages(platform, "sagemaker.list_tags", "Tags", pace, ResourceArn=arn)
+            ours = any(tag["Key"] == TAG for tag in tags)
+        except NotFoundError:
+            continue  # deleted meanwhile
+        if ours:
+            name = row.get(f"{title}Name") or arn.rpartition("/")[2]
+            yield Leftover(kind, str(name), row.get("CreationTime"))
+
+
+def _pages(
+    platform: Platform, operation: str, heading: str, pace: Pace, **request: Any
+) -> Iterator[Mapping[str, Any]]:
+    token: dict[str, Any] = {}
+    while True:
+        answer = patiently(_asking(platform, operation, request | token), pace)
+        yield from answer.get(heading, [])
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
+
+
+def _asking(platform: Platform, operation: str, request: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    return lambda: platform.call(operation, **request)
+
+
+def _staged(platform: Platform, base: str, before: float, pace: Pace) -> Iterator[Leftover]:
+    folders: dict[str, list[str]] = {}
+    try:
+        for uri in platform.list(base + "/"):
+            step = within(base, uri).partition("/")[0]
+            if _FOLDER.fullmatch(step):
+                folders.setdefault(join(base, step), []).append(uri)
+    except NotFoundError:
+        return  # no bucket, no data
+    for folder, uris in folders.items():
+        # The newest file decides: an upload may be under way, or a job just about to be created.
+        created = max(_modified(platform, uri, pace) for uri in uris)
+        if created.timestamp() <= before:
+            yield Leftover(STAGED, folder, created, _readers(platform, folder, uris, pace))
+
+
+def _modified(platform: Platform, uri: str, pace: Pace) -> datetime:
+    bucket, key = split(uri)
+    try:
+        answer = patiently(_asking(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), pace)
+    except NotFoundError:
+        return datetime.fromtimestamp(0.0, UTC)
+    modified: datetime = answer["LastModified"]
+    return modified
+
+
+def _readers(platform: Platform, folder: str, uris: list[str], pace: Pace) -> tuple[str, ...]:
+    """Jobs that read this data, and whose results may still be wanted."""
+    records = [uri for uri in uris if uri.startswith(join(folder, "jobs/")) and uri.endswith(".json")]
+    open_records = [uri for uri in records if collected_uri(uri) not in uris]
+    names = [uri.rpartition("/")[2].removesuffix(".json") for uri in open_records]
+    return tuple(name for name in names if _may_have_result(platform, name, pace))
+
+
+def _may_have_result(platform: Platform, job_name: str, pace: Pace) -> bool:
+    try:
+        request = {"TrainingJobName": job_name}
+        description = patiently(_asking(platform, "sagemaker.describe_training_job", request), pace)
+    except NotFoundError:
+        return False
+    return description["TrainingJobStatus"] not in _NO_RESULT
+
+
+def _delete_folder(platform: Platform, folder: str, pace: Pace) -> None:
+    # The manifest says that the data is whole: it goes first.
+    for uri in [join(folder, "manifest.json"), *platform.list(folder + "/")]:
+        patiently(_deleting(platform, uri), pace)
+
+
+def _deleting(platform: Platform, uri: str) -> Callable[[], None]:
+    return lambda: platform.delete(uri)

@@ -1,0 +1,288 @@
+"""What an algorithm of the Marketplace takes, asked before anything is billed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shapecluster.exceptions import NotSubscribedError
+from shapecluster.remote._job import Job
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._polling import Pace, patiently
+from shapecluster.remote._training import interval_of
+
+_ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d*):algorithm/([\w.-]+)", re.ASCII)
+_MOST_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One hyperparameter of an algorithm.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    kind : str
+        "Integer", "Continuous", "Categorical" or "FreeText".
+    required : bool
+        Whether it must be given; never where there is a default.
+    default : str or None
+        What is taken without it.
+    low, high : float
+        Range of a number.
+    values : tuple of str
+        What a categorical one may be.
+    """
+
+    name: str
+    kind: str = "FreeText"
+    required: bool = False
+    default: str | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    values: tuple[str, ...] = ()
+
+    def problem(self, value: str) -> str | None:
+        """What the value must be, if it is not."""
+        if self.kind == "Categorical":
+            return None if not self.values or value in self.values else f"one of {', '.join(self.values)}"
+        if self.kind not in {"Integer", "Continuous"}:
+            return None
+        try:
+            number = float(int(value)) if self.kind == "Integer" else float(value)
+        except ValueError:
+            number = math.nan
+        if self.low <= number <= self.high:
+            return None
+        return f"{'an integer' if self.kind == 'Integer' else 'a number'} from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class ChannelSpec:
+    """One channel of an algorithm.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    required : bool
+        Whether it must be given.
+    content_types : tuple of str
+        What its files may be; empty where everything may.
+    input_modes : tuple of str
+        How they may be read.
+    """
+
+    name: str
+    required: bool
+    content_types: tuple[str, ...] = ()
+    input_modes: tuple[str, ...] = ("File",)
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What an algorithm takes.
+
+    Attributes
+    ----------
+    arn : str
+        Its ARN.
+    hyperparameters : dict of str to Hyperparameter
+        By name.
+    channels : dict of str to ChannelSpec
+        By name.
+    training_types, endpoint_types, transform_types : tuple of str
+        Machines that it trains, serves and transforms on.
+    distributed : bool
+        Whether it trains on several machines.
+    content_types, answer_types : tuple of str
+        What its endpoint takes, and what it answers.
+    """
+
+    arn: str
+    hyperparameters: dict[str, Hyperparameter]
+    channels: dict[str, ChannelSpec]
+    training_types: tuple[str, ...] = ()
+    endpoint_types: tuple[str, ...] = ()
+    transform_types: tuple[str, ...] = ()
+    distributed: bool = False
+    content_types: tuple[str, ...] = ()
+    answer_types: tuple[str, ...] = ()
+
+    def training_channel(self, job: Job) -> ChannelSpec:
+        """The channel that data goes to: the job's, or the one that is required, or the only one.
+
+        Raises
+        ------
+        ValueError
+            When the job names one that does not exist, or names none where there are several.
+        """
+        if job.channel is not None:
+            if job.channel not in self.channels:
+                raise ValueError(
+                    f"channel of Job must be one of the algorithm's: {_listing(self.channels)}. "
+                    f"Got {job.channel!r} instead."
+                )
+            return self.channels[job.channel]
+        required = [channel for channel in self.channels.values() if channel.required]
+        candidates = required or list(self.channels.values())
+        if len(candidates) != 1:
+            raise ValueError(
+                f"channel of Job must say which one of the algorithm's channels is for training: "
+                f"{_listing(self.channels)}. Got None instead."
+            )
+        return candidates[0]
+
+    def check(self, hyperparameters: Mapping[str, str], job: Job) -> None:
+        """Refuse what the service, or the program after some minutes of billing, would refuse.
+
+        Raises
+        ------
+        ValueError
+            For a hyperparameter that is unknown, missing or out of its range; for a machine, or a number of
+            machines, that the algorithm does not run on.
+        """
+        unknown = sorted(set(hyperparameters) - set(self.hyperparameters))
+        if unknown:
+            raise ValueError(
+                f"The algorithm does not know the hyperparameters {unknown}: it knows "
+                f"{_listing(self.hyperparameters)}."
+            )
+        missing = [
+            h.name for h in self.hyperparameters.values() if h.required and h.name not in hyperparameters
+        ]
+        if missing:
+            raise ValueError(
+                f"The algorithm needs the hyperparameters {missing}: give them by Job(hyperparameters=...)."
+            )
+        for name, value in hyperparameters.items():
+            expected = self.hyperparameters[name].problem(value)
+            if expected:
+                raise ValueError(f"The hyperparameter {name!r} must be {expected}. Got {value!r} instead.")
+        self.check_machine(job, self.training_types, "trains")
+        if job.instance_count > 1 and not self.distributed:
+            raise ValueError(
+                f"instance_count of Job must be 1: the algorithm trains on one machine. "
+                f"Got {job.instance_count} instead."
+            )
+
+    def check_machine(self, job: Job, supported: tuple[str, ...], verb: str) -> None:
+        """Refuse a machine that the algorithm does not run on.
+
+        Parameters
+        ----------
+        job : Job
+            Has the machine.
+        supported : tuple of str
+            One of the `_types` of this algorithm.
+        verb : str
+            "trains", "serves" or "transforms", for the message.
+
+        Raises
+        ------
+        ValueError
+            When it is not among them.
+        """
+        if supported and job.instance_type not in supported:
+            raise ValueError(
+                f"instance_type of Job must be one that the algorithm {verb} on: {_listing(supported)}. "
+                f"Got {job.instance_type!r} instead."
+            )
+
+
+def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
+    """Ask what an algorithm takes.
+
+    Raises
+    ------
+    ValueError
+        When this is no ARN of an algorithm, or one of another region.
+    NotSubscribedError
+        When the account has no subscription.
+    InvalidRequestError, NotFoundError, AccessError
+        As the service says.
+    """
+    match = _ARN.fullmatch(arn) if isinstance(arn, str) else None
+    if match is None:
+        raise ValueError(
+            "algorithm_arn must look like 'arn:aws:sagemaker:<region>:<account>:algorithm/<name>', as the "
+            f"Marketplace shows it for a region. Got {arn!r} instead."
+        )
+    if platform.kind == "aws" and match.group(2) != platform.region:
+        raise ValueError(
+            f"algorithm_arn must be of the session's region, {platform.region!r}: the Marketplace shows one "
+            f"for each region. Got one of {match.group(2)!r} instead."
+        )
+    pace = Pace(interval_of(platform, Job()))
+    answer = patiently(lambda: platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), pace)
+    status = answer.get("AlgorithmStatus", "Completed")
+    if status != "Completed":
+        raise NotSubscribedError(
+            f"The algorithm {arn} is in status {status!r}, and cannot be used: look at its listing on the "
+            "Marketplace.",
+            operation="sagemaker.describe_algorithm",
+            code=status,
+        )
+    return _read(arn, answer)
+
+
+def _read(arn: str, answer: Mapping[str, Any]) -> Algorithm:
+    training = answer["TrainingSpecification"]
+    inference = answer.get("InferenceSpecification", {})
+    hyperparameters = [_hyperparameter(entry) for entry in training.get("SupportedHyperParameters", [])]
+    channels = [
+        ChannelSpec(
+            name=entry["Name"],
+            required=bool(entry.get("IsRequired", False)),
+            content_types=tuple(entry.get("SupportedContentTypes", ())),
+            input_modes=tuple(entry.get("SupportedInputModes", ("File",))),
+        )
+        for entry in training.get("TrainingChannels", [])
+    ]
+    return Algorithm(
+        arn=arn,
+        hyperparameters={h.name: h for h in hyperparameters},
+        channels={c.name: c for c in channels},
+        training_types=tuple(training.get("SupportedTrainingInstanceTypes", ())),
+        endpoint_types=tuple(inference.get("SupportedRealtimeInferenceInstanceTypes", ())),
+        transform_types=tuple(inference.get("SupportedTransformInstanceTypes", ())),
+        distributed=bool(training.get("SupportsDistributedTraining", False)),
+        content_types=tuple(inference.get("SupportedContentTypes", ())),
+        answer_types=tuple(inference.get("SupportedResponseMIMETypes", ())),
+    )
+
+
+def _hyperparameter(entry: Mapping[str, Any]) -> Hyperparameter:
+    bounds = entry.get("Range", {})
+    numbers = {
+        **bounds.get("IntegerParameterRangeSpecification", {}),
+        **bounds.get("ContinuousParameterRangeSpecification", {}),
+    }
+    default = entry.get("DefaultValue")
+    return Hyperparameter(
+        name=entry["Name"],
+        kind=entry.get("Type", "FreeText"),
+        required=bool(entry.get("IsRequired", False)) and default is None,
+        default=default,
+        low=_number(numbers.get("MinValue"), -math.inf),
+        high=_number(numbers.get("MaxValue"), math.inf),
+        values=tuple(bounds.get("CategoricalParameterRangeSpecification", {}).get("Values", ())),
+    )
+
+
+def _number(text: Any, otherwise: float) -> float:
+    """A bound; sellers write all kinds of things, and what is no number bounds nothing."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return otherwise
+
+
+def _listing(names: Any) -> str:
+    shown = sorted(names)
+    more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+    return (", ".join(shown[:_MOST_SHOWN]) or "none") + more

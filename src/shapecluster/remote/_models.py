@@ -1,0 +1,123 @@
+"""From an artefact to a model that can be deployed; for the Marketplace, by way of a model package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shapecluster.exceptions import EndpointError, NameTakenError
+from shapecluster.remote._cleanup import Undo
+from shapecluster.remote._job import Job
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._polling import patiently, poll
+from shapecluster.remote._request import is_arn, tags, vpc
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What a model is made of.
+
+    Attributes
+    ----------
+    algorithm : str
+        URI of an image, or the ARN of an algorithm of the Marketplace.
+    artifact_uri : str
+        Where its model.tar.gz is.
+    role : str
+        ARN of the execution role.
+    environment : mapping of str to str
+        Variables for the program; none for the Marketplace.
+    """
+
+    algorithm: str
+    artifact_uri: str
+    role: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def create(
+    undo: Undo, noun: str, title: str, name: str, request: Mapping[str, Any], *, ours: bool = True
+) -> dict[str, Any]:
+    """Create a thing that `undo` will delete.
+
+    Parameters
+    ----------
+    undo : Undo
+        Remembers it.
+    noun, title : str
+        As for `Undo.add`.
+    name : str
+        Its name.
+    request : mapping
+        The rest of the request.
+    ours : bool, default=True
+        Whether the name was drawn by lot, so that a name that is taken means that the answer to an earlier
+        try was lost.
+    """
+
+    def run() -> dict[str, Any]:
+        try:
+            return undo.platform.call(f"sagemaker.create_{noun}", **{f"{title}Name": name}, **request)
+        except NameTakenError:
+            if not ours:
+                undo.drop()
+                raise
+            return {}
+
+    undo.add(noun, title, name)
+    return patiently(run, undo.pace)
+
+
+def create_model(platform: Platform, source: ModelSource, job: Job, name: str, undo: Undo) -> None:
+    """Create a model of this name.
+
+    Raises
+    ------
+    EndpointError
+        When the Marketplace's package fails.
+    """
+    if is_arn(source.algorithm):
+        container: dict[str, Any] = {"ModelPackageName": _create_package(platform, source, job, name, undo)}
+    else:
+        container = {"Image": source.algorithm, "ModelDataUrl": source.artifact_uri}
+        if source.environment:
+            container["Environment"] = dict(source.environment)
+    request: dict[str, Any] = {
+        "PrimaryContainer": container,
+        "ExecutionRoleArn": source.role,
+        "EnableNetworkIsolation": is_arn(source.algorithm) or job.network_isolation,
+        "Tags": tags(job),
+    }
+    if job.subnets:
+        request["VpcConfig"] = vpc(job)
+    create(undo, "model", "Model", name, request)
+
+
+def _create_package(platform: Platform, source: ModelSource, job: Job, name: str, undo: Undo) -> str:
+    origin = {"AlgorithmName": source.algorithm, "ModelDataUrl": source.artifact_uri}
+    request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags(job)}
+    create(undo, "model_package", "ModelPackage", name, request)
+    description = poll(
+        lambda: platform.call("sagemaker.describe_model_package", ModelPackageName=name),
+        lambda answer: answer["ModelPackageStatus"] in {"Completed", "Failed"},
+        undo.pace,
+    )
+    if description["ModelPackageStatus"] == "Failed":
+        raise EndpointError(
+            f"The model package {name!r} failed: {_reasons(description)}. Check that the subscription covers "
+            "deployment, and that the role may read the model.",
+            job_name=name,
+        )
+    return str(description["ModelPackageArn"])
+
+
+def _reasons(description: Mapping[str, Any]) -> str:
+    details = description.get("ModelPackageStatusDetails", {})
+    told = [
+        str(item.get("FailureReason"))
+        for part in ("ValidationStatuses", "ImageScanStatuses")
+        for item in details.get(part, [])
+        if item.get("FailureReason")
+    ]
+    return "; ".join(told) or "no reason was given"

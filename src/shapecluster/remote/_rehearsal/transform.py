@@ -1,0 +1,149 @@
+"""Batch transform jobs of a rehearsal: a server for their time, asked in one thread of this process."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shapecluster.exceptions import RemoteError
+from shapecluster.remote._errors import from_code
+from shapecluster.remote._rehearsal import folders
+from shapecluster.remote._rehearsal.records import Records, arn, moment
+from shapecluster.remote._rehearsal.serving import Serving
+from shapecluster.remote._uris import join, within
+
+_TICK = 0.02
+
+
+class TransformJobs:
+    """Creates, describes and stops jobs; a job ends with the process that made it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the rehearsal.
+    serving : Serving
+        Starts the servers.
+    """
+
+    def __init__(self, folder: Path, serving: Serving) -> None:
+        self.records = Records(folder, "transform-job", "transform job")
+        self.serving = serving
+        self._running: set[str] = set()
+
+    def create(self, **request: Any) -> dict[str, Any]:
+        """Start a job (in process: and finish it)."""
+        operation = "sagemaker.create_transform_job"
+        name = request["TransformJobName"]
+        self.serving.models.read(request["ModelName"], operation)
+        state = {"status": "InProgress"}
+        folder = self.records.create(name, request, operation)
+        folders.write_json(folder / "state.json", state)
+        self._running.add(name)
+        if self.serving.in_process:
+            self._run(folder, request)
+        else:
+            threading.Thread(target=self._run, args=(folder, request), daemon=True, name=name).start()
+        return {"TransformJobArn": arn("transform-job", name)}
+
+    def describe(self, TransformJobName: str) -> dict[str, Any]:
+        """How far a job is."""
+        operation = "sagemaker.describe_transform_job"
+        folder = self.records.place(TransformJobName, operation)
+        if not (folder / "record.json").is_file():
+            raise from_code("ValidationException", "Requested resource not found.", operation, status=400)
+        record = self.records.read(TransformJobName, operation)
+        state = folders.read_json(folder / "state.json")
+        if state["status"] == "InProgress" and TransformJobName not in self._running:
+            state = {"status": "Failed", "reason": "InternalServerError: the process that ran it has ended"}
+        if state["status"] == "InProgress" and (folder / "halt").exists():
+            state = {"status": "Stopping"}
+        answer = {key: value for key, value in record["request"].items() if key != "Tags"}
+        answer |= {
+            "TransformJobArn": arn("transform-job", TransformJobName),
+            "TransformJobStatus": state["status"],
+            "CreationTime": moment(record["created"]),
+        }
+        return answer | ({"FailureReason": state["reason"]} if "reason" in state else {})
+
+    def stop(self, TransformJobName: str) -> dict[str, Any]:
+        """Ask a job to end."""
+        operation = "sagemaker.stop_transform_job"
+        if self.describe(TransformJobName)["TransformJobStatus"] not in {"InProgress", "Stopping"}:
+            text = "The request was rejected because the transform job is over."
+            raise from_code("ValidationException", text, operation, status=400)
+        (self.records.place(TransformJobName, operation) / "halt").touch()
+        return {}
+
+    def _run(self, folder: Path, request: dict[str, Any]) -> None:
+        server = folder / "server"
+        try:
+            server.mkdir()
+            self.serving.launch(server, request["ModelName"], "sagemaker.create_transform_job")
+            state = self._answer(folder, server, request)
+        except RemoteError as error:
+            state = {"status": "Failed", "reason": str(error)}
+        except Exception as error:
+            state = {"status": "Failed", "reason": f"InternalServerError: {type(error).__name__}: {error}"}
+        finally:
+            self.serving.end(server)
+        folders.write_json(folder / "state.json", state)
+        self._running.discard(request["TransformJobName"])
+
+    def _answer(self, folder: Path, server: Path, request: dict[str, Any]) -> dict[str, str]:
+        started, status, reason = time.time(), "Creating", ""
+        while status == "Creating":
+            status, reason = self.serving.status(server, started)
+            if (folder / "halt").exists():
+                return {"status": "Stopped"}
+            time.sleep(_TICK if status == "Creating" else 0.0)
+        if status == "Failed":
+            return {"status": "Failed", "reason": f"AlgorithmError: {reason}"}
+        given, wanted = request["TransformInput"], request["TransformOutput"]
+        source = given["DataSource"]["S3DataSource"]["S3Uri"]
+        base = source[: source.rfind("/")]
+        for uri in list(self.serving.objects.list(source)):
+            answers = io.BytesIO()
+            for piece in self._pieces(uri, request):
+                if (folder / "halt").exists():
+                    return {"status": "Stopped"}
+                code, answer, _ = self.serving.ask(
+                    server, piece, given.get("ContentType", ""), wanted.get("Accept", "*/*")
+                )
+                if code != 200:
+                    told = answer.decode("utf-8", "replace")[:1024]
+                    return {"status": "Failed", "reason": f"ClientError: the model answered {code}: {told}"}
+                answers.write(answer)
+            answers.seek(0)
+            target = join(wanted["S3OutputPath"], within(base, uri) + ".out")
+            self.serving.objects.upload(answers, target)
+        return {"status": "Completed"}
+
+    def _pieces(self, uri: str, request: dict[str, Any]) -> Iterator[bytes]:
+        """The records of a file in pieces of at most MaxPayloadInMB."""
+        limit = int(request.get("MaxPayloadInMB", 6)) * 2**20
+        with self.serving.objects.open(uri) as file:
+            if request["TransformInput"].get("SplitType", "None") == "None":
+                yield file.read()
+                return
+            piece = bytearray()
+            for record in _records(file, request["TransformInput"]["SplitType"]):
+                if piece and len(piece) + len(record) > limit:
+                    yield bytes(piece)
+                    piece.clear()
+                piece += record
+            if piece:
+                yield bytes(piece)
+
+
+def _records(file: Any, split: str) -> Iterator[bytes]:
+    if split == "Line":
+        yield from file
+        return
+    while header := file.read(8):  # RecordIO: magic number, length, payload up to a multiple of four
+        length = int.from_bytes(header[4:], "little") & (2**29 - 1)
+        yield header + file.read(-(-length // 4) * 4)

@@ -1,0 +1,158 @@
+"""Batch transform jobs: predictions for all staged rows, without an endpoint."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shapecluster.exceptions import InvalidRequestError, NameTakenError, RemoteError
+from shapecluster.remote._cleanup import Undo, cleaned_up
+from shapecluster.remote._clock import CLOCK, Clock
+from shapecluster.remote._job import Job
+from shapecluster.remote._logs import TRANSFORM, LogReader
+from shapecluster.remote._models import ModelSource, create_model
+from shapecluster.remote._names import unique_name
+from shapecluster.remote._outcome import IS_OVER, ended_badly
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._polling import Pace, patiently, poll
+from shapecluster.remote._request import tags
+from shapecluster.remote._training import interval_of
+from shapecluster.remote._uris import join, within
+
+logger = logging.getLogger("shapecluster.remote")
+
+
+@dataclass(frozen=True)
+class TransformSpec:
+    """What to predict.
+
+    Attributes
+    ----------
+    data_uri : str
+        All files whose URI begins so; a folder, with a slash at its end.
+    content_type : str
+        Media type of the files.
+    accept : str
+        Media type of the answers.
+    output_uri : str
+        Folder for answers; each job makes a folder of its name in it.
+    split : {"Line", "RecordIO", "None"}
+        How a file can be cut into requests.
+    """
+
+    data_uri: str
+    content_type: str
+    accept: str
+    output_uri: str
+    split: Literal["Line", "RecordIO", "None"] = "Line"
+
+
+def run_transform(
+    platform: Platform,
+    source: ModelSource,
+    spec: TransformSpec,
+    job: Job,
+    *,
+    base_name: str = "shapecluster",
+    clock: Clock = CLOCK,
+) -> list[str]:
+    """Run a transform job to its end; nothing but its answers is left.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where.
+    source : ModelSource
+        The model.
+    spec : TransformSpec
+        What to predict.
+    job : Job
+        Machine, keys, tags and poll interval. An interruption stops the job, whatever `on_interrupt` says:
+        without us nobody would remove its model.
+    base_name : str, default="shapecluster"
+        What names begin with.
+    clock : Clock
+        Tells the time and waits.
+
+    Returns
+    -------
+    list of str
+        URIs of the answers, in the order of the files that they answer.
+
+    Raises
+    ------
+    JobFailedError, JobStoppedError
+        When the job did not complete.
+    """
+    name = unique_name(base_name, clock.wall())
+    undo = Undo(platform, Pace(interval_of(platform, job), clock))
+    with cleaned_up(undo):
+        create_model(platform, source, job, name, undo)
+        output = join(spec.output_uri, name)
+        try:
+            description = _run(platform, _request(name, output, spec, job), undo.pace)
+        except BaseException:
+            _stop(platform, name, undo.pace)
+            raise
+        if description["TransformJobStatus"] != "Completed":
+            log = LogReader(platform, name, TRANSFORM)
+            log.read()
+            raise ended_badly(description, "transform", log.tail)
+    inputs = [within(spec.data_uri, uri) for uri in platform.list(spec.data_uri)]
+    return [join(output, f"{path}.out") for path in inputs]
+
+
+def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str, Any]:
+    lines = spec.split == "Line"
+    request: dict[str, Any] = {
+        "TransformJobName": name,
+        "ModelName": name,
+        "BatchStrategy": "SingleRecord" if spec.split == "None" else "MultiRecord",
+        "MaxPayloadInMB": 6,
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": spec.data_uri}},
+            "ContentType": spec.content_type,
+            "CompressionType": "None",
+            "SplitType": spec.split,
+        },
+        "TransformOutput": {
+            "S3OutputPath": output,
+            "Accept": spec.accept,
+            "AssembleWith": "Line" if lines else "None",
+        },
+        "TransformResources": {"InstanceType": job.instance_type, "InstanceCount": job.instance_count},
+        "Tags": tags(job),
+    }
+    if job.output_kms_key is not None:
+        request["TransformOutput"]["KmsKeyId"] = job.output_kms_key
+    if job.volume_kms_key is not None:
+        request["TransformResources"]["VolumeKmsKeyId"] = job.volume_kms_key
+    return request
+
+
+def _run(platform: Platform, request: dict[str, Any], pace: Pace) -> dict[str, Any]:
+    name = request["TransformJobName"]
+
+    def create() -> None:
+        try:
+            platform.call("sagemaker.create_transform_job", **request)
+        except NameTakenError:
+            logger.debug("%s is ours: the answer to an earlier try was lost", name)
+
+    patiently(create, pace)
+    return poll(
+        lambda: platform.call("sagemaker.describe_transform_job", TransformJobName=name),
+        lambda answer: answer["TransformJobStatus"] in IS_OVER,
+        pace,
+    )
+
+
+def _stop(platform: Platform, name: str, pace: Pace) -> None:
+    """Ask a job to end, as far as that can be done; it may never have been created, or be over."""
+    try:
+        patiently(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), pace)
+    except InvalidRequestError:
+        return
+    except RemoteError as error:
+        logger.warning("The transform job %s could not be stopped: %s", name, error)
