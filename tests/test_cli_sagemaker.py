@@ -19,7 +19,7 @@ from rich.console import Console
 
 import shapecluster.remote
 from shapecluster import LocalKShape
-from shapecluster._cli_jobs import Place, _watched
+from shapecluster._commands._common import Place, watched
 from shapecluster.cli import main
 from shapecluster.datasets import make_market
 from shapecluster.preprocessing import LogReturns
@@ -215,13 +215,53 @@ def test_labels_that_cannot_be_written_are_not_lost(run, files, monkeypatch):
     assert not list(Path().glob(".labels*"))
 
 
+# What is left
+
+
+def test_staged_data_is_listed_and_deleted_with_yes_alone(run, files):
+    where = ("--folder", "shapecluster-rehearsal")
+    assert run("list-leftovers", *where) == (0, "Nothing is left.\n", "")
+    assert run("rehearse", "--prices", files["prices"], "-k", "2")[0] == 0
+    assert run("list-leftovers", *where)[1] == "Nothing is left.\n"  # too young
+    code, text, _ = run("list-leftovers", *where, "--min-age", "0")
+    assert (code, text.count("\n")) == (0, 1)
+    assert re.match(
+        r"staged data s3://rehearsal/shapecluster/\w{40}, since \d{4}-\d\d-\d\d \d\d:\d\d UTC", text
+    )
+    for _ in range(2):
+        code, again, _ = run("clean-up", *where, "--min-age", "0")
+        assert (code, again) == (0, f"{text}Nothing was deleted: --yes does that.\n")
+    assert run("clean-up", *where, "--min-age", "0", "--yes")[:2] == (0, f"{text}Deleted: 1 of 1.\n")
+    assert run("list-leftovers", *where, "--min-age", "0")[1] == "Nothing is left.\n"
+
+
+def test_data_that_an_uncollected_job_reads_stays(run, files):
+    where = ("--folder", "shapecluster-rehearsal")
+    name = job_of(run("rehearse", "--prices", files["prices"], "-k", "2", "--no-wait")[1])
+    code, text, _ = run("clean-up", *where, "--min-age", "0", "--yes")
+    assert code == 0
+    assert f"stays: read by {name}, not collected yet" in text
+    assert "Deleted: 0 of 1." in text
+    assert run("attach", name, *where)[0] == 0
+    assert "Deleted: 1 of 1." in run("clean-up", *where, "--min-age", "0", "--yes")[1]
+
+
+def test_what_cannot_be_deleted_is_an_error(run, files, monkeypatch):
+    monkeypatch.setattr(
+        "shapecluster.remote._leftovers.delete_leftovers", lambda *_: ([], ["model 'm' (AccessError: no)"])
+    )
+    run("rehearse", "--prices", files["prices"], "-k", "2")
+    code, _, error = run("clean-up", "--folder", "shapecluster-rehearsal", "--min-age", "0", "--yes")
+    assert (code, error) == (1, "shapecluster: could not be deleted: model 'm' (AccessError: no).\n")
+
+
 # In a terminal
 
 
 def test_a_terminal_shows_one_line_that_changes():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, markup=False, highlight=False)
-    with _watched(console) as tell:
+    with watched(console) as tell:
         for state in ("Starting", "Training"):
             tell(JobProgress("job-1", "InProgress", state, "", 1.0, (f"\x1b[2J{state} " + "x" * 200,)))
             time.sleep(0.15)
@@ -398,7 +438,7 @@ sys.exit(main(["sagemaker", "fit", "--prices", {files["prices"]!r}, "--image", "
 def test_no_command_shows_the_help(run):
     code, text, _ = run()
     assert code == 0
-    for name in ("rehearse", "fit", "attach", "stop"):
+    for name in ("rehearse", "fit", "attach", "stop", "list-leftovers", "clean-up"):
         assert re.search(rf"\b{name}\b", text)
 
 

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shapecluster._cli_jobs import CommandError
-from shapecluster._cli_sagemaker import add_commands
+from shapecluster._commands._common import CommandError
+from shapecluster._commands._options import add_commands
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import MissingPricesError
 

@@ -1,4 +1,4 @@
-"""The commands `shapecluster sagemaker ...`: their options; what they do is in `_cli_jobs`."""
+"""The commands `shapecluster sagemaker ...` and their options, as typer reads them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ def add_commands(app: Any, typer: Any) -> None:
     group.command("fit")(_fit_command(options))
     group.command("attach")(_attach_command(options))
     group.command("stop")(_stop_command(options))
+    group.command("list-leftovers")(_list_leftovers_command(options))
+    group.command("clean-up")(_clean_up_command(options))
     app.add_typer(group)
 
 
@@ -155,6 +157,14 @@ def _place_options(typer: Any) -> dict[str, Any]:
         "timeout": option(
             None, min=0.0, metavar="SECONDS", help="How long to wait; 0 looks once.", rich_help_panel=rest
         ),
+        "min_age": option(
+            3600.0,
+            min=0.0,
+            metavar="SECONDS",
+            help="Younger data is passed over: somebody may be about to use it.",
+            rich_help_panel=rest,
+        ),
+        "yes": option(False, "--yes", help="Delete; else the command lists.", rich_help_panel=rest),
         "job_name": typer.Argument(metavar="JOB", help="Name of the training job.", show_default=False),
     }
 
@@ -181,7 +191,7 @@ def _rehearse_command(options: dict[str, Any]) -> Any:
         Without --prices it runs on a simulated market.
         """
         given = dict(locals())
-        from shapecluster._cli_jobs import Request, fit
+        from shapecluster._commands._jobs import Request, fit
 
         fit(Request(**given))
 
@@ -219,7 +229,7 @@ def _fit_command(options: dict[str, Any]) -> Any:
         It is billed by AWS. The prices are stored in your bucket, where they stay.
         """
         given = dict(locals())
-        from shapecluster._cli_jobs import Request, fit
+        from shapecluster._commands._jobs import Request, fit
 
         fit(Request(**given))
 
@@ -242,7 +252,8 @@ def _attach_command(options: dict[str, Any]) -> Any:
 
         Ctrl-C lets the job run on.
         """
-        from shapecluster._cli_jobs import Place, attach
+        from shapecluster._commands._common import Place
+        from shapecluster._commands._jobs import attach
 
         attach(job_name, Place(folder, region, profile), out, timeout=timeout, hourly_rate=hourly_rate)
 
@@ -259,8 +270,50 @@ def _stop_command(options: dict[str, Any]) -> Any:
         profile: str | None = options["profile"],
     ) -> None:
         """Ask a job to end. It is billed no longer, and has no result."""
-        from shapecluster._cli_jobs import Place, stop
+        from shapecluster._commands._common import Place
+        from shapecluster._commands._jobs import stop
 
         stop(job_name, Place(folder, region, profile))
 
     return stop
+
+
+def _list_leftovers_command(options: dict[str, Any]) -> Any:
+    """Make the function that typer reads `list-leftovers` from."""
+
+    def list_leftovers(
+        folder: Path | None = options["folder"],
+        region: str | None = options["region"],
+        profile: str | None = options["profile"],
+        bucket: str | None = options["bucket"],
+        prefix: str = options["prefix"],
+        min_age: float = options["min_age"],
+    ) -> None:
+        """List endpoints, models and staged data of ours that are still there, and may cost money."""
+        from shapecluster._commands._common import Place
+        from shapecluster._commands._leftovers import list_leftovers
+
+        list_leftovers(Place(folder, region, profile), bucket, prefix, min_age)
+
+    return list_leftovers
+
+
+def _clean_up_command(options: dict[str, Any]) -> Any:
+    """Make the function that typer reads `clean-up` from."""
+
+    def clean_up(
+        folder: Path | None = options["folder"],
+        region: str | None = options["region"],
+        profile: str | None = options["profile"],
+        bucket: str | None = options["bucket"],
+        prefix: str = options["prefix"],
+        min_age: float = options["min_age"],
+        yes: bool = options["yes"],
+    ) -> None:
+        """Delete them, with --yes; but no data that an uncollected job reads, and no model.tar.gz."""
+        from shapecluster._commands._common import Place
+        from shapecluster._commands._leftovers import clean_up
+
+        clean_up(Place(folder, region, profile), bucket, prefix, min_age, yes=yes)
+
+    return clean_up
