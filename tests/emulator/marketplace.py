@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.emulator.errors import invalid
-from tests.emulator.inventory import Record, now
+from tests.emulator.inventory import Record, now, page
 from tests.emulator.jobs import clock
 from tests.emulator.programs import Program, foreign_kshape
 from tests.emulator.storage import split
@@ -192,3 +192,17 @@ def describe_model_package(emulator: Emulator, request: dict[str, Any], caller: 
 def delete_model_package(emulator: Emulator, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
     emulator.model_packages.remove(emulator.model_packages.get(request["ModelPackageName"], caller))
     return {}
+
+
+def list_model_packages(emulator: Emulator, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    rows = [
+        {
+            "ModelPackageName": package.name,
+            "ModelPackageArn": package.arn,
+            "CreationTime": package.created,
+            "ModelPackageStatus": package.status,
+        }
+        for package in emulator.model_packages
+    ]
+    rows, more = page(rows, request)
+    return {"ModelPackageSummaryList": rows, **more}

@@ -21,6 +21,7 @@ _SAGEMAKER = [
     marketplace.create_model_package,
     marketplace.describe_model_package,
     marketplace.delete_model_package,
+    marketplace.list_model_packages,
     endpoints.create_model,
     endpoints.describe_model,
     endpoints.delete_model,

@@ -86,7 +86,7 @@ def network(session) -> Network:
 
 @pytest.fixture
 def platform(session, network, monkeypatch) -> Platform:
-    monkeypatch.setattr("shapecluster.remote._aws._ATTEMPTS", 2)  # ten throttled ones take twenty seconds
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")  # ten that are throttled take twenty seconds
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's own waits between tries
     return open_platform(session)
 
@@ -170,7 +170,7 @@ def failing(code: str, message: str = "m", status: int = 400) -> Callable[[Any],
     ("answer", "expected"),
     [
         (failing("ExpiredTokenException"), CredentialsError),
-        (failing("AccessDeniedException", f"user with {KEY} and {SECRET}"), AccessError),
+        (failing("AccessDeniedException", f"user with {KEY}, {SECRET} and {TOKEN}"), AccessError),
         (failing("ValidationException", "Requested resource not found."), NotFoundError),
         (failing("ThrottlingException", "Rate exceeded"), ThrottledError),
         (failing("InternalFailure", status=500), ConnectionLostError),
@@ -198,6 +198,19 @@ def test_what_breaks_off_while_it_is_read_is_told(platform, network):
     file.raw._body._raw_stream = Broken()
     with pytest.raises(ConnectionLostError):
         file.read()
+
+
+@pytest.mark.parametrize(("attempts", "expected"), [(None, 11), ("3", 3)])
+def test_a_call_is_tried_ten_more_times_unless_the_environment_says_otherwise(
+    platform, network, monkeypatch, attempts, expected
+):
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    if attempts is not None:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", attempts)
+    network.answer = failing("InternalFailure", status=500)
+    with pytest.raises(ConnectionLostError):
+        platform.call("sagemaker.describe_training_job", TrainingJobName="job")
+    assert len(network.sent("sagemaker")) == expected
 
 
 def test_a_mistake_in_a_request_is_told_before_it_is_sent(platform, network):

@@ -193,13 +193,18 @@ def test_a_program_that_does_not_end_is_killed_with_all_it_started(rehearsal, mo
     monkeypatch.setattr(training, "GRACE", 0.1)
     run = start(rehearsal, sleep="60", ignore_sigterm="1", child="1")
     wait_until((job_folder(rehearsal, run) / "root/output/data/ready").exists)
-    group = [p for p in Path("/proc").glob("[0-9]*") if f"JOB_NAME={run.name}".encode() in _environ(p)]
-    assert len(group) == 2  # the program and its child
+    name = f"JOB_NAME={run.name}".encode()
+    wait_until(lambda: len(_processes(name)) == 2)  # the program and its child
+    group = _processes(name)
     run.stop()
     with pytest.raises(JobStoppedError):
         run.result()
     for process in group:
         wait_until(lambda process=process: gone(int(process.name)))
+
+
+def _processes(variable):
+    return [p for p in Path("/proc").glob("[0-9]*") if variable in _environ(p)]
 
 
 def _environ(process):
@@ -399,3 +404,40 @@ def test_a_folder_is_claimed_once(tmp_path):
     with folders.held(tmp_path):
         assert folders.alive(tmp_path)
     assert not folders.alive(tmp_path)
+
+
+@pytest.mark.parametrize(("on_interrupt", "status"), [("stop", "Stopped"), ("detach", "InProgress")])
+def test_jobs_that_other_threads_wait_for_do_not_outlive_the_interpreter_unless_detached(
+    rehearsal, tmp_path, on_interrupt, status
+):
+    code = f"""
+import sys, threading
+from pathlib import Path
+from shapecluster.remote import Job, Rehearsal
+from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._training import run_training
+spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {{"sleep": "60"}}, "r", "s3://rehearsal/m")
+platform = Rehearsal({str(rehearsal.path)!r}, program={STUB!r})
+job = Job(on_interrupt={on_interrupt!r}, poll_interval=0.01)
+started = threading.Event()
+def progress(news):
+    if news.secondary_status == "Training":
+        started.set()
+options = {{"progress": progress}}
+threading.Thread(target=run_training, args=(platform, spec, job), kwargs=options, daemon=True).start()
+assert started.wait(20)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    (folder,) = (rehearsal.path / "sagemaker/training-job").iterdir()
+    run, _ = attach_training(rehearsal, folder.name, JOB)
+    if status == "Stopped":
+        assert "was asked to stop" in done.stderr
+        with pytest.raises(JobStoppedError):
+            run.result()
+    else:
+        assert run.describe()["TrainingJobStatus"] == "InProgress"
+        run.stop()
+        with pytest.raises(JobStoppedError):
+            run.result()

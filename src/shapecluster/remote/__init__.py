@@ -11,6 +11,7 @@ _job  _request   _training  _outcome         a training job, from its request to
                  _leftovers                  what is still there and costs money
       ------------------------------------
       _polling  _slots  _logs  _cleanup      waiting, limits, news, undoing
+      _watched                               what is waited for when the interpreter ends
       ------------------------------------
       _platform                              the seam: calls and storage
         _aws  _errors  _scrub                  boto3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import Any, BinaryIO, Literal, TypeVar, cast
 from weakref import WeakValueDictionary
@@ -21,8 +21,12 @@ from shapecluster.remote._errors import is_known, translate
 from shapecluster.remote._uris import join, split
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
+_CONNECT = 10.0  # seconds
+_READ = 70.0  # seconds; an endpoint may take 60
 _THREADS = 4  # parts under way at a time
-_ATTEMPTS = 10  # of one call, by boto3 itself
+_ATTEMPTS = 10  # of one call, after the first, by boto3 itself
+
+_SECRET_FIELDS = {"access_key", "secret_key", "token"}  # of botocore's credentials
 
 _Value = TypeVar("_Value")
 
@@ -70,6 +74,7 @@ class AwsPlatform:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._account: str | None = None
+        self._credentials: object = None
 
     def __repr__(self) -> str:
         return f"AwsPlatform(region={self._session.region_name!r})"
@@ -125,9 +130,10 @@ class AwsPlatform:
         def run() -> dict[str, Any]:
             return cast("dict[str, Any]", getattr(self._client(service), name)(**request))
 
-        answer = _guarded(run, operation)
+        answer = _guarded(run, operation, self._known)
         if hasattr(answer.get("Body"), "read"):
-            answer["Body"] = io.BufferedReader(_Download(answer["Body"], operation), 2**20)
+            download = _Download(answer["Body"], operation, self._known)
+            answer["Body"] = io.BufferedReader(download, 2**20)
         return answer
 
     def upload(self, body: BinaryIO, uri: str, *, kms_key: str | None = None) -> None:
@@ -145,7 +151,7 @@ class AwsPlatform:
             )
             self._client("s3").upload_fileobj(body, bucket, key, ExtraArgs=extra, Config=config)
 
-        _guarded(run, "s3.put_object")
+        _guarded(run, "s3.put_object", self._known)
 
     def open(self, uri: str) -> BinaryIO:
         """Read a file, piece by piece."""
@@ -178,32 +184,44 @@ class AwsPlatform:
         bucket, key = split(uri)
         self.call("s3.delete_object", Bucket=bucket, Key=key)
 
+    def _known(self) -> Iterable[str]:
+        """The credentials in use; read without the properties that would refresh them."""
+        held = {} if self._credentials is None else vars(self._credentials)
+        return [v for k, v in held.items() if k.lstrip("_") in _SECRET_FIELDS and isinstance(v, str)]
+
     def _client(self, service: str) -> Any:
         clients = vars(self._local)
         if service not in clients:
             from botocore.config import Config
 
+            # Who sets the number of attempts in the environment means it.
+            attempts = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"max_attempts": _ATTEMPTS}
             config = Config(
-                retries={"mode": "adaptive", "max_attempts": _ATTEMPTS},
+                retries={"mode": "adaptive", **attempts},
+                connect_timeout=_CONNECT,
+                read_timeout=_READ,
                 user_agent_extra=f"shapecluster/{version('shapecluster')}",
             )
             with self._lock:  # the session's factory is not thread-safe
                 clients[service] = self._session.client(service, config=config)
+                # The session has them by now: asking does not look for them again.
+                self._credentials = self._session.get_credentials()
         return clients[service]
 
 
 class _Download(io.RawIOBase):
     """The body of an answer as a file, whose errors are ours."""
 
-    def __init__(self, body: Any, operation: str) -> None:
+    def __init__(self, body: Any, operation: str, known: Callable[[], Iterable[str]]) -> None:
         self._body = body
         self._operation = operation
+        self._known = known
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data: bytes = _guarded(lambda: self._body.read(len(buffer)), self._operation)
+        data: bytes = _guarded(lambda: self._body.read(len(buffer)), self._operation, self._known)
         buffer[: len(data)] = data
         return len(data)
 
@@ -213,12 +231,15 @@ class _Download(io.RawIOBase):
         super().close()
 
 
-def _guarded(run: Callable[[], _Value], operation: str) -> _Value:
-    """Run a call; its errors become ours, without the original in their context (see `translate`)."""
+def _guarded(run: Callable[[], _Value], operation: str, known: Callable[[], Iterable[str]] = list) -> _Value:
+    """Run a call; its errors become ours, without the original in their context (see `translate`).
+
+    `known` tells the secrets in use, which a call may just have loaded.
+    """
     try:
         return run()
     except Exception as error:
         if not is_known(error):
             raise  # a mistake of ours, or an installation that lacks a part
-        translated = translate(error, operation)
+        translated = translate(error, operation, known())
     raise translated

@@ -13,6 +13,7 @@ Messages of the service are read only where its codes do not tell one trouble fr
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,7 +206,7 @@ BY_CLASS: dict[str, Trouble] = {
 _LIBRARIES = {"boto3", "botocore", "s3transfer", "urllib3", "ssl", "socket", "sagemaker"}
 
 
-def translate(error: BaseException, operation: str) -> RemoteError:
+def translate(error: BaseException, operation: str, secrets: Iterable[str] = ()) -> RemoteError:
     """Turn an exception of boto3 into ours.
 
     The caller raises it outside its `except` block: the original can hold signed requests, and must not
@@ -217,16 +218,20 @@ def translate(error: BaseException, operation: str) -> RemoteError:
         What a call raised.
     operation : str
         The call, such as ``"sagemaker.create_training_job"``.
+    secrets : iterable of str, default=()
+        What must not be in the message.
     """
     if isinstance(error, RemoteError):
         return error
     answer: Any = getattr(error, "response", None)
     if isinstance(answer, dict) and isinstance(answer.get("Error"), dict):
-        return _from_answer(answer, operation)
+        return _from_answer(answer, operation, secrets)
     for parent in type(error).__mro__:
         if parent.__name__ in BY_CLASS:
-            return _error(BY_CLASS[parent.__name__], str(error), operation, type(error).__name__, None)
-    return _error(Trouble(RemoteError, ""), str(error), operation, type(error).__name__, None)
+            told = scrub(str(error), secrets)
+            return _error(BY_CLASS[parent.__name__], told, operation, type(error).__name__, None)
+    told = scrub(str(error), secrets)
+    return _error(Trouble(RemoteError, ""), told, operation, type(error).__name__, None)
 
 
 def is_known(error: BaseException) -> bool:
@@ -255,12 +260,13 @@ def trouble_of(code: str, message: str, operation: str = "") -> Trouble:
     return _NOT_OUR_BUCKET if trouble is _ACCESS and operation.startswith("s3.") else trouble
 
 
-def _from_answer(answer: dict[str, Any], operation: str) -> RemoteError:
+def _from_answer(answer: dict[str, Any], operation: str, secrets: Iterable[str]) -> RemoteError:
     code = str(answer["Error"].get("Code", ""))
     message = str(answer["Error"].get("Message", ""))
     status = answer.get("OriginalStatusCode") or answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if "OriginalMessage" in answer:
         message = str(answer["OriginalMessage"]) or message
+    message = scrub(message, secrets)
     if code not in BY_CODE and str(status) in BY_CODE:
         trouble = trouble_of(str(status), message, operation)
         return _error(trouble, message, operation, code, int(str(status)))

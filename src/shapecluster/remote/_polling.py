@@ -70,7 +70,7 @@ def patiently(run: Callable[[], _Value], pace: Pace) -> _Value:
             lost += 1
             if lost >= _PATIENCE or pace.over():
                 raise
-        pace.wait(min(_SLOWEST, max(1.0, pace.interval) * 2.0 ** (throttled + lost - 1)))
+        pace.wait(min(_SLOWEST, pace.interval * 2.0 ** (throttled + lost - 1)))
 
 
 def poll(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 HIDDEN = "[hidden]"
+
+_SHORTEST = 8  # characters of a secret; shorter ones would hide half of every text
 
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ACCESS_KEY_ID")
 
@@ -20,22 +23,23 @@ _LONG_TOKEN = re.compile(r"(?<![A-Za-z0-9/+=_-])[A-Za-z0-9/+]{100,}={0,2}(?![A-Z
 _FORTY = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 
 
-def scrub(text: str) -> str:
+def scrub(text: str, known: Iterable[str] = ()) -> str:
     """Replace whatever looks like an access key, a secret key, a token or a signature.
 
     Parameters
     ----------
     text : str
         A message of a service, or a line of a log.
+    known : iterable of str, default=()
+        Secrets in use, which are replaced whatever they look like.
 
     Returns
     -------
     str
         The text, with `HIDDEN` where credentials stood.
     """
-    for variable in _SECRET_VARIABLES:
-        value = os.environ.get(variable, "")
-        if len(value) >= 8:
+    for value in (*known, *(os.environ.get(variable, "") for variable in _SECRET_VARIABLES)):
+        if len(value) >= _SHORTEST:
             text = text.replace(value, HIDDEN)
     text = _NAMED.sub(rf"\1\2{HIDDEN}", text)
     text = _ACCESS_KEY.sub(HIDDEN, text)

@@ -33,6 +33,7 @@ from shapecluster.remote._records import forget, register
 from shapecluster.remote._request import TrainingSpec, training_request
 from shapecluster.remote._slots import slot
 from shapecluster.remote._staging import Staged
+from shapecluster.remote._watched import waited_for
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -108,7 +109,8 @@ class TrainingRun:
         """
         deadline = None if timeout is None else self._clock.now() + timeout
         try:
-            description = self._wait(deadline)
+            with waited_for(self):
+                description = self._wait(deadline)
         except RemoteError as error:
             told = self._runs_on(error)
         except BaseException as error:  # Ctrl-C; a callback that broke; the interpreter that ends
@@ -159,6 +161,17 @@ class TrainingRun:
         message = str(transitions[-1].get("StatusMessage", ""))
         waited = self._clock.now() - self._started
         self._progress(JobProgress(self.name, *state, message, waited, lines))
+
+    def at_exit(self) -> None:
+        """The interpreter ends while another thread waits: what an interruption means, without waiting."""
+        if self.job.on_interrupt == "detach":
+            return
+        try:
+            self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
+        except Exception as error:
+            logger.warning("%s may run on (%s), %s. %s", self._title, error, self._bound, self._how_to_attach)
+        else:
+            logger.warning("%s was asked to stop, since nobody waits for it any more.", self._title)
 
     def _ask_to_stop(self) -> None:
         def ask() -> None:

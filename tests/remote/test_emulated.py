@@ -1,0 +1,137 @@
+"""The whole life of jobs and endpoints over real HTTP, under policies with no permission to spare."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+boto3 = pytest.importorskip("boto3", reason="boto3 comes with the extra `aws`")
+pytest.importorskip("moto", reason="the emulator needs moto")
+
+from shapecluster.exceptions import AccessError  # noqa: E402
+from shapecluster.remote import Job  # noqa: E402
+from shapecluster.remote._account import find_bucket  # noqa: E402
+from shapecluster.remote._endpoints import deployed  # noqa: E402
+from shapecluster.remote._leftovers import delete_leftovers, find_leftovers  # noqa: E402
+from shapecluster.remote._marketplace import describe_algorithm  # noqa: E402
+from shapecluster.remote._models import ModelSource  # noqa: E402
+from shapecluster.remote._platform import Platform, open_platform  # noqa: E402
+from shapecluster.remote._records import collected, recall  # noqa: E402
+from shapecluster.remote._request import Channel, TrainingSpec  # noqa: E402
+from shapecluster.remote._staging import Dataset, Staged, stage  # noqa: E402
+from shapecluster.remote._training import attach_training, open_artifact, start_training  # noqa: E402
+from shapecluster.remote._transform import TransformSpec, run_transform  # noqa: E402
+from shapecluster.remote._uris import join  # noqa: E402
+from shapecluster.remote.permissions import Scope, caller_policy  # noqa: E402
+from tests.emulator import Emulator  # noqa: E402
+from tests.emulator.errors import ServiceError  # noqa: E402
+from tests.emulator.programs import stub  # noqa: E402
+
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/stub:1"
+JOB = Job(poll_interval=0.01, tags={"desk": "x"})
+CONTENT = b"1,2\n3,4,5\n"
+
+
+@pytest.fixture
+def platform(emulator: Emulator) -> Platform:
+    emulator.images.add(IMAGE, stub())
+    return open_platform(emulator.session())
+
+
+def staged_data(platform: Platform, content: bytes = CONTENT) -> tuple[str, Staged]:
+    base = join(f"s3://{find_bucket(platform, JOB)}", JOB.prefix)
+    data = Dataset(
+        repr(content), 2, lambda file, rows: file.write(content), "text/csv", ".csv", {"names": ["A", "B"]}
+    )
+    return base, stage(platform, data, base)
+
+
+def train(platform: Platform, role: str, progress=None, job: Job = JOB, **hyperparameters: str):
+    base, staged = staged_data(platform)
+    spec = TrainingSpec(
+        algorithm=IMAGE,
+        channels=(Channel("train", staged.data_uri, "text/csv"),),
+        hyperparameters={"k": "3", **hyperparameters},
+        role=role,
+        output_uri=join(base, "models"),
+    )
+    return start_training(platform, spec, job, staged=[staged], record={"k": 3}, progress=progress)
+
+
+def live(platform: Platform, emulator: Emulator) -> None:
+    """Everything that this package does, once; with an algorithm's listing, two endpoints and a clean-up."""
+    algorithm = describe_algorithm(platform, emulator.algorithm_arn)
+    news = []
+    outcome = train(platform, emulator.role, news.append).result()
+    assert [line for one in news for line in one.lines if line == "done"]
+    run, description = attach_training(platform, outcome.name, JOB)
+    known = recall(platform, description)
+    assert (known.record, known.manifests["train"]) == ({"k": 3}, {"names": ["A", "B"]})
+    run.stop()
+    with open_artifact(platform, outcome) as file:
+        assert file.read(2) == b"\x1f\x8b"
+    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    with deployed(platform, source, JOB) as endpoint:
+        assert endpoint.invoke(CONTENT, "text/csv") == b"3\n5\n"
+    base, staged = staged_data(platform)
+    assert not staged.uploaded
+    spec = TransformSpec(staged.data_uri, "text/csv", "text/csv", join(base, "answers"))
+    (uri,) = run_transform(platform, source, spec, JOB)
+    with platform.open(uri) as file:
+        assert file.read() == b"3\n5\n"
+    listing = ModelSource(emulator.algorithm_arn, outcome.artifact_uri, emulator.role)
+    with deployed(platform, listing, Job(poll_interval=0.01, instance_type=algorithm.endpoint_types[0])):
+        found = find_leftovers(platform, min_age=0.0)
+        assert {one.kind for one in found} > {"endpoint", "endpoint configuration", "model", "model package"}
+    collected(platform, outcome.description)
+    found = find_leftovers(platform, min_age=0.0)
+    assert delete_leftovers(platform, found) == (found, [])
+
+
+def test_a_life_under_no_policy_leaves_nothing(platform, emulator):
+    live(platform, emulator)
+    assert not emulator.inventory()
+    (created,) = emulator.calls("CreateTrainingJob")
+    assert "shapecluster/" in created.user_agent
+    # Lists are for clean-ups, never for watching.
+    assert not emulator.calls("ListTrainingJobs")
+
+
+@pytest.fixture
+def scope(emulator) -> Scope:
+    emulator.images.add(IMAGE, stub())
+    return Scope("123456789012", "us-east-1", emulator.role, algorithm_arn=emulator.algorithm_arn)
+
+
+def test_a_life_under_the_policy_lacks_nothing_and_needs_every_statement(emulator, scope):
+    policy = caller_policy(scope)
+    emulator.policies.attach(emulator.caller.access_key, policy)
+    live(open_platform(emulator.session()), emulator)
+    assert not [call for call in emulator.calls() if call.status == 403]
+    assert not emulator.inventory()
+    calls = [
+        SimpleNamespace(service=c.service, operation=c.operation, request=c.request, caller=emulator.caller)
+        for c in emulator.calls()
+    ]
+    for statement in policy["Statement"]:
+        less = {**policy, "Statement": [one for one in policy["Statement"] if one is not statement]}
+        emulator.policies.attach(emulator.caller.access_key, less)
+        assert any(refused(emulator, call) for call in calls), statement["Sid"]
+
+
+def refused(emulator, call) -> bool:
+    try:
+        emulator.policies.check(call)
+    except ServiceError:
+        return True
+    return False
+
+
+def test_without_the_right_to_pass_the_role_the_error_says_so(emulator, scope):
+    policy = caller_policy(scope)
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != "Role"]
+    emulator.policies.attach(emulator.caller.access_key, policy)
+    with pytest.raises(AccessError, match="iam:PassRole on the execution role"):
+        train(open_platform(emulator.session()), emulator.role)
+    assert not emulator.inventory()
