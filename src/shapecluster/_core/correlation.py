@@ -81,13 +81,20 @@ class Evaluated(NamedTuple):
     ncc, shifts : ndarray of shape (n_pairs,)
         Exact, where the peak came near the hurdle; else -inf and 0.
     elsewhere : ndarray of shape (n_pairs,)
-        Where the pair was settled: the largest correlation at any other shift.
+        Where the pair was settled: the largest correlation at any other shift; 1 in narrow windows.
     """
 
     peak: FloatArray
     ncc: Float64Array
     shifts: IntArray
     elsewhere: FloatArray
+
+    @classmethod
+    def of(cls, peak: FloatArray) -> Evaluated:
+        """Nothing but peaks: no pair is settled yet."""
+        n_pairs = len(peak)
+        nothing = np.full(n_pairs, -np.inf), np.zeros(n_pairs, dtype=np.intp)
+        return cls(peak, *nothing, np.ones(n_pairs, dtype=np.float32))
 
     def at(self, pairs: IntArray) -> Evaluated:
         """Some of the pairs."""
@@ -207,12 +214,7 @@ def evaluate_pairs(
         As everywhere; the exact values do not depend on it.
     """
     n_pairs = len(first)
-    found = Evaluated(
-        np.empty(n_pairs, dtype=np.float32),
-        np.full(n_pairs, -np.inf),
-        np.zeros(n_pairs, dtype=np.intp),
-        np.empty(n_pairs, dtype=np.float32),
-    )
+    found = Evaluated.of(np.empty(n_pairs, dtype=np.float32))
     for part in row_blocks(n_pairs, x.pair_bytes, block_bytes):
         curves = _pair_curves(x, y, first[part], second[part])
         peak = curves.max(axis=-1, out=found.peak[part])
@@ -221,9 +223,7 @@ def evaluate_pairs(
             continue
         if len(near) < len(peak):
             curves = curves[near]
-        mine = part.start + near
-        found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
-        found.elsewhere[mine] = peak_elsewhere(x, curves, found.shifts[mine])
+        _settle_some(found, part.start + near, x, y, first, second, curves)
     return found
 
 
@@ -239,21 +239,27 @@ def evaluate(
     if not x.narrow and len(first) <= _MOST * len(x) * len(y):
         return evaluate_pairs(x, y, first, second, hurdle, block_bytes)
     screened = screen(x, y, block_bytes)
-    n_pairs = len(first)
-    found = Evaluated(
-        screened.peak[first, second],
-        np.full(n_pairs, -np.inf),
-        np.zeros(n_pairs, dtype=np.intp),
-        np.full(n_pairs, 1.0, dtype=np.float32),
-    )
+    found = Evaluated.of(screened.peak[first, second])
     near = np.flatnonzero(found.peak >= hurdle - x.screen_error)
     for part in row_blocks(len(near), x.pair_bytes, block_bytes):
         mine = near[part]
-        curves = screened.curves(first[mine], second[mine])
-        found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
-        if not x.narrow:
-            found.elsewhere[mine] = peak_elsewhere(x, curves, found.shifts[mine])
+        _settle_some(found, mine, x, y, first, second, screened.curves(first[mine], second[mine]))
     return found
+
+
+def _settle_some(
+    found: Evaluated,
+    mine: IntArray,
+    x: Shapes,
+    y: Shapes,
+    first: IntArray,
+    second: IntArray,
+    curves: FloatArray,
+) -> None:
+    """Enter what the given curves of some of the pairs tell."""
+    found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
+    if not x.narrow:
+        found.elsewhere[mine] = peak_elsewhere(x, curves, found.shifts[mine])
 
 
 def peak_elsewhere(x: Shapes, curves: FloatArray, shifts: IntArray) -> FloatArray:

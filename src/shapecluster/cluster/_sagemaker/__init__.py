@@ -3,7 +3,9 @@
 ```
 _kshape    SageMakerKShape                  _algorithm   which of its parameters a job gets
 _kmeans    SageMakerKMeans                  _images      where its image is
-_base      sessions, waiting, attaching     _files       rows as files, and back
+_base      waiting, attaching, stopping     _files       rows as files, and back
+_serving   endpoints, batch transform       _copies      sessions in clones and pickles
+_sweep     many jobs, side by side
 ```
 """
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from shapecluster.formats import encode_hyperparameters
 from shapecluster.remote._job import Job
@@ -26,6 +29,7 @@ PARAMETERS: dict[str, str] = {
 
 _NAMES_OF_K = ("k", "n_clusters", "num_clusters")
 _LABEL_SIZE = "label_size"
+_CSV = "text/csv"
 
 
 class Listing(NamedTuple):
@@ -35,14 +39,14 @@ class Listing(NamedTuple):
     ----------
     arn : str
         Which one.
-    hyperparameters : frozenset of str
-        Their names.
+    hyperparameters : mapping of str to mapping
+        For each name what DescribeAlgorithm says of it.
     channel : str
         Where the training data goes.
     """
 
     arn: str
-    hyperparameters: frozenset[str]
+    hyperparameters: Mapping[str, Mapping[str, Any]]
     channel: str
 
 
@@ -88,14 +92,28 @@ def read_listing(description: Mapping[str, Any], arn: str, job: Job) -> Listing:
             f"instance_count of Job must be 1: the algorithm {arn} runs on one machine. "
             f"Got {job.instance_count} instead."
         )
-    names = frozenset(str(one["Name"]) for one in training.get("SupportedHyperParameters", []))
-    unknown = sorted(set(job.hyperparameters) - names)
+    names = {str(one["Name"]): one for one in training.get("SupportedHyperParameters", [])}
+    unknown = sorted(set(job.hyperparameters) - set(names))
     if unknown:
         raise ValueError(
             f"hyperparameters of Job must be such as the algorithm has: {', '.join(sorted(names))}. "
             f"Got {', '.join(unknown)} instead."
         )
-    return Listing(arn, names, _channel(training.get("TrainingChannels", []), arn, job.channel))
+    channels = training.get("TrainingChannels", [])
+    channel = _channel(channels, arn, job.channel)
+    for one in channels:
+        types = one.get("SupportedContentTypes", [])
+        if one["Name"] == channel and types and _CSV not in types:
+            raise ValueError(
+                f"algorithm_arn must be of an algorithm that takes {_CSV} in its channel {channel!r}. "
+                f"Got {arn!r}, which takes {', '.join(types)}, instead."
+            )
+        if one["Name"] != channel and one.get("IsRequired", False):
+            raise ValueError(
+                f"algorithm_arn must be of an algorithm that needs no channel but {channel!r}. "
+                f"Got {arn!r}, which needs {one['Name']!r} as well, instead."
+            )
+    return Listing(arn, names, channel)
 
 
 def _channel(channels: list[Mapping[str, Any]], arn: str, wanted: str | None) -> str:
@@ -147,9 +165,10 @@ def for_listing(
     for name, place in PARAMETERS.items():
         if place != "sent" or name == "n_clusters":
             continue
-        if name in listing.hyperparameters and isinstance(parameters[name], (str, int, float, type(None))):
-            sent[name] = parameters[name]
-        elif not _is_default(parameters[name], defaults[name]):
+        value = _plain(parameters[name])
+        if name in listing.hyperparameters and isinstance(value, (str, int, float, type(None))):
+            sent[name] = value
+        elif not _is_default(value, defaults[name]):
             raise ValueError(
                 f"{name} of {owner} must be at its default, {defaults[name]!r}: the algorithm {listing.arn} "
                 f"has no such hyperparameter. Got {_shown(parameters[name])} instead."
@@ -157,9 +176,52 @@ def for_listing(
     return encode_hyperparameters(sent)
 
 
+def check_listed(sent: Mapping[str, str], listing: Listing, owner: str) -> None:
+    """Check hyperparameters as the service would, but before anything is staged.
+
+    Raises
+    ------
+    ValueError
+        When one is missing that the algorithm requires, or one is out of its range.
+    """
+    for name, told in listing.hyperparameters.items():
+        if name in sent:
+            expected = _beyond(sent[name], told.get("Range", {}))
+            if expected:
+                here = "n_clusters" if name in _NAMES_OF_K else name
+                raise ValueError(
+                    f"{here} of {owner} must be {expected}, as the algorithm {listing.arn} has it. "
+                    f"Got {sent[name]} instead."
+                )
+        elif told.get("IsRequired", False) and "DefaultValue" not in told:
+            raise ValueError(
+                f"hyperparameters of Job must hold {name!r}, which the algorithm {listing.arn} requires. "
+                "Got none."
+            )
+
+
+def _beyond(text: str, told: Mapping[str, Any]) -> str | None:
+    """What a value must be and is not; None where it is."""
+    if "CategoricalParameterRangeSpecification" in told:
+        values = told["CategoricalParameterRangeSpecification"]["Values"]
+        return None if text in values else f"one of {', '.join(values)}"
+    for kind in ("IntegerParameterRangeSpecification", "ContinuousParameterRangeSpecification"):
+        if kind in told:
+            low, high = told[kind]["MinValue"], told[kind]["MaxValue"]
+            with suppress(ValueError):
+                if float(low) <= float(text) <= float(high):
+                    return None
+            return f"from {low} to {high}"
+    return None
+
+
 def has_label_column(listing: Listing) -> bool:
     """Whether the first column of the data holds the names of the series."""
     return _LABEL_SIZE in listing.hyperparameters
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -20,7 +20,8 @@ from shapecluster._sklearn_compat import (
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike
 from shapecluster.cluster._sagemaker._copies import KeepsSession
-from shapecluster.cluster._sagemaker._sweep import GivenUp, check_wanted, clock, side_by_side
+from shapecluster.cluster._sagemaker._serving import ServingMixin
+from shapecluster.cluster._sagemaker._sweep import check_wanted, clock, side_by_side
 from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job
 from shapecluster.remote._platform import Platform, open_platform
@@ -60,7 +61,7 @@ class Order(NamedTuple):
 
 
 class TrainingJobEstimator(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, KeepsSession, ABC
+    ServingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, KeepsSession, ABC
 ):
     """An estimator whose `fit` is a training job.
 
@@ -189,10 +190,25 @@ class TrainingJobEstimator(
                 f"job_name must name a training job of {cls.__name__}. Got {job_name!r}, which was begun by "
                 f"{made}, instead."
             )
-        model = cls().set_params(**record["parameters"], session=session, callback=callback)
+        model = cls._recreated(job_name, record.get("parameters"))
+        model.session, model.callback = session, callback
         model.training_job_name_, model._run = job_name, run
         if description["TrainingJobStatus"] == "Completed":
             model.result()
+        return model
+
+    @classmethod
+    def _recreated(cls, job_name: str, parameters: Any) -> Self:
+        """An estimator with the parameters that a record holds, which others may have written."""
+        model = cls()
+        known = model.get_params(deep=False).keys() - {"job", "session", "wait", "callback"}
+        if not isinstance(parameters, dict) or not parameters.keys() <= known:
+            raise ArtifactError(
+                f"The record of the training job {job_name!r} must hold parameters of {cls.__name__}. Got "
+                f"something else instead, so it cannot be attached to: fit again."
+            )
+        model.set_params(**{n: tuple(v) if isinstance(v, list) else v for n, v in parameters.items()})
+        model._validate_params()
         return model
 
     def _platform(self) -> Platform:
@@ -235,13 +251,7 @@ class TrainingJobEstimator(
             return
         with slot(order.platform.identity, self._job().max_parallel_jobs):
             check_wanted()
-            run = start_training(order.platform, order.spec, self._job(), **given)
-            try:
-                check_wanted()  # the sweep may have ended while the job was being created
-            except GivenUp as error:
-                run.interrupted(error)
-                raise
-            outcome = run.result()
+            outcome = start_training(order.platform, order.spec, self._job(), **given).result()
         self._take_in(order.platform, outcome, data)
 
     def _take_in(self, platform: Platform, outcome: Outcome, data: Any) -> None:
@@ -358,25 +368,35 @@ class TrainingJobEstimator(
         self._refuse_not_waiting("fit_transform")
         return self.fit(X, y, **fit_params).transform(X)
 
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Names of the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only used to validate feature names with the names seen in `fit`.
+
+        Returns
+        -------
+        feature_names_out : ndarray of str objects
+            The name of the class in lower case, and the number of the cluster.
+        """
+        self._check_is_fitted()
+        return super().get_feature_names_out(input_features)
+
     def _fit_path(
         self, X: Any, ks: list[int], *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
     ) -> Iterator[Self]:
         """Fit a clone for each k: jobs side by side, each watched by a thread.
 
-        Without `n_jobs` as many as `job.max_parallel_jobs` lets run. When the sweep is interrupted, the jobs
-        that run are stopped, unless the job says that they are to run on.
+        Without `n_jobs` as many as `job.max_parallel_jobs` lets run. When one fails, or the sweep is
+        interrupted, the others are stopped, unless the job says that they are to run on.
         """
         self._refuse_not_waiting("A sweep")
         models: list[Self] = [clone(self).set_params(n_clusters=k) for k in ks]
         threads = self._job().max_parallel_jobs if n_jobs is None else n_threads(n_jobs)
         weights: dict[str, Any] = {} if sample_weight is None else {"sample_weight": sample_weight}
-
-        def end(model: Self, error: BaseException) -> None:
-            if hasattr(model, "training_job_name_") and not hasattr(model, "labels_"):
-                with suppress(RemoteError):
-                    model._running().interrupted(error)
-
-        yield from side_by_side(models, lambda model: model.fit(X, **weights), threads, end)
+        yield from side_by_side(models, lambda model: model.fit(X, **weights), threads)
 
 
 def _about(name: str, error: RemoteError | ArtifactError) -> RemoteError | ArtifactError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,4 +148,8 @@ def named(index: pd.Index[Any] | None) -> list[Any] | None:
     """Names as JSON can hold them: numbers stay numbers, all else is text."""
     if index is None:
         return None
-    return [name if isinstance(name, (str, int, float)) else str(name) for name in index.tolist()]
+    return [name if _is_plain(name) else str(name) for name in index.tolist()]
+
+
+def _is_plain(name: object) -> bool:
+    return isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name))

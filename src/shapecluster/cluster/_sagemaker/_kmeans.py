@@ -308,6 +308,12 @@ class SageMakerKMeans(TrainingJobEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    def _sendable(self, X: Any) -> Any:
+        return self._rows(X)
+
+    def _ids(self, labels: IntArray) -> IntArray:
+        return labels
+
     def _rows(self, X: Any, *, reset: bool = False) -> Any:
         return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=reset)
 

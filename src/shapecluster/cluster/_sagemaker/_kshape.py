@@ -15,13 +15,14 @@ from shapecluster._core.kshape import ClusterRun, Iterate, inertia
 from shapecluster._core.shapes import shapes_of
 from shapecluster._sklearn_compat import Interval
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, Float64Array
+from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster._validation import SeriesData, caller_level
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.cluster._sagemaker._algorithm import (
     PARAMETERS,
     Listing,
+    check_listed,
     find_listing,
     for_container,
     for_listing,
@@ -242,6 +243,14 @@ default="k-shape++"
                 setattr(local, name, value)
         return local
 
+    def _sendable(self, X: Any) -> Any:
+        values = self._check(X, reset=False).values
+        return values.reshape(len(values), -1)
+
+    def _ids(self, labels: IntArray) -> IntArray:
+        """Clusters as the file of centroids numbers them."""
+        return np.asarray(self.centroid_report_.kept, dtype=np.intp)[labels]
+
     def _given_centres(self, data: SeriesData) -> Any:
         return LocalKShape(self.n_clusters, init=self.init)._given_centres(data)
 
@@ -255,14 +264,16 @@ default="k-shape++"
             algorithm = self.algorithm_arn
             listing = self._listing(platform, job)
             self._check_for_listing(data, weights)
-            sent = for_listing(parameters, LocalKShape().get_params(), listing, type(self).__name__)
+            owner = type(self).__name__
+            sent = merged(for_listing(parameters, LocalKShape().get_params(), listing, owner), job)
+            check_listed(sent, listing, owner)
             names = _tickers(data) if has_label_column(listing) else None
             manifest["label_size"] = int(names is not None)
             datasets = {listing.channel: csv_of(rows, names, manifest)}
         else:
             algorithm = self._image(platform, job)
             n_channels = None if data.values.ndim == 2 else data.values.shape[2]
-            sent = for_container(parameters, n_channels)
+            sent = merged(for_container(parameters, n_channels), job)
             datasets = {job.channel or "train": recordio_of(rows, manifest)}
             if not isinstance(self.init, str):
                 centres = np.asarray(self.init, dtype=data.values.dtype).reshape(self.n_clusters, -1)
@@ -280,7 +291,6 @@ default="k-shape++"
         hyperparameters: dict[str, str],
     ) -> Order:
         """Stage the data; everything was checked before."""
-        hyperparameters = merged(hyperparameters, job)
         role, base = find_role(platform, self.role), f"s3://{find_bucket(platform, job)}/{job.prefix}"
         staged = {
             name: stage(platform, one, base, kms_key=job.output_kms_key) for name, one in datasets.items()

@@ -1,34 +1,54 @@
-"""Training jobs side by side, as a sweep wants them; and none that begins once it is given up."""
+"""Training jobs side by side, as a sweep wants them; and when it ends before its time, an end to them all."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
-from dataclasses import replace
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from shapecluster.remote._clock import CLOCK, Clock
 
 _Model = TypeVar("_Model")
 
-# Set in the threads of a sweep only. A fit learns by it that nobody wants its result any more.
-_given_up: ContextVar[threading.Event | None] = ContextVar("given_up", default=None)
-
 
 class GivenUp(Exception):
-    """The sweep that this fit belongs to has ended without it."""
+    """The sweep that this fit belongs to is over, so nobody wants its result any more."""
 
 
-def side_by_side(
-    models: Sequence[_Model],
-    fit: Callable[[_Model], _Model],
-    threads: int,
-    end: Callable[[_Model, BaseException], None],
-) -> Iterator[_Model]:
+@dataclass
+class _Sweep:
+    """What the fits of a sweep have to know of each other.
+
+    Attributes
+    ----------
+    over : Event
+        No further job is to begin, and those that run are to be dealt with as when a fit is interrupted.
+    left : Event
+        Nobody waits even for that.
+    failed : tuple of object and BaseException, or None
+        The fit that failed first, and why.
+    """
+
+    over: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
+    failed: tuple[Any, BaseException] | None = None
+
+    def check(self) -> None:
+        if self.over.is_set():
+            raise GivenUp("The sweep that this fit belongs to is over.")
+
+
+_current: ContextVar[_Sweep | None] = ContextVar("sweep", default=None)  # set in the threads of a sweep only
+
+
+def side_by_side(models: Sequence[_Model], fit: Callable[[_Model], _Model], threads: int) -> Iterator[_Model]:
     """Fit models on threads, and hand them over in their order.
+
+    When one of them fails, or the sweep is interrupted, no further job begins; and what becomes of those
+    that run, their own threads see to, all at the same time, as for a fit that is interrupted.
 
     Parameters
     ----------
@@ -38,41 +58,85 @@ def side_by_side(
         Fits one of them.
     threads : int
         How many at a time.
-    end : callable
-        Called with each model, and the reason, when the sweep ends before its time.
     """
-    given_up = threading.Event()
+    sweep = _Sweep()
 
     def work(model: _Model) -> _Model:
-        _given_up.set(given_up)  # each thread has a context of its own
-        return fit(model)
+        _current.set(sweep)  # each thread has a context of its own
+        try:
+            return fit(model)
+        except GivenUp:
+            raise
+        except BaseException as error:
+            if sweep.failed is None:
+                sweep.failed = (model, error)
+            sweep.over.set()
+            raise
 
     pool = ThreadPoolExecutor(max(1, min(threads, len(models))))
+    futures = [pool.submit(work, model) for model in models]
     try:
-        yield from pool.map(work, models)
+        for future in futures:
+            yield future.result()
     except BaseException as error:
-        given_up.set()  # first: a fit that waits for its turn must not create a job now
-        pool.shutdown(wait=False, cancel_futures=True)
-        for model in models:
-            end(model, error)
-        raise
+        _end(sweep, futures)
+        reason = _reason(sweep, error)
+        for note in _notes(futures):
+            reason.add_note(note)
+        raise reason from reason.__cause__
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _end(sweep: _Sweep, futures: Sequence[Future[Any]]) -> None:
+    """Wait until no fit is under way any longer; interrupted again, leave the jobs alone."""
+    sweep.over.set()
+    for future in futures:
+        future.cancel()
+    try:
+        wait(futures)
+    except BaseException:
+        sweep.left.set()
+        wait(futures)
+
+
+def _reason(sweep: _Sweep, error: BaseException) -> BaseException:
+    """Why a sweep ended: what came first, and not what it led to in other fits."""
+    if not isinstance(error, GivenUp) or sweep.failed is None:
+        return error
+    model, reason = sweep.failed
+    reason.add_note(
+        f"It was {type(model).__name__} with n_clusters={model.n_clusters} that failed first; the other fits "
+        "were given up."
+    )
+    return reason
+
+
+def _notes(futures: Sequence[Future[Any]]) -> Iterator[str]:
+    """What became of the jobs of fits that were given up."""
+    for future in futures:
+        if not future.cancelled() and isinstance(error := future.exception(), GivenUp):
+            yield from getattr(error, "__notes__", ())
+
+
 def check_wanted() -> None:
     """Raise `GivenUp` in a fit whose sweep is over."""
-    event = _given_up.get()
-    if event is not None and event.is_set():
-        raise GivenUp("The sweep that this fit belongs to is over.")
+    sweep = _current.get()
+    if sweep is not None:
+        sweep.check()
 
 
 def clock() -> Clock:
-    """The clock to wait by: in a sweep one that wakes up when it is given up."""
-    event = _given_up.get()
-    return CLOCK if event is None else replace(CLOCK, sleep=partial(_sleep, event))
+    """The clock for one fit to wait by: in a sweep it wakes up, once, when the sweep is over."""
+    sweep = _current.get()
+    if sweep is None:
+        return CLOCK
+    events = [sweep.over, sweep.left]
 
+    def sleep(seconds: float) -> None:
+        if events[0].wait(seconds):
+            if len(events) > 1:
+                del events[0]  # what is to be done about it needs time as well
+            sweep.check()
 
-def _sleep(event: threading.Event, seconds: float) -> None:
-    event.wait(seconds)
-    check_wanted()
+    return replace(CLOCK, sleep=sleep)
