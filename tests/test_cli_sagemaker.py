@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 import shapecluster.remote
-from shapecluster import LocalKShape
+from shapecluster import LocalKShape, SageMakerKShape
 from shapecluster._commands._common import Place, watched
 from shapecluster.cli import main
 from shapecluster.datasets import make_market
@@ -244,6 +244,19 @@ def test_data_that_an_uncollected_job_reads_stays(run, files):
     assert "Deleted: 0 of 1." in text
     assert run("attach", name, *where)[0] == 0
     assert "Deleted: 1 of 1." in run("clean-up", *where, "--min-age", "0", "--yes")[1]
+
+
+def test_an_endpoint_that_was_kept_is_listed_and_deleted(run, files):
+    where = ("--folder", "shapecluster-rehearsal")
+    name = job_of(run("rehearse", "--prices", files["prices"], "-k", "2")[1])
+    session = Rehearsal("shapecluster-rehearsal", in_process=True)
+    SageMakerKShape.attach(name, session=session).deploy(keep=True, name="kept")
+    listed = run("list-leftovers", *where)[1].splitlines()
+    assert [line.split(" shapecluster")[0].split(",")[0] for line in listed] == [
+        *("endpoint kept", "endpoint configuration kept", "model kept")
+    ]
+    assert "Deleted: 3 of 3." in run("clean-up", *where, "--yes")[1]
+    assert run("list-leftovers", *where)[1] == "Nothing is left.\n"
 
 
 def test_what_cannot_be_deleted_is_an_error(run, files, monkeypatch):

@@ -111,10 +111,10 @@ def test_the_page_says_where_every_parameter_of_k_shape_goes():
         assert (name in for_container(given, None)) == image.startswith("hyperparameter")
         assert ("channel" in image) == (for_container(given | {name: [[0.0]]}, None).get(name) == "channel")
         listed = for_listing(
-            defaults | {name: given[name]}, defaults, Listing(arn, {"k", name}, "train"), "X"
+            defaults | {name: given[name]}, defaults, Listing(arn, {"k": {}, name: {}}, "train"), "X"
         )
         assert (name in listed or (name == "n_clusters" and "k" in listed)) == (marketplace != "stays here")
-        bare = Listing(arn, frozenset({"k"}), "train")
+        bare = Listing(arn, {"k": {}}, "train")
         if marketplace.startswith("if listed"):
             with pytest.raises(ValueError, match=f"{name} of X must be at its default"):
                 for_listing(defaults | {name: "other"}, defaults, bare, "X")
