@@ -252,9 +252,9 @@ def test_an_endpoint_that_was_kept_is_listed_and_deleted(run, files):
     session = Rehearsal("shapecluster-rehearsal", in_process=True)
     SageMakerKShape.attach(name, session=session).deploy(keep=True, name="kept")
     listed = run("list-leftovers", *where)[1].splitlines()
-    assert [line.split(" shapecluster")[0].split(",")[0] for line in listed] == [
-        *("endpoint kept", "endpoint configuration kept", "model kept")
-    ]
+    for line, kind in zip(listed, ("endpoint kept", "endpoint configuration", "model"), strict=True):
+        assert line.startswith(kind)
+        assert re.search(r", since \d{4}-\d\d-\d\d \d\d:\d\d UTC$", line)
     assert "Deleted: 3 of 3." in run("clean-up", *where, "--yes")[1]
     assert run("list-leftovers", *where)[1] == "Nothing is left.\n"
 
