@@ -179,7 +179,7 @@ def test_names_and_what_they_refer_to(emulator: Emulator, sagemaker: Any, model:
 
 def test_a_marketplace_model_needs_a_package(emulator: Emulator, sagemaker: Any, model: str) -> None:
     algorithm = emulator.algorithms[emulator.algorithm_arn]
-    algorithm.program, algorithm.packages_take = programs.stub(), 0.05
+    algorithm.program, algorithm.packages_take = programs.stub(), 3600.0
     uri = sagemaker.describe_model(ModelName="model")["PrimaryContainer"]["ModelDataUrl"]
     sagemaker.delete_model(ModelName="model")
     source = {"AlgorithmName": algorithm.arn, "ModelDataUrl": uri}
@@ -195,7 +195,7 @@ def test_a_marketplace_model_needs_a_package(emulator: Emulator, sagemaker: Any,
         sagemaker.create_model(**request)
     with pytest.raises(ClientError, match="is in status Pending"):
         sagemaker.create_model(**request, EnableNetworkIsolation=True)
-    time.sleep(0.05)
+    algorithm.packages_take = 0.0
     assert sagemaker.describe_model_package(ModelPackageName="package")["ModelPackageStatus"] == "Completed"
     sagemaker.create_model(**request, EnableNetworkIsolation=True)
     deploy(sagemaker)

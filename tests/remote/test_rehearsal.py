@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,6 +234,17 @@ def _command(process):
         return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+def test_a_job_ends_when_its_folder_is_removed(rehearsal):
+    run = start(rehearsal, sleep="60")
+    wait_until((job_folder(rehearsal, run) / "root/output/data/ready").exists)
+    name = f"JOB_NAME={run.name}".encode()
+    assert len(_processes(name)) == 1
+    shutil.rmtree(rehearsal.path)
+    wait_until(lambda: not _processes(name))
+    wait_until(lambda: not [p for p in Path("/proc").glob("[0-9]*") if run.name in _command(p)])
+    assert not (rehearsal.path / "sagemaker").exists()
 
 
 def test_checkpoints_are_kept_and_found_by_the_next_job(rehearsal):

@@ -260,7 +260,7 @@ def _watch(program: subprocess.Popen[bytes], stop: Path, limit: float | None, gr
     while program.poll() is None:
         now = time.monotonic()
         if asked is None:
-            if stop.exists():
+            if stop.exists() or not stop.parent.exists():  # whoever removes the folder wants no job in it
                 ended_by = "Stopped"
             elif limit is not None and now - started > limit:
                 ended_by = "MaxRuntimeExceeded"
@@ -306,7 +306,8 @@ def main(folder: str, lock: str) -> None:
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
     os.set_inheritable(int(lock), False)  # the program must not hold it
-    supervise(Path(folder))
+    with contextlib.suppress(FileNotFoundError):  # the folder was removed
+        supervise(Path(folder))
 
 
 if __name__ == "__main__":
