@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
@@ -128,13 +129,15 @@ def test_late_listings_stay_with_our_program_and_are_dropped_for_an_algorithm(ru
     code, _, error = run("rehearse", "--prices", files["prices"], "-k", "2")
     assert code == 0
     assert late in pd.read_csv("labels.csv")["ticker"].tolist()
-    code, _, error = run("rehearse", "--prices", files["prices"], "-k", "2", "--algorithm-arn", ARN)
+    code, text, error = run("rehearse", "--prices", files["prices"], "-k", "2", "--algorithm-arn", ARN)
     assert code == 0
     assert re.search(f"late listing, stock dropped: {late}", error)
     assert "All shifts are tried" in error
-    labels = pd.read_csv("labels.csv")
-    assert late not in labels["ticker"].tolist()
-    assert labels["shift"].abs().max() > 5
+    assert late not in pd.read_csv("labels.csv")["ticker"].tolist()
+    job = Rehearsal("shapecluster-rehearsal").call(
+        "sagemaker.describe_training_job", TrainingJobName=job_of(text)
+    )
+    assert job["HyperParameters"] == {"k": "2", "label_size": "1"}
 
 
 def test_levels_are_compared_with_a_warning_and_without_a_bound_on_shifts(run, files, market):
@@ -283,6 +286,37 @@ def test_a_terminal_shows_one_line_that_changes():
     assert "Starting" in text
     assert "Training  \ufffd[2JTraining" in text
     assert "\x1b[2J" not in text
+
+
+def test_in_a_terminal_the_line_is_gone_before_the_result_is_printed(files, tmp_path):
+    pty = pytest.importorskip(
+        "pty", reason="only a system with pseudo-terminals can show what a terminal gets"
+    )
+    reader, writer = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "shapecluster.cli",
+        "sagemaker",
+        "rehearse",
+        "--prices",
+        files["complete"],
+    ]
+    with subprocess.Popen(
+        [*command, "-k", "2"], stdout=writer, stderr=writer, stdin=subprocess.DEVNULL, cwd=tmp_path
+    ) as process:
+        os.close(writer)
+        shown = b""
+        with contextlib.suppress(OSError):  # so Linux says that the other side has closed
+            while more := os.read(reader, 4096):
+                shown += more
+        os.close(reader)
+    assert process.returncode == 0
+    before, _, after = shown.decode().partition("The training job ")
+    assert "Training" in before
+    assert before.endswith("\x1b[1A\x1b[2K")  # the line of progress is wiped
+    assert "\x1b[2K" not in after
+    assert "Labels: labels.csv" in after
 
 
 # Interruptions

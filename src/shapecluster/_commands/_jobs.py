@@ -71,11 +71,13 @@ def fit(request: Request) -> None:
     from shapecluster.report._terminal import make_console
 
     place = request.place()
-    with errors(place), told() as console, watched(console) as callback:
+    with errors(place), told() as console:
         _check_out(request.out)
         job, session = request.job(), place.session()
-        model = _estimator(request).set_params(job=job, session=session, callback=callback)
-        model.fit(_series(request, model, console))
+        model = _estimator(request).set_params(job=job, session=session)
+        series = _series(request, model, console)
+        with watched(console) as callback:
+            model.set_params(callback=callback).fit(series)
         if not request.no_wait:
             _finish(model, place, request.out, request.hourly_rate)
             return
@@ -91,11 +93,12 @@ def attach(
     """Run `shapecluster sagemaker attach`."""
     from shapecluster import SageMakerKShape
 
-    with errors(place), told() as console, watched(console) as callback:
+    with errors(place), told() as console:
         _check_out(out)
-        model = SageMakerKShape.attach(job_name, place.session(), callback=callback)
         try:
-            model.result(timeout)
+            with watched(console) as callback:
+                model = SageMakerKShape.attach(job_name, place.session(), callback=callback)
+                model.result(timeout)
         except JobRunningError:
             again = place.command("attach", job_name)
             text = f"The training job {job_name!r} is not over yet, and runs on: `{again}` waits for it."
