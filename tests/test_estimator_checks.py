@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 
 import numpy as np
 import pytest
@@ -10,9 +11,17 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from shapecluster import KSweep, LocalKShape, MiniBatchLocalKShape, ShapeNeighbors
+from shapecluster import (
+    KSweep,
+    LocalKShape,
+    MiniBatchLocalKShape,
+    SageMakerKMeans,
+    SageMakerKShape,
+    ShapeNeighbors,
+)
 from shapecluster._core.normalise import znormalise
 from shapecluster.preprocessing import LogReturns, MinMax, ZScore
+from shapecluster.remote import Rehearsal
 
 _WEIGHTS = "random seeds are drawn by position, so repeated rows draw others; KMeans expects this failure too"
 _TWO_POINTS = (
@@ -28,17 +37,34 @@ EXPECTED_FAILED_CHECKS = {
         "check_clustering": _TWO_POINTS,
         "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
     },
+    "SageMakerKShape": {  # fitted as LocalKShape is
+        "check_clustering": _TWO_POINTS,
+        "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
+    },
     "KSweep": {  # over KMeans, whose own two they are
         "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
         "check_sample_weight_equivalence_on_sparse_data": _WEIGHTS,
     },
 }
 
+
+class Cloud(Rehearsal):
+    """A rehearsal that looks the same in every process, since tests are named after their estimators."""
+
+    def __repr__(self) -> str:
+        return "Rehearsal(...)"
+
+
+FOLDER = tempfile.TemporaryDirectory()  # removed when the process ends
+REHEARSAL = Cloud(FOLDER.name, in_process=True)
+
 ESTIMATORS = [
     LocalKShape(),
     LocalKShape(max_shift=1, missing="mask"),
     MiniBatchLocalKShape(),
     MiniBatchLocalKShape(max_shift=1, missing="mask"),
+    SageMakerKShape(session=REHEARSAL),
+    SageMakerKMeans(session=REHEARSAL),
     KSweep(KMeans(n_init=1, random_state=0), k=[2, 3], criterion="silhouette"),
     ShapeNeighbors(),
     ShapeNeighbors(missing="mask"),

@@ -161,14 +161,18 @@ LISTINGS = [
     pytest.param({}, {"instance_count": 2}, {}, "instance_count of Job must be 1", id="machines"),
     pytest.param({}, {"channel": "training"}, {}, "channel of Job must be one of .* train", id="channel"),
     pytest.param(
-        {}, {"hyperparameters": {"gamma": "1"}}, {}, "hyperparameters of Job .* gamma", id="unknown"
+        {},
+        {"hyperparameters": {"gamma": "1"}},
+        {},
+        r"does not know the hyperparameters \['gamma'\]",
+        id="unknown",
     ),
     pytest.param({}, {"hyperparameters": {"k": "1"}}, {}, r"must not repeat .*'k'", id="twice"),
     pytest.param(
-        {"SupportedHyperParameters": listed("k", Range=WITHIN)},
+        {"SupportedHyperParameters": listed("k", Type="Integer", Range=WITHIN)},
         {},
         {"n_clusters": 6},
-        "n_clusters .* from 2 to 5",
+        "'k' must be an integer from 2 to 5",
         id="k",
     ),
     pytest.param({"SupportedHyperParameters": listed("gamma")}, {}, {}, "with a hyperparameter k", id="no k"),
@@ -176,7 +180,7 @@ LISTINGS = [
         {"SupportedHyperParameters": [*listed("k"), *listed("gamma", IsRequired=True)]},
         {},
         {},
-        "hyperparameters of Job must hold 'gamma'",
+        r"needs the hyperparameters \['gamma'\]",
         id="required",
     ),
     pytest.param(
@@ -184,13 +188,15 @@ LISTINGS = [
             "SupportedHyperParameters": [
                 *listed("k"),
                 *listed(
-                    "missing", Range={"CategoricalParameterRangeSpecification": {"Values": ["error", "fill"]}}
+                    "missing",
+                    Type="Categorical",
+                    Range={"CategoricalParameterRangeSpecification": {"Values": ["error", "fill"]}},
                 ),
             ]
         },
         {},
         {"missing": "mask"},
-        "missing of SageMakerKShape must be one of error, fill",
+        "hyperparameter 'missing' must be one of error, fill",
         id="category",
     ),
     pytest.param(

@@ -2,8 +2,9 @@
 
     python waves.py train --root DIR [--algorithm NAME]
 
-Hyperparameters beside `n_clusters`: `timepoints`; `until`, a file to wait for; `sleep`, seconds; `fail`, a
-text for output/failure. Standard library only.
+model/ gets them as k-Shape and as K-Means leave them. Hyperparameters beside `n_clusters` or `k`:
+`timepoints`; `until`, a file to wait for; `sleep`, seconds; `fail`, a text for output/failure. Standard
+library only.
 """
 
 # ruff: noqa: T201 -- what a container prints is its log
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import sys
 import time
 from pathlib import Path
@@ -35,10 +37,14 @@ def train(root: Path) -> int:
         (root / "output/failure").write_text(told["fail"])
         return 1
     timepoints = int(told["timepoints"])
-    lines = [centroid(1 + k, timepoints) for k in range(int(told["n_clusters"]))]
+    n_clusters = int(told["n_clusters"] if "n_clusters" in told else told["k"])
+    lines = [centroid(1 + k, timepoints) for k in range(n_clusters)]
     text = "".join(",".join(map(repr, line)) + "\n" for line in lines)
     (root / "model").mkdir(exist_ok=True)
     (root / "model/centroids").write_text(text)
+    head = struct.pack("<QQQ IIqq iii", 0x112, 0, 1, 0xF993FAC8, 2, n_clusters, timepoints, 1, 0, 0)
+    numbers = struct.pack(f"<{n_clusters * timepoints}f", *(value for line in lines for value in line))
+    (root / "model/model_algo-1").write_bytes(head + numbers + struct.pack("<Q", 0))
     return 0
 
 

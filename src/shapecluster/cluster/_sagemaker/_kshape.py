@@ -21,9 +21,7 @@ from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.cluster._sagemaker._algorithm import (
     PARAMETERS,
-    Listing,
-    check_listed,
-    find_listing,
+    check_channels,
     for_container,
     for_listing,
     has_label_column,
@@ -34,6 +32,7 @@ from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import CentroidReport, decode_centroids, read_member
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
+from shapecluster.remote._marketplace import Algorithm, describe_algorithm
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._request import Channel, TrainingSpec, merged
 from shapecluster.remote._staging import Dataset, Staged, stage
@@ -262,14 +261,16 @@ default="k-shape++"
         rows = data.values.reshape(len(data.values), -1)
         if self.algorithm_arn is not None:
             algorithm = self.algorithm_arn
-            listing = self._listing(platform, job)
+            listing = self._listing(platform)
+            channel = listing.training_channel(job)
+            check_channels(listing, channel)
             self._check_for_listing(data, weights)
             owner = type(self).__name__
             sent = merged(for_listing(parameters, LocalKShape().get_params(), listing, owner), job)
-            check_listed(sent, listing, owner)
+            listing.check(sent, job)
             names = _tickers(data) if has_label_column(listing) else None
             manifest["label_size"] = int(names is not None)
-            datasets = {listing.channel: csv_of(rows, names, manifest)}
+            datasets = {channel.name: csv_of(rows, names, manifest)}
         else:
             algorithm = self._image(platform, job)
             n_channels = None if data.values.ndim == 2 else data.values.shape[2]
@@ -315,11 +316,10 @@ default="k-shape++"
             )
         return _REHEARSED if self.image_uri is None else self.image_uri
 
-    def _listing(self, platform: Platform, job: Job) -> Listing:
-        arn = str(self.algorithm_arn)
+    def _listing(self, platform: Platform) -> Algorithm:
         if self.image_uri is not None:
             raise ValueError("algorithm_arn and image_uri exclude each other: give one of them. Got both.")
-        return find_listing(platform, arn, job)
+        return describe_algorithm(platform, str(self.algorithm_arn))
 
     def _check_for_listing(self, data: SeriesData, weights: Float64Array | None) -> None:
         """Refuse what no algorithm of the Marketplace takes."""
