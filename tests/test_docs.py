@@ -99,7 +99,8 @@ def table(name: str) -> dict[str, list[str]]:
 
 def test_the_page_says_where_every_parameter_of_k_shape_goes():
     from shapecluster import LocalKShape
-    from shapecluster.cluster._sagemaker._algorithm import PARAMETERS, Listing, for_container, for_listing
+    from shapecluster.cluster._sagemaker._algorithm import PARAMETERS, for_container, for_listing
+    from shapecluster.remote._marketplace import Algorithm
 
     defaults = LocalKShape().get_params()
     arn = "arn:aws:sagemaker:eu-west-1:123456789012:algorithm/x"
@@ -111,10 +112,10 @@ def test_the_page_says_where_every_parameter_of_k_shape_goes():
         assert (name in for_container(given, None)) == image.startswith("hyperparameter")
         assert ("channel" in image) == (for_container(given | {name: [[0.0]]}, None).get(name) == "channel")
         listed = for_listing(
-            defaults | {name: given[name]}, defaults, Listing(arn, {"k": {}, name: {}}, "train"), "X"
+            defaults | {name: given[name]}, defaults, Algorithm(arn, dict.fromkeys(["k", name]), {}), "X"
         )
         assert (name in listed or (name == "n_clusters" and "k" in listed)) == (marketplace != "stays here")
-        bare = Listing(arn, {"k": {}}, "train")
+        bare = Algorithm(arn, {"k": None}, {})
         if marketplace.startswith("if listed"):
             with pytest.raises(ValueError, match=f"{name} of X must be at its default"):
                 for_listing(defaults | {name: "other"}, defaults, bare, "X")
