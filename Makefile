@@ -22,9 +22,12 @@ ENVIRONMENT := PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)"
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
-demo: ## cluster a simulated market, and write a report to look at
+demo: ## cluster a simulated market, write a report to look at, and rehearse a training job
 	@$(ENVIRONMENT) demo -e ".[market,plot,report,cli]"
 	$(BIN)/shapecluster stocks --portfolio "$(PORTFOLIO)" --seed 0 --out "$(OUT)"
+	@echo
+	@echo "The same market as a training job of SageMaker, rehearsed in a folder of this machine:"
+	$(BIN)/shapecluster sagemaker rehearse -k 10 --seed 0 --folder "$(OUT)-rehearsal" --out "$(OUT)/labels.csv"
 	@echo
 	@echo "The report is in $(abspath $(OUT))/index.html"
 
@@ -65,6 +68,6 @@ image: ## build the image for SageMaker (IMAGE=name:tag) from a wheel and pinned
 	$(DOCKER) build --platform linux/amd64 --provenance=false --tag "$(IMAGE)" build/image
 
 clean: ## remove everything that these targets wrote
-	rm -rf .venv .venv-bench build dist docs/_build docs/api/generated shapecluster-report
+	rm -rf .venv .venv-bench build dist docs/_build docs/api/generated shapecluster-report shapecluster-report-rehearsal
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

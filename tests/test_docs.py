@@ -82,3 +82,70 @@ def test_the_reference_lists_every_public_name_once():
     assert len(listed) == len(set(listed))
     # The command has a page of its own in the guide.
     assert set(listed) == {name for name in public_objects() if not name.startswith("shapecluster.cli.")}
+
+
+# The tables of the page on SageMaker
+
+SAGEMAKER = (ROOT / "docs" / "guide" / "sagemaker.rst").read_text("utf-8")
+
+
+def table(name: str) -> dict[str, list[str]]:
+    """A list-table of the page by its name: first cell -> the others."""
+    body = SAGEMAKER.partition(f"   :name: {name}\n")[2]
+    lines = re.match(r"(?:   .*\n|\n(?=   ))*", body)[0]
+    rows = [re.split(r"^     - ", row, flags=re.M) for row in re.split(r"^   \* - ", lines, flags=re.M)[2:]]
+    return {first.strip().strip("`"): [" ".join(c.split()) for c in cells] for first, *cells in rows}
+
+
+def test_the_page_says_where_every_parameter_of_k_shape_goes():
+    from shapecluster import LocalKShape
+    from shapecluster.cluster._sagemaker._algorithm import PARAMETERS, for_container, for_listing
+    from shapecluster.remote._marketplace import Algorithm
+
+    defaults = LocalKShape().get_params()
+    arn = "arn:aws:sagemaker:eu-west-1:123456789012:algorithm/x"
+    rows = table("kshape-parameters")
+    assert list(rows) == list(PARAMETERS)
+    assert set(rows) == set(defaults)
+    given = defaults | {"max_shift": 3, "random_state": 1}
+    for name, (image, marketplace) in rows.items():
+        assert (name in for_container(given, None)) == image.startswith("hyperparameter")
+        assert ("channel" in image) == (for_container(given | {name: [[0.0]]}, None).get(name) == "channel")
+        listed = for_listing(
+            defaults | {name: given[name]}, defaults, Algorithm(arn, dict.fromkeys(["k", name]), {}), "X"
+        )
+        assert (name in listed or (name == "n_clusters" and "k" in listed)) == (marketplace != "stays here")
+        bare = Algorithm(arn, {"k": None}, {})
+        if marketplace.startswith("if listed"):
+            with pytest.raises(ValueError, match=f"{name} of X must be at its default"):
+                for_listing(defaults | {name: "other"}, defaults, bare, "X")
+        else:
+            for_listing(defaults | {name: 3}, defaults, bare, "X")
+
+
+def test_the_page_says_where_every_parameter_of_k_means_goes():
+    from shapecluster import SageMakerKMeans
+    from shapecluster.cluster._sagemaker._base import TrainingJobEstimator
+    from shapecluster.cluster._sagemaker._kmeans import _SENT
+
+    rows = table("kmeans-parameters")
+    about_the_job = {*TrainingJobEstimator._remote_constraints, "image_uri"}
+    assert set(rows) == set(SageMakerKMeans().get_params()) - about_the_job
+    assert set(rows) == {"n_clusters", "eval_metrics", *_SENT}
+    assert all(aws.startswith("hyperparameter") for aws, _ in rows.values())
+
+
+def test_the_page_has_every_setting_of_a_job_and_every_error():
+    import dataclasses
+
+    from shapecluster import exceptions
+    from shapecluster.remote import Job
+
+    fields = {field.name for field in dataclasses.fields(Job)}
+    assert {name for key in table("job-settings") for name in key.replace("`", "").split(", ")} == fields
+    errors = {
+        name
+        for name in exceptions.__all__
+        if issubclass(getattr(exceptions, name), exceptions.RemoteError) and name != "RemoteError"
+    }
+    assert set(table("remote-errors")) == errors

@@ -39,7 +39,7 @@ OURS = {
     "distributed": {"_core", "cluster", "metrics"},
 }
 # May import any of ours but `container`: the public names, and the command.
-TOP = {"__init__", "cli", "__main__"}
+TOP = {"__init__", "cli", "_commands", "__main__"}
 
 REQUIRED = {"numpy", "scipy", "sklearn", "pandas", "joblib", "threadpoolctl"}
 OPTIONAL = {

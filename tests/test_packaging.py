@@ -18,6 +18,7 @@ import matplotlib as mpl
 import pytest
 
 import shapecluster
+from shapecluster.cli import build_app
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -45,20 +46,19 @@ def test_readme_python_runs_as_it_stands(tmp_path, monkeypatch):
         exec(compile(block, f"README.md, Python block {number}", "exec"), namespace)
 
 
+OPTION = r"(?<![\w-])--?[a-z][a-z-]*"
+
+
 @functools.cache
 def command_options() -> dict[str, set[str]]:
-    """The options that `shapecluster COMMAND --help` lists."""
-    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    text = subprocess.run(
-        [sys.executable, "-c", "from shapecluster.cli import main; main()", "stocks", "--help"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=environment | {"PYTHONIOENCODING": "utf-8"},
-        check=True,
-        timeout=120,
-    ).stdout
-    return {"stocks": set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))}
+    """The options of each command: "stocks", "sagemaker fit"."""
+    from typer.main import get_command
+
+    found = {}
+    for name, command in get_command(build_app()).commands.items():
+        for inner, one in getattr(command, "commands", {"": command}).items():
+            found[f"{name} {inner}".strip()] = {option for p in one.params for option in p.opts} | {"--help"}
+    return found
 
 
 def pages_with_commands() -> list[Path]:
@@ -77,16 +77,22 @@ def shell_lines(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", pages_with_commands(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_on_pages_exist(page):
-    known = command_options() if "shapecluster stocks" in page.read_text("utf-8") else {}
+    known = command_options()
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, flags=re.MULTILINE))
     for line in shell_lines(page.read_text("utf-8")):
         for target in re.findall(r"(?:^|`)\s*make ([a-z]+)", line):
             assert target in targets, f"`make {target}` is no target: {line}"
-        found = re.search(r"(?:^|`)\s*(?:\$ )?shapecluster ([a-z]+)(.*)", line)
-        if found:
+        for found in re.finditer(
+            r"(?:^|`)\s*(?:\$ )?shapecluster ((?:sagemaker )?[a-z][a-z-]*)([^`]*)", line
+        ):
             assert found[1] in known, f"no such command: {line}"
-            options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", found[2]))
-            assert options <= known[found[1]], f"no such options in: {line}"
+            assert set(re.findall(OPTION, found[2])) <= known[found[1]], f"no such options in: {line}"
+
+
+def test_every_command_stands_on_its_page():
+    page = (ROOT / "docs" / "guide" / "command.rst").read_text("utf-8")
+    assert len(command_options()) > 5
+    assert not [name for name in command_options() if f"shapecluster {name}" not in page]
 
 
 def test_the_test_command_of_the_readme_is_what_ci_runs():

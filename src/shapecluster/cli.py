@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shapecluster._commands._common import CommandError
+from shapecluster._commands._options import add_commands
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import MissingPricesError
 
@@ -28,7 +30,8 @@ __all__ = ["build_app", "main"]
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _EXTRAS = "cli,plot,report"
-_NEEDED = ("typer", "rich", "matplotlib", "jinja2")
+_NEEDED = ("typer", "rich")
+_NEEDED_FOR_STOCKS = ("matplotlib", "jinja2")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        for module in _NEEDED:
-            import_optional(module, extra=_EXTRAS, needed_for="The command shapecluster")
+        _check_installed(_NEEDED)
     except ImportError as error:
         return _fail(str(error), FAILED)
     typer = import_optional("typer", extra=_EXTRAS, needed_for="The command shapecluster")
@@ -64,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = command.main(given or ["--help"], prog_name="shapecluster", standalone_mode=False)
     except usage_error as error:
         return _fail(error.format_message(), BAD_INPUT)
+    except CommandError as error:
+        return _fail(str(error), error.code)
     except (typer.Abort, KeyboardInterrupt):  # older typer turns Ctrl-C into Abort
         code = INTERRUPTED
     if code == INTERRUPTED:
@@ -101,7 +105,14 @@ def build_app() -> Any:
 
     app.callback()(options)
     app.command("stocks")(_stocks_command(_stocks_options(typer)))
+    add_commands(app, typer)
     return app
+
+
+def _check_installed(modules: Sequence[str]) -> None:
+    """Say which extras to install, when one of these modules is missing."""
+    for module in modules:
+        import_optional(module, extra=_EXTRAS, needed_for="The command shapecluster")
 
 
 def _print_version(wanted: bool) -> None:
@@ -223,6 +234,7 @@ def _run_stocks(request: Request) -> int:
     from shapecluster.report._request import check_sources, read_settings
 
     try:
+        _check_installed(_NEEDED_FOR_STOCKS)
         check_sources(request)
         settings = read_settings(request)
         with OutputFolder(request.out) as folder:

@@ -99,7 +99,7 @@ def read_settings(request: Request) -> Settings:
         k=ks,
         criterion=cast("Literal['ssd', 'elbow', 'silhouette']", request.criterion),
         on=cast(On, request.on),
-        max_shift=_read_max_shift(request.max_shift, request.on),
+        max_shift=read_max_shift(request.max_shift, request.on),
         portfolio=() if request.portfolio is None else read_names(request.portfolio, "--portfolio"),
         seed=request.seed,
         repair_prints=request.repair_prints,
@@ -171,8 +171,26 @@ def read_names(text: str, option: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_max_shift(text: str | None, on: str) -> int | None:
-    """Read the largest lag, which is bounded on returns, and on levels is not: that is the lab's recipe."""
+def read_max_shift(text: str | None, on: str) -> int | None:
+    """Read the largest lag, which is bounded on returns, and on levels is not: that is the lab's recipe.
+
+    Parameters
+    ----------
+    text : str or None
+        What was typed, if anything.
+    on : str
+        What is compared: "log-returns" or "levels".
+
+    Returns
+    -------
+    int or None
+        Days; None for no bound.
+
+    Raises
+    ------
+    ValueError
+        For anything else; the message says what it takes.
+    """
     if text is None:
         return _LAG_ON_RETURNS if on == "log-returns" else None
     if text.strip().lower() == "all":

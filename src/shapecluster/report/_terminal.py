@@ -117,7 +117,7 @@ def _heading(console: Console, text: str) -> None:
     console.print(text, style="bold")
 
 
-def _table(columns: Mapping[str, str]) -> Table:
+def make_table(columns: Mapping[str, str]) -> Table:
     """Make an empty table; the columns' values say how they are set."""
     from rich import box
     from rich.table import Table
@@ -133,7 +133,7 @@ def _table(columns: Mapping[str, str]) -> Table:
 
 def _print_sweep(findings: Findings, console: Console) -> None:
     """Print SSD and silhouette by k, with the k that is shown marked."""
-    table = _table({"": "left", "k": "right", "SSD": "right", "silhouette": "right", "chosen by": "left"})
+    table = make_table({"": "left", "k": "right", "SSD": "right", "silhouette": "right", "chosen by": "left"})
     for k, result in findings.sweep.iterrows():
         best = k == findings.choice.k
         table.add_row(
@@ -153,7 +153,7 @@ def _print_clusters(findings: Findings, console: Console) -> None:
     columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
     if known:
         columns |= {"dominant sector": "left", "share": "right"}
-    table = _table(columns | {"members, the nearest to the centroid first": "wrap"})
+    table = make_table(columns | {"members, the nearest to the centroid first": "wrap"})
     for cluster in findings.clusters:
         names = ", ".join(cluster.tickers[:_SHOWN_TICKERS])
         more = len(cluster.tickers) - _SHOWN_TICKERS
@@ -170,7 +170,7 @@ def _distance_table(records: list[dict[Any, Any]], names: tuple[str, ...]) -> Ta
     if "sector" in names and not any(isinstance(record["sector"], str) for record in records):
         names = tuple(name for name in names if name != "sector")
     columns = {name.replace("_", "-"): "left" for name in names}
-    table = _table(columns | {"SBD": "right", "correlation": "right", "lag": "left", "coverage": "right"})
+    table = make_table(columns | {"SBD": "right", "correlation": "right", "lag": "left", "coverage": "right"})
     before = None
     for record in records:
         cells = [str(record[name]) if isinstance(record[name], str) else words.MISSING for name in names]

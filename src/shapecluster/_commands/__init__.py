@@ -1,0 +1,1 @@
+"""The commands `shapecluster sagemaker ...`, which `shapecluster.cli` adds to its own."""
