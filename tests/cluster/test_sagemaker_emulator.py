@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from shapecluster import KSweep, LocalKShape, SageMakerKMeans, SageMakerKShape
+from shapecluster.cluster._sagemaker import _kmeans
 from shapecluster.datasets import load_prices
 from shapecluster.exceptions import (
     AccessError,
@@ -335,10 +336,11 @@ def test_an_archive_that_is_spoilt_is_refused_and_the_name_kept(aws, rng, monkey
     X = walks(rng)
     model = waving(aws)
     if kind == "k-means":
+        monkeypatch.setattr(_kmeans, "_MOST_MODEL", 256 << 20)  # of a GiB, which would take longer
         model = SageMakerKMeans(2, image_uri=WAVES, role=aws.role, session=aws.session(), job=model.job)
         model.fit(X)  # as long as nobody meddles with it
         del model.labels_
-    aws.faults.job("*", faults.artifact(spoil, size=(1100 if kind == "k-means" else 300) << 20))
+    aws.faults.job("*", faults.artifact(spoil, size=300 << 20))
     with pytest.raises(ArtifactError) as caught:
         model.fit(X)
     assert model.training_job_name_ in str(caught.value)

@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from shapecluster._sklearn_compat import (
     Interval,
     StrOptions,
+    _check_sample_weight,
     validate_data,
 )
 from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
@@ -276,7 +277,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         rows = self._rows(X)
         squares = squared_distances(rows, self.cluster_centers_, nearest(rows, self.cluster_centers_))
         if sample_weight is not None:
-            squares = squares * np.asarray(sample_weight, dtype=np.float64)
+            squares = squares * _check_sample_weight(sample_weight, rows, dtype=np.float64)
         return -float(squares.sum())
 
     def to_local(self) -> KMeans:
@@ -375,10 +376,12 @@ def _dataset(rows: Any, manifest: dict[str, Any]) -> Dataset:
         for block in blocks(mine.shape[0], mine.shape[1]):
             write_recordio(file, dense(mine[block], mine.dtype), dtype="float32")
 
-    if hasattr(rows, "indptr"):  # the same rows may be stored in another order of entries: sort them
-        rows.sort_indices()
-        parts = (rows.indices.tobytes().hex(), rows.indptr.tobytes().hex())
-        mark = fingerprint(rows.data, "csr", repr(rows.shape), *parts, str(manifest))
+    if hasattr(rows, "indptr"):  # the same rows may be stored in another order of entries
+        if not rows.has_canonical_format:
+            rows = rows.copy()  # it is the caller's
+            rows.sum_duplicates()
+        places = [fingerprint(part.astype(np.int64, copy=False)) for part in (rows.indices, rows.indptr)]
+        mark = fingerprint(rows.data, "csr", repr(rows.shape), *places, str(manifest))
     else:
         mark = fingerprint(rows, RECORDIO, str(manifest))
     return Dataset(mark, rows.shape[0], write, RECORDIO, ".pbr", manifest)
