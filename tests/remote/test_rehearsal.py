@@ -297,6 +297,19 @@ print(start_training(Rehearsal({str(rehearsal.path)!r}, program={STUB!r}), spec,
     assert members(rehearsal, run.result()) == {"centroids": b"1,2\n3,4\n"}
 
 
+def test_whoever_sees_a_job_that_just_starts_finds_it_alive(rehearsal, monkeypatch):
+    real, seen = folders.subprocess.run, []
+
+    def run(command, **options):
+        (name,) = os.listdir(rehearsal.path / "sagemaker" / "training-job")
+        seen.append(attach_training(Rehearsal(rehearsal.path), name, JOB)[1]["TrainingJobStatus"])
+        return real(command, **options)
+
+    monkeypatch.setattr(folders.subprocess, "run", run)
+    assert members(rehearsal, start(rehearsal).result()) == {"centroids": b"1,2\n3,4\n"}
+    assert seen == ["InProgress"]
+
+
 def test_files_are_whole_listed_in_order_and_removed_with_their_folders(rehearsal):
     class Breaks(io.RawIOBase):
         def readable(self):

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,14 +18,24 @@ from shapecluster.remote._rehearsal import supervisor
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 
-def start(folder: Path, plan: dict[str, Any], environment: dict[str, str]) -> None:
-    """Start a supervisor in a folder; it lives on when this process ends."""
+def start(
+    folder: Path,
+    plan: dict[str, Any],
+    environment: dict[str, str],
+    announce: Callable[[], None] | None = None,
+) -> None:
+    """Start a supervisor in a folder; it lives on when this process ends.
+
+    `announce` lets others see what runs there; whoever looks then finds it alive.
+    """
     import fcntl
 
     write_json(folder / "plan.json", plan)
     with (folder / "lock").open("w") as lock:
         # The lock belongs to the open file, which the supervisor inherits: it is held before anyone looks.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if announce is not None:
+            announce()
         subprocess.run(
             [sys.executable, "-I", supervisor.__file__, str(folder), str(lock.fileno())],
             pass_fds=(lock.fileno(),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,9 @@ class TrainingJobs:
         state = {"status": "InProgress", "secondary": "Starting", "created": now, "modified": now}
         transition = {"status": "Starting", "start": now, "message": "Starting the training job"}
         folders.write_json(folder / "state.json", state | {"transitions": [transition]})
-        folders.write_json(folder / "record.json", {"request": request, "created": now})
+        record = {"request": request, "created": now}
         try:
-            self._start(folder, request)
+            self._start(folder, request, partial(folders.write_json, folder / "record.json", record))
         except BaseException:
             folders.ask_to_stop(folder)  # in case that it has begun
             raise
@@ -97,7 +98,8 @@ class TrainingJobs:
         """What the program of a job printed."""
         return folders.log_of(self.records.place(name, "logs.get_log_events"))
 
-    def _start(self, folder: Path, request: dict[str, Any]) -> None:
+    def _start(self, folder: Path, request: dict[str, Any], announce: Callable[[], None]) -> None:
+        """Run the program; the job is there for others from `announce` on."""
         spec = request["AlgorithmSpecification"]
         image = spec.get("TrainingImage") or spec.get("AlgorithmName", "")
         given = programs.arguments("train", folder / "root", image)
@@ -111,11 +113,12 @@ class TrainingJobs:
             "request": request,
         }
         if not self.in_process:
-            folders.start(folder, plan, programs.environment(folder, {}))
+            folders.start(folder, plan, programs.environment(folder, {}), announce)
             return
         folders.write_json(folder / "plan.json", plan)
         main = programs.load_main()
         with folders.held(folder), folders.logged(folder):
+            announce()
             supervise(folder, lambda root, plan: programs.exit_code(partial(main, given)))
 
     def _state(self, folder: Path) -> dict[str, Any]:
