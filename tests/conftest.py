@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 # A busy machine is no failure; and a failing example is printed, so nothing needs to be kept on disk.
 hypothesis.settings.register_profile("shapecluster", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("shapecluster")
+
+# Shells start background commands deaf to Ctrl-C, and so would be all that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SEEDS = os.environ.get("SHAPECLUSTER_TESTS_GLOBAL_RANDOM_SEED", "42")
 
