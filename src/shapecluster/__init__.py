@@ -1,10 +1,17 @@
 """Shape clustering of market time series."""
 
-from importlib.metadata import version
+from __future__ import annotations
 
-from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape, SageMakerKMeans, SageMakerKShape
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from shapecluster import cluster
+from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
 from shapecluster.model_selection import KSweep
 from shapecluster.neighbors import ShapeNeighbors
+
+if TYPE_CHECKING:
+    from shapecluster.cluster import SageMakerKMeans, SageMakerKShape
 
 __all__ = [
     "KSweep",
@@ -17,3 +24,14 @@ __all__ = [
 ]
 
 __version__ = version("shapecluster")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators of training jobs when they are first asked for: see `shapecluster.cluster`."""
+    if name in __all__:
+        return getattr(cluster, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
