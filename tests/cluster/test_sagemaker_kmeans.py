@@ -91,7 +91,7 @@ def test_sparse_rows_are_the_same_as_dense_ones(rng, rehearsal, make, dtype):
 
 
 def test_a_sparse_matrix_is_left_as_it_was(rng, rehearsal):
-    X = sparse.random_array((50, 20), density=0.3, rng=rng, format="csc").tocsr()
+    X = sparse.random(50, 20, density=0.3, random_state=0, format="csc").tocsr()
     rows = sparse.csr_array((X.data.copy(), X.indices.copy(), X.indptr.copy()), shape=X.shape)
     for row in range(50):  # each row's entries the other way round
         part = slice(rows.indptr[row], rows.indptr[row + 1])

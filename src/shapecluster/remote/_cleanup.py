@@ -82,12 +82,13 @@ class Undo:
             self.platform.call("sagemaker.delete_endpoint", EndpointName=name)
         except InvalidRequestError:
             # An endpoint that is being created can be deleted only after that.
-            poll(
+            answer = poll(
                 lambda: self.platform.call("sagemaker.describe_endpoint", EndpointName=name),
                 lambda answer: answer["EndpointStatus"] not in _IN_PROGRESS,
                 self.pace,
             )
-            self.platform.call("sagemaker.delete_endpoint", EndpointName=name)
+            if answer["EndpointStatus"] != "Deleting":  # by an earlier call
+                self.platform.call("sagemaker.delete_endpoint", EndpointName=name)
 
 
 @contextmanager
