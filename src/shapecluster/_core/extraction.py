@@ -154,8 +154,9 @@ def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float6
 def _from_products(rows: Float64Array, start: Float64Array) -> Float64Array:
     """Leading vector from the small matrix of all products of rows."""
     products = np.zeros((len(rows), len(rows)))
-    for some in row_blocks(len(rows), 1, max(8, len(rows) // 4)):  # the lower triangle, which is all that
-        products[some, : some.stop] = np.einsum("it,jt->ij", rows[some], rows[: some.stop])  # eigh reads
+    # Half of them will do: the eigensolver reads nothing above the diagonal.
+    for some in row_blocks(len(rows), 1, max(8, len(rows) // 4)):
+        products[some, : some.stop] = np.einsum("it,jt->ij", rows[some], rows[: some.stop])
     values, vectors = np.linalg.eigh(products)
     leading = vectors[:, -1]
     tied = values >= values[-1] * (1 - 4 * len(rows) * np.finfo(np.float64).eps)
