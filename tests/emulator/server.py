@@ -207,10 +207,10 @@ class Emulator:
         )
 
     def inventory(self) -> Snapshot:
-        """What exists and costs money, or may come to."""
+        """What exists and costs money, or may come to; an endpoint that is going away takes a moment."""
         jobs = (*self.training_jobs, *self.transform_jobs)
         return Snapshot(
-            endpoints=tuple(endpoint.name for endpoint in self.endpoints),
+            endpoints=tuple(one.name for one in self.endpoints if one.status != "Deleting"),
             configs=tuple(config.name for config in self.endpoint_configs),
             models=tuple(model.name for model in self.models),
             running_jobs=tuple(job.name for job in jobs if job.running),
