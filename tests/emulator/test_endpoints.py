@@ -61,7 +61,7 @@ def settled(sagemaker: Any, name: str = "endpoint") -> dict[str, Any]:
 def delete_endpoint(emulator: Emulator, sagemaker: Any, name: str = "endpoint") -> None:
     sagemaker.delete_endpoint(EndpointName=name)
     end = time.monotonic() + 20
-    while emulator.inventory().endpoints and time.monotonic() < end:
+    while any(emulator.endpoints) and time.monotonic() < end:
         time.sleep(0.01)
 
 
