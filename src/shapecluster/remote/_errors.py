@@ -49,8 +49,8 @@ _CREDENTIALS = Trouble(
 )
 _NO_REASON = Trouble(
     CredentialsError,
-    "S3 gives no reasons here; most often the session's token has expired. Log in again (for example `aws sso "
-    "login`), and pass a session that is made after that.",
+    "S3 gives no reasons here; most often the session's token has expired. Log in again (for example "
+    "`aws sso login`), and pass a session that is made after that.",
 )
 _NO_CREDENTIALS = Trouble(
     CredentialsError,
