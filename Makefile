@@ -8,6 +8,7 @@ VENV ?= .venv
 PYTHON ?=
 OUT ?= shapecluster-report
 WORKERS ?= auto
+TIMES ?= 20
 PORTFOLIO ?= ENR01,HLC16,FIN08,TEC25,CST16
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= shapecluster:$(VERSION)
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench image clean
+.PHONY: help demo test faults lint format docs bench image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -34,6 +35,10 @@ demo: ## cluster a simulated market, write a report to look at, and rehearse a t
 test: ## run all tests and doctests
 	@$(ENVIRONMENT) test -e ".[test]"
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(ARGS)
+
+faults: ## every fault at every stage of a training job, TIMES times over with other timing
+	@$(ENVIRONMENT) test -e ".[test]"
+	$(BIN)/python -m tests.faults --times $(TIMES) $(ARGS)
 
 lint: ## ruff and mypy, at the versions in .ci/lint-requirements.txt
 	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt

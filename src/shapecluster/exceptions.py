@@ -93,6 +93,8 @@ class RemoteError(RuntimeError):
         The HTTP status of the answer; of an endpoint's own answer where it was the endpoint that failed.
     job_name : str or None
         The job, or the endpoint, that the error is about.
+    attempts : int
+        How often the call was sent. When more than once, an earlier one may have taken effect.
     """
 
     def __init__(
@@ -103,12 +105,14 @@ class RemoteError(RuntimeError):
         code: str | None = None,
         status: int | None = None,
         job_name: str | None = None,
+        attempts: int = 1,
     ) -> None:
         super().__init__(message)
         self.operation = operation
         self.code = code
         self.status = status
         self.job_name = job_name
+        self.attempts = attempts
 
 
 class CredentialsError(RemoteError):

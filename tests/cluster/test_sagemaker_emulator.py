@@ -32,7 +32,7 @@ from shapecluster.exceptions import (
 )
 from shapecluster.metrics import sbd_distances
 from shapecluster.preprocessing import ZScore
-from shapecluster.remote import Job, _polling
+from shapecluster.remote import Job, _polling, _training
 from tests.cluster.test_sagemaker_kshape import assert_same, frame, walks
 from tests.emulator import faults, programs
 from tests.emulator.programs import OURS, Program
@@ -52,6 +52,7 @@ def aws(emulator, monkeypatch):
     session._session.register_component("data_loader", LOADER)  # which reads large files
     monkeypatch.setattr(emulator, "session", lambda: session)
     monkeypatch.setattr(_polling, "_SLOWEST", 0.05)
+    monkeypatch.setitem(_training._INTERVALS, "aws", 0.01)  # of those who attach
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     return emulator
 
@@ -163,7 +164,8 @@ def test_k_means_built_in(aws, rng):
 @pytest.mark.filterwarnings("ignore:KSweep. the least SSD:shapecluster.exceptions.SweepWarning")
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
 def test_a_sweep_under_throttling(aws, rng, tmp_path):
-    aws.throttle.limit("CreateTrainingJob", 2)
+    """Nineteen jobs, eight fits at a time, three machines, and a service that takes four jobs a second."""
+    aws.throttle.limit("CreateTrainingJob", 4)
     aws.quota.limit = 3
     model = waving(aws, job={"max_parallel_jobs": 3, "poll_interval": 0.05}, until=tmp_path / "go")
 
@@ -174,14 +176,18 @@ def test_a_sweep_under_throttling(aws, rng, tmp_path):
         (tmp_path / "go").touch()
 
     threading.Thread(target=let_go_once_three_run).start()
-    sweep = KSweep(model, k=range(2, 8), n_jobs=8).fit(walks(rng))
-    assert sweep.results_.index.tolist() == list(range(2, 8))
+    sweep = KSweep(model, k=range(2, 21), n_jobs=8).fit(walks(rng))
+    assert sweep.results_.index.tolist() == list(range(2, 21))
     names = {one.training_job_name_ for one in sweep.estimators_.values()}
-    assert len(names) == 6
+    assert len(names) == len(list(aws.training_jobs)) == 19
+    assert {aws.job(name).status for name in names} == {"Completed"}
     assert aws.quota.peak == 3
     assert len(uploads(aws)) == 1
     assert not aws.calls("List*", service="sagemaker")
     assert aws.calls.access_keys() == {aws.caller.access_key}
+    assert {aws.job(name).caller.access_key for name in names} == {aws.caller.access_key}
+    assert [call for call in aws.calls("CreateTrainingJob") if call.error == "ThrottlingException"]
+    assert not [call for call in aws.calls() if call.error not in ("", "ThrottlingException", "404")]
     assert not aws.inventory()
 
 

@@ -216,6 +216,65 @@ def test_a_fit_that_nobody_waits_for(rng, rehearsal):
     assert model.inertia_ == waited.inertia_
 
 
+@pytest.mark.parametrize("metrics", [("msd",), ("ssd",), ("msd", "ssd")])
+def test_the_job_measures_test_rows(rng, rehearsal, metrics):
+    X, test = portfolios(rng), portfolios(rng, n=50)
+    job = Job(instance_count=2)
+    model = SageMakerKMeans(5, session=rehearsal, eval_metrics=metrics, job=job).fit(X, test=test)
+    told = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
+    ways = {
+        one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3DataDistributionType"]
+        for one in told["InputDataConfig"]
+    }
+    assert ways == {"train": "ShardedByS3Key", "test": "FullyReplicated"}
+    ssd_of_test = -model.score(test)
+    expected = {"msd": ssd_of_test / 50, "ssd": ssd_of_test}
+    assert model.test_metrics_ == pytest.approx({name: expected[name] for name in metrics}, rel=1e-5)
+    without = SageMakerKMeans(5, session=rehearsal).fit(X)
+    np.testing.assert_array_equal(model.cluster_centers_, without.cluster_centers_)  # it takes no part
+    assert not hasattr(without, "test_metrics_")
+    attached = SageMakerKMeans.attach(model.training_job_name_, session=rehearsal)
+    assert attached.test_metrics_ == model.test_metrics_
+    assert attached.labels_.shape == (600,)
+    model.fit(X)
+    assert not hasattr(model, "test_metrics_")
+
+
+def test_the_services_own_metrics_go_before_the_log(rng, rehearsal, monkeypatch):
+    describe = rehearsal._calls["sagemaker.describe_training_job"]
+    told = [{"MetricName": "test:msd", "Value": 7.5}, {"MetricName": "train:progress", "Value": 100.0}]
+    monkeypatch.setitem(
+        rehearsal._calls,
+        "sagemaker.describe_training_job",
+        lambda **request: describe(**request) | {"FinalMetricDataList": told},
+    )
+    X = portfolios(rng)
+    assert SageMakerKMeans(5, session=rehearsal).fit(X, test=X[:9]).test_metrics_ == {"msd": 7.5}
+
+
+def test_a_log_that_cannot_be_read_is_no_reason_to_lose_the_fit(rng, rehearsal, monkeypatch):
+    from shapecluster.remote._errors import from_code
+
+    def refuse(**request):
+        raise from_code("AccessDeniedException", "not allowed", "logs.describe_log_streams")
+
+    monkeypatch.setitem(rehearsal._calls, "logs.describe_log_streams", refuse)
+    X = portfolios(rng)
+    model = SageMakerKMeans(5, session=rehearsal).fit(X, test=X[:9])
+    assert model.test_metrics_ == {}
+    assert model.labels_.shape == (600,)
+
+
+def test_test_rows_are_checked_as_the_others(rng, rehearsal):
+    X = portfolios(rng)
+    for wrong in (X[:9, :7], np.where(X[:9] == X[0, 0], np.nan, X[:9])):
+        with pytest.raises(ValueError, match=r"7 features|NaN"):
+            SageMakerKMeans(5, session=rehearsal).fit(X, test=wrong)
+    with pytest.raises(ValueError, match="channel of Job must not be 'test'"):
+        SageMakerKMeans(5, session=rehearsal, job=Job(channel="test")).fit(X, test=X[:9])
+    assert not list(rehearsal.list("s3://rehearsal/"))
+
+
 def test_a_process_gives_the_same(rng, tmp_path, rehearsal):
     X = portfolios(rng, n=200)
     model = SageMakerKMeans(5, session=Rehearsal(tmp_path), job=Job(poll_interval=0.02)).fit(X)

@@ -146,6 +146,41 @@ def test_flat_series_are_named_once_and_labelled_alike(rng, tmp_path):
     assert {w.filename for w in caught} == {__file__}
 
 
+@pytest.mark.parametrize("in_process", [True, False])
+def test_what_the_program_warns_of_is_in_its_log_and_reaches_nobody_else(rng, tmp_path, in_process):
+    X = frame(walks(rng))
+    X.iloc[4] = 7.0
+    lines = []
+    model = SageMakerKShape(3, session=Rehearsal(tmp_path, in_process=in_process), random_state=0)
+    model.set_params(callback=lambda news: lines.extend(news.lines), job=Job(poll_interval=0.02))
+    with pytest.warns(FlatSeriesWarning, match="T004") as caught:  # else an error, as all warnings are
+        model.fit(X)
+    assert len(caught) == 1
+    assert [line for line in lines if "FlatSeriesWarning" in line]
+    with pytest.raises(FlatSeriesWarning):  # the filters are as they were
+        model.predict(X)
+
+
+@pytest.mark.filterwarnings("ignore:KSweep. the least SSD:shapecluster.exceptions.SweepWarning")
+def test_warnings_of_jobs_side_by_side_go_to_their_logs(rng, rehearsal):
+    X = frame(walks(rng))
+    X.iloc[4] = 7.0
+    filters, show = list(warnings.filters), warnings.showwarning
+    with pytest.warns(FlatSeriesWarning):
+        sweep = KSweep(SageMakerKShape(session=rehearsal, random_state=0), [2, 3, 4, 5], n_jobs=4).fit(X)
+    assert (list(warnings.filters), warnings.showwarning) == (filters, show)
+    for k, model in sweep.estimators_.items():
+        stream = rehearsal.call(
+            "logs.describe_log_streams",
+            logGroupName="/aws/sagemaker/TrainingJobs",
+            logStreamNamePrefix=f"{model.training_job_name_}/",
+        )["logStreams"][0]["logStreamName"]
+        events = rehearsal.call(
+            "logs.get_log_events", logGroupName="/aws/sagemaker/TrainingJobs", logStreamName=stream
+        )["events"]
+        assert sum("FlatSeriesWarning: " in event["message"] for event in events) == 1, k
+
+
 def test_fewer_shapes_than_clusters_is_the_same_warning(rng, tmp_path):
     X = np.repeat(walks(rng, n=2), 4, axis=0)
     with pytest.warns(ConvergenceWarning, match="distinct clusters"):

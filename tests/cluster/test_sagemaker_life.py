@@ -268,13 +268,14 @@ def test_an_interrupted_fit_lets_its_job_run_on_if_that_is_wanted(rng, cloud, go
 def test_no_job_of_a_sweep_begins_after_it_failed(rng, cloud, go):
     """Five fits wait for their turn when the first job fails: none of them may create a job then."""
     model = waving(cloud, fail="broken", job={"max_parallel_jobs": 1}, sleep=0.2)
+    before = set(threading.enumerate())
     with pytest.raises(JobFailedError) as caught:
         KSweep(model, range(2, 8), n_jobs=6).fit(walks(rng))
     assert any("failed first; the other fits were given up" in note for note in caught.value.__notes__) or (
         "n_clusters=2" in str(caught.value.__notes__)
     )
     seen = jobs(cloud)
-    wait_until(lambda: not [t for t in threading.enumerate() if "ThreadPoolExecutor" in t.name])
+    wait_until(lambda: set(threading.enumerate()) <= before)
     assert jobs(cloud) == seen
     assert len(seen) <= 2  # the one that failed, and at most one that was just being created
     assert "InProgress" not in statuses(cloud)
@@ -284,6 +285,7 @@ def test_no_job_of_a_sweep_begins_after_it_failed(rng, cloud, go):
 def test_an_interrupted_sweep(rng, cloud, go, on_interrupt, monkeypatch):
     """Jobs that run are stopped, or run on; in neither case does a thread wait for them any longer."""
     model = waving(cloud, until=go, job={"max_parallel_jobs": 2, "on_interrupt": on_interrupt})
+    before = set(threading.enumerate())  # others may keep threads of their own
     models = model._fit_path(walks(rng), [2, 3, 4, 5], n_jobs=4)
 
     def interrupted(self, timeout=None):
@@ -294,7 +296,7 @@ def test_an_interrupted_sweep(rng, cloud, go, on_interrupt, monkeypatch):
     with pytest.raises(KeyboardInterrupt) as caught:
         next(models)
     assert len(caught.value.__notes__) == 2
-    wait_until(lambda: not [t for t in threading.enumerate() if "ThreadPoolExecutor" in t.name])
+    wait_until(lambda: set(threading.enumerate()) <= before)
     assert statuses(cloud) == ["Stopped" if on_interrupt == "stop" else "InProgress"] * 2
     go.touch()
     wait_until(lambda: "InProgress" not in statuses(cloud))

@@ -1,10 +1,11 @@
 """A training program that starts in milliseconds: its centres are sine waves, whatever the data.
 
-    python waves.py train --root DIR [--algorithm NAME]
+    python waves.py train|serve --root DIR [--algorithm NAME] [--host H] [--port N]
 
 model/ gets them as k-Shape and as K-Means leave them. Hyperparameters beside `n_clusters` or `k`:
-`timepoints`; `until`, a file to wait for; `sleep`, seconds; `fail`, a text for output/failure. Standard
-library only.
+`timepoints` (else WAVES_TIMEPOINTS in the environment); `until`, a file to wait for; `sleep`, seconds;
+`fail`, a text for output/failure. `serve` takes CSV, and answers the nearest wave of each line, as k-Shape
+measures it, on a bare socket, which is there at once. Standard library only.
 """
 
 # ruff: noqa: T201 -- what a container prints is its log
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import socket
 import struct
 import sys
 import time
@@ -28,7 +31,8 @@ def centroid(frequency: int, timepoints: int) -> list[float]:
 
 def train(root: Path) -> int:
     told = json.loads((root / "input/config/hyperparameters.json").read_text())
-    print("waves of", told["timepoints"], flush=True)
+    timepoints = int(told.get("timepoints") or os.environ["WAVES_TIMEPOINTS"])
+    print("waves of", timepoints, flush=True)
     while "until" in told and not Path(told["until"]).exists():
         time.sleep(0.005)
     time.sleep(float(told.get("sleep", 0)))
@@ -36,7 +40,6 @@ def train(root: Path) -> int:
         (root / "output").mkdir(exist_ok=True)
         (root / "output/failure").write_text(told["fail"])
         return 1
-    timepoints = int(told["timepoints"])
     n_clusters = int(told["n_clusters"] if "n_clusters" in told else told["k"])
     lines = [centroid(1 + k, timepoints) for k in range(n_clusters)]
     text = "".join(",".join(map(repr, line)) + "\n" for line in lines)
@@ -48,5 +51,41 @@ def train(root: Path) -> int:
     return 0
 
 
+def correlation(x: list[float], y: list[float]) -> float:
+    """Greatest cross-correlation over all shifts, up to a factor that depends on x only."""
+    n = len(x)
+    mean = math.fsum(x) / n
+    x = [value - mean for value in x]
+    return max(math.fsum(x[t + s] * y[t] for t in range(max(0, -s), min(n, n - s))) for s in range(1 - n, n))
+
+
+def answer(request: bytes, centroids: list[list[float]]) -> bytes:
+    lines = request.decode().split()
+    found = []
+    for line in lines:
+        row = [float(value) for value in line.split(",")]
+        near = [correlation(row, centroid) for centroid in centroids]
+        found.append(near.index(max(near)))
+    return "".join(f"{number}\n" for number in found).encode()
+
+
+def serve(root: Path, host: str, port: int) -> int:
+    text = (root / "model/centroids").read_text()
+    centroids = [[float(value) for value in line.split(",")] for line in text.split()]
+    with socket.create_server((host, port)) as server:
+        while True:
+            with server.accept()[0] as client, client.makefile("rwb") as stream:
+                method = stream.readline()
+                headers = dict(line.split(b":", 1) for line in iter(stream.readline, b"\r\n") if b":" in line)
+                length = next((int(v) for k, v in headers.items() if k.lower() == b"content-length"), 0)
+                body = answer(stream.read(length), centroids) if method.startswith(b"POST") else b""
+                stream.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nConnection: close\r\n")
+                stream.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+
 if __name__ == "__main__":
-    sys.exit(train(Path(sys.argv[sys.argv.index("--root") + 1])))
+    given = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
+    folder = Path(given["--root"])
+    if sys.argv[1] == "train":
+        sys.exit(train(folder))
+    sys.exit(serve(folder, given["--host"], int(given["--port"])))

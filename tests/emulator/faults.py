@@ -155,6 +155,8 @@ class _Rule:
     times: int = 1
     every: int = 0
     caller: str = "*"
+    key: str = "*"
+    spreads: bool = False
     seen: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -182,16 +184,22 @@ class FaultPlan:
         times: int = 1,
         every: int = 0,
         caller: str = "*",
+        key: str = "*",
     ) -> None:
         """Spoil the nth call of an operation ("Describe*", "s3.PutObject") and the times - 1 after it.
 
         `every=3`: the nth, and each third one from there on. `caller`: only calls with this access key.
+        `key`: only those of S3 that are about such a key.
         """
-        self._calls.append(_Rule(operation, fault, nth, times, every, caller))
+        self._calls.append(_Rule(operation, fault, nth, times, every, caller, key))
 
-    def always(self, operation: str, fault: CallFault, *, caller: str = "*") -> None:
+    def always(self, operation: str, fault: CallFault, *, caller: str = "*", key: str = "*") -> None:
         """Spoil every call."""
-        self.add(operation, fault, every=1, caller=caller)
+        self.add(operation, fault, every=1, caller=caller, key=key)
+
+    def from_then_on(self, operation: str, fault: CallFault, *, nth: int = 1, key: str = "*") -> None:
+        """Spoil the nth call of an operation, and every call of any operation after it."""
+        self._calls.append(_Rule(operation, fault, nth, key=key, spreads=True))
 
     def job(self, name: str, fault: JobFault, *, times: int = 1, nth: int = 1) -> None:
         """Spoil the jobs whose name matches: the nth that gets to the fault's stage, and the next ones.
@@ -205,8 +213,12 @@ class FaultPlan:
         for rule in list(self._calls):
             if not any(fnmatchcase(name, rule.pattern) for name in names):
                 continue
+            if not fnmatchcase(str(incoming.request.get("Key", "")), rule.key):
+                continue
             if fnmatchcase(incoming.caller.access_key, rule.caller) and rule.strikes():
                 assert isinstance(rule.fault, CallFault)
+                if rule.spreads:
+                    self.always("*", rule.fault)
                 return rule.fault
         return None
 

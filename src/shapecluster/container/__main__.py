@@ -16,7 +16,7 @@ from shapecluster.container._signals import end_on_sigterm
 def main(argv: Sequence[str]) -> int:
     """Run the program inside this process; returns its exit code.
 
-    It logs to the logger "shapecluster", and leaves signals alone.
+    It logs to the logger "shapecluster.container", and leaves signals alone.
     """
     arguments = _parser().parse_args(argv)
     root = root_folder(arguments.root)

@@ -15,7 +15,7 @@ from shapecluster.container._configuration import Channel
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import NamedRows, decode_rows, media_type, read_csv, read_recordio
 
-logger = logging.getLogger("shapecluster")
+logger = logging.getLogger("shapecluster.container")
 
 _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 1 << 40  # what an instance cannot hold fails for lack of memory, and says so

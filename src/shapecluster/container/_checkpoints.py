@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from shapecluster.container._files import write_with
 from shapecluster.container._signals import raise_if_asked
 
-logger = logging.getLogger("shapecluster")
+logger = logging.getLogger("shapecluster.container")
 
 NAME = "k-shape.npz"
 _HEAD = "checkpoint"

@@ -25,7 +25,7 @@ from shapecluster.container._paths import Root
 from shapecluster.formats import decode_hyperparameters, encode_ndarrays
 from shapecluster.formats.hyperparameters import BOOLEAN, JSON, Kind, either, integer, number, one_of
 
-logger = logging.getLogger("shapecluster")
+logger = logging.getLogger("shapecluster.container")
 
 ALGORITHM = "k-means"
 OTHER_CHANNELS = {"test"}

@@ -23,7 +23,7 @@ from shapecluster.container._signals import Terminated
 from shapecluster.formats import decode_hyperparameters, encode_centroids
 from shapecluster.formats.hyperparameters import Kind, either, integer, number, one_of
 
-logger = logging.getLogger("shapecluster")
+logger = logging.getLogger("shapecluster.container")
 
 ALGORITHM = "k-shape"
 OTHER_CHANNELS = {"init", "weights"}

@@ -21,7 +21,7 @@ from shapecluster.container._artefacts import CENTROIDS, DESCRIPTION, MODEL
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import Predictions, decode_centroids, decode_ndarrays, read_member
 
-logger = logging.getLogger("shapecluster")
+logger = logging.getLogger("shapecluster.container")
 
 _MOST_BYTES = 1 << 29
 _FLOAT32_ROUNDING = 4e-6  # of mean and standard deviation in a centre that was normalised in float32

@@ -16,7 +16,7 @@ from shapecluster.container._paths import Root
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, encode_predictions, media_type
 
-logger = logging.getLogger("shapecluster")
+logger = logging.getLogger("shapecluster.container")
 
 MAX_BYTES = 32 << 20  # more than a real-time endpoint lets through
 _MOST_MEGABYTES = 100  # that a batch transform may ask for

@@ -13,7 +13,7 @@ from shapecluster.container._files import write_bytes
 from shapecluster.container._paths import Root
 from shapecluster.container._signals import EXIT_CODE, Terminated
 
-logger = logging.getLogger("shapecluster")
+logger = logging.getLogger("shapecluster.container")
 
 PROGRAMS: dict[str, Callable[[Job, Root], None]] = {
     _kshape.ALGORITHM: _kshape.train,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
-from shapecluster.exceptions import EndpointError, InvalidRequestError, NotFoundError
+from shapecluster.exceptions import EndpointError, InvalidRequestError, NotFoundError, RemoteError
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import Pace, patiently, poll
 
 logger = logging.getLogger("shapecluster.remote")
 
+_LONGEST = 3600.0  # seconds that an endpoint may take to be deleted; half of that is usual at most
 _IN_PROGRESS = {"Creating", "Updating", "SystemUpdating", "RollingBack"}
 
 
@@ -31,7 +34,7 @@ class Undo:
         self.pace = pace
         self._steps: list[tuple[str, Callable[[], None]]] = []
 
-    def add(self, noun: str, title: str, name: str) -> None:
+    def add(self, noun: str, title: str, name: str, ours: Callable[[], bool] | None = None) -> None:
         """Remember to delete a thing. Called before it is created: half a creation is deleted as well.
 
         Parameters
@@ -42,13 +45,16 @@ class Undo:
             As it stands in requests: "EndpointConfig".
         name : str
             Its name.
+        ours : callable, default=None
+            Tells whether what has this name is what was created. None: nobody else has such a name.
         """
         delete = self._delete_endpoint if noun == "endpoint" else self._deleter(noun, title)
-        self._steps.append((f"{noun.replace('_', ' ')} {name!r}", lambda: delete(name)))
 
-    def drop(self) -> None:
-        """Forget the last thing: it is not ours."""
-        self._steps.pop()
+        def step() -> None:
+            if ours is None or ours():
+                delete(name)
+
+        self._steps.append((f"{noun.replace('_', ' ')} {name!r}", step))
 
     def clear(self) -> None:
         """Forget everything: it is to stay."""
@@ -78,17 +84,32 @@ class Undo:
         return delete
 
     def _delete_endpoint(self, name: str) -> None:
+        """An endpoint that is being created can be deleted only after that."""
+        delete = self._deleter("endpoint", "Endpoint")
+
+        def try_to() -> dict[str, Any]:
+            try:
+                delete(name)
+            except InvalidRequestError:
+                status = self._status(name)
+                if status is None or status in _IN_PROGRESS:
+                    return {"gone": False}
+                if status != "Deleting":  # by an earlier call
+                    delete(name)
+            return {"gone": True}
+
+        deadline = self.pace.clock.now() + _LONGEST
+        poll(try_to, lambda answer: bool(answer["gone"]), replace(self.pace, deadline=deadline))
+
+    def _status(self, name: str) -> str | None:
+        """Of an endpoint; None where that is not to be known, which is no reason to let it be."""
         try:
-            self.platform.call("sagemaker.delete_endpoint", EndpointName=name)
-        except InvalidRequestError:
-            # An endpoint that is being created can be deleted only after that.
-            answer = poll(
-                lambda: self.platform.call("sagemaker.describe_endpoint", EndpointName=name),
-                lambda answer: answer["EndpointStatus"] not in _IN_PROGRESS,
-                self.pace,
-            )
-            if answer["EndpointStatus"] != "Deleting":  # by an earlier call
-                self.platform.call("sagemaker.delete_endpoint", EndpointName=name)
+            answer = self.platform.call("sagemaker.describe_endpoint", EndpointName=name)
+        except NotFoundError:
+            raise
+        except RemoteError:
+            return None
+        return str(answer["EndpointStatus"])
 
 
 @contextmanager

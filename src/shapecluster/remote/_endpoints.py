@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from shapecluster.exceptions import ConnectionLostError, EndpointError, NotFoundError
+from shapecluster.exceptions import ConnectionLostError, EndpointError, NotFoundError, RemoteError
 from shapecluster.remote._cleanup import Undo, cleaned_up
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
@@ -177,7 +177,11 @@ class Endpoint:
         """
         undo = Undo(self._platform, self._pace())
         with cleaned_up(undo):
-            _remember(self._platform, self.name, undo)
+            try:
+                _remember(self._platform, self.name, undo)
+            except RemoteError as error:
+                error.add_note(f"The endpoint {self.name!r} was not deleted, and may be billed.")
+                raise
 
     def _describe(self) -> dict[str, Any]:
         try:
@@ -278,27 +282,24 @@ def deploy(
         with cleaned_up(undo):
             raise
     undo.clear()
-    endpoint._clock, endpoint._interval = clock, undo.pace.interval
     return endpoint
 
 
 @contextmanager
-def deployed(platform: Platform, source: ModelSource, job: Job, **options: Any) -> Iterator[Endpoint]:
+def deployed(
+    platform: Platform,
+    source: ModelSource,
+    job: Job,
+    *,
+    name: str | None = None,
+    base_name: str = "shapecluster",
+    instance_count: int = 1,
+    clock: Clock = CLOCK,
+) -> Iterator[Endpoint]:
     """An endpoint for the length of a block; options as for `deploy`. Nothing of it is left afterwards."""
-    endpoint = deploy(platform, source, job, **options)
-    try:
-        yield endpoint
-    except BaseException as error:
-        _delete_after(endpoint, error)
-        raise
-    endpoint.delete()
-
-
-def _delete_after(endpoint: Endpoint, error: BaseException) -> None:
-    try:
-        endpoint.delete()
-    except Exception as second:
-        error.add_note(str(second))
+    undo = Undo(platform, Pace(interval_of(platform, job), clock))
+    with cleaned_up(undo):
+        yield _create(platform, source, job, undo, name, base_name, instance_count)
 
 
 def _create(
@@ -324,7 +325,12 @@ def _create(
         config["KmsKeyId"] = job.volume_kms_key
     create(undo, "endpoint_config", "EndpointConfig", drawn, config)
     request = {"EndpointConfigName": drawn, "Tags": tags(job)}
-    create(undo, "endpoint", "Endpoint", name, request, ours=name == drawn)
+
+    def ours() -> bool:
+        answer = platform.call("sagemaker.describe_endpoint", EndpointName=name)
+        return bool(answer.get("EndpointConfigName") == drawn)
+
+    create(undo, "endpoint", "Endpoint", name, request, ours=None if name == drawn else ours)
     description = poll(
         lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name),
         lambda answer: answer["EndpointStatus"] not in {"Creating", "Updating", "SystemUpdating"},
@@ -333,7 +339,9 @@ def _create(
     if description["EndpointStatus"] != "InService":
         raise EndpointError(_failure(name, description), job_name=name, code=description["EndpointStatus"])
     logger.info("The endpoint %s is in service, and billed until it is deleted", name)
-    return Endpoint(name, platform)
+    endpoint = Endpoint(name, platform)
+    endpoint._clock, endpoint._interval = undo.pace.clock, undo.pace.interval
+    return endpoint
 
 
 def _failure(name: str, description: Mapping[str, Any]) -> str:

@@ -47,6 +47,11 @@ _CREDENTIALS = Trouble(
     "Log in again (for example `aws sso login`, or new keys in the environment or the profile), and pass a "
     "session that is made after that.",
 )
+_NO_REASON = Trouble(
+    CredentialsError,
+    "S3 gives no reasons here; most often the session's token has expired. Log in again (for example "
+    "`aws sso login`), and pass a session that is made after that.",
+)
 _NO_CREDENTIALS = Trouble(
     CredentialsError,
     "Give credentials: `aws configure` or `aws sso login`, the variables AWS_PROFILE or AWS_ACCESS_KEY_ID, "
@@ -253,9 +258,11 @@ def trouble_of(code: str, message: str, operation: str = "") -> Trouble:
         for pattern, trouble in BY_MESSAGE:
             if pattern.search(message):
                 return trouble
-    # S3 answers "head" without a body, so that a missing bucket has no code of its own.
+    # S3 answers "head" without a body, so that neither a missing bucket nor an expired token has its code.
     if code in {"404", "NotFound"} and operation == "s3.head_bucket":
         return _NO_BUCKET
+    if code in {"400", "BadRequest"} and operation.startswith("s3.head_"):
+        return _NO_REASON
     trouble = BY_CODE.get(code, Trouble(RemoteError, ""))
     return _NOT_OUR_BUCKET if trouble is _ACCESS and operation.startswith("s3.") else trouble
 
@@ -267,10 +274,11 @@ def _from_answer(answer: dict[str, Any], operation: str, secrets: Iterable[str])
     if "OriginalMessage" in answer:
         message = str(answer["OriginalMessage"]) or message
     message = scrub(message, secrets)
-    if code not in BY_CODE and str(status) in BY_CODE:
-        trouble = trouble_of(str(status), message, operation)
-        return _error(trouble, message, operation, code, int(str(status)))
-    return from_code(code, message, operation, status=int(status) if status else None)
+    known = str(status) if code not in BY_CODE and str(status) in BY_CODE else code
+    trouble = trouble_of(known, message, operation)
+    error = _error(trouble, message, operation, code, int(status) if status else None)
+    error.attempts = 1 + int(answer.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+    return error
 
 
 def _error(trouble: Trouble, message: str, operation: str, code: str, status: int | None) -> RemoteError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,13 @@ class ModelSource:
 
 
 def create(
-    undo: Undo, noun: str, title: str, name: str, request: Mapping[str, Any], *, ours: bool = True
+    undo: Undo,
+    noun: str,
+    title: str,
+    name: str,
+    request: Mapping[str, Any],
+    *,
+    ours: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Create a thing that `undo` will delete.
 
@@ -51,21 +57,20 @@ def create(
         Its name.
     request : mapping
         The rest of the request.
-    ours : bool, default=True
-        Whether the name was drawn by lot, so that a name that is taken means that the answer to an earlier
-        try was lost.
+    ours : callable, default=None
+        Tells whether what has this name was created by this very call, the answer to an earlier try having
+        been lost. None: the name was drawn by lot, so it was.
     """
 
     def run() -> dict[str, Any]:
         try:
             return undo.platform.call(f"sagemaker.create_{noun}", **{f"{title}Name": name}, **request)
         except NameTakenError:
-            if not ours:
-                undo.drop()
+            if ours is not None and not ours():
                 raise
             return {}
 
-    undo.add(noun, title, name)
+    undo.add(noun, title, name, ours)
     return patiently(run, undo.pace)
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from shapecluster.exceptions import (
+    ConnectionLostError,
     InvalidRequestError,
     JobRunningError,
     NameTakenError,
@@ -136,13 +137,15 @@ class TrainingRun:
         try:
             self.stop()
             pace = Pace(interval_of(self.platform, self.job), self._clock)
-            poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace)
+            end = poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace)
         except NotFoundError:
             return self._note(error, f"{self._title} had not been created.")
         except BaseException as second:
             why = "" if isinstance(second, KeyboardInterrupt) else f" ({second})"
             text = f"{self._title} may run on{why}, {self._bound}. {self._how_to_attach}"
             return self._note(error, text)
+        if end["TrainingJobStatus"] == "Completed":
+            return self._note(error, f"{self._title} had completed before that. {self._how_to_attach}")
         return self._note(error, f"{self._title} was stopped.")
 
     def _wait(self, deadline: float | None) -> dict[str, Any]:
@@ -263,43 +266,63 @@ def start_training(
 
 def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]) -> bool:
     """Create a job; False when its name is another job's."""
-    tries = 0
+    unsure = False  # whether a try may have taken effect whose answer was lost
 
     def create() -> bool:
-        nonlocal tries
-        tries += 1
+        nonlocal unsure
         try:
             run.platform.call("sagemaker.create_training_job", **request)
         except NameTakenError:
+            unsure = True
             # Names are drawn by lot, so it is most likely ours: the answer to an earlier try was lost.
             return _is_same(run.describe(), request)
+        except RemoteError as error:
+            unsure = unsure or error.attempts > 1 or isinstance(error, ConnectionLostError)
+            raise
         return True
 
-    pace = Pace(interval_of(run.platform, run.job), run._clock)
     try:
-        created = patiently(create, pace)
-    except (ConnectionError, TimeoutError) as error:
-        raise _unknown(run, error) from None
-    except RemoteError:
-        with suppress(RemoteError):
-            forget(run.platform, staged, run.name)
-        raise
+        created = patiently(create, Pace(interval_of(run.platform, run.job), run._clock))
+    except RemoteError as error:
+        exists = _exists(run, request, error) if unsure else False
+        if exists is None:
+            raise _unknown(run, error) from None
+        if not exists:
+            _forget(run, staged)
+            raise
+        created = True
     except BaseException as error:
         run.interrupted(error)
         raise
     if not created:
-        forget(run.platform, staged, run.name)
+        _forget(run, staged)
     return created
 
 
-def _unknown(run: TrainingRun, error: Exception) -> RemoteError:
+def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) -> bool | None:
+    """Whether there is a job after all, though the last try to create it failed; None: not to be known."""
+    try:
+        return _is_same(run.describe(), request)
+    except NotFoundError:
+        # A request that got lost on its way may still arrive.
+        return None if isinstance(error, ConnectionLostError) else False
+    except RemoteError:
+        return None
+
+
+def _forget(run: TrainingRun, staged: Sequence[Staged]) -> None:
+    with suppress(RemoteError):  # a record of a job that never was does no harm
+        forget(run.platform, staged, run.name)
+
+
+def _unknown(run: TrainingRun, error: RemoteError) -> RemoteError:
     text = (
         f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs on, "
         f"{run._bound}. {run._how_to_attach}"
     )
-    if isinstance(error, RemoteError):
-        return type(error)(text, operation=error.operation, code=error.code, job_name=run.name)
-    return RemoteError(text, job_name=run.name)
+    return type(error)(
+        text, operation=error.operation, code=error.code, status=error.status, job_name=run.name
+    )
 
 
 def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool:

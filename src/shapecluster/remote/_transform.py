@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shapecluster.exceptions import InvalidRequestError, NameTakenError, RemoteError
+from shapecluster.exceptions import InvalidRequestError, NameTakenError, NotFoundError, RemoteError
 from shapecluster.remote._cleanup import Undo, cleaned_up
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
@@ -92,8 +92,8 @@ def run_transform(
         output = join(spec.output_uri, name)
         try:
             description = _run(platform, _request(name, output, spec, job), undo.pace)
-        except BaseException:
-            _stop(platform, name, undo.pace)
+        except BaseException as error:
+            _stop(platform, name, undo.pace, error)
             raise
         if description["TransformJobStatus"] != "Completed":
             log = LogReader(platform, name, TRANSFORM)
@@ -148,11 +148,12 @@ def _run(platform: Platform, request: dict[str, Any], pace: Pace) -> dict[str, A
     )
 
 
-def _stop(platform: Platform, name: str, pace: Pace) -> None:
-    """Ask a job to end, as far as that can be done; it may never have been created, or be over."""
+def _stop(platform: Platform, name: str, pace: Pace, error: BaseException) -> None:
+    """Ask a job to end; `error`, which is the reason, gets a note where that cannot be done."""
     try:
         patiently(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), pace)
-    except InvalidRequestError:
-        return
-    except RemoteError as error:
-        logger.warning("The transform job %s could not be stopped: %s", name, error)
+    except (InvalidRequestError, NotFoundError):
+        return  # it is over, or was never created
+    except RemoteError as second:
+        logger.warning("The transform job %s could not be stopped: %s", name, second)
+        error.add_note(f"The transform job {name!r} could not be stopped, and may run on: {second}")

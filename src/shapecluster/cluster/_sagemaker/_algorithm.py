@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from shapecluster._validation import SeriesData
 from shapecluster.formats import encode_hyperparameters
 from shapecluster.remote._marketplace import Algorithm, ChannelSpec
 
@@ -49,6 +50,26 @@ def check_channels(algorithm: Algorithm, channel: ChannelSpec) -> None:
                 f"algorithm_arn must be of an algorithm that needs no channel but {channel.name!r}. "
                 f"Got {algorithm.arn!r}, which needs {other.name!r} as well, instead."
             )
+
+
+def check_series(data: SeriesData, *, weighted: bool, owner: str) -> None:
+    """Refuse what no algorithm of the Marketplace takes.
+
+    Raises
+    ------
+    ValueError
+        For weights, channels and missing values.
+    """
+    why = "for an algorithm of the Marketplace"
+    if weighted:
+        raise ValueError(f"sample_weight of {owner} must be None {why}, which takes no weights.")
+    if data.values.ndim == 3:
+        raise ValueError(f"X of {owner} must have two axes {why}. Got shape {data.values.shape} instead.")
+    incomplete = np.isnan(data.values).any(axis=1)
+    if incomplete.any():
+        raise ValueError(
+            f"X of {owner} must be complete {why}. Got NaN in {data.name(int(incomplete.argmax()))}."
+        )
 
 
 def for_container(parameters: Mapping[str, Any], n_channels: int | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What estimators have in common whose fit is a training job: sessions, waiting, and coming back later."""
+"""What estimators have in common whose fit is a training job: sessions, waiting, and taking in its result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from shapecluster._sklearn_compat import (
@@ -19,24 +18,23 @@ from shapecluster._sklearn_compat import (
 )
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike
+from shapecluster.cluster._sagemaker._attaching import AttachMixin
 from shapecluster.cluster._sagemaker._copies import KeepsSession
 from shapecluster.cluster._sagemaker._serving import ServingMixin
 from shapecluster.cluster._sagemaker._sweep import check_wanted, clock, side_by_side
 from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job
 from shapecluster.remote._platform import Platform, open_platform
-from shapecluster.remote._records import collected, recall
+from shapecluster.remote._records import collected
 from shapecluster.remote._request import TrainingSpec
 from shapecluster.remote._slots import slot
 from shapecluster.remote._staging import Staged
-from shapecluster.remote._training import TrainingRun, attach_training, start_training
+from shapecluster.remote._training import TrainingRun, start_training
 
 if TYPE_CHECKING:
     from typing import Self
 
     from shapecluster.remote._outcome import JobProgress, Outcome
-
-_NOT_RECORDED = ("job", "session", "wait", "callback", "init")
 
 
 class Order(NamedTuple):
@@ -61,7 +59,13 @@ class Order(NamedTuple):
 
 
 class TrainingJobEstimator(
-    ServingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, KeepsSession, ABC
+    AttachMixin,
+    ServingMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClusterMixin,
+    KeepsSession,
+    ABC,
 ):
     """An estimator whose `fit` is a training job.
 
@@ -149,68 +153,6 @@ class TrainingJobEstimator(
         session = getattr(self.session, "boto_session", self.session)
         return resources.TrainingJob.get(training_job_name=name, session=session)
 
-    @classmethod
-    def attach(
-        cls,
-        job_name: str,
-        session: Any = None,
-        *,
-        callback: Callable[[JobProgress], object] | None = None,
-    ) -> Self:
-        """Take up a training job that `fit` of such an estimator began, here or elsewhere.
-
-        Parameters
-        ----------
-        job_name : str
-            As in `training_job_name_`.
-        session : boto3.Session, Rehearsal or None, default=None
-            As in the constructor.
-        callback : callable, default=None
-            As in the constructor.
-
-        Returns
-        -------
-        estimator
-            With the parameters of the one that began the job; fitted when the job has completed, else
-            `result` waits for it. An interrupted wait lets the job run on.
-
-        Raises
-        ------
-        NotFoundError
-            When there is no such job.
-        ValueError
-            When the job was not begun by such an estimator.
-        """
-        platform = open_platform(session)
-        run, description = attach_training(platform, job_name, progress=callback)
-        record = recall(platform, description).record
-        if record is None or record.get("estimator") != cls.__name__:
-            made = "an unknown program" if record is None else str(record.get("estimator"))
-            raise ValueError(
-                f"job_name must name a training job of {cls.__name__}. Got {job_name!r}, which was begun by "
-                f"{made}, instead."
-            )
-        model = cls._recreated(job_name, record.get("parameters"))
-        model.session, model.callback = session, callback
-        model.training_job_name_, model._run = job_name, run
-        if description["TrainingJobStatus"] == "Completed":
-            model.result()
-        return model
-
-    @classmethod
-    def _recreated(cls, job_name: str, parameters: Any) -> Self:
-        """An estimator with the parameters that a record holds, which others may have written."""
-        model = cls()
-        known = model.get_params(deep=False).keys() - {"job", "session", "wait", "callback"}
-        if not isinstance(parameters, dict) or not parameters.keys() <= known:
-            raise ArtifactError(
-                f"The record of the training job {job_name!r} must hold parameters of {cls.__name__}. Got "
-                f"something else instead, so it cannot be attached to: fit again."
-            )
-        model.set_params(**{n: tuple(v) if isinstance(v, list) else v for n, v in parameters.items()})
-        model._validate_params()
-        return model
-
     def _platform(self) -> Platform:
         return open_platform(self.session)
 
@@ -280,15 +222,6 @@ class TrainingJobEstimator(
         """
         self._check_is_fitted()
         return self._outcome.cost(hourly_rate)
-
-    def _recorded(self) -> dict[str, Any]:
-        """The parameters that `attach` sets again, as JSON can hold them; arrays are for channels."""
-        recorded: dict[str, Any] = {}
-        for name, value in self.get_params(deep=False).items():
-            plain = value.item() if isinstance(value, np.generic) else value
-            if isinstance(plain, (str, int, float, type(None), tuple, list)) and name not in _NOT_RECORDED:
-                recorded[name] = plain
-        return recorded
 
     def _forget(self) -> None:
         """Drop what an earlier fit has left; what was learned of the input just now stays."""

@@ -15,6 +15,7 @@ import pandas as pd
 
 from shapecluster._typing import FloatArray
 from shapecluster._validation import caller_level
+from shapecluster.cluster._euclidean import blocks, dense
 from shapecluster.exceptions import ArtifactError, ArtifactWarning
 from shapecluster.formats import read_csv, read_member, read_recordio, write_csv, write_recordio
 from shapecluster.remote._platform import Platform
@@ -42,6 +43,25 @@ def recordio_of(rows: FloatArray, manifest: dict[str, Any], dtype: _FloatName | 
 
     mark = fingerprint(rows, RECORDIO, written, str(manifest))
     return Dataset(mark, len(rows), write, RECORDIO, ".pbr", manifest)
+
+
+def dense_recordio_of(rows: Any, manifest: dict[str, Any]) -> Dataset:
+    """Rows, sparse ones too, as dense RecordIO in float32, written block by block."""
+
+    def write(file: BinaryIO, part: slice) -> None:
+        mine = rows[part]
+        for block in blocks(mine.shape[0], mine.shape[1]):
+            write_recordio(file, dense(mine[block], mine.dtype), dtype="float32")
+
+    if hasattr(rows, "indptr"):  # the same rows may be stored in another order of entries
+        if not rows.has_canonical_format:
+            rows = rows.copy()  # it is the caller's
+            rows.sum_duplicates()
+        places = [fingerprint(part.astype(np.int64, copy=False)) for part in (rows.indices, rows.indptr)]
+        mark = fingerprint(rows.data, "csr", repr(rows.shape), *places, str(manifest))
+    else:
+        mark = fingerprint(rows, RECORDIO, str(manifest))
+    return Dataset(mark, rows.shape[0], write, RECORDIO, ".pbr", manifest)
 
 
 def csv_of(rows: FloatArray, names: Sequence[str] | None, manifest: dict[str, Any]) -> Dataset:

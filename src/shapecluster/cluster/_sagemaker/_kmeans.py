@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -16,17 +16,19 @@ from shapecluster._sklearn_compat import (
     validate_data,
 )
 from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
-from shapecluster.cluster._euclidean import blocks, dense, distances, nearest, squared_distances
+from shapecluster.cluster._euclidean import distances, nearest, squared_distances
 from shapecluster.cluster._sagemaker._base import Order, TrainingJobEstimator
-from shapecluster.cluster._sagemaker._files import RECORDIO, recalled
+from shapecluster.cluster._sagemaker._files import dense_recordio_of, recalled
 from shapecluster.cluster._sagemaker._images import REHEARSED, k_means_image
+from shapecluster.cluster._sagemaker._metrics import TEST, metrics_of_test
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member, write_recordio
+from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._platform import Platform
+from shapecluster.remote._records import folders_of
 from shapecluster.remote._request import Channel, TrainingSpec, merged
-from shapecluster.remote._staging import Dataset, fingerprint, stage
+from shapecluster.remote._staging import stage
 from shapecluster.remote._training import open_artifact
 from shapecluster.remote._uris import join
 
@@ -84,7 +86,7 @@ class SageMakerKMeans(TrainingJobEstimator):
     local_lloyd_init_method : {"random", "kmeans++"}, default="kmeans++"
         How Lloyd's method starts.
     eval_metrics : sequence of {"msd", "ssd"}, default=("msd",)
-        What the job reports of a test channel.
+        What the job reports of the test rows that `fit` is given: mean and sum of squared distances.
 
     Attributes
     ----------
@@ -94,6 +96,9 @@ class SageMakerKMeans(TrainingJobEstimator):
         Nearest centre of each row.
     inertia_ : float
         Sum of the squared distances of the rows to their centres, in float64.
+    test_metrics_ : dict of str to float
+        What the job reported of the test rows: "msd", "ssd" or both, as `eval_metrics` says. Defined only
+        when `fit` was given some; empty where neither the service nor the job's log tells.
     training_job_name_ : str
         Name of the job; there as soon as it is created, and also when the wait for it fails.
     billable_seconds_ : int or None
@@ -183,7 +188,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         self.local_lloyd_init_method = local_lloyd_init_method
         self.eval_metrics = eval_metrics
 
-    def fit(self, X: Any, y: None = None) -> Self:
+    def fit(self, X: Any, y: None = None, test: Any = None) -> Self:
         """Compute the centres in a training job, and label the rows by them.
 
         Parameters
@@ -192,6 +197,9 @@ class SageMakerKMeans(TrainingJobEstimator):
             Rows. They travel as dense float32 rows, written block by block.
         y : None
             Ignored; here for Pipelines.
+        test : array-like, DataFrame or sparse matrix of shape (n_test_rows, n_features), default=None
+            Rows for the algorithm's channel `test`: they take no part in the fit, and the job measures them
+            against the centres, see `test_metrics_`.
 
         Returns
         -------
@@ -208,6 +216,8 @@ class SageMakerKMeans(TrainingJobEstimator):
         """
         self._validate_params()
         unknown = [name for name in self.eval_metrics if name not in ("msd", "ssd")]
+        if test is not None and self._job().channel == TEST:
+            raise ValueError(f"channel of Job must not be {TEST!r}: that is where the rows of `test` go.")
         if unknown or not self.eval_metrics:
             raise ValueError(
                 "eval_metrics of SageMakerKMeans must hold 'msd', 'ssd' or both. "
@@ -220,7 +230,8 @@ class SageMakerKMeans(TrainingJobEstimator):
                     f"n_samples={rows.shape[0]} should be >= n_clusters={self.n_clusters}: there are fewer "
                     "rows than clusters."
                 )
-            self._start(self._order(self._platform(), rows), rows)
+            test_rows = None if test is None else self._rows(test)
+            self._start(self._order(self._platform(), rows, test_rows), rows)
         return self
 
     def predict(self, X: Any) -> IntArray:
@@ -318,7 +329,7 @@ class SageMakerKMeans(TrainingJobEstimator):
     def _rows(self, X: Any, *, reset: bool = False) -> Any:
         return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=reset)
 
-    def _order(self, platform: Platform, rows: Any) -> Order:
+    def _order(self, platform: Platform, rows: Any, test_rows: Any) -> Order:
         job, width = self._job(), rows.shape[1]
         sent: dict[str, Any] = {"k": self.n_clusters, "feature_dim": width, "force_dense": True}
         sent |= {name: getattr(self, name) for name in _SENT} | {"eval_metrics": list(self.eval_metrics)}
@@ -333,16 +344,22 @@ class SageMakerKMeans(TrainingJobEstimator):
             "dtype": "float32",
             "columns": None if columns is None else [str(name) for name in columns],
         }
-        staged = stage(
-            platform, _dataset(rows, manifest), base, shards=job.instance_count, kms_key=job.output_kms_key
-        )
-        channel = Channel(
-            job.channel or "train", staged.data_uri, staged.content_type, sharded=staged.n_shards > 1
+        key = job.output_kms_key
+        data = dense_recordio_of(rows, manifest)
+        staged = [stage(platform, data, base, shards=job.instance_count, kms_key=key)]
+        if test_rows is not None:  # which every machine gets
+            staged.append(
+                stage(platform, dense_recordio_of(test_rows, {"dtype": "float32"}), base, kms_key=key)
+            )
+        names = (job.channel or "train", TEST)
+        channels = tuple(
+            Channel(name, one.data_uri, one.content_type, sharded=one.n_shards > 1)
+            for name, one in zip(names, staged, strict=False)
         )
         spec = TrainingSpec(
-            image, (channel,), hyperparameters, role, join(base, "jobs"), base_name="shapecluster-kmeans"
+            image, channels, hyperparameters, role, join(base, "jobs"), base_name="shapecluster-kmeans"
         )
-        return Order(platform, spec, (staged,), {"parameters": self._recorded()})
+        return Order(platform, spec, staged, {"parameters": self._recorded()})
 
     def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
         rows = self._recall(platform, outcome) if data is None else data
@@ -360,28 +377,11 @@ class SageMakerKMeans(TrainingJobEstimator):
         self.cluster_centers_ = np.ascontiguousarray(arrays[0], dtype=np.float32)
         self.labels_ = nearest(rows, self.cluster_centers_)
         self.inertia_ = float(squared_distances(rows, self.cluster_centers_, self.labels_).sum())
+        if TEST in folders_of(outcome.description):
+            self.test_metrics_ = metrics_of_test(platform, outcome)
 
     def _recall(self, platform: Platform, outcome: Outcome) -> Any:
         staged = recalled(platform, outcome)
         if staged.manifest["columns"] is not None:
             self.feature_names_in_ = np.asarray(staged.manifest["columns"], dtype=object)
         return staged.rows
-
-
-def _dataset(rows: Any, manifest: dict[str, Any]) -> Dataset:
-    """Rows as dense RecordIO in float32, written block by block."""
-
-    def write(file: BinaryIO, part: slice) -> None:
-        mine = rows[part]
-        for block in blocks(mine.shape[0], mine.shape[1]):
-            write_recordio(file, dense(mine[block], mine.dtype), dtype="float32")
-
-    if hasattr(rows, "indptr"):  # the same rows may be stored in another order of entries
-        if not rows.has_canonical_format:
-            rows = rows.copy()  # it is the caller's
-            rows.sum_duplicates()
-        places = [fingerprint(part.astype(np.int64, copy=False)) for part in (rows.indices, rows.indptr)]
-        mark = fingerprint(rows.data, "csr", repr(rows.shape), *places, str(manifest))
-    else:
-        mark = fingerprint(rows, RECORDIO, str(manifest))
-    return Dataset(mark, rows.shape[0], write, RECORDIO, ".pbr", manifest)

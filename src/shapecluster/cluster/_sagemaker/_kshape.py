@@ -22,6 +22,7 @@ from shapecluster.cluster._local import LocalKShape
 from shapecluster.cluster._sagemaker._algorithm import (
     PARAMETERS,
     check_channels,
+    check_series,
     for_container,
     for_listing,
     has_label_column,
@@ -264,8 +265,8 @@ default="k-shape++"
             listing = self._listing(platform)
             channel = listing.training_channel(job)
             check_channels(listing, channel)
-            self._check_for_listing(data, weights)
             owner = type(self).__name__
+            check_series(data, weighted=weights is not None, owner=owner)
             sent = merged(for_listing(parameters, LocalKShape().get_params(), listing, owner), job)
             listing.check(sent, job)
             names = _tickers(data) if has_label_column(listing) else None
@@ -320,17 +321,6 @@ default="k-shape++"
         if self.image_uri is not None:
             raise ValueError("algorithm_arn and image_uri exclude each other: give one of them. Got both.")
         return describe_algorithm(platform, str(self.algorithm_arn))
-
-    def _check_for_listing(self, data: SeriesData, weights: Float64Array | None) -> None:
-        """Refuse what no algorithm of the Marketplace takes."""
-        owner, why = type(self).__name__, "for an algorithm of the Marketplace"
-        if weights is not None:
-            raise ValueError(f"sample_weight of {owner} must be None {why}, which takes no weights.")
-        if data.values.ndim == 3:
-            raise ValueError(f"X of {owner} must have two axes {why}. Got shape {data.values.shape} instead.")
-        if np.isnan(data.values).any():
-            row = int(np.isnan(data.values).any(axis=1).argmax())
-            raise ValueError(f"X of {owner} must be complete {why}. Got NaN in {data.name(row)}.")
 
     def _manifest(self, data: SeriesData) -> dict[str, Any]:
         """What `attach` has to know of the data beside its numbers."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from shapecluster.remote._rehearsal import supervisor
+from shapecluster.remote._rehearsal.captured import captured
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 
@@ -73,12 +74,13 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
-    """Keep what this thread logs as the log of a folder, for a while."""
+    """Keep what this thread logs and warns of as the log of a folder, for a while."""
     handler = _Log(folder / "log.jsonl")
     logger = logging.getLogger("shapecluster")
     logger.addHandler(handler)
     try:
-        yield
+        with captured(handler):
+            yield
     finally:
         logger.removeHandler(handler)
 

@@ -165,7 +165,8 @@ class Serving:
     def ask(self, folder: Path, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
         """Send a request to a server: status, answer, and its type."""
         if self.in_process:
-            return programs.ask(self._app(folder), body, content_type, accept)
+            with folders.logged(folder):
+                return programs.ask(self._app(folder), body, content_type, accept)
         port = folders.read_json(folder / "plan.json")["port"]
         try:
             headers = {"Content-Type": content_type, "Accept": accept}
@@ -183,7 +184,8 @@ class Serving:
 
     def _status_in_process(self, folder: Path) -> tuple[str, str]:
         try:
-            self._app(folder)
+            with folders.logged(folder):
+                self._app(folder)
         except Exception as error:
             return "Failed", f"The model cannot be loaded: {error}"
         return "InService", ""
