@@ -1,12 +1,15 @@
-"""The Dockerfile and what it pins, read as text: the image itself is built where there is Docker."""
+"""The Dockerfile and what it pins, read as text; `bash .ci/run image` carries it out, without Docker."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -19,13 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (FOLDER / "Dockerfile").read_text("utf-8")
 
 
-def instructions(text: str) -> list[tuple[str, str]]:
-    """The instructions of a Dockerfile, with continued lines joined and comments left out."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
-    return [(line.split()[0], line.partition(" ")[2].strip()) for line in joined.splitlines() if line.strip()]
+def reader() -> ModuleType:
+    """The program that carries the Dockerfile out in CI: one reader for both."""
+    spec = importlib.util.spec_from_file_location("check_image", ROOT / ".ci" / "check_image.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["check_image"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
+check_image = reader()
+instructions = check_image.instructions
 INSTRUCTIONS = instructions(TEXT)
 
 
@@ -42,6 +49,11 @@ def pins() -> dict[str, Requirement]:
 def test_the_reader_joins_lines_and_leaves_comments_out():
     text = "# hello\nFROM a:1\nRUN one \\\n  # why\n    two\n\nUSER 1"
     assert instructions(text) == [("FROM", "a:1"), ("RUN", "one two"), ("USER", "1")]
+
+
+def test_every_instruction_is_one_that_is_carried_out_in_ci():
+    known = {name.removeprefix("do_").upper() for name in dir(check_image.Image) if name.startswith("do_")}
+    assert {name for name, _ in INSTRUCTIONS} == known | check_image._NOTHING_TO_DO
 
 
 def test_the_base_image_is_a_version():

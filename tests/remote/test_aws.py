@@ -335,7 +335,7 @@ def test_a_bucket_is_created_only_on_request(platform, network):
         return (404, b"") if request.method == "HEAD" else (200, b"")
 
     network.answer = answer
-    with pytest.raises(NotFoundError, match="create_bucket=True"):
+    with pytest.raises(NotFoundError, match=r"no bucket 'sagemaker-eu-west-1-\d+' .*create_bucket=True"):
         find_bucket(platform, Job())
     assert not created
     assert find_bucket(platform, Job(create_bucket=True)) == f"sagemaker-eu-west-1-{ACCOUNT}"

@@ -14,7 +14,7 @@ _job  _request   _training  _outcome         a training job, from its request to
       _watched                               what is waited for when the interpreter ends
       ------------------------------------
       _platform                              the seam: calls and storage
-        _aws  _errors  _scrub                  boto3
+        _aws  _sdk  _errors  _scrub            boto3, and the SageMaker SDK where there is one
         _rehearsal/                            a folder of this machine
 ```
 """
