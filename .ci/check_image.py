@@ -55,6 +55,7 @@ class Image:
         # Nothing of the caller's Python, and none of its credentials.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AWS_", "SHAPECLUSTER_"))}
         self.variables = kept | {"PATH": f"{python / 'bin'}:/usr/bin:/bin"}
+        self.variables |= {"PIP_NO_COMPILE": "1", "PIP_PROGRESS_BAR": "off"}  # most of it is never imported
 
     def build(self) -> None:
         for name, value in instructions((self.context / "Dockerfile").read_text("utf-8")):

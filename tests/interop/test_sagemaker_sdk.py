@@ -8,9 +8,9 @@ import pickle
 import sys
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
+from botocore.loaders import create_loader
 from sklearn.base import clone
 
 from shapecluster import LocalKShape, SageMakerKMeans, SageMakerKShape
@@ -35,6 +35,7 @@ from sagemaker.core.resources import TrainingJob
 WAVES = "123456789012.dkr.ecr.us-east-1.amazonaws.com/waves:latest"
 FAST = Job(poll_interval=0.01)
 OTHER = "AKIAI44QH8DHBEXAMPLE"
+LOADER = create_loader()
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ def aws(emulator, monkeypatch, tmp_path):
     for place in ("ADMIN", "USER"):
         monkeypatch.setenv(f"SAGEMAKER_{place}_CONFIG_OVERRIDE", str(nothing))
     monkeypatch.delenv("SAGEMAKER_ROLE", raising=False)
+    make = emulator.session
+
+    def session(*arguments, **options):
+        made = make(*arguments, **options)
+        made._session.register_component("data_loader", LOADER)  # which reads large files
+        return made
+
+    monkeypatch.setattr(emulator, "session", session)
     return emulator
 
 
@@ -89,19 +98,9 @@ def test_a_fit_through_a_session_of_the_sdk_is_a_local_fit(aws):
     assert not aws.inventory()
 
 
-def test_k_means_through_a_session_of_the_sdk(aws):
-    X = np.repeat(10 * np.eye(3), 5, axis=0)
-    session = Session(boto_session=aws.session())
-    model = SageMakerKMeans(3, role=aws.role, session=session, job=FAST).fit(X)
-    assert sorted(np.bincount(model.labels_)) == [5, 5, 5]
-    image = model.training_job().algorithm_specification.training_image
-    assert image == retrieve("kmeans", "us-east-1")
-
-
 def test_every_job_asks_with_the_credentials_of_its_own_session(aws):
-    first = waving(aws, aws.session()).fit(series())
-    second = waving(aws, Session(boto_session=aws.session(OTHER))).fit(series())
-    jobs = [first.training_job(), second.training_job()]
+    models = [waving(aws, aws.session()), waving(aws, Session(boto_session=aws.session(OTHER)))]
+    jobs = [model.fit(series()).training_job() for model in models]
     for job, key in zip(jobs, (aws.caller.access_key, OTHER), strict=True):
         job.refresh()
         last = aws.calls("DescribeTrainingJob")[-1]
@@ -203,12 +202,12 @@ def test_the_image_of_k_means_is_the_one_that_the_sdk_names(region):
     assert k_means_image(region) == retrieve("kmeans", region)
 
 
-def test_an_image_of_a_region_that_only_the_sdk_lists_is_sent(aws):
-    session = Session(boto_session=boto3.Session(region_name="eu-west-3"), default_bucket=aws.bucket)
-    model = SageMakerKMeans(2, role=aws.role, session=session, job=FAST)
-    model.fit(np.repeat(np.eye(2), 3, axis=0))
-    (create,) = aws.calls("CreateTrainingJob")
-    image = create.request["AlgorithmSpecification"]["TrainingImage"]
+def test_k_means_runs_in_a_region_that_only_the_sdk_lists(aws):
+    session = Session(boto_session=aws.session(region="eu-west-3"), default_bucket=aws.bucket)
+    X = np.repeat(10 * np.eye(3), 5, axis=0)
+    model = SageMakerKMeans(3, role=aws.role, session=session, job=FAST).fit(X)
+    assert sorted(np.bincount(model.labels_)) == [5, 5, 5]
+    image = model.training_job().algorithm_specification.training_image
     assert image == "749696950732.dkr.ecr.eu-west-3.amazonaws.com/kmeans:1"
 
 

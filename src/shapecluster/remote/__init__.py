@@ -21,8 +21,8 @@ _job  _request   _training  _outcome         a training job, from its request to
 
 from shapecluster.remote._endpoints import Endpoint
 from shapecluster.remote._job import Job
-from shapecluster.remote._leftovers import Leftover
+from shapecluster.remote._leftovers import Leftover, clean_up, list_leftovers
 from shapecluster.remote._outcome import JobProgress
 from shapecluster.remote._rehearsal.platform import Rehearsal
 
-__all__ = ["Endpoint", "Job", "JobProgress", "Leftover", "Rehearsal"]
+__all__ = ["Endpoint", "Job", "JobProgress", "Leftover", "Rehearsal", "clean_up", "list_leftovers"]
