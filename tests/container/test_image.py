@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -154,6 +156,16 @@ def test_the_guide_lists_every_hyperparameter(program):
     names = set(re.findall(r"`([a-z_]+)`", "\n".join(re.findall(r"^   \* - (.*)$", page, re.MULTILINE))))
     assert set(program.HYPERPARAMETERS) <= names
     assert names <= set(_kshape.HYPERPARAMETERS) | set(_kmeans.HYPERPARAMETERS)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the guide's commands are for a POSIX shell")
+def test_the_job_of_the_guide_trains(tmp_path):
+    page = (ROOT / "docs" / "guide" / "container.rst").read_text("utf-8")
+    (block,) = re.findall(r"^   mkdir -p job/input.*?(?=^\S)", page, re.DOTALL | re.MULTILINE)
+    commands = "set -eu\n" + block.replace("python -m", f"'{sys.executable}' -m")
+    done = subprocess.run(["sh", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 2  # the centroids
 
 
 def test_the_guide_says_that_the_image_was_never_built():

@@ -97,15 +97,13 @@ def list_leftovers(
     >>> import tempfile
     >>> import numpy as np
     >>> from shapecluster import SageMakerKShape
-    >>> from shapecluster.remote import Rehearsal, clean_up, list_leftovers
-    >>> session = Rehearsal(tempfile.mkdtemp(), in_process=True)
-    >>> X = np.random.default_rng(0).normal(size=(20, 30))
-    >>> model = SageMakerKShape(2, session=session, random_state=0).fit(X)
-    >>> found = list_leftovers(session, min_age=0)
-    >>> [leftover.kind for leftover in found]
+    >>> from shapecluster.remote import Rehearsal, list_leftovers
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     session = Rehearsal(folder, in_process=True)
+    ...     X = np.random.default_rng(0).normal(size=(20, 30))
+    ...     model = SageMakerKShape(2, session=session, random_state=0).fit(X)
+    ...     print([leftover.kind for leftover in list_leftovers(session, min_age=0)])
     ['staged data']
-    >>> clean_up(found, session) == found
-    True
     """
     return find_leftovers(open_platform(session), bucket, prefix, min_age=min_age)
 
@@ -130,9 +128,23 @@ def clean_up(leftovers: Iterable[Leftover], session: Any = None) -> list[Leftove
     RemoteError
         When something could not be deleted; what could be is gone, and the message names the rest.
 
+    See Also
+    --------
+    list_leftovers : Finds them.
+
     Examples
     --------
-    See `list_leftovers`.
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from shapecluster import SageMakerKShape
+    >>> from shapecluster.remote import Rehearsal, clean_up, list_leftovers
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     session = Rehearsal(folder, in_process=True)
+    ...     X = np.random.default_rng(0).normal(size=(20, 30))
+    ...     model = SageMakerKShape(2, session=session, random_state=0).fit(X)
+    ...     gone = clean_up(list_leftovers(session, min_age=0), session)
+    ...     print(len(gone), len(list_leftovers(session, min_age=0)))
+    1 0
     """
     free = [leftover for leftover in leftovers if not leftover.kept_for]
     deleted, left = delete_leftovers(open_platform(session), free)
