@@ -343,6 +343,25 @@ def test_a_bucket_is_created_only_on_request(platform, network):
     assert b"<BlockPublicAcls>true" in created[1].body
 
 
+def test_a_session_of_the_sdk_may_have_a_bucket_of_its_own(session, network):
+    class Sdk:
+        boto_session = session
+        _default_bucket_name_override = "our-own-bucket"
+
+    network.answer = lambda request: (200, b"")
+    assert find_bucket(open_platform(Sdk()), Job()) == "our-own-bucket"
+    assert find_bucket(open_platform(Sdk()), Job(bucket="another")) == "another"
+
+
+def test_local_mode_of_the_sdk_is_refused(session):
+    class LocalSession:
+        boto_session = session
+        local_mode = True
+
+    with pytest.raises(ValueError, match=r"a Rehearsal .* Got a LocalSession in local mode instead\."):
+        open_platform(LocalSession())
+
+
 def test_a_bucket_of_somebody_else_is_never_used(platform, network):
     network.answer = lambda request: (403, b"")
     with pytest.raises(AccessError, match="another account"):
