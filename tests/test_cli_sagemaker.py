@@ -268,7 +268,7 @@ def test_what_cannot_be_deleted_is_an_error(run, files, monkeypatch):
     )
     run("rehearse", "--prices", files["prices"], "-k", "2")
     code, _, error = run("clean-up", "--folder", "shapecluster-rehearsal", "--min-age", "0", "--yes")
-    assert (code, error) == (1, "shapecluster: could not be deleted: model 'm' (AccessError: no).\n")
+    assert (code, error) == (1, "shapecluster: Could not be deleted: model 'm' (AccessError: no).\n")
 
 
 # In a terminal

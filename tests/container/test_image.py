@@ -1,12 +1,17 @@
-"""The Dockerfile and what it pins, read as text: the image itself is built where there is Docker."""
+"""The Dockerfile and what it pins, read as text; `bash .ci/run image` carries it out, without Docker."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -19,13 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (FOLDER / "Dockerfile").read_text("utf-8")
 
 
-def instructions(text: str) -> list[tuple[str, str]]:
-    """The instructions of a Dockerfile, with continued lines joined and comments left out."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
-    return [(line.split()[0], line.partition(" ")[2].strip()) for line in joined.splitlines() if line.strip()]
+def reader() -> ModuleType:
+    """The program that carries the Dockerfile out in CI: one reader for both."""
+    spec = importlib.util.spec_from_file_location("check_image", ROOT / ".ci" / "check_image.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["check_image"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
+check_image = reader()
+instructions = check_image.instructions
 INSTRUCTIONS = instructions(TEXT)
 
 
@@ -42,6 +51,11 @@ def pins() -> dict[str, Requirement]:
 def test_the_reader_joins_lines_and_leaves_comments_out():
     text = "# hello\nFROM a:1\nRUN one \\\n  # why\n    two\n\nUSER 1"
     assert instructions(text) == [("FROM", "a:1"), ("RUN", "one two"), ("USER", "1")]
+
+
+def test_every_instruction_is_one_that_is_carried_out_in_ci():
+    known = {name.removeprefix("do_").upper() for name in dir(check_image.Image) if name.startswith("do_")}
+    assert {name for name, _ in INSTRUCTIONS} == known | check_image._NOTHING_TO_DO
 
 
 def test_the_base_image_is_a_version():
@@ -142,6 +156,16 @@ def test_the_guide_lists_every_hyperparameter(program):
     names = set(re.findall(r"`([a-z_]+)`", "\n".join(re.findall(r"^   \* - (.*)$", page, re.MULTILINE))))
     assert set(program.HYPERPARAMETERS) <= names
     assert names <= set(_kshape.HYPERPARAMETERS) | set(_kmeans.HYPERPARAMETERS)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the guide's commands are for a POSIX shell")
+def test_the_job_of_the_guide_trains(tmp_path):
+    page = (ROOT / "docs" / "guide" / "container.rst").read_text("utf-8")
+    (block,) = re.findall(r"^   mkdir -p job/input.*?(?=^\S)", page, re.DOTALL | re.MULTILINE)
+    commands = "set -eu\n" + block.replace("python -m", f"'{sys.executable}' -m")
+    done = subprocess.run(["sh", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 2  # the centroids
 
 
 def test_the_guide_says_that_the_image_was_never_built():

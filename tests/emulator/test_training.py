@@ -99,7 +99,7 @@ def test_a_program_that_fails_says_why(emulator: Emulator, sagemaker: Any, wait:
     assert answer["TrainingJobStatus"] == "Failed"
     assert answer["FailureReason"] == "AlgorithmError: k must be a number, exit code: 3"
     assert statuses(answer) == ["Starting", "Downloading", "Training", "Failed"]
-    assert answer["ModelArtifacts"] == {}
+    assert "ModelArtifacts" not in answer  # the service says null, which boto3 leaves out
 
 
 @pytest.mark.parametrize("parameters", [{}, {"deaf": "1"}], ids=["SIGTERM", "SIGKILL"])

@@ -74,7 +74,7 @@ class TrainingJob(Job):
         answer |= {
             "TrainingJobName": self.name,
             "TrainingJobArn": self.arn,
-            "ModelArtifacts": {"S3ModelArtifacts": self.model_uri} if self.model_uri else {},
+            "ModelArtifacts": {"S3ModelArtifacts": self.model_uri} if self.model_uri else None,
             "TrainingJobStatus": self.status,
             "SecondaryStatus": self.secondary,
             "SecondaryStatusTransitions": [dict(t) for t in self.transitions],

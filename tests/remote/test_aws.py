@@ -335,12 +335,31 @@ def test_a_bucket_is_created_only_on_request(platform, network):
         return (404, b"") if request.method == "HEAD" else (200, b"")
 
     network.answer = answer
-    with pytest.raises(NotFoundError, match="create_bucket=True"):
+    with pytest.raises(NotFoundError, match=r"no bucket 'sagemaker-eu-west-1-\d+' .*create_bucket=True"):
         find_bucket(platform, Job())
     assert not created
     assert find_bucket(platform, Job(create_bucket=True)) == f"sagemaker-eu-west-1-{ACCOUNT}"
     assert b"eu-west-1" in created[0].body
     assert b"<BlockPublicAcls>true" in created[1].body
+
+
+def test_a_session_of_the_sdk_may_have_a_bucket_of_its_own(session, network):
+    class Sdk:
+        boto_session = session
+        _default_bucket_name_override = "our-own-bucket"
+
+    network.answer = lambda request: (200, b"")
+    assert find_bucket(open_platform(Sdk()), Job()) == "our-own-bucket"
+    assert find_bucket(open_platform(Sdk()), Job(bucket="another")) == "another"
+
+
+def test_local_mode_of_the_sdk_is_refused(session):
+    class LocalSession:
+        boto_session = session
+        local_mode = True
+
+    with pytest.raises(ValueError, match=r"a Rehearsal .* Got a LocalSession in local mode instead\."):
+        open_platform(LocalSession())
 
 
 def test_a_bucket_of_somebody_else_is_never_used(platform, network):

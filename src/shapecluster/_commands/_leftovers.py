@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shapecluster._commands._common import FAILED, CommandError, Place, errors, say, told
+from shapecluster._commands._common import Place, errors, say, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,27 +26,22 @@ def clean_up(place: Place, bucket: str | None, prefix: str, min_age: float, *, y
 def _clean_up(
     place: Place, bucket: str | None, prefix: str, min_age: float, *, delete: bool, hint: str
 ) -> None:
-    from shapecluster.remote._leftovers import delete_leftovers, find_leftovers
-    from shapecluster.remote._platform import open_platform
+    from shapecluster import remote
     from shapecluster.report._terminal import make_console
 
     console = make_console()
     with errors(place), told():
-        platform = open_platform(place.session())
-        found = find_leftovers(platform, bucket, prefix, min_age=min_age)
+        session = place.session()
+        found = remote.list_leftovers(session, bucket=bucket, prefix=prefix, min_age=min_age)
         if not found:
             say(console, "Nothing is left.")
             return
         _print(found, console)
-        free = [leftover for leftover in found if not leftover.kept_for]
-        if not delete:
-            if free and hint:
-                say(console, hint)
-            return
-        deleted, left = delete_leftovers(platform, free)
-        say(console, f"Deleted: {len(deleted)} of {len(found)}.")
-    if left:
-        raise CommandError(f"could not be deleted: {'; '.join(left)}.", FAILED)
+        if delete:
+            deleted = remote.clean_up(found, session)
+            say(console, f"Deleted: {len(deleted)} of {len(found)}.")
+        elif hint and not all(leftover.kept_for for leftover in found):
+            say(console, hint)
 
 
 def _print(found: Sequence[Leftover], console: Console) -> None:

@@ -14,15 +14,15 @@ _job  _request   _training  _outcome         a training job, from its request to
       _watched                               what is waited for when the interpreter ends
       ------------------------------------
       _platform                              the seam: calls and storage
-        _aws  _errors  _scrub                  boto3
+        _aws  _sdk  _errors  _scrub            boto3, and the SageMaker SDK where there is one
         _rehearsal/                            a folder of this machine
 ```
 """
 
 from shapecluster.remote._endpoints import Endpoint
 from shapecluster.remote._job import Job
-from shapecluster.remote._leftovers import Leftover
+from shapecluster.remote._leftovers import Leftover, clean_up, list_leftovers
 from shapecluster.remote._outcome import JobProgress
 from shapecluster.remote._rehearsal.platform import Rehearsal
 
-__all__ = ["Endpoint", "Job", "JobProgress", "Leftover", "Rehearsal"]
+__all__ = ["Endpoint", "Job", "JobProgress", "Leftover", "Rehearsal", "clean_up", "list_leftovers"]

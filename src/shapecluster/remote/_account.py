@@ -45,9 +45,15 @@ def find_bucket(platform: Platform, job: Job) -> str:
     bucket = job.bucket or platform.default_bucket()
     try:
         platform.call("s3.head_bucket", Bucket=bucket)
-    except NotFoundError:
+    except NotFoundError as error:
         if not job.create_bucket:
-            raise
+            raise NotFoundError(
+                f"There is no bucket {bucket!r} in this account: name one that exists, Job(bucket=...), or "
+                "have it created, Job(create_bucket=True).",
+                operation=error.operation,
+                code=error.code,
+                status=error.status,
+            ) from None
         _create_bucket(platform, bucket)
     return bucket
 

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import InvalidRequestError, NotFoundError
+from shapecluster.remote import _sdk
 from shapecluster.remote._errors import is_known, translate
 from shapecluster.remote._uris import join, split
 
@@ -40,7 +41,7 @@ def aws_platform(session: object) -> AwsPlatform:
     boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
     if session is None:
         return AwsPlatform(_guarded(boto3.Session, "boto3.Session"))
-    inner = getattr(session, "boto_session", session)
+    inner = _sdk.boto_session(session)
     if not isinstance(inner, boto3.Session):
         raise TypeError(
             "session must be a boto3.Session, a session of the SageMaker SDK 3, a Rehearsal of "
@@ -63,7 +64,7 @@ class AwsPlatform:
         Makes the clients; its own settings and the environment decide about endpoints, such as
         AWS_ENDPOINT_URL.
     sdk : session of the SageMaker SDK, default=None
-        Knows the execution role where it runs on SageMaker itself.
+        May name a bucket, and knows the execution role where it runs on SageMaker itself.
     """
 
     kind: Literal["aws", "rehearsal"] = "aws"
@@ -106,18 +107,19 @@ class AwsPlatform:
 
     def default_bucket(self) -> str:
         """The bucket that the SageMaker SDK would take."""
-        return f"sagemaker-{self.region}-{self.account()}"
+        return _sdk.own_bucket(self._sdk) or f"sagemaker-{self.region}-{self.account()}"
 
     def default_role(self) -> str | None:
         """SAGEMAKER_ROLE, or the role that the SDK's session runs under."""
         named = os.environ.get("SAGEMAKER_ROLE")
         if named:
             return named
-        find = getattr(self._sdk, "get_caller_identity_arn", None)
-        if find is None:
-            return None
-        arn = _guarded(find, "sts.get_caller_identity")
-        return str(arn) if ":role/" in str(arn) else None
+        return _guarded(lambda: _sdk.caller_role(self._sdk), "sts.get_caller_identity", self._known)
+
+    def sdk_training_job(self, name: str) -> Any:
+        """A training job as the SageMaker SDK knows it."""
+        operation = "sagemaker.describe_training_job"
+        return _guarded(lambda: _sdk.training_job(name, self._session), operation, self._known)
 
     def call(self, operation: str, /, **request: Any) -> dict[str, Any]:
         """Call a service with boto3's names: ``call("sagemaker.describe_endpoint", EndpointName=...)``."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shapecluster.exceptions import NotFoundError
+from shapecluster.exceptions import NotFoundError, RemoteError
 from shapecluster.remote._cleanup import Undo
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
-from shapecluster.remote._platform import Platform
+from shapecluster.remote._platform import Platform, open_platform
 from shapecluster.remote._polling import Pace, patiently
 from shapecluster.remote._records import collected_uri
 from shapecluster.remote._request import TAG
@@ -54,6 +54,103 @@ class Leftover:
     name: str
     created: datetime | None = None
     kept_for: tuple[str, ...] = field(default=())
+
+
+def list_leftovers(
+    session: Any = None,
+    *,
+    bucket: str | None = None,
+    prefix: str = "shapecluster",
+    min_age: float = HOUR,
+) -> list[Leftover]:
+    """List what is still there and costs money: endpoints, models and staged data that carry our tag.
+
+    Models that jobs have left in the bucket are not among it: they are results.
+
+    Parameters
+    ----------
+    session : boto3.Session, session of the SageMaker SDK 3, Rehearsal or None, default=None
+        Where to look; None means the default credentials of boto3.
+    bucket : str or None, default=None
+        Where data was staged, as in `Job`; None means the session's default bucket.
+    prefix : str, default="shapecluster"
+        As in `Job`.
+    min_age : float, default=3600
+        Seconds. Younger data is passed over: somebody may be about to use it.
+
+    Returns
+    -------
+    list of Leftover
+        In the order in which it can be deleted.
+
+    Raises
+    ------
+    RemoteError
+        When a call fails; of the kind that fits.
+
+    See Also
+    --------
+    clean_up : Deletes what is listed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from shapecluster import SageMakerKShape
+    >>> from shapecluster.remote import Rehearsal, list_leftovers
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     session = Rehearsal(folder, in_process=True)
+    ...     X = np.random.default_rng(0).normal(size=(20, 30))
+    ...     model = SageMakerKShape(2, session=session, random_state=0).fit(X)
+    ...     print([leftover.kind for leftover in list_leftovers(session, min_age=0)])
+    ['staged data']
+    """
+    return find_leftovers(open_platform(session), bucket, prefix, min_age=min_age)
+
+
+def clean_up(leftovers: Iterable[Leftover], session: Any = None) -> list[Leftover]:
+    """Delete what `list_leftovers` found, except for data that an uncollected job reads.
+
+    Parameters
+    ----------
+    leftovers : iterable of Leftover
+        In any order. What has `kept_for` stays, and is not returned.
+    session : boto3.Session, session of the SageMaker SDK 3, Rehearsal or None, default=None
+        As in `list_leftovers`.
+
+    Returns
+    -------
+    list of Leftover
+        What is gone.
+
+    Raises
+    ------
+    RemoteError
+        When something could not be deleted; what could be is gone, and the message names the rest.
+
+    See Also
+    --------
+    list_leftovers : Finds them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from shapecluster import SageMakerKShape
+    >>> from shapecluster.remote import Rehearsal, clean_up, list_leftovers
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     session = Rehearsal(folder, in_process=True)
+    ...     X = np.random.default_rng(0).normal(size=(20, 30))
+    ...     model = SageMakerKShape(2, session=session, random_state=0).fit(X)
+    ...     gone = clean_up(list_leftovers(session, min_age=0), session)
+    ...     print(len(gone), len(list_leftovers(session, min_age=0)))
+    1 0
+    """
+    free = [leftover for leftover in leftovers if not leftover.kept_for]
+    deleted, left = delete_leftovers(open_platform(session), free)
+    if left:
+        raise RemoteError(f"Could not be deleted: {'; '.join(left)}.")
+    return deleted
 
 
 def find_leftovers(

@@ -24,6 +24,7 @@ from shapecluster.cluster._sagemaker._serving import ServingMixin
 from shapecluster.cluster._sagemaker._sweep import check_wanted, clock, side_by_side
 from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job
+from shapecluster.remote._aws import AwsPlatform
 from shapecluster.remote._platform import Platform, open_platform
 from shapecluster.remote._records import collected
 from shapecluster.remote._request import TrainingSpec
@@ -142,16 +143,23 @@ class TrainingJobEstimator(
         Returns
         -------
         sagemaker.core.resources.TrainingJob
-            Needs the extra `sagemaker`.
-        """
-        from shapecluster._optional import import_optional
+            Under the session's credentials. Its `wait` takes a job that was stopped for one that went well;
+            `result` does not.
 
-        name = self._job_name()
-        resources = import_optional(
-            "sagemaker.core.resources", extra="sagemaker", needed_for="training_job() of an estimator"
-        )
-        session = getattr(self.session, "boto_session", self.session)
-        return resources.TrainingJob.get(training_job_name=name, session=session)
+        Raises
+        ------
+        ImportError
+            Without the extra `sagemaker`.
+        ValueError
+            For a rehearsal, whose jobs only this package knows.
+        """
+        name, platform = self._job_name(), self._platform()
+        if not isinstance(platform, AwsPlatform):
+            raise ValueError(
+                "session must be one of AWS for training_job(): the SageMaker SDK does not see into a "
+                f"rehearsal. Got {platform!r} instead."
+            )
+        return platform.sdk_training_job(name)
 
     def _platform(self) -> Platform:
         return open_platform(self.session)
