@@ -253,6 +253,21 @@ class World:
         for platform in self._platforms:
             platform._account = None
 
+    def wipe(self) -> None:
+        """Remove what is left, past the library: one case that went wrong is not to spoil the next."""
+        aws = self.aws
+        aws.faults.clear()
+        for job in (*aws.training_jobs, *aws.transform_jobs):
+            if job.running:
+                job.stop()
+                job.join(10)
+        for endpoint in aws.endpoints:
+            endpoint.delete()
+            endpoint.join(10)
+        for table in (aws.endpoint_configs, aws.models, aws.model_packages):
+            for one in table:
+                table.remove(one)
+
     def same(self, model: Any) -> None:
         """Assert that a model is as good as one whose job went well."""
         good = self._models[False]
@@ -325,7 +340,7 @@ class Case:
         """What costs money, by kind, as the emulator itself knows it."""
         aws = self.aws
         found = {
-            "endpoint": {one.name for one in aws.endpoints},
+            "endpoint": {one.name for one in aws.endpoints if one.status != "Deleting"},
             "config": {one.name for one in aws.endpoint_configs},
             "model": {one.name for one in aws.models},
             "package": {one.name for one in aws.model_packages},
@@ -341,7 +356,8 @@ class Case:
             now = self.existing()
             new = {kind: names - self.before.get(kind, set()) for kind, names in now.items()}
             new = {kind: names for kind, names in new.items() if names}
-            if new.keys() == expected or time.monotonic() > end:
+            going = any(one.status == "Deleting" for one in self.aws.endpoints)
+            if (new.keys() == expected and not going) or time.monotonic() > end:
                 return new
             time.sleep(0.005)
 

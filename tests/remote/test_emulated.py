@@ -16,11 +16,12 @@ from shapecluster.remote._endpoints import deployed  # noqa: E402
 from shapecluster.remote._leftovers import delete_leftovers, find_leftovers  # noqa: E402
 from shapecluster.remote._marketplace import describe_algorithm  # noqa: E402
 from shapecluster.remote._models import ModelSource  # noqa: E402
+from shapecluster.remote._outcome import open_artifact  # noqa: E402
 from shapecluster.remote._platform import Platform, open_platform  # noqa: E402
 from shapecluster.remote._records import collected, recall  # noqa: E402
 from shapecluster.remote._request import Channel, TrainingSpec  # noqa: E402
 from shapecluster.remote._staging import Dataset, Staged, stage  # noqa: E402
-from shapecluster.remote._training import attach_training, open_artifact, start_training  # noqa: E402
+from shapecluster.remote._training import attach_training, start_training  # noqa: E402
 from shapecluster.remote._transform import TransformSpec, run_transform  # noqa: E402
 from shapecluster.remote._uris import join  # noqa: E402
 from shapecluster.remote.permissions import Scope, caller_policy  # noqa: E402

@@ -28,9 +28,10 @@ from shapecluster.exceptions import (
 )
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._logs import LogReader
+from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._rehearsal import folders, programs, supervisor
 from shapecluster.remote._request import Channel, TrainingSpec
-from shapecluster.remote._training import attach_training, open_artifact, start_training
+from shapecluster.remote._training import attach_training, start_training
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a rehearsal needs process groups and file locks")
 

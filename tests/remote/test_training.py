@@ -27,13 +27,13 @@ from shapecluster.exceptions import (
 from shapecluster.remote import Job
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._names import check_name, unique_name
+from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._records import collected, recall
 from shapecluster.remote._request import Channel, TrainingSpec, merged, training_request
 from shapecluster.remote._staging import Dataset, fingerprint, stage
 from shapecluster.remote._training import (
     TrainingRun,
     attach_training,
-    open_artifact,
     run_training,
     start_training,
 )

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Any, BinaryIO
 
-from shapecluster.exceptions import CapacityError, JobFailedError, JobStoppedError, RemoteError
+from shapecluster.exceptions import (
+    CapacityError,
+    JobFailedError,
+    JobStoppedError,
+    NotFoundError,
+    RemoteError,
+)
+from shapecluster.remote._platform import Platform
 from shapecluster.remote._scrub import scrub
 
 IS_OVER = frozenset({"Completed", "Failed", "Stopped", "Deleting"})
@@ -126,6 +133,27 @@ def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, .
             description=description,
         )
     raise ended_badly(description, "training", read_tail())
+
+
+def open_artifact(platform: Platform, outcome: Outcome) -> BinaryIO:
+    """Open the model.tar.gz that a job left.
+
+    Raises
+    ------
+    NotFoundError
+        When it is not there (any more).
+    """
+    try:
+        return platform.open(outcome.artifact_uri)
+    except NotFoundError as error:
+        missing = NotFoundError(
+            f"The training job {outcome.name!r} completed, but its model is not at {outcome.artifact_uri}: "
+            "it was removed, by someone or by a rule of the bucket. Fit again.",
+            operation=error.operation,
+            code=error.code,
+            job_name=outcome.name,
+        )
+    raise missing
 
 
 def ended_badly(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) -> RemoteError:

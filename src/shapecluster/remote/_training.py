@@ -4,7 +4,6 @@
 start_training   name it, write down what it reads, create it
 TrainingRun      describe, wait with news, stop; what becomes of it when the waiting is interrupted
 run_training     both, in one of the slots that this process has
-open_artifact    the model
 ```
 """
 
@@ -13,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from shapecluster.exceptions import (
     ConnectionLostError,
@@ -383,24 +382,3 @@ def attach_training(
     except NotFoundError as error:
         told = run._runs_on(error)
     raise told
-
-
-def open_artifact(platform: Platform, outcome: Outcome) -> BinaryIO:
-    """Open the model.tar.gz that a job left.
-
-    Raises
-    ------
-    NotFoundError
-        When it is not there (any more).
-    """
-    try:
-        return platform.open(outcome.artifact_uri)
-    except NotFoundError as error:
-        missing = NotFoundError(
-            f"The training job {outcome.name!r} completed, but its model is not at {outcome.artifact_uri}: "
-            "it was removed, by someone or by a rule of the bucket. Fit again.",
-            operation=error.operation,
-            code=error.code,
-            job_name=outcome.name,
-        )
-    raise missing

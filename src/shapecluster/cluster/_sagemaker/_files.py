@@ -18,10 +18,10 @@ from shapecluster._validation import caller_level
 from shapecluster.cluster._euclidean import blocks, dense
 from shapecluster.exceptions import ArtifactError, ArtifactWarning
 from shapecluster.formats import read_csv, read_member, read_recordio, write_csv, write_recordio
+from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._records import folders_of, recall
 from shapecluster.remote._staging import Dataset, fingerprint
-from shapecluster.remote._training import open_artifact
 
 if TYPE_CHECKING:
     from shapecluster.remote._outcome import Outcome

@@ -25,11 +25,11 @@ from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
+from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._records import folders_of
 from shapecluster.remote._request import Channel, TrainingSpec, merged
 from shapecluster.remote._staging import stage
-from shapecluster.remote._training import open_artifact
 from shapecluster.remote._uris import join
 
 if TYPE_CHECKING:

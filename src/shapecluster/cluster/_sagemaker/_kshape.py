@@ -34,10 +34,10 @@ from shapecluster.formats import CentroidReport, decode_centroids, read_member
 from shapecluster.remote import Job
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._marketplace import Algorithm, describe_algorithm
+from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._request import Channel, TrainingSpec, merged
 from shapecluster.remote._staging import Dataset, Staged, stage
-from shapecluster.remote._training import open_artifact
 from shapecluster.remote._uris import join
 
 if TYPE_CHECKING:

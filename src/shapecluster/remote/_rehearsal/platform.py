@@ -38,7 +38,7 @@ class Rehearsal:
     in_process : bool, default=False
         Whether programs run as functions of this process. A job is then over when the call that creates it
         returns, which saves the start of Python: for tests in the hundreds. Such a job can neither be
-        stopped nor end at its time limit.
+        stopped nor end at its time limit. What it logs and warns of is in its log, as always.
     program : sequence of str or None, default=None
         The command that stands for the container; it is called with ``train`` or ``serve`` and the options
         ``--root``, ``--algorithm``, ``--host`` and ``--port``. None means this package's own programs.
