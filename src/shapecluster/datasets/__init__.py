@@ -1,8 +1,17 @@
-"""Prices to work on: from files, from Yahoo, cleaned, and simulated."""
+"""Prices and portfolios to work on: from files, from Yahoo, cleaned, and simulated."""
 
 from shapecluster.datasets._clean import clean_prices
 from shapecluster.datasets._fetch import fetch_prices
 from shapecluster.datasets._files import load_prices, load_sectors
 from shapecluster.datasets._market import Market, make_market
+from shapecluster.datasets._portfolios import Portfolios
 
-__all__ = ["Market", "clean_prices", "fetch_prices", "load_prices", "load_sectors", "make_market"]
+__all__ = [
+    "Market",
+    "Portfolios",
+    "clean_prices",
+    "fetch_prices",
+    "load_prices",
+    "load_sectors",
+    "make_market",
+]
