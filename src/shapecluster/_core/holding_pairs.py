@@ -83,14 +83,10 @@ def _bands(distinct: Distinct, rule: Rule) -> Iterator[tuple[slice, slice]]:
         first = start
         if not rule.weighted and lightest == heaviest <= rule.needed(lightest, lightest):
             first = stop  # of one size, they would have to be identical
-        last = int(masses.searchsorted(_heaviest_partner(rule, heaviest[0]), side="right"))
+        # Either may ask, and the lighter one is the more generous: its window is that of both.
+        last = distinct.rows_between(0, rule.window(heaviest[0])[1])[1]
         if first < last:
             yield slice(start, stop), slice(first, last)
-
-
-def _heaviest_partner(rule: Rule, mass: Any) -> float:
-    """Where either may ask, containment is as generous as overlap: the heavier may be anything."""
-    return rule.window(mass)[1]
 
 
 class _Join:

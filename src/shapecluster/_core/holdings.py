@@ -76,15 +76,23 @@ class Rule:
             whole = np.sqrt(np.multiply(a, b, dtype=np.float64))
         return np.asarray(np.minimum(shared / whole, 1.0), dtype=np.float64)
 
-    def window(self, mass: Any) -> tuple[float, float]:
-        """No portfolio lighter or heavier than this matches one that has this mass and asks."""
-        s = float(self.threshold)
+    def window(self, mass: Any) -> tuple[Any, Any]:
+        """No portfolio lighter or heavier than this matches one that has this mass and asks.
+
+        Who matches it shares at least the first of these two masses with it. 0 or None: there is no bound.
+        """
         if self.metric == "overlap" or (self.metric == "cosine" and self.weighted):
-            return 0.0, math.inf
-        if self.metric == "cosine":
-            s *= s
-        lightest = s * mass * (1.0 - _SLACK)
-        return lightest, math.inf if self.metric == "containment" else mass / s * (1.0 + _SLACK)
+            return 0, None
+        lightest: Any
+        heaviest: Any
+        if self.weighted:
+            s = float(self.threshold)
+            lightest, heaviest = s * mass * (1.0 - _SLACK), mass / s * (1.0 + _SLACK)
+        else:
+            power = 2 if self.metric == "cosine" else 1
+            p, q = self.threshold.numerator**power, self.threshold.denominator**power
+            lightest, heaviest = -(-p * int(mass) // q), q * int(mass) // p
+        return lightest, None if self.metric == "containment" else heaviest
 
     def prefix_share(self) -> float:
         """With quantities: a part of a portfolio below this share of its mass cannot make a match alone.
@@ -122,7 +130,7 @@ def _ceil_root(values: NDArray[Any], p: int, q: int) -> NDArray[np.int64]:
     below = (_times(values, p) - 1) // q
     if below.dtype == object:
         return np.asarray(np.frompyfunc(math.isqrt, 1, 1)(below), dtype=np.int64) + 1
-    root = np.sqrt(below.astype(np.float64)).astype(np.int64)
+    root: NDArray[np.int64] = np.sqrt(below.astype(np.float64)).astype(np.int64)
     root -= root * root > below
     root += (root + 1) * (root + 1) <= below
     return root + 1
@@ -151,6 +159,12 @@ class Distinct:
     of_trader: IntArray
     traders: IntArray
     starts: IntArray
+
+    def rows_between(self, low: Any, high: Any) -> tuple[int, int]:
+        """The rows from a mass of `low` to one of `high`; None: to the end."""
+        first = self.masses.searchsorted(low, side="left")
+        last = len(self.masses) if high is None else self.masses.searchsorted(high, side="right")
+        return int(first), int(last)
 
     @property
     def counts(self) -> IntArray:
@@ -221,7 +235,8 @@ def _norms(rows: Any) -> Float64Array:
 
 def _masses(rows: Any, rule: Rule) -> Masses:
     if not rule.weighted:
-        return np.diff(rows.indptr).astype(np.int64)
+        sizes: Masses = np.diff(rows.indptr).astype(np.int64)
+        return sizes
     return np.ones(rows.shape[0]) if rule.metric == "cosine" else row_sums(rows)
 
 
@@ -299,13 +314,12 @@ def search(
         How well they match.
     """
     low, high = rule.window(mass)
-    begin = int(distinct.masses.searchsorted(low, side="left"))
-    end = int(distinct.masses.searchsorted(high, side="right"))
+    begin, end = distinct.rows_between(low, high)
+    if begin == end:
+        return np.zeros(0, dtype=np.intp), np.zeros(0)
+    least = low or rule.needed(np.asarray([mass]), distinct.masses[begin : begin + 1])[0]
     shared = _shared_with_all(postings, rule, tickers, amounts, (begin, end))
-    found = np.flatnonzero(shared > 0)
-    if len(found):  # the lightest needs the least, so this leaves little to look at
-        least = rule.needed(np.asarray([mass]), distinct.masses[begin + found[:1]])[0]
-        found = found[shared[found] >= least]
+    found = np.flatnonzero(shared >= least)
     masses = distinct.masses[begin + found]
     own = np.full(len(found), mass)
     reached = shared[found] >= rule.needed(own, masses)
@@ -317,11 +331,12 @@ def _shared_with_all(
     postings: Postings, rule: Rule, tickers: IntArray, amounts: Float64Array, window: tuple[int, int]
 ) -> Masses:
     """What each portfolio of the window shares with one, ticker after ticker."""
-    holders, least = [np.zeros(0, dtype=np.intp)], [np.zeros(0)]
+    bounds = np.asarray(window, dtype=postings.holders.dtype)  # another dtype would convert them all
+    holders, least = [postings.holders[:0]], [np.zeros(0)]
     for ticker, amount in zip(tickers, amounts, strict=True):
         start, stop = postings.starts[ticker : ticker + 2]
         who = postings.holders[start:stop]
-        inside = slice(*who.searchsorted(window))
+        inside = slice(*who.searchsorted(bounds))
         holders.append(who[inside])
         if postings.amounts is not None:
             theirs = postings.amounts[start:stop][inside]

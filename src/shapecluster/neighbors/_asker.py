@@ -114,6 +114,7 @@ def answer(
     return pd.DataFrame(
         {"trader": portfolios.trader_ids[rows], "match": match[which]}
         | {name: cells[which] for name, cells in columns.items()},
+        index=pd.RangeIndex(len(rows)),  # spares pandas a look at all columns
         copy=False,
     )
 
