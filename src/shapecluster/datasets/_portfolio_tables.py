@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import os
 import re
 import secrets
@@ -144,7 +145,7 @@ def _assemble(rows: IntArray, columns: IntArray, amounts: Float64Array, tickers:
     again = np.flatnonzero(np.diff(keys[order]) == 0)
     if again.size:
         first = order[again[0]]
-        raise ValueError(f"trader {ids[rows[first]]!r} holds {tickers[columns[first]]!r} more than once.")
+        raise ValueError(f"trader {ids[rows[first]]} holds {tickers[columns[first]]} more than once.")
     matrix = sparse.csr_matrix((amounts, (rows, columns)), shape=(len(ids), len(tickers)))
     return matrix, tickers, ids
 
@@ -200,7 +201,7 @@ def _from_file(
 
 def _csv_frame(path: Path) -> pd.DataFrame:
     """Cells as they are written: a ticker called NA or TRUE is a ticker, and an empty cell is empty."""
-    lines = csv.reader(_tables.read_text(path).splitlines(), strict=True)
+    lines = csv.reader(io.StringIO(_tables.read_text(path), newline=""), strict=True)
     try:
         rows = [row for row in lines if row]
     except csv.Error as error:

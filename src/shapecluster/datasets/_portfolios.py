@@ -30,7 +30,8 @@ class Portfolios:
     tickers : array-like of str of shape (n_tickers,), default=None
         One name per column, none twice. None: "x0", "x1" and so on.
     trader_ids : array-like of int or str of shape (n_traders,), default=None
-        One name per row, none twice. None: the numbers from 0, so that a trader's name is its row.
+        One name per row, none twice. None: the numbers from 0, so that a trader's name is its row. Blanks
+        around names are dropped, here and in `tickers`.
 
     Attributes
     ----------
@@ -160,7 +161,7 @@ class Portfolios:
         """
         try:
             row: Any = self._rows.get_loc(_plain(trader_id))
-        except (KeyError, TypeError):
+        except KeyError:
             span = f"{self._trader_ids[0]} to {self._trader_ids[-1]}"
             raise KeyError(f"no trader {trader_id!r} among the {len(self)} traders ({span})") from None
         return int(row)
@@ -339,7 +340,7 @@ def _checked_traders(trader_ids: ArrayLike) -> NDArray[Any]:
                 f"Got {name!r} at {position} instead."
             )
     checked = np.empty(len(names), dtype=object)
-    checked[:] = [str(name) for name in names]
+    checked[:] = [str(name).strip() for name in names]
     return checked
 
 
@@ -380,7 +381,6 @@ def _refuse_repeated(names: pd.Index[Any], what: str) -> None:
 
 
 def _plain(trader_id: object) -> Any:
-    """A trader's name as the index holds it: True and 1.0 are nobody's names."""
-    if isinstance(trader_id, bool | float | np.bool_ | np.floating):
-        return None
-    return trader_id
+    """A trader's name, or None, which is nobody's: neither are True and 1.0, which equal 1."""
+    is_name = isinstance(trader_id, str | int | np.integer) and not isinstance(trader_id, bool)
+    return trader_id if is_name else None
