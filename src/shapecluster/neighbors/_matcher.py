@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from numbers import Integral, Rational, Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from shapecluster._core.holding_pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
-from shapecluster._core.holdings import Postings, Rule, distinct_holdings, search
+from shapecluster._core.holdings import Distinct, Postings, Rule, distinct_holdings, search
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray
 from shapecluster._validation import all_or_nothing
@@ -104,7 +104,7 @@ class PortfolioMatcher(BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "min_match": [Interval(Real, 0, 1, closed="right")],
+        "min_match": [Fraction, Interval(Real, 0, 1, closed="right")],
         "metric": [StrOptions({"jaccard", "containment", "overlap", "cosine"})],
         "quantities": ["boolean"],
     }
@@ -260,7 +260,7 @@ class PortfolioMatcher(BaseEstimator):
             raise ValueError(f"max_pairs must be an integer of at least 0. Got {max_pairs!r} instead.")
         first, second, match = self._distinct_pairs()
         counts = self._distinct.counts
-        directions = 2 if self.metric == "containment" else 1
+        directions = 2 if self._rule.metric == "containment" else 1
         n_pairs = int(
             (counts[first] * counts[second]).sum() + directions * (counts * (counts - 1) // 2).sum()
         )
@@ -288,7 +288,7 @@ class PortfolioMatcher(BaseEstimator):
         """Pairs of distinct portfolios that match, in both directions where these differ."""
         rule, masses = self._rule, self._distinct.masses
         lighter, heavier, shared = matching_pairs(self._distinct, rule)
-        if self.metric != "containment":
+        if rule.metric != "containment":
             return lighter, heavier, rule.match(shared, masses[lighter], masses[heavier])
         first, second = np.concatenate([lighter, heavier]), np.concatenate([heavier, lighter])
         shared = np.concatenate([shared, shared])
@@ -298,11 +298,9 @@ class PortfolioMatcher(BaseEstimator):
 
     def _search_in(self, portfolios: Portfolios, named: bool) -> None:
         """Make everything that answers are found with."""
-        threshold = self.min_match
-        if not isinstance(threshold, Rational):
-            threshold = Fraction(str(threshold))
-        self._rule = Rule(self.metric, Fraction(threshold), self.quantities)
+        self._rule = Rule(self.metric, _as_decimal(self.min_match), self.quantities)
         self._distinct = distinct_holdings(portfolios.matrix, self._rule)
+        _refuse_infinite(self._distinct, portfolios)
         self._postings = Postings.of(self._distinct, self._rule)
         self.portfolios_ = portfolios
         self.groups_ = self._distinct.of_trader
@@ -316,3 +314,22 @@ class PortfolioMatcher(BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+
+def _as_decimal(min_match: Any) -> Fraction:
+    """The fraction that a number reads as."""
+    threshold = Fraction(min_match if isinstance(min_match, (int, Fraction)) else str(min_match))
+    if not 0 < threshold <= 1:  # scikit-learn's intervals do not know fractions
+        raise ValueError(
+            "The 'min_match' parameter of PortfolioMatcher must be above 0 and at most 1. "
+            f"Got {min_match!r} instead."
+        )
+    return threshold
+
+
+def _refuse_infinite(distinct: Distinct, portfolios: Portfolios) -> None:
+    """Quantities are finite; their sums may not be."""
+    heaviest = distinct.masses[-1:]
+    if len(heaviest) and not np.isfinite(heaviest[0]):
+        trader = portfolios.trader_ids[distinct.traders[-1]]
+        raise ValueError(f"the quantities of trader {trader} are too large to be added up.")
