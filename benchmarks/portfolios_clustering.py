@@ -205,7 +205,7 @@ def min_hash(X: Any) -> np.ndarray:
         _, first, bucket = np.unique(key, return_index=True, return_inverse=True)
         traders.append(np.arange(n))
         others.append(first[bucket])
-    ends = np.concatenate(traders), np.concatenate(others)
+    ends = tuple(np.concatenate(side).astype(np.int32) for side in (traders, others))  # as old scipy wants
     graph = sparse.coo_array((np.ones(len(ends[0]), dtype=bool), ends), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 
