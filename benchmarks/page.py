@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import accuracy, peers, scaling
+from benchmarks import accuracy, matching, peers, scaling
 from benchmarks._common import ROOT, load, parse, parser_of, told
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
-COMMANDS = ("peers", "scaling", "accuracy")
+COMMANDS = ("peers", "scaling", "accuracy", "matching")
 
 
 def main() -> int:
@@ -42,12 +42,13 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
     works = peers.works_of(results["peers"])
     fits = [work for work in works if work["kind"] == "fit"]
     return {
-        "environment": environment_part(results),
+        "environment": environment_part({name: results[name] for name in COMMANDS if name != "matching"}),
         "targets": targets_part(works, results["scaling"], results["accuracy"]),
         "fits": "\n\n".join(work_part(work) for work in fits),
         "others": "\n\n".join(work_part(work) for work in works if work not in fits),
         "scaling": scaling_part(results["scaling"]),
         "accuracy": accuracy_part(results["accuracy"]),
+        "matching": matching_part(results["matching"]),
     }
 
 
@@ -97,6 +98,16 @@ def accuracy_part(results: dict[str, Any]) -> str:
     caption = f"Ours / tslearn. ARI and RI: means over {results['n_seeds']} seeds"
     found = "\n".join(f"- {line}" for line in accuracy.findings(results))
     return f"{found}\n\n{table(caption, accuracy.HEADER, accuracy.lines_of(results))}"
+
+
+def matching_part(results: dict[str, Any]) -> str:
+    """A table and what was checked, work by work."""
+    parts = [environment_part({"matching": results})]
+    for work in matching.works_of(results):
+        checks = "\n".join(f"- {told(each)}" for each in work["checks"])
+        found = table(matching.caption_of(work), matching.header_of(work), matching.lines_of(work))
+        parts.append(f"{found}\n\n{checks}".rstrip())
+    return "\n\n".join(parts)
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
