@@ -13,12 +13,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import accuracy, peers, portfolios_clustering, scaling
+from benchmarks import accuracy, matching, peers, portfolios_clustering, scaling
 from benchmarks._common import ROOT, load, parse, parser_of, told
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
 COMMANDS = ("peers", "scaling", "accuracy")
-PORTFOLIOS = ("portfolios_clustering",)  # these have a page of their own
+PORTFOLIOS = ("portfolios_clustering", "matching")
 
 
 def main() -> int:
@@ -44,7 +44,7 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
     fits = [work for work in works if work["kind"] == "fit"]
     return {
         "environment": environment_part({name: results[name] for name in COMMANDS}),
-        "portfolios_environment": environment_part({name: results[name] for name in PORTFOLIOS}),
+        "portfolios_environment": environment_part({"": results["portfolios_clustering"]}),
         "targets": targets_part(works, results["scaling"], results["accuracy"]),
         "fits": "\n\n".join(work_part(work) for work in fits),
         "others": "\n\n".join(work_part(work) for work in works if work not in fits),
@@ -52,6 +52,7 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
         "accuracy": accuracy_part(results["accuracy"]),
         "portfolios_drawn": drawn_part(results["portfolios_clustering"]),
         "portfolios_clustered": clustered_part(results["portfolios_clustering"]),
+        "matching": matching_part(results["matching"]),
     }
 
 
@@ -119,6 +120,16 @@ def clustered_part(results: dict[str, Any]) -> str:
         table(f"With {title}", header, portfolios_clustering.clustering_lines(found))
         for title, found in results["clusterings"].items()
     )
+
+
+def matching_part(results: dict[str, Any]) -> str:
+    """A table and what was checked, work by work."""
+    parts = [environment_part({"matching": results})]
+    for work in matching.works_of(results):
+        checks = "\n".join(f"- {told(each)}" for each in work["checks"])
+        found = table(matching.caption_of(work), matching.header_of(work), matching.lines_of(work))
+        parts.append(f"{found}\n\n{checks}".rstrip())
+    return "\n\n".join(parts)
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
