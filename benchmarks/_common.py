@@ -29,6 +29,7 @@ LIBRARIES = (
     "tslearn",
     "aeon",
     "kshape",
+    "datasketch",
     "numba",
 )
 MAX_ITER = 100
@@ -82,15 +83,15 @@ class Task:
 
     Attributes
     ----------
-    X : ndarray of shape (n_series, n_timepoints)
+    X : ndarray of shape (n_series, n_timepoints), or CSR matrix of shape (n_traders, n_tickers)
         float64, as it comes.
     k : int
-        Clusters, or neighbours. Fits start from the first k rows.
+        Clusters, or neighbours, or traders who ask. Fits start from the first k rows.
     centres : ndarray of shape (k, n_timepoints) or None
         z-normalised centres, where the work is to assign series to them.
     """
 
-    X: np.ndarray
+    X: Any
     k: int
     centres: np.ndarray | None = None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import libraries, plain
+from benchmarks import libraries, matchers, plain
 from benchmarks._common import MAX_ITER, Outcome, Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
 from shapecluster._core.assignment import assign
@@ -193,6 +193,19 @@ CONTESTANTS: dict[str, dict[str, Contestant]] = {
     },
     "kneighbors": {"ours": ours_neighbours, "ours (brute force)": all_pairs, "plain NumPy": plain_neighbours},
     "sweep": {"ours": sweep, "ours (separate fits)": separate_fits},
+    "matches": {
+        "ours": matchers.ours_matches,
+        "NearestNeighbors": matchers.sklearn_matches,
+        "MinHashLSH": matchers.datasketch_matches,
+    },
+    "match pairs": {
+        "ours": matchers.ours_pairs,
+        "ours (single tickers)": matchers.ours_single_tickers,
+        "ours (quantities)": matchers.ours_quantities,
+        "sparse products": matchers.sparse_products,
+        "NearestNeighbors": matchers.sklearn_pairs,
+        "MinHashLSH": matchers.datasketch_pairs,
+    },
     "baseline": {"ours (bounds off)": ours_all_transforms, "plain NumPy": plain_all_transforms},
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shapecluster import cluster
 from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
 from shapecluster.model_selection import KSweep
-from shapecluster.neighbors import ShapeNeighbors
+from shapecluster.neighbors import PortfolioMatcher, ShapeNeighbors
 
 if TYPE_CHECKING:
     from shapecluster.cluster import SageMakerKMeans, SageMakerKShape
@@ -17,6 +17,7 @@ __all__ = [
     "KSweep",
     "LocalKShape",
     "MiniBatchLocalKShape",
+    "PortfolioMatcher",
     "SageMakerKMeans",
     "SageMakerKShape",
     "ShapeNeighbors",

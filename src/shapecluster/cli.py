@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shapecluster._commands import _options, _portfolio_options
 from shapecluster._commands._common import CommandError
-from shapecluster._commands._options import add_commands
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import MissingPricesError
 
@@ -105,7 +105,8 @@ def build_app() -> Any:
 
     app.callback()(options)
     app.command("stocks")(_stocks_command(_stocks_options(typer)))
-    add_commands(app, typer)
+    _portfolio_options.add_commands(app, typer)
+    _options.add_commands(app, typer)
     return app
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "NameTakenError",
     "NotFoundError",
     "NotSubscribedError",
+    "PortfolioFileError",
     "PriceFileError",
     "QuotaError",
     "RemoteError",
@@ -55,6 +56,10 @@ class SweepWarning(UserWarning):
 
 class PriceFileError(ValueError):
     """A file could not be read as prices; the message says where and why."""
+
+
+class PortfolioFileError(ValueError):
+    """A file could not be read as portfolios; the message says where and why."""
 
 
 class MissingPricesWarning(UserWarning):

@@ -1,1 +1,1 @@
-"""The commands `shapecluster sagemaker ...`, which `shapecluster.cli` adds to its own."""
+"""The groups of commands, `sagemaker` and `portfolios`, which `shapecluster.cli` adds to its own."""

@@ -1,4 +1,4 @@
-"""What the commands `shapecluster sagemaker ...` share: where jobs run, what is said, and how they end.
+"""What groups of commands share: where jobs run, what is said, and how commands end.
 
 Whatever goes wrong becomes a `CommandError`: one line, and an exit code. It names the job, if there is one,
 and the command that takes it up again.
@@ -7,10 +7,11 @@ and the command that takes it up again.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shlex
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from shapecluster._optional import import_optional
 from shapecluster.exceptions import JobFailedError, RemoteError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from shapecluster.remote._outcome import JobProgress
@@ -97,18 +99,19 @@ class Place:
 
 
 @contextmanager
-def errors(place: Place) -> Iterator[None]:
-    """Turn whatever goes wrong into a `CommandError`."""
+def errors(place: Place | None = None) -> Iterator[None]:
+    """Turn whatever goes wrong into a `CommandError`; the place is that of a job, if there is one."""
     try:
         yield
     except KeyboardInterrupt as error:
         notes = " ".join(getattr(error, "__notes__", []))
-        raise CommandError(f"interrupted. {place.in_commands(notes)}".strip(), INTERRUPTED) from None
+        said = notes if place is None else place.in_commands(notes)
+        raise CommandError(f"interrupted. {said}".strip(), INTERRUPTED) from None
     except RemoteError as error:
         text = str(error)
         if isinstance(error, JobFailedError) and error.log_tail:
             text = text.partition("\nIts log ends with:")[0]  # `told` has shown it
-        raise CommandError(place.in_commands(text), FAILED) from None
+        raise CommandError(text if place is None else place.in_commands(text), FAILED) from None
     except ImportError as error:
         raise CommandError(str(error), FAILED) from None
     except (ValueError, OSError) as error:
@@ -207,3 +210,29 @@ def watched(console: Console) -> Iterator[Any]:
             bar.update(tasks[0], description=printable(news.secondary_status + last)[:width])
 
         yield update
+
+
+def check_target(path: Path, option: str, suffixes: Sequence[str] = ("",)) -> None:
+    """Find out before any work is done, or billed, whether a file can be written."""
+    folder = path.absolute().parent
+    reason = None
+    if not path.name.lower().endswith(tuple(suffixes)):
+        reason = f"the name must end in {' or '.join(suffixes)}"
+    elif path.is_dir():
+        reason = "it is a folder"
+    elif not folder.is_dir():
+        reason = f"there is no folder {str(folder)!r}"
+    elif not os.access(folder, os.W_OK):
+        reason = f"the folder {str(folder)!r} takes no files"
+    if reason is not None:
+        raise ValueError(f"{option} cannot be written to {str(path)!r}: {reason}.")
+
+
+def write_table(table: pd.DataFrame, path: Path, *, index: bool = False) -> None:
+    """Write a CSV file at once or not at all."""
+    stage = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        table.to_csv(stage, index=index, lineterminator="\n")
+        os.replace(stage, path)
+    finally:
+        stage.unlink(missing_ok=True)

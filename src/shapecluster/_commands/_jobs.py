@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from shapecluster._commands._common import FAILED, CommandError, Place, errors, say, told, watched
+from shapecluster._commands._common import (
+    FAILED,
+    CommandError,
+    Place,
+    check_target,
+    errors,
+    say,
+    told,
+    watched,
+    write_table,
+)
 from shapecluster.exceptions import JobRunningError
 
 if TYPE_CHECKING:
@@ -72,7 +81,7 @@ def fit(request: Request) -> None:
 
     place = request.place()
     with errors(place), told() as console:
-        _check_out(request.out)
+        check_target(request.out, "--out")
         job, session = request.job(), place.session()
         model = _estimator(request).set_params(job=job, session=session)
         series = _series(request, model, console)
@@ -94,7 +103,7 @@ def attach(
     from shapecluster import SageMakerKShape
 
     with errors(place), told() as console:
-        _check_out(out)
+        check_target(out, "--out")
         try:
             with watched(console) as callback:
                 model = SageMakerKShape.attach(job_name, place.session(), callback=callback)
@@ -190,32 +199,14 @@ def _series(request: Request, model: SageMakerKShape, console: Console) -> pd.Da
 # ---------------------------------------------------------------------------------- from a job to labels
 
 
-def _check_out(out: Path) -> None:
-    """Find out before anything is billed whether the labels can be written."""
-    folder = out.absolute().parent
-    reason = None
-    if out.is_dir():
-        reason = "it is a folder"
-    elif not folder.is_dir():
-        reason = f"there is no folder {str(folder)!r}"
-    elif not os.access(folder, os.W_OK):
-        reason = f"the folder {str(folder)!r} takes no files"
-    if reason is not None:
-        raise ValueError(f"--out cannot be written to {str(out)!r}: {reason}.")
-
-
 def _finish(model: SageMakerKShape, place: Place, out: Path, hourly_rate: float | None) -> None:
     """Write the labels, all of them or none, and print what came out."""
-    stage = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        model.labels_frame().to_csv(stage, lineterminator="\n")
-        os.replace(stage, out)
+        write_table(model.labels_frame(), out, index=True)
     except OSError as error:
         again = place.command("attach", model.training_job_name_)
         why = f"The labels cannot be written to {str(out)!r}: {error.strerror}."
         raise CommandError(f"{why} The job is done: `{again} --out FILE`.", FAILED) from None
-    finally:
-        stage.unlink(missing_ok=True)
     _print_result(model, out, hourly_rate)
 
 

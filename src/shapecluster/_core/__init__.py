@@ -24,6 +24,9 @@ Each layer uses only those below it::
 Beside them stand `overlap`, the correlation of two series where both were observed, and `snapshot`, how far
 a fit has come as plain arrays.
 
+Portfolios, rows of what traders hold, have two layers of their own: `holding_pairs`, all pairs that match, on
+top of `holdings`: when two match, identical ones put together, and the search for one.
+
 Arrays of series have shape (n_series, n_channels, n_timepoints) here: channels before time, so that the
 axis that everything runs along is contiguous.
 """

@@ -22,6 +22,7 @@ from shapecluster.datasets._market_defects import (
     tidy,
 )
 from shapecluster.datasets._market_parameters import CONSTRAINTS, check_together
+from shapecluster.datasets._streams import generators
 
 _SECTORS = (
     ("Energy", "ENR"),
@@ -207,7 +208,7 @@ def make_market(
     Name: ENR01, dtype: float64
     """
     check_together(locals())  # nothing but the parameters is local yet
-    streams = _streams(random_state)
+    streams = generators(random_state, _FEATURES)
     dates = pd.DatetimeIndex(pd.bdate_range(start, periods=n_days).to_numpy(), name="date")
     tickers, names, sector = _sectors(n_stocks, n_sectors)
 
@@ -248,19 +249,6 @@ def make_market(
         halts=tidy(halts, HALTS, tickers, dates),
         bad_prints=tidy(bad_prints, BAD_PRINTS, tickers, dates),
     )
-
-
-def _streams(random_state: Any) -> dict[str, np.random.Generator]:
-    """One independent generator for each feature."""
-    if isinstance(random_state, np.random.Generator):
-        random_state = random_state.integers(2**32, size=4).tolist()
-    elif isinstance(random_state, np.random.RandomState):
-        random_state = random_state.randint(2**32, size=4, dtype=np.uint64).tolist()
-    children = np.random.SeedSequence(random_state).spawn(len(_FEATURES))
-    return {
-        feature: np.random.Generator(np.random.PCG64(child))
-        for feature, child in zip(_FEATURES, children, strict=True)
-    }
 
 
 def _sectors(n_stocks: int, n_sectors: int) -> tuple[pd.Index[str], list[str], IntArray]:

@@ -1,5 +1,6 @@
-"""Nearest series by shape."""
+"""Nearest series by shape, and traders whose portfolios match."""
 
+from shapecluster.neighbors._matcher import PortfolioMatcher
 from shapecluster.neighbors._shape import ShapeNeighbors
 
-__all__ = ["ShapeNeighbors"]
+__all__ = ["PortfolioMatcher", "ShapeNeighbors"]

@@ -1,0 +1,251 @@
+"""Synthetic portfolios whose truth is known: popularity, home sectors and planted copycats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
+from shapecluster._typing import ArrayLike, Float64Array, IntArray
+from shapecluster._validation import listing
+from shapecluster.datasets._copycats import Copycats, Plan, copy_leaders, plan_copies
+from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
+from shapecluster.datasets._portfolios import Portfolios, checked_tickers
+from shapecluster.datasets._streams import generators
+from shapecluster.datasets._successive import Popularity, Rows, draw
+
+# One generator a feature, so that copycats leave every other trader as he was. The order is part of what a
+# seed means: new features go to the end.
+_FEATURES = ("counts", "homes", "draws", "arrivals", "groups", "edits", "sales", "purchases")
+
+_AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
+
+
+@validate_params(
+    {
+        "n_traders": _AT_LEAST_1,
+        "tickers": ["array-like", None],
+        "min_holdings": _AT_LEAST_1,
+        "max_holdings": _AT_LEAST_1,
+        "popularity": [StrOptions({"uniform", "zipf"}), "array-like"],
+        "sectors": [StrOptions({"lab"}), Mapping, "array-like", None],
+        "sector_tilt": [Interval(Real, 0, None, closed="neither")],
+        "copycats": [Copycats, None],
+        "return_truth": ["boolean"],
+        "random_state": [
+            Interval(Integral, 0, None, closed="left"),
+            np.random.Generator,
+            np.random.RandomState,
+            None,
+        ],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_portfolios(
+    n_traders: int = 100_000,
+    tickers: ArrayLike | None = None,
+    *,
+    min_holdings: int = 3,
+    max_holdings: int = 10,
+    popularity: str | ArrayLike = "uniform",
+    sectors: str | Mapping[str, str] | pd.Series[Any] | ArrayLike | None = None,
+    sector_tilt: float = 4.0,
+    copycats: Copycats | None = None,
+    return_truth: bool = False,
+    random_state: int | np.random.Generator | np.random.RandomState | None = None,
+) -> Any:
+    """Draw the portfolios of many traders.
+
+    Each trader holds a number of tickers that is uniform on min_holdings..max_holdings, both ends included.
+    The tickers are drawn one after the other without replacement, each with a chance in proportion to
+    its weight, as ``Generator.choice(replace=False, p=...)`` draws them.
+
+    Parameters
+    ----------
+    n_traders : int, default=100_000
+        Number of traders; their names are the numbers from 0.
+    tickers : array-like of str of shape (n_tickers,), default=None
+        What there is to hold. None: the 99 tickers of the lab.
+    min_holdings, max_holdings : int, default=3 and 10
+        The least and the most tickers that a trader holds.
+    popularity : {"uniform", "zipf"} or array-like of shape (n_tickers,), default="uniform"
+        Weight of each ticker. "zipf": 1, 1/2, 1/3 and so on in the order of `tickers`. A Series is matched by
+        ticker. A ticker of weight 0 is never held.
+    sectors : "lab", mapping, Series or array-like of str of shape (n_tickers,), default=None
+        Sector of each ticker; a mapping or a Series is matched by ticker. Each trader then has a home
+        sector, drawn by the sum of the weights in it. "lab": the sectors of the lab's tickers. None: no
+        trader has a home.
+    sector_tilt : float, default=4.0
+        How many times its weight a ticker has for a trader at home in its sector.
+    copycats : Copycats, default=None
+        Groups of traders who copy one another; see `Copycats`.
+    return_truth : bool, default=False
+        Whether to return what each trader was made as, too.
+    random_state : int, Generator, RandomState or None, default=None
+        Where the randomness comes from; an int gives the same portfolios each time.
+
+    Returns
+    -------
+    portfolios : Portfolios
+        The holdings.
+    truth : DataFrame of shape (n_traders, 3)
+        With `return_truth` only. Indexed by trader: home (sector; None without sectors), group (number of the
+        group of copycats; -1 for traders of no group), leader (whether the others of the group copied this
+        trader).
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range or does not fit the others; the message names it.
+
+    See Also
+    --------
+    Portfolios : What is returned, and how to write it to a file.
+
+    Notes
+    -----
+    Every feature draws from a generator of its own. So copycats change no other trader, and nothing depends
+    on how the work is cut into blocks. While it runs it takes about three times the memory of the result.
+
+    While max_holdings is small beside the number of tickers, a trader costs some 15 random numbers, whatever
+    the number of tickers: tickers are drawn with replacement and repeats passed over, which has the same law.
+
+    Examples
+    --------
+    >>> from shapecluster.datasets import Copycats, make_portfolios
+    >>> make_portfolios(random_state=0)
+    Portfolios(100000 traders, 99 tickers, 3 to 10 holdings each)
+    >>> held, truth = make_portfolios(
+    ...     1000, copycats=Copycats(n_groups=5, size=3), sectors="lab", return_truth=True, random_state=0
+    ... )
+    >>> truth[truth["group"] == 2]
+                      home  group  leader
+    TRADER_ID
+    217        Health Care      2   False
+    602        Health Care      2    True
+    648        Health Care      2   False
+    >>> held[217].index.tolist() == held[602].index.tolist()
+    True
+    """
+    names = checked_tickers(LAB_TICKERS if tickers is None else tickers)
+    weights = _weights(popularity, names)
+    homes, kinds = _sectors(sectors, names, lab=tickers is None)
+    _check_holdings(min_holdings, max_holdings, weights)
+    streams = generators(random_state, _FEATURES)
+
+    counts = streams["counts"].integers(min_holdings, max_holdings + 1, n_traders)
+    by_kind = weights[None, :]
+    kind = np.zeros(n_traders, dtype=np.intp)
+    if homes:
+        by_kind = np.where(np.arange(len(homes))[:, None] == kinds, sector_tilt, 1.0) * weights
+        chances = np.bincount(kinds, weights, minlength=len(homes))
+        kind = streams["homes"].choice(len(homes), size=n_traders, p=chances / chances.sum())
+    plan = Plan.empty(n_traders)
+    if copycats is not None:
+        limits = (min_holdings, max_holdings, int(np.count_nonzero(weights)))
+        plan = plan_copies(copycats, counts, limits, (streams["groups"], streams["edits"]))
+
+    popular = Popularity.of(by_kind)
+    # Copies draw like everybody, so that the others keep their random numbers, and are written over.
+    slots = counts.copy()
+    slots[plan.copies] = counts[plan.leaders] - plan.sold + plan.bought
+    rows = draw(counts, slots, kind, popular, (streams["draws"], streams["arrivals"]))
+    kind[plan.copies] = kind[plan.leaders]
+    copy_leaders(rows, plan, kind, popular, (streams["sales"], streams["purchases"]))
+    portfolios = Portfolios(_matrix(rows), names)
+    if not return_truth:
+        return portfolios
+    return portfolios, _truth(portfolios, [homes[number] for number in kind] if homes else None, plan)
+
+
+def _matrix(rows: Rows) -> sparse.csr_matrix:
+    # scikit-learn's K-Means takes indices of 32 bits only.
+    dtype: type[np.signedinteger[Any]] = np.int32 if rows.starts[-1] < 2**31 else np.int64
+    parts = np.ones(len(rows.cells)), rows.cells.astype(dtype), rows.starts.astype(dtype)
+    return sparse.csr_matrix(parts, (len(rows.slots), rows.n_tickers))
+
+
+def _truth(portfolios: Portfolios, homes: list[str] | None, plan: Plan) -> pd.DataFrame:
+    leader = np.zeros(len(portfolios), dtype=bool)
+    leader[plan.leaders] = True
+    columns = {"home": homes, "group": plan.group, "leader": leader}
+    return pd.DataFrame(columns, index=pd.Index(portfolios.trader_ids, name="TRADER_ID"))
+
+
+def _weights(popularity: Any, tickers: NDArray[np.object_]) -> Float64Array:
+    """The weight of each ticker."""
+    if isinstance(popularity, str):
+        ranks = np.arange(1, len(tickers) + 1, dtype=np.float64)
+        return np.ones(len(tickers)) if popularity == "uniform" else 1.0 / ranks
+    if isinstance(popularity, pd.Series):
+        popularity = _by_ticker(popularity.to_dict(), tickers, "popularity")
+    weights = np.array(popularity, dtype=np.float64)
+    if weights.shape != tickers.shape:
+        raise ValueError(
+            "The 'popularity' parameter of make_portfolios must have a weight for each of the "
+            f"{len(tickers)} tickers. Got shape {weights.shape} instead."
+        )
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if wrong.size:
+        raise ValueError(
+            "The 'popularity' parameter of make_portfolios must be weights that are finite and not negative. "
+            f"Got {weights[wrong[0]]} for {tickers[wrong[0]]!r} instead."
+        )
+    weights /= max(weights.max(), np.finfo(np.float64).tiny)  # so that no sum of them overflows
+    return weights
+
+
+def _sectors(sectors: Any, tickers: NDArray[np.object_], *, lab: bool) -> tuple[list[str], IntArray]:
+    """The names of the sectors, sorted, and the sector of each ticker by number; none without sectors."""
+    if sectors is None:
+        return [], np.zeros(0, dtype=np.intp)
+    if isinstance(sectors, str):
+        if not lab:
+            raise ValueError(
+                "sectors='lab' of make_portfolios are those of the lab's tickers. Got other tickers: pass "
+                "the sector of each."
+            )
+        sectors = LAB_SECTORS
+    if isinstance(sectors, Mapping | pd.Series):
+        sectors = _by_ticker(dict(sectors), tickers, "sectors")
+    names = list(sectors)
+    if len(names) != len(tickers):
+        raise ValueError(
+            "The 'sectors' parameter of make_portfolios must have a sector for each of the "
+            f"{len(tickers)} tickers. Got {len(names)} instead."
+        )
+    unnamed = [ticker for ticker, name in zip(tickers, names, strict=True) if not isinstance(name, str)]
+    if unnamed:
+        raise ValueError(
+            "The 'sectors' parameter of make_portfolios must be names (text). It has something else for "
+            f"{listing(unnamed)}."
+        )
+    found, numbers = np.unique(np.array(names), return_inverse=True)
+    return [str(name) for name in found], numbers
+
+
+def _by_ticker(values: Mapping[Any, Any], tickers: NDArray[np.object_], what: str) -> list[Any]:
+    missing = [ticker for ticker in tickers if ticker not in values]
+    if missing:
+        raise ValueError(f"The {what!r} parameter of make_portfolios has nothing for {listing(missing)}.")
+    return [values[ticker] for ticker in tickers]
+
+
+def _check_holdings(least: int, most: int, weights: Float64Array) -> None:
+    if most < least:
+        raise ValueError(
+            f"The 'max_holdings' parameter of make_portfolios must be at least min_holdings = {least}. "
+            f"Got {most} instead."
+        )
+    there = int(np.count_nonzero(weights))
+    if most > there:
+        raise ValueError(
+            "The 'max_holdings' parameter of make_portfolios must be at most the number of tickers with a "
+            f"weight above 0, which is {there}. Got {most} instead."
+        )
