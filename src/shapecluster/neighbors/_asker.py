@@ -35,6 +35,8 @@ class Asker:
         Of the whole portfolio; 0 for an empty one.
     row : int
         The trader, if it is one of the data; else -1.
+    number : int
+        The trader's distinct portfolio; else -1.
     unknown : tuple of str
         Tickers that the data lack.
     """
@@ -43,6 +45,7 @@ class Asker:
     amounts: Float64Array
     mass: Any
     row: int = -1
+    number: int = -1
     unknown: _Tickers = ()
 
 
@@ -52,11 +55,11 @@ def insider(trader: Any, portfolios: Portfolios, distinct: Distinct) -> Asker:
         row = portfolios.position(trader)
     except KeyError as error:
         raise KeyError(f"{error.args[0]}. A portfolio is given as a list of tickers.") from None
-    number = distinct.of_trader[row]
+    number = int(distinct.of_trader[row])
     if number < 0:
         return Asker(np.zeros(0, dtype=np.intp), np.zeros(0), 0, row)
     held = slice(*distinct.rows.indptr[number : number + 2])
-    return Asker(distinct.rows.indices[held], distinct.rows.data[held], distinct.masses[number], row)
+    return Asker(distinct.rows.indices[held], distinct.rows.data[held], distinct.masses[number], row, number)
 
 
 def outsider(portfolio: Any, portfolios: Portfolios, rule: Rule) -> Asker:
