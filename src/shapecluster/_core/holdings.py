@@ -331,9 +331,9 @@ def search(
     shared = _shared_with_all(postings, rule, tickers, amounts, (begin, end))
     found = np.flatnonzero(shared >= least)
     masses = distinct.masses[begin + found]
-    own = np.full(len(found), mass)
-    reached = shared[found] >= rule.needed(own, masses)
-    match = rule.match(shared[found], own, masses)
+    asking = np.full(len(found), mass)
+    reached = shared[found] >= rule.needed(asking, masses)
+    match = rule.match(shared[found], asking, masses)
     return begin + found[reached], match[reached]
 
 
