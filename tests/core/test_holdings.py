@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
@@ -44,7 +44,9 @@ def found_one_by_one(table, rule):
             continue
         row = slice(*distinct.rows.indptr[number : number + 2])
         mine = distinct.rows.indices[row], distinct.rows.data[row], distinct.masses[number]
-        for other, match in zip(*search(distinct, postings, rule, *mine), strict=True):
+        outside = search(distinct, postings, rule, *mine)
+        np.testing.assert_array_equal(search(distinct, postings, rule, *mine, int(number)), outside)
+        for other, match in zip(*outside, strict=True):
             members = distinct.traders[distinct.starts[other] : distinct.starts[other + 1]]
             pairs |= {(trader, int(member)): match for member in members if member != trader}
     return pairs
@@ -198,3 +200,13 @@ def test_many_sizes_are_taken_in_bands(rng):
         assert found_together(table, Rule("jaccard", threshold)) == expected
         assert found_together(table, Rule("jaccard", threshold), block_pairs=7) == expected
     assert 0 < len(expected) < 120 * 119 / 2
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+@settings(max_examples=40)
+@given(tables(QUANTITIES), rules(weighted=True))
+def test_quantities_may_be_filed_under_any_number_of_tickers(level, table, rule):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(holding_pairs, "_TICKERS_OF_QUANTITIES", level)
+        expected = oracle.all_matches(table, rule.metric, rule.threshold, quantities=True)
+        assert found_together(table, rule) == {tuple(sorted(pair)) for pair in expected}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -308,3 +309,23 @@ class TestPartialFit:
     def test_a_matrix_without_names_does_not_follow_traders_with_names(self, held):
         with pytest.raises(ValueError, match="trader_ids must be whole numbers throughout, or text"):
             PortfolioMatcher().fit(held).partial_fit(np.ones((2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "more", "less", "swapped"),
+    [("jaccard", 9, 10, 19), ("containment", 1, 10, 10), ("overlap", 1, 2, 10), ("cosine", 5, 6, 10)],
+)
+def test_the_guide_says_how_many_holdings_90_percent_needs(metric, more, less, swapped):
+    def least(n_less, n_more):
+        for n_held in range(1 + n_less, 30):
+            table = np.zeros((2, 40))
+            table[0, :n_held] = 1
+            table[1, n_less : n_held + n_more] = 1
+            if PortfolioMatcher(metric=metric).fit(table).matches(0)["trader"].tolist() == [1]:
+                return n_held
+        return None
+
+    assert (least(0, 1), least(1, 0), least(1, 1)) == (more, less, swapped)
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "matching.rst").read_text("utf-8")
+    row = f'   * - "{metric}"\n     - {more}\n     - {less}\n     - {swapped}\n'
+    assert row in page.partition(":name: least-holdings")[2]

@@ -3,7 +3,7 @@
 Tickers are put in an order, the rarest first. Two portfolios of sizes a and b that share at least t tickers
 share at least l of their first a - t + l and b - t + l tickers [1]_. So both are filed under each l of these
 first ones, and only portfolios filed together are compared. A larger l files a portfolio under more, and
-compares less: l grows until comparing what is left costs less than filing anew. The heaviest l files
+compares less: l grows until comparing what is left costs less than filing anew. The largest l files
 portfolios under all that they may share, and then nearly everything found is a match.
 
 .. [1] J. Wang, G. Li, J. Feng: Can we beat the prefix filtering? SIGMOD 2012.
@@ -29,6 +29,7 @@ BLOCK_PAIRS = 1 << 18
 
 _MAX_BANDS = 32
 _MOST_SUBSETS = 256  # under which one portfolio is filed
+_TICKERS_OF_QUANTITIES = 2  # at a time, where quantities count
 _FILED_PER_COMPARED = 1.0  # what filing under one more subset costs, in comparisons
 
 
@@ -108,24 +109,8 @@ class _Join:
 
     def candidates(self, left: slice, right: slice, block_pairs: int) -> Iterator[tuple[IntArray, IntArray]]:
         """Pairs of a row of `left` and a later one of `right` that may match; each pair once."""
-        mine, theirs = self._file(left, right)
-        subsets, filed_at = np.unique(theirs.keys, return_inverse=True)
-        if not len(subsets):
-            return
-        at = np.minimum(subsets.searchsorted(mine.keys), len(subsets) - 1)
-        known = subsets[at] == mine.keys
-        a = _incidence(mine.rows[known] - left.start, at[known], (left.stop - left.start, len(subsets)))
-        b = _incidence(filed_at.ravel(), theirs.rows - right.start, (len(subsets), right.stop - right.start))
-        work = a @ np.diff(b.indptr).astype(np.int64)
-        for block in _blocks_of(work, block_pairs):
-            together = a[block] @ b
-            i = np.repeat(np.arange(block.start, block.stop), np.diff(together.indptr)) + left.start
-            j = together.indices.astype(np.intp) + right.start
-            later = i < j
-            i, j = i[later], j[later]
-            for start in range(0, len(i), block_pairs):
-                part = slice(start, start + block_pairs)
-                yield i[part], j[part]
+        for mine, theirs in self._filings(left, right):
+            yield from _filed_together(mine, theirs, left, right, block_pairs)
 
     def shared(self, i: IntArray, j: IntArray) -> Float64Array:
         """What pairs of rows share."""
@@ -133,17 +118,15 @@ class _Join:
         product = not self.rule.weighted or self.rule.metric == "cosine"
         return row_sums(a.multiply(b) if product else a.minimum(b))
 
-    def _file(self, left: slice, right: slice) -> tuple[Filed, Filed]:
-        """Both sides under as many tickers at a time as pay."""
-        floor = self.masses[right.start : right.start + 1]
-        least = self.masses[left.start : left.start + 1]
+    def _filings(self, left: slice, right: slice) -> Iterator[tuple[Filed, Filed]]:
+        """Both sides, filed so that all pairs that match are together in one filing, and in one only."""
+        lightest = self.masses[left.start : left.start + 1]
         if self.rule.weighted:
-            spare = self._spare_quantities(left), self._spare_quantities(right, least[0])
-            return self._filed(left, spare[0], 1), self._filed(right, spare[1], 1)
+            return self._filings_of_quantities(left, right, lightest[0])
         own, other = self.masses[left], self.masses[right]
         needed = (
-            self.rule.needed_either_way(own, np.maximum(own, floor)),
-            self.rule.needed_either_way(np.broadcast_to(least, other.shape), other),
+            self.rule.needed_either_way(own, np.maximum(own, self.masses[right.start])),
+            self.rule.needed_either_way(np.broadcast_to(lightest, other.shape), other),
         )
         spare = own - needed[0], other - needed[1]
         top = max(int(needed[0].min()), int(needed[1].min()))
@@ -151,8 +134,20 @@ class _Join:
         while True:
             filed = self._filed(left, spare[0], level), self._filed(right, spare[1], level)
             if level >= top or not _pays(*filed, spare, level):
-                return filed
+                return iter([filed])
             level += 1
+
+    def _filings_of_quantities(
+        self, left: slice, right: slice, lightest: float
+    ) -> Iterator[tuple[Filed, Filed]]:
+        """Under several tickers at a time, but rows of which fewer may be enough under single ones."""
+        level = _TICKERS_OF_QUANTITIES
+        mine, theirs = self._spare_of(left, level), self._spare_of(right, level, lightest)
+        yield self._filed(left, mine, level), self._filed(right, theirs, level)
+        single = self._spare_of(left, 1), self._spare_of(right, 1, lightest)
+        every, few = self._filed(right, single[1], 1), np.where(theirs < 0, single[1], -1)
+        yield self._filed(left, np.where(mine < 0, single[0], -1), 1), every
+        yield self._filed(left, np.where(mine < 0, -1, single[0]), 1), self._filed(right, few, 1)
 
     def _filed(self, rows: slice, spare: IntArray, level: int) -> Filed:
         """Rows under every `level` of their first `spare + level` tickers."""
@@ -167,23 +162,51 @@ class _Join:
                 found_keys.append(np.add.reduce(subset))
         return Filed(np.concatenate(found_rows), np.concatenate(found_keys))
 
-    def _spare_quantities(self, rows: slice, lightest: float | None = None) -> IntArray:
-        """How many of its rarest tickers a row needs beyond the first, so that the others are too little.
+    def _spare_of(self, rows: slice, level: int, lightest: float | None = None) -> IntArray:
+        """How many tickers beyond `level` have to be taken from the front, the rarest, of each row.
 
-        `lightest` is the least mass of those who may match it, where that is what counts.
+        Two rows that match share `level` of those in front: with fewer, even the heaviest of the row together
+        with all that come behind would not be enough. -1 where fewer may be enough in any case. `lightest`
+        is the least mass of those who may match the rows, where that is what counts.
         """
-        spare = np.zeros(rows.stop - rows.start, dtype=np.intp)
+        spare = np.full(rows.stop - rows.start, -1, dtype=np.intp)
         for size in np.unique(self.sizes[rows]):
             chosen = np.flatnonzero(self.sizes[rows] == size)
             data = self.rows.data[self.rows.indptr[chosen + rows.start][:, None] + np.arange(size)]
             if self.rule.metric == "cosine":
                 data = data * data
             from_here = np.cumsum(data[:, ::-1], axis=1)[:, ::-1]
-            counted = from_here[:, :1]
+            counted = from_here[:, 0]
             if lightest is not None and self.rule.metric in ("overlap", "containment"):
                 counted = np.minimum(counted, lightest)
-            spare[chosen] = np.sum(from_here[:, 1:] >= counted * self.rule.prefix_share(), axis=1)
+            enough = counted * self.rule.prefix_share()
+            heaviest = np.sort(data, axis=1)[:, ::-1][:, : level - 1].sum(axis=1)
+            front = 1 + np.sum(from_here[:, 1:] + heaviest[:, None] >= enough[:, None], axis=1)
+            spare[chosen] = np.where(heaviest >= enough, -1, np.maximum(front - level, 0))
         return spare
+
+
+def _filed_together(
+    mine: Filed, theirs: Filed, left: slice, right: slice, block_pairs: int
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows of both sides that have a subset in common, block by block."""
+    subsets, filed_at = np.unique(theirs.keys, return_inverse=True)
+    if not len(subsets):
+        return
+    at = np.minimum(subsets.searchsorted(mine.keys), len(subsets) - 1)
+    known = subsets[at] == mine.keys
+    a = _incidence(mine.rows[known] - left.start, at[known], (left.stop - left.start, len(subsets)))
+    b = _incidence(filed_at.ravel(), theirs.rows - right.start, (len(subsets), right.stop - right.start))
+    work = a @ np.diff(b.indptr).astype(np.int64)
+    for block in _blocks_of(work, block_pairs):
+        together = a[block] @ b
+        i = np.repeat(np.arange(block.start, block.stop), np.diff(together.indptr)) + left.start
+        j = together.indices.astype(np.intp) + right.start
+        later = i < j
+        i, j = i[later], j[later]
+        for start in range(0, len(i), block_pairs):
+            part = slice(start, start + block_pairs)
+            yield i[part], j[part]
 
 
 def _pays(mine: Filed, theirs: Filed, spare: tuple[IntArray, IntArray], level: int) -> bool:

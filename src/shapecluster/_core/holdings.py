@@ -289,7 +289,13 @@ class Postings:
 
 
 def search(
-    distinct: Distinct, postings: Postings, rule: Rule, tickers: IntArray, amounts: Float64Array, mass: Any
+    distinct: Distinct,
+    postings: Postings,
+    rule: Rule,
+    tickers: IntArray,
+    amounts: Float64Array,
+    mass: Any,
+    own: int = -1,
 ) -> tuple[IntArray, Float64Array]:
     """Find the distinct portfolios that match one.
 
@@ -305,6 +311,8 @@ def search(
         What the asker holds of them, as `as_query` has it.
     mass : int or float
         The asker's mass, with the tickers that nobody holds.
+    own : int
+        The asker's own distinct portfolio, if it has one; else -1.
 
     Returns
     -------
@@ -314,6 +322,8 @@ def search(
         How well they match.
     """
     low, high = rule.window(mass)
+    if own >= 0 and low == mass == high:  # who shares all of it, and holds no more, holds the same
+        return np.array([own]), np.ones(1)
     begin, end = distinct.rows_between(low, high)
     if begin == end:
         return np.zeros(0, dtype=np.intp), np.zeros(0)
@@ -321,9 +331,9 @@ def search(
     shared = _shared_with_all(postings, rule, tickers, amounts, (begin, end))
     found = np.flatnonzero(shared >= least)
     masses = distinct.masses[begin + found]
-    own = np.full(len(found), mass)
-    reached = shared[found] >= rule.needed(own, masses)
-    match = rule.match(shared[found], own, masses)
+    asking = np.full(len(found), mass)
+    reached = shared[found] >= rule.needed(asking, masses)
+    match = rule.match(shared[found], asking, masses)
     return begin + found[reached], match[reached]
 
 

@@ -35,6 +35,8 @@ class Asker:
         Of the whole portfolio; 0 for an empty one.
     row : int
         The trader, if it is one of the data; else -1.
+    number : int
+        The trader's distinct portfolio; else -1.
     unknown : tuple of str
         Tickers that the data lack.
     """
@@ -43,6 +45,7 @@ class Asker:
     amounts: Float64Array
     mass: Any
     row: int = -1
+    number: int = -1
     unknown: _Tickers = ()
 
 
@@ -52,11 +55,11 @@ def insider(trader: Any, portfolios: Portfolios, distinct: Distinct) -> Asker:
         row = portfolios.position(trader)
     except KeyError as error:
         raise KeyError(f"{error.args[0]}. A portfolio is given as a list of tickers.") from None
-    number = distinct.of_trader[row]
+    number = int(distinct.of_trader[row])
     if number < 0:
         return Asker(np.zeros(0, dtype=np.intp), np.zeros(0), 0, row)
     held = slice(*distinct.rows.indptr[number : number + 2])
-    return Asker(distinct.rows.indices[held], distinct.rows.data[held], distinct.masses[number], row)
+    return Asker(distinct.rows.indices[held], distinct.rows.data[held], distinct.masses[number], row, number)
 
 
 def outsider(portfolio: Any, portfolios: Portfolios, rule: Rule) -> Asker:
@@ -101,35 +104,36 @@ def answer(
     asker: Asker, found: IntArray, match: Float64Array, portfolios: Portfolios, distinct: Distinct
 ) -> pd.DataFrame:
     """The traders of the portfolios that were found, without the asker, the best first."""
-    counts = distinct.starts[found + 1] - distinct.starts[found]
-    which = np.repeat(np.arange(len(found)), counts)
-    first = np.repeat(distinct.starts[found] - np.cumsum(counts) + counts, counts)
-    rows = distinct.traders[first + np.arange(len(first))]
+    starts = distinct.starts
+    holders = [distinct.traders[starts[number] : starts[number + 1]] for number in found]
+    rows = np.concatenate([*holders, distinct.traders[:0]])
+    which = np.repeat(np.arange(len(found)), [len(each) for each in holders])
     order = np.lexsort((rows, -match[which]))
     order = order[rows[order] != asker.row]
     rows, which = rows[order], which[order]
-    columns = dict(
-        zip(("shared", "missing", "extra"), _compared(asker, found, portfolios, distinct), strict=True)
-    )
-    return pd.DataFrame(
-        {"trader": portfolios.trader_ids[rows], "match": match[which]}
-        | {name: cells[which] for name, cells in columns.items()},
-        index=pd.RangeIndex(len(rows)),  # spares pandas a look at all columns
-        copy=False,
-    )
+    shared, missing, extra = _compared(asker, found, portfolios, distinct)[:, which]
+    columns = {
+        "trader": portfolios.trader_ids[rows],
+        "match": match[which],
+        "shared": shared,
+        "missing": missing,
+        "extra": extra,
+    }
+    # An index that is there already spares pandas a look at all columns.
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), copy=False)
 
 
 def _compared(
     asker: Asker, found: IntArray, portfolios: Portfolios, distinct: Distinct
-) -> tuple[np.ndarray[Any, Any], ...]:
-    """What each portfolio found shares with the asker, lacks, and has beyond: arrays of tuples of tickers."""
+) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Tuples of tickers, (3, n_found): what each found shares with the asker, lacks, and has beyond."""
     own = portfolios.tickers[asker.columns].tolist()
-    cells = tuple(np.empty(len(found), dtype=object) for _ in range(3))
+    cells = np.empty((3, len(found)), dtype=object)
     starts = distinct.rows.indptr
     for at, number in enumerate(found):
         theirs = portfolios.tickers[distinct.rows.indices[starts[number] : starts[number + 1]]].tolist()
         shared = {*theirs}.intersection(own)
-        cells[0][at] = tuple(name for name in theirs if name in shared)
-        cells[1][at] = (*(name for name in own if name not in shared), *asker.unknown)
-        cells[2][at] = tuple(name for name in theirs if name not in shared)
+        cells[0, at] = tuple(name for name in theirs if name in shared)
+        cells[1, at] = (*(name for name in own if name not in shared), *asker.unknown)
+        cells[2, at] = tuple(name for name in theirs if name not in shared)
     return cells

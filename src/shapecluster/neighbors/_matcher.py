@@ -227,7 +227,13 @@ class PortfolioMatcher(BaseEstimator):
         found, match = np.zeros(0, dtype=np.intp), np.zeros(0)
         if asker.mass:
             found, match = search(
-                self._distinct, self._postings, self._rule, asker.columns, asker.amounts, asker.mass
+                self._distinct,
+                self._postings,
+                self._rule,
+                asker.columns,
+                asker.amounts,
+                asker.mass,
+                asker.number,
             )
         return answer(asker, found, match, self.portfolios_, self._distinct)
 
