@@ -37,10 +37,17 @@ Keep = Callable[[IntArray, IntArray], BoolArray]
 class Space(Protocol):
     """Rows and centres under one metric. `queries` is what the metric made of them."""
 
-    exact: bool  # whether the triangle inequality holds
+    rows: Any  # in the order of the cells
+
+    @property
+    def exact(self) -> bool:
+        """Whether the triangle inequality holds."""
 
     def __len__(self) -> int:
         """Number of rows."""
+
+    def prepare(self, x: Any) -> Any:
+        """A block of queries, from rows as they are stored."""
 
     def nearest_cells(self, queries: Any, n_cells: int) -> tuple[IntArray, Float64Array]:
         """The nearest centres, and their reach: shape (n_queries, n_cells), best first."""
@@ -99,15 +106,27 @@ class Search:
         self._pending: list[Pairs] = []
         self._n_pending = 0
 
-    def probe(self, n_probe: int, skip: int = 0) -> None:
-        """Look at the nearest cells, without the first few."""
+    def probe(self, n_probe: int) -> None:
+        """Look at the nearest cells."""
         near, reach = self.space.nearest_cells(self.queries, n_probe)
         self._probed = near
-        near, reach = near[:, skip:], reach[:, skip:]
-        if self.found.wanted is not None and not skip:
+        if self.found.wanted is not None:
             self._begin(near[:, 0])
             near, reach = near[:, 1:], reach[:, 1:]
-        everyone = np.repeat(np.arange(self.n_queries), near.shape[1])
+        self._look_at_cells(np.arange(self.n_queries), near, reach)
+
+    def probe_on(self) -> None:
+        """Look at more cells for the queries that have not found as many rows as they want."""
+        skip = self._probed.shape[1]
+        while skip < len(self.cells) and (self.found.hurdle == np.inf).any():
+            n_probe = min(2 * skip, len(self.cells))
+            near, reach = self.space.nearest_cells(self.queries, n_probe)
+            short = np.flatnonzero(self.found.hurdle == np.inf)
+            self._look_at_cells(short, near[short, skip:], reach[short, skip:])
+            skip = n_probe
+
+    def _look_at_cells(self, which: IntArray, near: IntArray, reach: Float64Array) -> None:
+        everyone = np.repeat(which, near.shape[1])
         low, high = self._between(everyone, reach.ravel())
         for cell, mine in _groups(near.ravel()):
             span = self.cells.span(cell)
@@ -259,3 +278,25 @@ def _chunks(items: IntArray, size: int) -> Iterator[IntArray]:
 
 def _joined(parts: list[Pairs]) -> Pairs:
     return Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def search_block(
+    space: Space,
+    cells: Cells,
+    queries: Any,
+    found: Collector,
+    *,
+    n_probe: int,
+    exact: bool = False,
+    keep: Keep | None = None,
+) -> None:
+    """Search for a block of queries, which `space` has prepared; `found` holds the answer afterwards.
+
+    Where so few cells hold fewer rows than are wanted, more of them are looked at.
+    """
+    search = Search(space, cells, queries, len(queries), found, keep)
+    search.probe(n_probe)
+    if exact:
+        search.sweep()
+    elif found.wanted is not None:
+        search.probe_on()

@@ -1,5 +1,6 @@
-"""Nearest series by shape."""
+"""Nearest series by shape, among all or by way of a clustering."""
 
+from shapecluster.neighbors._index import ClusterIndex, Recall
 from shapecluster.neighbors._shape import ShapeNeighbors
 
-__all__ = ["ShapeNeighbors"]
+__all__ = ["ClusterIndex", "Recall", "ShapeNeighbors"]
