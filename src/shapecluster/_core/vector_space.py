@@ -73,7 +73,7 @@ class VectorSpace:
     def reach_error(self, queries: VectorQueries) -> float:
         """A distance near 0 is off by the root of what its square is off by."""
         largest = squared_norms(self.centres).max(initial=0.0) + queries.squares.max(initial=0.0)
-        return float(np.sqrt(2 * _rounding(queries.values) * largest))
+        return float(np.sqrt(2 * _rounding(queries.values) * float(largest)))
 
     def radius(self, queries: VectorQueries, hurdle: Float64Array) -> Float64Array:
         """Distances themselves; the reach is rounded as they are."""
@@ -158,4 +158,5 @@ def squared_norms(x: FloatArray) -> Float64Array:
 
 def _rounding(x: FloatArray) -> float:
     """What |x|^2 - 2 x y + |y|^2 may be off by, as a share of the sum of both squared norms."""
-    return 2 * (x.shape[1] + 8) * float(np.finfo(x.dtype).eps)
+    n_features: int = x.shape[1]
+    return 2 * (n_features + 8) * float(np.finfo(x.dtype).eps)

@@ -1,6 +1,7 @@
 """Nearest series by shape, among all or by way of a clustering."""
 
-from shapecluster.neighbors._index import ClusterIndex, Recall
+from shapecluster.neighbors._index import ClusterIndex
+from shapecluster.neighbors._recall import Recall
 from shapecluster.neighbors._shape import ShapeNeighbors
 
 __all__ = ["ClusterIndex", "Recall", "ShapeNeighbors"]
