@@ -257,7 +257,7 @@ class TestSearch:
         assert len(found.hits().ids) == 30
 
     def test_few_rows_in_a_cell_lead_on_to_more_cells(self, rng):
-        x, cells, space = shape_index(rng, n=40, k=10)
+        _, cells, space = shape_index(rng, n=40, k=10)
         q = shapes_of(walks(rng, 5), None)
         found = Nearest(5, 35)
         search_block(space, cells, space.prepare(q), found, n_probe=1)
@@ -269,7 +269,7 @@ class TestSearch:
     def test_memory_bounds_do_not_change_an_answer(self, rng, monkeypatch):
         from shapecluster._core import inverted, lowpass
 
-        x, cells, space = shape_index(rng, n=300)
+        _, cells, space = shape_index(rng, n=300)
         q = shapes_of(walks(rng, 20), None)
 
         def answer():

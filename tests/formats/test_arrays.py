@@ -99,7 +99,7 @@ def test_a_header_that_lies_is_refused_before_memory_is_taken(tmp_path, arrays, 
 
 def test_another_kind_version_or_file_is_named(tmp_path):
     write_arrays(tmp_path / "file", "test", {}, {"a": np.arange(5.0)})
-    with pytest.raises(ArtifactError, match="must hold 'other'. Got 'test' instead"):
+    with pytest.raises(ArtifactError, match=r"must hold 'other'. Got 'test' instead"):
         read_arrays(tmp_path / "file", "other")
     data = bytearray((tmp_path / "file").read_bytes())
     data[8] = 2

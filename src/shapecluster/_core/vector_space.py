@@ -19,6 +19,7 @@ class VectorQueries:
     """A block of queries, in float64 and in the precision of the rows."""
 
     values: Float64Array
+    given: FloatArray  # in the precision of the rows
     single: FloatArray  # times -2, as the product wants them
     squares: Float64Array
 
@@ -57,12 +58,12 @@ class VectorSpace:
 
     def prepare(self, x: FloatArray) -> VectorQueries:
         """A block of queries."""
-        values = x.astype(np.float64)
-        return VectorQueries(values, values.astype(self.rows.dtype) * -2, squared_norms(values))
+        given = x.astype(self.rows.dtype, copy=False)
+        return VectorQueries(given.astype(np.float64), given, given * -2, squared_norms(given))
 
     def nearest_cells(self, queries: VectorQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
         """The nearest centres of each query, and the distances to them."""
-        return nearest_centres(queries.values, self.centres, n_cells)
+        return nearest_centres(queries.given, self.centres, n_cells)
 
     def reaches(self, queries: VectorQueries) -> Float64Array:
         """Distances to all centres, by a product."""

@@ -50,6 +50,10 @@ class ClusterIndex(IndexedRows):
     dtype : {"float32", "float64"} or None, default=None
         What rows are stored in; "float32" takes half the memory. None keeps what `fit` is given. Queries
         are rounded as the rows are; distances are computed in float64 from there.
+    backend : {"auto", "numpy", "faiss"}, default="auto"
+        What scans the cells of the Euclidean metric. faiss (`pip install "shapecluster[faiss]"`) keeps the
+        rows once more, in float32, and is quicker where few queries are asked together; "auto" takes it
+        then, if it is installed. Answers are the same.
     random_state : int, RandomState instance or None, default=None
         Draws samples, for `train_size`, `recall` and `tune`.
     n_jobs : int or None, default=None
@@ -120,6 +124,7 @@ class ClusterIndex(IndexedRows):
             Interval(Real, 0, 1, closed="right"),
         ],
         "dtype": [None, StrOptions({"float32", "float64"})],
+        "backend": [StrOptions({"auto", "numpy", "faiss"})],
         "random_state": ["random_state"],
         "n_jobs": [None, Integral],
     }
@@ -133,6 +138,7 @@ class ClusterIndex(IndexedRows):
         metric: Literal["auto", "euclidean", "jaccard", "sbd"] = "auto",
         train_size: float | None = None,
         dtype: Literal["float32", "float64"] | None = None,
+        backend: Literal["auto", "numpy", "faiss"] = "auto",
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -142,6 +148,7 @@ class ClusterIndex(IndexedRows):
         self.metric = metric
         self.train_size = train_size
         self.dtype = dtype
+        self.backend = backend
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -344,21 +351,26 @@ default=None
         threads, n_queries = n_threads(self.n_jobs), length(rows)
         together = min(QUERIES, -(-n_queries // threads)) if threads > 1 else QUERIES
 
+        n_probe, lists = min(n_probe, n_cells), self._lists
+
         def find(part: slice) -> Hits:
-            queries = self._space.prepare(self._metric.take(rows, part))
-            size = part.stop - part.start
-            found: Within | Nearest = Within(size, radius) if k is None else Nearest(size, k)
-            mine = None if keep is None else lambda which, ids: keep(which + part.start, ids)
-            search_block(
-                self._space,
-                self._cells,
-                queries,
-                found,
-                n_probe=min(n_probe, n_cells),
-                exact=exact,
-                keep=mine,
-            )
-            hits = found.hits()
+            block, size = self._metric.take(rows, part), part.stop - part.start
+            if (
+                lists is not None
+                and k is not None
+                and keep is None
+                and not exact
+                and lists.pays(size, n_probe)
+            ):
+                hits = lists.search(block, k, n_probe, threads)
+            else:
+                found: Within | Nearest = Within(size, radius) if k is None else Nearest(size, k)
+                mine = None if keep is None else lambda which, ids: keep(which + part.start, ids)
+                queries = self._space.prepare(block)
+                search_block(
+                    self._space, self._cells, queries, found, n_probe=n_probe, exact=exact, keep=mine
+                )
+                hits = found.hits()
             return hits._replace(queries=hits.queries + part.start)
 
         parts = map_blocks(find, row_blocks(n_queries, 1, together), threads)
@@ -371,13 +383,12 @@ default=None
 
     def _sample(self, X: Any, size: int | None) -> tuple[Any, Keep | None]:
         """Queries drawn from X, or from the rows of the index, which are not to find themselves."""
-        if size is not None and (not isinstance(size, Integral) or int(size) < 1):
-            raise ValueError(f"sample must be a positive integer or None. Got {size!r} instead.")
         rows = self._space.rows if X is None else self._metric.check(self, X, reset=False).rows
         n_rows = length(rows)
         drawn = np.arange(n_rows)
-        if size is not None and int(size) < n_rows:
-            drawn = np.sort(check_random_state(self.random_state).permutation(n_rows)[: int(size)])
+        n_drawn = n_rows if size is None else self._count("sample", size)
+        if n_drawn < n_rows:
+            drawn = np.sort(check_random_state(self.random_state).permutation(n_rows)[:n_drawn])
         if X is not None:
             return self._metric.take(rows, drawn), None
         own = self._cells.ids[drawn]

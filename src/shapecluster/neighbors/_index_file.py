@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shapecluster._core.cells import Cells
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
+from shapecluster.neighbors._faiss import lists_for
 from shapecluster.neighbors._spaces import METRICS
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def load_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
         index._metric, index._cells = metric, cells
         index.n_samples_fit_, index.n_features_in_ = n_rows, int(metric.centres.shape[1])
         index._space = metric.space(rows, 1)
+        index._lists = lists_for(index.backend, index._space, cells)
         if "names" in settings:
             index.series_names_in_ = _names(settings["names"], arrays, n_rows)
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -23,6 +23,7 @@ from shapecluster._sklearn_compat import (
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 from shapecluster._validation import all_or_nothing, listing
+from shapecluster.neighbors._faiss import FaissLists, lists_for
 from shapecluster.neighbors._index_file import load_index, save_index
 from shapecluster.neighbors._spaces import METRICS, Metric, ShapeMetric
 
@@ -39,6 +40,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
     metric: str
     train_size: float | None
     dtype: str | None
+    backend: str
     random_state: Any
     n_jobs: int | None
 
@@ -52,6 +54,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
     _cells: Cells
     _space: Space
     _next_id: int
+    _lists: FaissLists | None
 
     @abstractmethod
     def __init__(self, clusterer: Any) -> None:
@@ -278,6 +281,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         """Put rows into the order of their cells."""
         self._cells, order = arrange(labels, reach, ids, len(self._metric.centres))
         self._space = self._metric.space(self._metric.take(rows, order), n_threads(self.n_jobs))
+        self._lists = lists_for(self.backend, self._space, self._cells)
         self.n_samples_fit_ = len(ids)
 
     def _store_names(self, names: pd.Index[Any] | None) -> None:
@@ -298,6 +302,14 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             known = names[names.isin(self.series_names_in_)]
             if len(known):
                 raise ValueError(f"The index has rows of these names already: {listing(known)}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_lists"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_space" in state:
+            self._lists = lists_for(self.backend, self._space, self._cells)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
