@@ -254,7 +254,8 @@ class Search:
     def _promise(self, pairs: Pairs) -> Float64Array:
         """One number for each pair that sorts them by query, then by floor: several times quicker."""
         limit = self.space.limit(self.found.hurdle)[pairs.which].astype(np.float64)
-        share = np.divide(pairs.floor, limit, out=np.zeros(len(limit)), where=limit > 0)
+        with np.errstate(over="ignore"):  # of limits that are barely above 0
+            share = np.divide(pairs.floor, limit, out=np.zeros(len(limit)), where=limit > 0)
         return pairs.which + np.clip(share, 0.0, 1.0) / 2
 
     def _alive(self, pairs: Pairs) -> Pairs:
