@@ -25,22 +25,19 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from benchmarks._common import (
-    check,
     data_folder,
     environment,
-    figure,
     in_one_thread,
     load,
-    markdown_table,
     parse,
     parser_of,
     save,
     told,
 )
 from benchmarks.index_picture import draw
+from benchmarks.index_report import PARTS, checks_of, sections
 from shapecluster import ClusterIndex, LocalKShape, ShapeNeighbors
 
-PARTS = ("levels", "returns", "peer", "vectors")
 WINDOW, TRAINING_STOCKS, N_NEIGHBORS, ROUNDS = 126, 441, 10, 3
 
 Answer = tuple[np.ndarray, np.ndarray]
@@ -313,72 +310,6 @@ def ask_faiss(index: Any, Q: np.ndarray, n_probe: int) -> Answer:
     index.nprobe = n_probe
     squares, ids = index.search(Q, N_NEIGHBORS)
     return np.sqrt(squares), ids
-
-
-# ---------------------------------------------------------------------------------------------- report
-
-
-def checks_of(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The figures that have a target."""
-    found = []
-    if "levels" in results:
-        levels = results["levels"]
-        good = [p["times"] for p in levels["curve"] if p["recall"] >= 0.95]
-        found.append(
-            check("price levels, times exact search at recall 0.95", max(good, default=0.0), ">=", 20)
-        )
-        times = levels["exact_search_ms"] / levels["exact_mode_ms"]
-        found.append(check("price levels, exact mode, times exact search", times, ">=", 3))
-    for name in ("levels", "returns"):
-        if name in results:
-            same = float(results[name]["exact_mode_same"])
-            found.append(
-                check(f"{name}, exact mode gives the bits of exact search", same, ">=", 1, must=True)
-            )
-    if "vectors" in results and results["vectors"]["curves"]["faiss"]:
-        curves = results["vectors"]["curves"]
-        pairs = list(zip(curves["ours"], curves["faiss"], strict=True))
-        slower = max(a["ms"] / b["ms"] for a, b in pairs if b["recall"] >= 0.9)
-        found.append(check("vectors, our time over that of faiss at recall 0.9 and more", slower, "<=", 1.1))
-        lost = max(b["recall"] - a["recall"] for a, b in pairs)
-        found.append(check("vectors, recall that faiss has and ours has not", lost, "<=", 0.001))
-    return found
-
-
-def sections(results: dict[str, Any]) -> str:
-    """The result page."""
-    parts = ["# ClusterIndex"]
-    for name in PARTS:
-        if name in results:
-            parts += [f"## {name}", *tables_of(name, results[name])]
-    return "\n\n".join([*parts, "## Targets", *(f"- {told(found)}" for found in results["checks"])])
-
-
-def tables_of(name: str, found: dict[str, Any]) -> list[str]:
-    """What was measured, and the curves."""
-    plain = {k: v for k, v in found.items() if not isinstance(v, (dict, list))}
-    facts = ", ".join(f"{k} {figure(v) if isinstance(v, float) else v}" for k, v in plain.items())
-    more = [
-        f"{k}: {v}" for k, v in found.items() if k in ("storing_s", "scikit_learn_ms", "fit_s", "tenth_sbd")
-    ]
-    more = [line for line in more if not isinstance(found[line.split(":")[0]], float)]
-    curves = found.get("curves") or {"cells": found["curve"]}
-    if "pynndescent" in found:
-        curves = curves | {"pynndescent (epsilon in hundredths)": found["pynndescent"]}
-    out = [facts, *more]
-    for who, points in curves.items():
-        rows = [
-            [
-                str(p["n_probe"]),
-                figure(p["ms"]),
-                figure(p["times"], 3),
-                f"{p['recall']:.3f} ± {p['error']:.3f}",
-            ]
-            for p in points
-        ]
-        if rows:
-            out.append(markdown_table([who, "ms a query", "times brute force", "recall@10"], rows))
-    return out
 
 
 if __name__ == "__main__":
