@@ -31,6 +31,8 @@ LIBRARIES = (
     "kshape",
     "datasketch",
     "numba",
+    "faiss-cpu",
+    "pynndescent",
 )
 MAX_ITER = 100
 ONE_THREAD = {

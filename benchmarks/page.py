@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import accuracy, matching, peers, portfolios_clustering, scaling
+from benchmarks import accuracy, index_report, matching, peers, portfolios_clustering, scaling
 from benchmarks._common import ROOT, load, parse, parser_of, told
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
@@ -34,6 +34,10 @@ def main() -> int:
     for name, text in parts_of(results).items():
         (PAGE / f"{name}.inc").write_text(text.rstrip() + "\n", encoding="utf-8")
     shutil.copy(options.out / "scaling.svg", PAGE / "scaling.svg")
+    found = load("index", options.out)  # which has a page of its own
+    if found is not None:
+        (PAGE / "index.inc").write_text(index_part(found).rstrip() + "\n", encoding="utf-8")
+        shutil.copy(options.out / "index.svg", PAGE / "index.svg")
     print(f"Written: {PAGE.relative_to(ROOT)}")
     return 0
 
@@ -129,6 +133,17 @@ def matching_part(results: dict[str, Any]) -> str:
         checks = "\n".join(f"- {told(each)}" for each in work["checks"])
         found = table(matching.caption_of(work), matching.header_of(work), matching.lines_of(work))
         parts.append(f"{found}\n\n{checks}".rstrip())
+    return "\n\n".join(parts)
+
+
+def index_part(results: dict[str, Any]) -> str:
+    """The tables of docs/guide/search.rst."""
+    parts = []
+    for name in (name for name in index_report.PARTS if name in results):
+        for caption, header, rows in index_report.tables_of(name, results[name]):
+            parts.append(table(caption, header, rows))
+        parts.append("\n".join(f"- {line}" for line in index_report.facts_of(name, results[name])))
+    parts.append("\n".join(f"- {told(each)}" for each in results["checks"]))
     return "\n\n".join(parts)
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from shapecluster import cluster
 from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
 from shapecluster.model_selection import KSweep
-from shapecluster.neighbors import PortfolioMatcher, ShapeNeighbors
+from shapecluster.neighbors import ClusterIndex, PortfolioMatcher, ShapeNeighbors
 
 if TYPE_CHECKING:
     from shapecluster.cluster import SageMakerKMeans, SageMakerKShape
 
 __all__ = [
+    "ClusterIndex",
     "KSweep",
     "LocalKShape",
     "MiniBatchLocalKShape",

@@ -11,6 +11,7 @@ models            archive           model.tar.gz
                     centroids         K-Shape's text file in it
                     ndarray           the built-in K-Means' NDArray list in it
 jobs              hyperparameters   parameters as strings, and back
+indexes           arrays            one checksummed file of named arrays
 endpoints         payloads          series that are sent, as CSV, JSON, JSON Lines or RecordIO
                   predictions       clusters that are answered, in the same formats
 ```
@@ -20,6 +21,7 @@ endpoints         payloads          series that are sent, as CSV, JSON, JSON Lin
 
 from shapecluster.formats._media import media_type
 from shapecluster.formats.archive import Member, read_member, write_archive
+from shapecluster.formats.arrays import ArrayFile, read_arrays, write_arrays
 from shapecluster.formats.centroids import CentroidReport, decode_centroids, encode_centroids
 from shapecluster.formats.hyperparameters import decode_hyperparameters, encode_hyperparameters
 from shapecluster.formats.ndarray import ArrayList, decode_ndarrays, encode_ndarrays
@@ -29,6 +31,7 @@ from shapecluster.formats.recordio import RecordBlock, iter_recordio, read_recor
 from shapecluster.formats.tables import NamedRows, iter_csv, read_csv, write_csv
 
 __all__ = [
+    "ArrayFile",
     "ArrayList",
     "CentroidReport",
     "Member",
@@ -48,10 +51,12 @@ __all__ = [
     "iter_csv",
     "iter_recordio",
     "media_type",
+    "read_arrays",
     "read_csv",
     "read_member",
     "read_recordio",
     "write_archive",
+    "write_arrays",
     "write_csv",
     "write_recordio",
 ]
