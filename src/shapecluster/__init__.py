@@ -5,13 +5,14 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from shapecluster import cluster
+from shapecluster import cluster, neighbors
 from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
 from shapecluster.model_selection import KSweep
-from shapecluster.neighbors import ClusterIndex, PortfolioMatcher, ShapeNeighbors
+from shapecluster.neighbors import ShapeNeighbors
 
 if TYPE_CHECKING:
     from shapecluster.cluster import SageMakerKMeans, SageMakerKShape
+    from shapecluster.neighbors import ClusterIndex, PortfolioMatcher
 
 __all__ = [
     "ClusterIndex",
@@ -29,9 +30,9 @@ __version__ = version("shapecluster")
 
 
 def __getattr__(name: str) -> Any:
-    """Import the estimators of training jobs when they are first asked for: see `shapecluster.cluster`."""
+    """Import what `cluster` and `neighbors` import late when it is first asked for."""
     if name in __all__:
-        return getattr(cluster, name)
+        return getattr(cluster if name in cluster.__all__ else neighbors, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,8 +1,28 @@
 """Nearest series by shape, among all or by way of a clustering, and traders whose portfolios match."""
 
-from shapecluster.neighbors._index import ClusterIndex
-from shapecluster.neighbors._matcher import PortfolioMatcher
-from shapecluster.neighbors._recall import Recall
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from shapecluster.neighbors._shape import ShapeNeighbors
 
+if TYPE_CHECKING:
+    from shapecluster.neighbors._index import ClusterIndex
+    from shapecluster.neighbors._matcher import PortfolioMatcher
+    from shapecluster.neighbors._recall import Recall
+
 __all__ = ["ClusterIndex", "PortfolioMatcher", "Recall", "ShapeNeighbors"]
+
+_HOMES = {"ClusterIndex": "_index", "PortfolioMatcher": "_matcher", "Recall": "_recall"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what brings many modules along when it is first asked for."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
