@@ -27,7 +27,7 @@ OURS = {
     "formats": set(),
     "cluster": {"_core", "metrics"},
     "cluster._sagemaker": {"_core", "metrics", "remote", "formats"},
-    "neighbors": {"_core", "metrics", "formats"},
+    "neighbors": {"_core", "cluster", "metrics", "formats"},
     "preprocessing": {"_core"},
     "metrics": {"_core"},
     "model_selection": {"metrics"},

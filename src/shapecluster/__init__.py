@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from shapecluster import cluster
 from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
 from shapecluster.model_selection import KSweep
-from shapecluster.neighbors import ClusterIndex, ShapeNeighbors
+from shapecluster.neighbors import ClusterIndex, HistoricalAnalogues, ShapeNeighbors
 
 if TYPE_CHECKING:
     from shapecluster.cluster import SageMakerKMeans, SageMakerKShape
 
 __all__ = [
     "ClusterIndex",
+    "HistoricalAnalogues",
     "KSweep",
     "LocalKShape",
     "MiniBatchLocalKShape",
