@@ -94,8 +94,7 @@ class Past:
                 if count[query] < n and mine.stop - mine.start == k:
                     again.append(query)
             left = np.array(again, dtype=np.intp)
-        columns = zip(*parts, strict=True)
-        found = Hits(*map(np.concatenate, columns))
+        found = _joined(parts)
         order = np.argsort(found.queries, kind="stable")  # rounds of one query are in order already
         return _at(found, order)
 
@@ -116,3 +115,12 @@ class Past:
 
 def _at(hits: Hits, some: IntArray) -> Hits:
     return Hits(hits.queries[some], hits.values[some], hits.ids[some], hits.shifts[some])
+
+
+def _joined(parts: list[Hits]) -> Hits:
+    return Hits(
+        np.concatenate([part.queries for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.shifts for part in parts]),
+    )

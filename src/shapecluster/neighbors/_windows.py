@@ -164,7 +164,7 @@ def episodes(windows: Windows, most: int, exclusion: int) -> IntArray:
 def apart(ends: IntArray, horizon: int) -> int:
     """The most outcomes of `horizon` days after these ends of which no two share a day."""
     count, free = 0, -1
-    for end in np.unique(ends).tolist():
+    for end in np.flatnonzero(np.bincount(ends)).tolist():
         if end >= free:
             count, free = count + 1, end + horizon
     return count
