@@ -45,7 +45,7 @@ REQUIRED = {"numpy", "scipy", "sklearn", "pandas", "joblib", "threadpoolctl"}
 OPTIONAL = {
     *("yfinance", "pyarrow", "platformdirs", "matplotlib", "jinja2", "plotly", "typer", "rich"),
     *("boto3", "botocore", "sagemaker", "waitress", "dask", "distributed", "torch", "cupy"),
-    *("tslearn", "requests", "curl_cffi"),
+    *("tslearn", "requests", "curl_cffi", "faiss"),
 }
 # Parts that keep to less than REQUIRED.
 THIRD_PARTY = {"_core": {"numpy", "scipy", "array_api_compat"}, "formats": {"numpy"}}

@@ -311,6 +311,10 @@ class TestRecall:
         assert measured.error == pytest.approx(np.std(shares, ddof=1) / np.sqrt(6))
         assert measured.recall < 1
 
+    def test_needs_queries_with_a_past(self, prices):
+        with pytest.raises(ValueError, match="Ask for a later as_of"):
+            fitted(prices).recall(4, as_of=prices.columns[23])
+
     def test_repeats_with_a_seed(self, prices):
         model = fitted(prices, n_probe=1)
         assert model.recall(3, sample=20) == model.recall(3, sample=20)

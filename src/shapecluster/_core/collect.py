@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from shapecluster._core.cells import Ids
-from shapecluster._typing import Float64Array, IntArray
+from shapecluster._typing import BoolArray, Float64Array, IntArray
 
 
 class Hits(NamedTuple):
@@ -18,11 +18,17 @@ class Hits(NamedTuple):
     ids: Ids
     shifts: IntArray
 
+    def at(self, some: IntArray | BoolArray) -> Hits:
+        """Some of them."""
+        return Hits(self.queries[some], self.values[some], self.ids[some], self.shifts[some])
+
 
 class Collector(Protocol):
     """Takes evaluated pairs, and says what a row must reach to count."""
 
-    wanted: int | None  # rows for each query; None for all that count
+    @property
+    def wanted(self) -> int | None:
+        """Rows for each query; None for all that count."""
 
     @property
     def hurdle(self) -> Float64Array:
@@ -52,7 +58,7 @@ class Nearest:
         if not len(near):
             return
         near = near[np.lexsort((values[near], queries[near]))]
-        hits = Hits(queries[near], values[near], ids[near], shifts[near])
+        hits = Hits(queries, values, ids, shifts).at(near)
         self._found.append(hits)
         rank = np.arange(len(near)) - np.searchsorted(hits.queries, hits.queries)
         top = np.flatnonzero(rank < self.wanted)
@@ -67,7 +73,7 @@ class Nearest:
         """At most `wanted` for each query; fewer where so few were offered."""
         found = _sorted(self._found)
         rank = np.arange(len(found.queries)) - np.searchsorted(found.queries, found.queries)
-        return Hits(*(column[rank < self.wanted] for column in found))
+        return found.at(rank < self.wanted)
 
 
 class Within:
@@ -82,7 +88,7 @@ class Within:
     def offer(self, queries: IntArray, values: Float64Array, ids: Ids, shifts: IntArray) -> None:
         """Take pairs."""
         near = np.flatnonzero(values <= self.hurdle[queries])
-        self._found.append(Hits(queries[near], values[near], ids[near], shifts[near]))
+        self._found.append(Hits(queries, values, ids, shifts).at(near))
 
     def hits(self) -> Hits:
         """All of them."""
@@ -94,4 +100,4 @@ def _sorted(parts: list[Hits]) -> Hits:
     parts = [*parts, Hits(nothing, np.empty(0), np.empty(0, dtype=np.int64), nothing)]
     found = Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     order = np.lexsort((found.ids, found.values, found.queries))
-    return Hits(*(column[order] for column in found))
+    return found.at(order)

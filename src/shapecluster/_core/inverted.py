@@ -5,9 +5,9 @@
     tighten    better bounds, for the pairs that are left
     values     exact distances, for the few pairs that are left then
 
-Bounds leave out only what cannot count, so an answer is exact among the cells that were looked at; which cells
-these are is the only approximation. An exact search goes on through the rings of all other cells that
-the triangle inequality leaves open.
+Bounds leave out only what cannot count, so an answer is exact among the cells that were looked at; which
+cells these are is the only approximation. An exact search goes on through the rings of all other cells
+that the triangle inequality leaves open.
 
 Distances are decided by `values`, each from its pair alone. So neither the number of threads, nor which
 queries are asked together, nor how matrix products round changes an answer.
@@ -28,6 +28,7 @@ from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 QUERIES = 1024  # searched together, so that a cell is read once for all that probe it
 _HELD = 1 << 22  # floors held at once
 _PENDING = 1 << 19  # pairs held at once
+_STAGE = 4  # times the cells seen so far are looked at next
 _ROUNDS = (1, 3)  # times the number of neighbours wanted: pairs tried before all that are left
 
 Keep = Callable[[IntArray, IntArray], BoolArray]
@@ -37,7 +38,9 @@ Keep = Callable[[IntArray, IntArray], BoolArray]
 class Space(Protocol):
     """Rows and centres under one metric. `queries` is what the metric made of them."""
 
-    rows: Any  # in the order of the cells
+    @property
+    def rows(self) -> Any:
+        """In the order of the cells."""
 
     @property
     def exact(self) -> bool:
@@ -110,10 +113,14 @@ class Search:
         """Look at the nearest cells."""
         near, reach = self.space.nearest_cells(self.queries, n_probe)
         self._probed = near
+        everyone, start = np.arange(self.n_queries), 0
         if self.found.wanted is not None:
             self._begin(near[:, 0])
-            near, reach = near[:, 1:], reach[:, 1:]
-        self._look_at_cells(np.arange(self.n_queries), near, reach)
+            start = 1
+        while start < n_probe:  # few cells first: what they hold lowers the hurdle for the others
+            stop = min(_STAGE * max(start, 1), n_probe)
+            self._look_at_cells(everyone, near[:, start:stop], reach[:, start:stop])
+            start = stop
 
     def probe_on(self) -> None:
         """Look at more cells for the queries that have not found as many rows as they want."""

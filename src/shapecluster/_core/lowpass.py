@@ -7,8 +7,8 @@ around the circle it exceeds them by at most D(x) D(q), with
 
     D(x)^2 = (2 / L) sum_f (2 pi f / n)^2 / 8 |X_f|^2
 
-(its second derivative, as there, and Cauchy and Schwarz again). H and D are two more features. The circle holds
-all shifts of any window. A coarse level is tried on all rows; a fine one on those that it leaves open.
+(its second derivative, as there, and Cauchy and Schwarz again). H and D are two more features. The circle
+holds all shifts of any window. A coarse level is tried on all rows; a fine one on those that it leaves open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shapecluster._core.shapes import Shapes, sample_of, take
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray
 
 _SAMPLE = 256
-_COARSE, _FINE, _TOO_MUCH = 0.14, 0.05, 0.2  # shares of the energy above a cutoff
+_COARSE, _FINE, _TOO_MUCH = 0.1, 0.05, 0.2  # shares of the energy above a cutoff
 _LEAST_CUTOFF = 6
 _LEAST_GAIN = 8  # a cutoff is at most the length of the transforms over this
 _COARSE_POINTS, _FINE_POINTS = 3, 4  # of the grid, per frequency
@@ -48,7 +48,8 @@ class Level:
     def waves(self) -> ComplexArray:
         """Every frequency at every point, shape (cutoff - 1, n_points)."""
         turns = np.outer(np.arange(1, self.cutoff), np.arange(self.n_points)) / self.n_points
-        return np.exp(2j * np.pi * turns).astype(np.complex64)
+        waves: ComplexArray = np.exp(2j * np.pi * turns).astype(np.complex64)
+        return waves
 
 
 @dataclass(frozen=True)

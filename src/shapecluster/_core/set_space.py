@@ -1,4 +1,4 @@
-"""Sets (sparse rows of zeros and ones) and centres under the Jaccard distance, as an inverted file asks for them.
+"""Sets (sparse rows of ones) and centres under the Jaccard distance, as an inverted file asks for them.
 
 Intersections are counted by sparse products, which are exact in float32 below 2^24, so every floor is the
 distance itself: one minus intersection over union, and 0 for two empty sets. Cells are those of K-Means, so

@@ -19,6 +19,7 @@ class VectorQueries:
     """A block of queries, in float64 and in the precision of the rows."""
 
     values: Float64Array
+    given: FloatArray  # in the precision of the rows
     single: FloatArray  # times -2, as the product wants them
     squares: Float64Array
 
@@ -57,12 +58,12 @@ class VectorSpace:
 
     def prepare(self, x: FloatArray) -> VectorQueries:
         """A block of queries."""
-        values = x.astype(np.float64)
-        return VectorQueries(values, values.astype(self.rows.dtype) * -2, squared_norms(values))
+        given = x.astype(self.rows.dtype, copy=False)
+        return VectorQueries(given.astype(np.float64), given, given * -2, squared_norms(given))
 
     def nearest_cells(self, queries: VectorQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
         """The nearest centres of each query, and the distances to them."""
-        return nearest_centres(queries.values, self.centres, n_cells)
+        return nearest_centres(queries.given, self.centres, n_cells)
 
     def reaches(self, queries: VectorQueries) -> Float64Array:
         """Distances to all centres, by a product."""
@@ -73,7 +74,7 @@ class VectorSpace:
     def reach_error(self, queries: VectorQueries) -> float:
         """A distance near 0 is off by the root of what its square is off by."""
         largest = squared_norms(self.centres).max(initial=0.0) + queries.squares.max(initial=0.0)
-        return float(np.sqrt(2 * _rounding(queries.values) * largest))
+        return float(np.sqrt(2 * _rounding(queries.values) * float(largest)))
 
     def radius(self, queries: VectorQueries, hurdle: Float64Array) -> Float64Array:
         """Distances themselves; the reach is rounded as they are."""
@@ -158,4 +159,5 @@ def squared_norms(x: FloatArray) -> Float64Array:
 
 def _rounding(x: FloatArray) -> float:
     """What |x|^2 - 2 x y + |y|^2 may be off by, as a share of the sum of both squared norms."""
-    return 2 * (x.shape[1] + 8) * float(np.finfo(x.dtype).eps)
+    n_features: int = x.shape[1]
+    return 2 * (n_features + 8) * float(np.finfo(x.dtype).eps)

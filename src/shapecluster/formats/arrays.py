@@ -96,7 +96,9 @@ def write_arrays(
         with open(unfinished, "xb") as file:
             digest = hashlib.sha256()
             start = MAGIC + VERSION.to_bytes(4, "little") + len(header).to_bytes(4, "little") + header
-            for piece in (start, *(_bytes_of(array) for array in little.values() if array.size)):
+            pieces: list[bytes | memoryview] = [start]
+            pieces += [_bytes_of(array) for array in little.values() if array.size]
+            for piece in pieces:
                 digest.update(piece)
                 write_all(file, piece)
             write_all(file, digest.digest())
@@ -219,4 +221,5 @@ def _little(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8))
+    flat: Any = array.reshape(-1).view(np.uint8)
+    return memoryview(flat)

@@ -19,10 +19,11 @@ from shapecluster._sklearn_compat import (
 )
 from shapecluster._validation import all_or_nothing, check_series, listing
 from shapecluster.cluster import MiniBatchLocalKShape
-from shapecluster.neighbors._index import ClusterIndex, Recall
+from shapecluster.neighbors._index import ClusterIndex
 from shapecluster.neighbors._outlook import Analogues, summary_of, table_of
 from shapecluster.neighbors._panel import Panel
 from shapecluster.neighbors._past import Past, Queries
+from shapecluster.neighbors._recall import Recall, recall_of
 from shapecluster.neighbors._windows import LEVELS, RETURNS, Windows, futures, gather
 
 if TYPE_CHECKING:
@@ -353,16 +354,11 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         is_bounded = past.index._space.exact  # else a look at every cell is the only way
         every = None if is_bounded else len(past.index.cluster_centers_)
         true = past.find(queries, n, n_probe=every, exact=is_bounded)
-        pairs = [set(zip(hits.queries.tolist(), hits.ids.tolist(), strict=True)) for hits in (found, true)]
-        n_true = np.bincount(true.queries, minlength=len(windows))
-        n_found = np.bincount([query for query, _ in pairs[0] & pairs[1]], minlength=len(windows))
-        shares = n_found[n_true > 0] / n_true[n_true > 0]
-        if not len(shares):
+        if not len(true.ids):
             raise ValueError(
                 "No query of the sample has an eligible window before it. Ask for a later as_of."
             )
-        error = shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
-        return Recall(float(shares.mean()), float(error), len(shares))
+        return recall_of(found, true, len(windows))
 
     @property
     def n_windows_(self) -> int:

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from shapecluster._core.cells import Cells
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
+from shapecluster.neighbors._faiss import lists_for
 from shapecluster.neighbors._spaces import METRICS
 
 if TYPE_CHECKING:
-    from shapecluster.neighbors._index import ClusterIndex
+    from shapecluster.neighbors._index_rows import IndexedRows
 
 KIND = "shapecluster index"
 
 
-def save_index(index: ClusterIndex, path: str | os.PathLike[str]) -> None:
+def save_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
     """Write a fitted index; see `ClusterIndex.save`."""
     metric, cells = index._metric, index._cells
     arrays = {"centres": metric.centres, "starts": cells.starts, "ids": cells.ids, "reach": cells.reach}
@@ -38,7 +39,7 @@ def save_index(index: ClusterIndex, path: str | os.PathLike[str]) -> None:
     write_arrays(path, KIND, settings, arrays)
 
 
-def load_index(index: ClusterIndex, path: str | os.PathLike[str]) -> None:
+def load_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
     """Give an unfitted index what a file holds; see `ClusterIndex.load`."""
     settings, arrays = read_arrays(path, KIND)
     try:
@@ -48,6 +49,8 @@ def load_index(index: ClusterIndex, path: str | os.PathLike[str]) -> None:
         n_rows = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
         cells = Cells(arrays["starts"].astype(np.intp), arrays["ids"], arrays["reach"])
         _check(cells, n_rows, len(metric.centres))
+        if metric.width(rows) != metric.centres.shape[1:]:
+            raise ValueError(f"rows of shape {metric.width(rows)} are not as the centres")
         metric.dtype = rows.dtype
         index.n_neighbors, index.n_probe = int(settings["n_neighbors"]), int(settings["n_probe"])
         index.metric = index.metric_ = metric.name
@@ -55,6 +58,7 @@ def load_index(index: ClusterIndex, path: str | os.PathLike[str]) -> None:
         index._metric, index._cells = metric, cells
         index.n_samples_fit_, index.n_features_in_ = n_rows, int(metric.centres.shape[1])
         index._space = metric.space(rows, 1)
+        index._lists = lists_for(index.backend, index._space, cells)
         if "names" in settings:
             index.series_names_in_ = _names(settings["names"], arrays, n_rows)
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -85,9 +85,7 @@ class Past:
             for place, query in enumerate(left.tolist()):
                 mine = slice(int(bounds[place]), int(bounds[place + 1]))
                 best = episodes(self.windows.at(hits.ids[mine]), n - count[query], self.exclusion)
-                new = Hits(*(column[mine][best] for column in hits))._replace(
-                    queries=np.full(len(best), query)
-                )
+                new = _at(hits, mine.start + best)._replace(queries=np.full(len(best), query))
                 parts.append(new)
                 taken[query, count[query] : count[query] + len(best)] = new.ids
                 count[query] += len(best)
@@ -95,8 +93,7 @@ class Past:
                     again.append(query)
             left = np.array(again, dtype=np.intp)
         found = _joined(parts)
-        order = np.argsort(found.queries, kind="stable")  # rounds of one query are in order already
-        return _at(found, order)
+        return _at(found, np.lexsort((found.ids, found.values, found.queries)))
 
     def _fresh(self, queries: Queries, left: IntArray, taken: IntArray) -> Keep:
         """What counts, and is in no episode that was found for these queries."""

@@ -67,6 +67,11 @@ class Metric(ABC):
         """Some of the rows."""
         return rows[some]
 
+    def width(self, rows: Any) -> tuple[int, ...]:
+        """Shape of a row, as that of a centre."""
+        shape: tuple[int, ...] = rows.shape[1:]
+        return shape
+
     @abstractmethod
     def join(self, first: Any, second: Any) -> Any:
         """Rows of the one after those of the other."""
@@ -127,6 +132,10 @@ class ShapeMetric(Metric):
 
     def take(self, rows: Shapes, some: Any) -> Shapes:
         return select(rows, some)
+
+    def width(self, rows: Shapes) -> tuple[int, ...]:
+        channels = (rows.n_channels,) if self.centres.ndim == 3 else ()
+        return (rows.n_timepoints, *channels)
 
     def join(self, first: Shapes, second: Shapes) -> Shapes:
         series = np.concatenate([first.series, second.series])
@@ -197,7 +206,7 @@ class SetMetric(Metric):
             accept_large_sparse=False,
         )
         _check_width(values, self.centres)
-        stored = values.data if sparse.issparse(values) else values
+        stored: NDArray[Any] = values.data if hasattr(values, "tocsr") else values
         if not np.isin(stored, (0, 1)).all():
             wrong = stored[~np.isin(stored, (0, 1))].flat[0]
             raise ValueError(
@@ -241,5 +250,6 @@ def _names_of(X: Any, owner: BaseEstimator) -> pd.Index[Any] | None:
 def _check_width(rows: Any, centres: NDArray[Any]) -> None:
     if rows.shape[1] != centres.shape[1]:
         raise ValueError(
-            f"X must have {centres.shape[1]} features, as the centres of the index. Got {rows.shape[1]} instead."
+            f"X must have {centres.shape[1]} features, as the centres of the index. Got {rows.shape[1]} "
+            "instead."
         )

@@ -145,7 +145,7 @@ class AnaloguesDisplay:
             ax.legend(  # below the axes, where it hides no data
                 loc="upper left",
                 bbox_to_anchor=(0.0, -0.16),
-                ncols=3,
+                ncols=2,
                 fontsize=8,
                 labelcolor=INK,
                 frameon=False,
@@ -159,7 +159,7 @@ class AnaloguesDisplay:
         tidy(ax)
         windows, query = z_paths(self.windows, self.query, -self.shifts, cumulative=False)
         days = np.arange(1 - len(query), 1)
-        _draw_many(ax, days, windows)
+        _draw_many(ax, days, windows, "analogues")
         (line,) = ax.plot(days, query, color=CENTROID, linewidth=1.8, label="query", zorder=3)
         line.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Normal()])
         ax.set_xlim(days[0], days[-1])
@@ -175,7 +175,7 @@ class AnaloguesDisplay:
         tidy(ax)
         paths = _from_zero(self.paths)
         days = np.arange(paths.shape[1])
-        _draw_many(ax, days, paths)
+        _draw_many(ax, days, paths, None)
         if self.same_dates is not None:
             low, median, high = _from_zero(self.same_dates)
             for edge in (low, high):
@@ -183,7 +183,7 @@ class AnaloguesDisplay:
             ax.plot(days, median, color=_BESIDE, linestyle="--", label="all stocks, same dates", zorder=3)
         low, median, high = _quartiles(paths)
         ax.fill_between(days, low, high, color=CURVE, alpha=0.18, linewidth=0, zorder=1)
-        ax.plot(days, median, color=CURVE, linewidth=1.8, label="median, quartiles", zorder=4)
+        ax.plot(days, median, color=CURVE, linewidth=1.8, label="their median, quartiles", zorder=4)
         ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
         ax.set_xlim(0, days[-1])
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
@@ -192,10 +192,10 @@ class AnaloguesDisplay:
         plain(ax.set_title("What followed", loc="left", fontsize=10, fontweight="bold"))
 
 
-def _draw_many(ax: Axes, days: Any, rows: Float64Array) -> None:
+def _draw_many(ax: Axes, days: Any, rows: Float64Array, label: str | None) -> None:
     lines = ax.plot(days, rows.T, color=MEMBER, linewidth=0.9, alpha=0.55, zorder=2)
-    if lines:
-        lines[0].set_label("analogues")
+    if lines and label:
+        lines[0].set_label(label)
 
 
 def _from_zero(paths: Float64Array) -> Float64Array:

@@ -1,0 +1,58 @@
+"""How many of the true neighbours a search finds, and how many cells that takes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shapecluster._core.blocks import row_blocks
+from shapecluster._core.cells import Cells
+from shapecluster._core.collect import Hits
+from shapecluster._core.inverted import QUERIES, Space
+from shapecluster._typing import IntArray
+from shapecluster.neighbors._spaces import Metric
+
+
+class Recall(NamedTuple):
+    """Share of the true neighbours that an index finds, measured on a sample of queries.
+
+    Attributes
+    ----------
+    recall : float
+        Mean over the queries.
+    error : float
+        Standard error of that mean; NaN for one query.
+    n_queries : int
+        Size of the sample.
+    """
+
+    recall: float
+    error: float
+    n_queries: int
+
+
+def recall_of(found: Hits, true: Hits, n_queries: int) -> Recall:
+    """The share of the true hits that were found: for each query, then the mean."""
+    pairs = [set(zip(hits.queries.tolist(), hits.ids.tolist(), strict=True)) for hits in (found, true)]
+    n_true = np.bincount(true.queries, minlength=n_queries)
+    n_found = np.bincount([query for query, _ in pairs[0] & pairs[1]], minlength=n_queries)
+    per_query = (n_found / np.maximum(n_true, 1))[n_true > 0]
+    error = per_query.std(ddof=1) / np.sqrt(len(per_query)) if len(per_query) > 1 else np.nan
+    mean = per_query.mean() if len(per_query) else np.nan
+    return Recall(float(mean), float(error), len(per_query))
+
+
+def cell_ranks(metric: Metric, space: Space, cells: Cells, rows: Any, hits: Hits) -> IntArray:
+    """How many cells are nearer to the query than that of each hit."""
+    order = np.argsort(cells.ids)
+    labels = cells.labels[order][np.searchsorted(cells.ids[order], hits.ids)]
+    ranks = np.empty(len(labels), dtype=np.intp)
+    n_queries = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
+    for part in row_blocks(n_queries, 1, QUERIES):
+        queries = space.prepare(metric.take(rows, part))
+        near, _ = space.nearest_cells(queries, len(cells))
+        place = np.argsort(near, axis=1)
+        mine = slice(*np.searchsorted(hits.queries, [part.start, part.stop]))
+        ranks[mine] = place[hits.queries[mine] - part.start, labels[mine]]
+    return ranks

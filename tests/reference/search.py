@@ -1,0 +1,31 @@
+"""Nearest neighbours by comparing everything with everything, one pair at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+
+def brute(
+    queries: Iterable[Any], rows: Iterable[Any], distance: Callable[[Any, Any], float], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and positions of the k nearest rows; the lower position first where they are as near."""
+    rows = list(rows)
+    found = [sorted((distance(query, row), i) for i, row in enumerate(rows))[:k] for query in queries]
+    return np.array([[d for d, _ in hits] for hits in found]), np.array(
+        [[i for _, i in hits] for hits in found]
+    )
+
+
+def euclidean(x: np.ndarray, y: np.ndarray) -> float:
+    """Root of the sum of squared differences."""
+    return math.sqrt(math.fsum((float(a) - float(b)) ** 2 for a, b in zip(x, y, strict=True)))
+
+
+def jaccard(x: np.ndarray, y: np.ndarray) -> float:
+    """One minus the size of the intersection over that of the union; 0 for two empty sets."""
+    first, second = set(np.flatnonzero(x)), set(np.flatnonzero(y))
+    return 1.0 - len(first & second) / len(first | second) if first | second else 0.0
