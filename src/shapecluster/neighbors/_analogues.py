@@ -62,7 +62,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         Gives the cells of the index. One that is fitted, on windows as `values` says, is used as it stands;
         another is fitted on a random sample. None is a MiniBatchLocalKShape of one pass, with as many
         clusters as the root of the number of windows, at most 512.
-    n_probe : int, default=16
+    n_probe : int, default=32
         Cells looked at when a query does not say.
     random_state : int, RandomState instance or None, default=None
         Draws the samples of `fit` and `recall`.
@@ -91,8 +91,8 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     Kept are the prices, one row of float32 for each window, as the index needs it, and some bytes more: 505
-    stocks of 1,259 days make half a million windows of 126 days, which take 270 MB, and half as much again
-    for screening.
+    stocks of 1,259 days make half a million windows of 126 days, which take 280 MB, and half as much again
+    for screening. `fit` takes about twice that while it works.
 
     Nothing after the last day of a query decides which windows are eligible, how far they are or what is said
     to have followed. The cells come from all windows, later ones too: they decide no distance, only which
@@ -149,7 +149,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         before: Literal["end", "start"] = "end",
         values: Literal["levels", "returns"] = "levels",
         clusterer: Any = None,
-        n_probe: int = 16,
+        n_probe: int = 32,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:
