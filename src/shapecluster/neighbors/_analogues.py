@@ -20,11 +20,11 @@ from shapecluster._sklearn_compat import (
 from shapecluster._validation import all_or_nothing, check_series, listing
 from shapecluster.cluster import MiniBatchLocalKShape
 from shapecluster.neighbors._index import ClusterIndex
-from shapecluster.neighbors._outlook import Analogues, summary_of, table_of
+from shapecluster.neighbors._outlook import Analogues, Outcomes, summary_of, table_of
 from shapecluster.neighbors._panel import Panel
 from shapecluster.neighbors._past import Past, Queries
 from shapecluster.neighbors._recall import Recall, recall_of
-from shapecluster.neighbors._windows import LEVELS, RETURNS, Windows, futures, gather
+from shapecluster.neighbors._windows import LEVELS, RETURNS, Windows, followed, futures, gather
 
 if TYPE_CHECKING:
     from typing import Self
@@ -138,6 +138,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     n_features_in_: int
     _panel: Panel
     _windows: Windows
+    _outcomes: Outcomes
 
     def __init__(
         self,
@@ -199,7 +200,8 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
                 f"{left_out['flat'].sum()} do not move."
             )
         self.index_ = self._new_index(len(windows)).fit(panel.gathered(windows))
-        self._panel, self._windows, self.left_out_ = panel, windows, left_out
+        self.left_out_ = left_out
+        self._keep(panel, windows)
         return self
 
     @all_or_nothing
@@ -246,8 +248,8 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         windows, left_out = self._counted(panel, len(old.days))
         if len(windows):
             self.index_.add(panel.gathered(windows))
-        self._panel, self._windows = panel, self._windows.joined(windows)
         self.left_out_ = self.left_out_ + left_out
+        self._keep(panel, self._windows.joined(windows))
         return self
 
     def analogues(
@@ -299,8 +301,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         table = table_of(panel, found, paths)
         table.insert(3, "sbd", hits.values)
         table.insert(4, "shift", hits.shifts)
-        eligible = self._windows.at(counts)
-        summary, same_dates = summary_of(panel, found, eligible, self.horizon, asked.known)
+        summary, same_dates = summary_of(panel, found, self._outcomes, counts, self.horizon, asked.known)
         is_dated = int(asked.window.ends[0]) == asked.known
         days = panel.days[asked.known - self.window + 1 : asked.known + 1]
         days = days if is_dated else pd.RangeIndex(self.window)
@@ -385,6 +386,12 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
             random_state=self.random_state,
             n_jobs=self.n_jobs,
         )
+
+    def _keep(self, panel: Panel, windows: Windows) -> None:
+        self._panel, self._windows = panel, windows
+        # The base rate over half a million windows is asked for with every question, so it is made once.
+        values = followed(panel.prices, windows, self.horizon, len(panel.days) - 1)
+        self._outcomes = Outcomes(windows.ends, values)
 
     def _past(self) -> Past:
         exclusion = self.window // 2 if self.exclusion == "half" else self.exclusion

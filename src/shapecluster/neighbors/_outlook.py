@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from shapecluster._typing import Float64Array
+from shapecluster._typing import BoolArray, Float64Array, IntArray
 from shapecluster.neighbors._panel import Panel
 from shapecluster.neighbors._windows import Windows, apart, followed, futures
 
@@ -59,6 +59,20 @@ class Analogues:
         return f"Analogues of {name} as of {self.as_of}: {len(self.table)}\n{self.table}\n{self.summary}"
 
 
+class Outcomes(NamedTuple):
+    """What followed windows, as far as it is known on the last day of the panel.
+
+    Attributes
+    ----------
+    ends : ndarray of int, shape (n_windows,)
+    values : ndarray of shape (n_windows,)
+        Simple returns, `horizon` days on; NaN where not known.
+    """
+
+    ends: IntArray
+    values: Float64Array
+
+
 def table_of(panel: Panel, hits: Windows, paths: Float64Array) -> pd.DataFrame:
     """Who, when and what followed; distances are put in by the caller."""
     return pd.DataFrame(
@@ -73,7 +87,7 @@ def table_of(panel: Panel, hits: Windows, paths: Float64Array) -> pd.DataFrame:
 
 
 def summary_of(
-    panel: Panel, hits: Windows, eligible: Windows, horizon: int, known: int
+    panel: Panel, hits: Windows, every: Outcomes, eligible: BoolArray, horizon: int, known: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What followed the hits beside the two base rates, and the quartiles of the first by day.
 
@@ -82,10 +96,11 @@ def summary_of(
     n_tickers = len(panel.tickers)
     beside = Windows(np.tile(np.arange(n_tickers), len(hits)), np.repeat(hits.ends, n_tickers))
     paths = futures(panel.prices, beside, horizon, known)
+    settled = eligible & (every.ends <= known - horizon)
     rows = {
-        "analogues": _told(hits, followed(panel.prices, hits, horizon, known), horizon),
-        "same dates": _told(beside, paths[:, -1], horizon),
-        "all windows": _told(eligible, followed(panel.prices, eligible, horizon, known), horizon),
+        "analogues": _told(hits.ends, followed(panel.prices, hits, horizon, known), len(hits), horizon),
+        "same dates": _told(beside.ends, paths[:, -1], len(beside), horizon),
+        "all windows": _told(every.ends[settled], every.values[settled], int(eligible.sum()), horizon),
     }
     by_day = np.full((len(_QUARTILES), horizon), np.nan)
     for day, column in enumerate(paths.T):
@@ -95,14 +110,14 @@ def summary_of(
     return summary.astype({"n": int, "n_unknown": int, "n_apart": int}), quartiles
 
 
-def _told(windows: Windows, outcomes: Float64Array, horizon: int) -> dict[str, float]:
+def _told(ends: IntArray, outcomes: Float64Array, n_all: int, horizon: int) -> dict[str, float]:
     known = ~np.isnan(outcomes)
     outcomes = outcomes[known]
     q25, median, q75 = _quantiles(outcomes)
     return {
         "n": len(outcomes),
-        "n_unknown": int((~known).sum()),
-        "n_apart": apart(windows.ends[known], horizon),
+        "n_unknown": n_all - len(outcomes),
+        "n_apart": apart(ends[known], horizon),
         "median": median,
         "q25": q25,
         "q75": q75,
