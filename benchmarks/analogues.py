@@ -64,7 +64,7 @@ def brute(past: HistoricalAnalogues, tickers: list[str]) -> tuple[float, list[pd
     for ticker in tickers:
         own = panel.tickers.get_loc(ticker)
         query = panel.compared(panel.prices[own, -panel.window :])
-        took, sbd = timed(lambda query=query: sbd_distances(query, rows)[0])
+        took, sbd = timed(lambda query=query: sbd_distances(query, rows, max_shift=past.max_shift)[0])
         spent += took
         eligible = (windows.ends < end) & ((windows.rows != own) | (end - windows.ends > panel.window // 2))
         order = np.flatnonzero(eligible)[np.argsort(sbd[eligible], kind="stable")]
@@ -177,11 +177,12 @@ def write_page(past: HistoricalAnalogues, results: dict[str, Any]) -> None:
 def main() -> int:
     """Measure, print and save."""
     parser = parser_of("analogues", __doc__)
+    parser.add_argument("--any-shift", action="store_true", help="let windows be moved by any number of days")
     parser.add_argument("--page", action="store_true", help="write the parts of the guide's page")
     options = parse(parser)
     in_one_thread("benchmarks.analogues")
     prices = load_prices(data_folder() / "market" / "panel_a_sp500_close_2013_2018.parquet")
-    past = HistoricalAnalogues(random_state=0)
+    past = HistoricalAnalogues(max_shift=None if options.any_shift else 0, random_state=0)
     results = measure(past, prices.iloc[::10] if options.quick else prices, 30 if options.quick else 100)
     results["environment"] = environment()
     text = f"{in_words(results)}\n\n{markdown_table(HEADER, lines_of(results))}"

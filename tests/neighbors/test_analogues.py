@@ -50,7 +50,7 @@ def expected(model, prices, query, n, *, own, end, known):
         exclusion=half if model.exclusion == "half" else model.exclusion,
         before=model.before,
         values=model.values,
-        max_shift=getattr(model.clusterer, "max_shift", None),
+        max_shift=model.max_shift if model.clusterer is None else model.clusterer.max_shift,
     )
     return pd.DataFrame(found)
 
@@ -71,7 +71,8 @@ class TestAgainstTheReference:
             {"values": "returns"},
             {"before": "start", "exclusion": 3},
             {"step": 4, "exclusion": 0},
-            {"clusterer": LocalKShape(4, max_shift=2, random_state=0), "n_probe": 4},
+            {"max_shift": None},
+            {"clusterer": LocalKShape(4, max_shift=2, random_state=0)},
         ],
         ids=str,
     )
@@ -80,7 +81,7 @@ class TestAgainstTheReference:
         model = fitted(prices, **parameters)
         end = prices.shape[1] - 1 if as_of is None else as_of
         date = None if as_of is None else prices.columns[as_of]
-        answer = model.analogues("T0", 8, as_of=date, exact="clusterer" not in parameters)
+        answer = model.analogues("T0", 8, as_of=date, exact=True)
         query = prices.to_numpy()[0, end - 23 : end + 1]
         assert_same(answer.table, expected(model, prices, query, 8, own=0, end=end, known=end), prices)
 
@@ -320,8 +321,9 @@ class TestRecall:
         assert model.recall(3, sample=20) == model.recall(3, sample=20)
 
     def test_within_a_shift_window_every_cell_is_the_truth(self, prices):
-        model = fitted(prices, clusterer=LocalKShape(5, max_shift=2, random_state=0), n_probe=5)
+        model = fitted(prices, max_shift=2, n_probe=1000)
         assert model.recall(3, sample=10).recall == 1.0
+        assert fitted(prices, max_shift=2, n_probe=1).recall(8, sample=10).recall < 1.0
 
 
 @pytest.mark.parametrize(
@@ -359,8 +361,6 @@ def test_data_that_cannot_be_indexed(prices):
         fitted(prices.T)
     with pytest.raises(ValueError, match="'T5' never has 24 prices"):
         fitted(without(prices, "T5", np.nan)).analogues("T5")
-    with pytest.raises(ValueError, match="exact=True needs max_shift=None"):
-        fitted(prices, clusterer=LocalKShape(3, max_shift=2)).analogues("T0", exact=True)
     with pytest.raises(NotFittedError):
         HistoricalAnalogues().analogues("T0")
 

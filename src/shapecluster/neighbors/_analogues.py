@@ -58,10 +58,14 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         then is often a peer in the same market.
     values : {"levels", "returns"}, default="levels"
         What is compared: prices, as one sees them in a chart, or their daily log returns.
+    max_shift : int or None, default=0
+        Days by which a window may be moved to fit the query; None for any number. 0 compares day by day (SBD
+        is one minus the correlation then), and loses nothing with `step=1`, for each window is in the index
+        at every day already. A window that is moved leaves out the last days of itself or the query.
     clusterer : estimator or None, default=None
         Gives the cells of the index. One that is fitted, on windows as `values` says, is used as it stands;
-        another is fitted on a random sample. None is a MiniBatchLocalKShape of one pass, with as many
-        clusters as the root of the number of windows, at most 512.
+        another is fitted on a random sample; its own `max_shift` holds. None is a MiniBatchLocalKShape of one
+        pass, with as many clusters as the root of the number of windows, at most 512.
     n_probe : int, default=32
         Cells looked at when a query does not say.
     random_state : int, RandomState instance or None, default=None
@@ -127,6 +131,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         "exclusion": [StrOptions({"half"}), Interval(Integral, 0, None, closed="left")],
         "before": [StrOptions({"end", "start"})],
         "values": [StrOptions({LEVELS, RETURNS})],
+        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
         "clusterer": "no_validation",  # type: ignore[dict-item] # what scikit-learn writes for any estimator
         "n_probe": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
@@ -149,6 +154,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         exclusion: int | Literal["half"] = "half",
         before: Literal["end", "start"] = "end",
         values: Literal["levels", "returns"] = "levels",
+        max_shift: int | None = 0,
         clusterer: Any = None,
         n_probe: int = 32,
         random_state: int | np.random.RandomState | None = None,
@@ -160,6 +166,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         self.exclusion = exclusion
         self.before = before
         self.values = values
+        self.max_shift = max_shift
         self.clusterer = clusterer
         self.n_probe = n_probe
         self.random_state = random_state
@@ -277,7 +284,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         n_probe : int, default=None
             Cells looked at; None takes those of the index.
         exact : bool, default=False
-            Whether to look at every window that bounds leave open, instead of the nearest cells only.
+            Whether to look at every window, or all that bounds leave open, and not at the nearest cells only.
 
         Returns
         -------
@@ -352,9 +359,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         queries = Queries(windows, self._panel.gathered(windows))
         past = self._past()
         found = past.find(queries, n, n_probe=n_probe)
-        is_bounded = past.index._space.exact  # else a look at every cell is the only way
-        every = None if is_bounded else len(past.index.cluster_centers_)
-        true = past.find(queries, n, n_probe=every, exact=is_bounded)
+        true = past.find(queries, n, exact=True)
         if not len(true.ids):
             raise ValueError(
                 "No query of the sample has an eligible window before it. Ask for a later as_of."
@@ -376,7 +381,9 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         if clusterer is None:
             n_cells = max(1, min(_MOST_CELLS, int(n_windows**0.5)))
             seed = check_random_state(self.random_state).randint(2**31)
-            clusterer = MiniBatchLocalKShape(n_cells, max_iter=1, random_state=seed, n_jobs=self.n_jobs)
+            clusterer = MiniBatchLocalKShape(
+                n_cells, max_iter=1, max_shift=self.max_shift, random_state=seed, n_jobs=self.n_jobs
+            )
         sample = max(_LEAST_SAMPLE, _SAMPLE * int(getattr(clusterer, "n_clusters", 1)))
         return ClusterIndex(
             clusterer,

@@ -26,7 +26,8 @@ class Analogues:
     ----------
     table : DataFrame of shape (n_analogues, 7)
         One row an analogue, the nearest first: `ticker`; `start` and `end`, its first and last day; `sbd`,
-        its distance; `shift`, the days by which the query trails it inside the window; `followed`, the simple
+        its distance; `shift`, the days by which the query trails it (the query's last day then stands beside
+        the day so many days before `end`); `followed`, the simple
         return from its last day over the `horizon` days after it, NaN where that is not known yet;
         `n_followed`, how many of these days have a known price.
     summary : DataFrame of shape (3, 7)

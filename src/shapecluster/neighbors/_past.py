@@ -64,7 +64,12 @@ class Past:
         return keep
 
     def find(self, queries: Queries, n: int, *, n_probe: int | None = None, exact: bool = False) -> Hits:
-        """The nearest windows that count, one of each episode; fewer than n where there are no more."""
+        """The nearest windows that count, one of each episode; fewer than n where there are no more.
+
+        An exact search that no bounds can shorten, as within a shift window, looks at every cell.
+        """
+        if exact and not self.index._space.exact:
+            n_probe, exact = len(self.index.cluster_centers_), False
         metric, k = self.index._metric, min(_CROWD * n, len(self.windows))
         rows = metric.check(self.index, queries.values, reset=False).rows
         n_queries = len(queries.windows)
