@@ -1,6 +1,6 @@
 """Historical analogues on every window of panel A: time, memory, and recall with all exclusions on.
 
-    python -m benchmarks.analogues            half a million windows of 126 days, in about ten minutes
+    python -m benchmarks.analogues            half a million windows of 126 days, in some minutes
     python -m benchmarks.analogues --quick    a tenth of the stocks
     python -m benchmarks.analogues --page     writes what docs/guide/analogues.rst shows, too
 
@@ -44,7 +44,7 @@ N_PROBE = (4, 8, 16, 32, 64, 128)
 WANTED = 10
 N_BRUTE = 5
 HEADER = ("cells", "a search", "all distances, over it", "a question", "recall, last day", "recall, any day")
-TICKER, AS_OF = "AAPL", "2016-05-31"
+TICKER, AS_OF = "AAPL", "2018-02-07"
 PAGE = ROOT / "docs" / "guide" / "_analogues"
 
 
@@ -180,6 +180,8 @@ def main() -> int:
     parser.add_argument("--any-shift", action="store_true", help="let windows be moved by any number of days")
     parser.add_argument("--page", action="store_true", help="write the parts of the guide's page")
     options = parse(parser)
+    if options.page and options.quick:
+        parser.error("--page shows figures of full size: leave out --quick")
     in_one_thread("benchmarks.analogues")
     prices = load_prices(data_folder() / "market" / "panel_a_sp500_close_2013_2018.parquet")
     past = HistoricalAnalogues(max_shift=None if options.any_shift else 0, random_state=0)
