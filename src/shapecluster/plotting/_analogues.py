@@ -170,7 +170,7 @@ class AnaloguesDisplay:
         plain(ax.set_title(title, loc="left", fontsize=10, fontweight="bold"))
 
     def _draw_fan(self, ax: Axes) -> None:
-        from matplotlib.ticker import PercentFormatter
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
 
         tidy(ax)
         paths = _from_zero(self.paths)
@@ -186,6 +186,7 @@ class AnaloguesDisplay:
         ax.plot(days, median, color=CURVE, linewidth=1.8, label="their median, quartiles", zorder=4)
         ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
         ax.set_xlim(0, days[-1])
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
         ax.set_xlabel("days after", fontsize=8)
         ax.set_ylabel("return since the last day", fontsize=8)
