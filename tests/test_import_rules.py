@@ -27,7 +27,7 @@ OURS = {
     "formats": set(),
     "cluster": {"_core", "metrics"},
     "cluster._sagemaker": {"_core", "metrics", "remote", "formats"},
-    "neighbors": {"_core", "datasets", "formats", "metrics"},
+    "neighbors": {"_core", "cluster", "datasets", "formats", "metrics"},
     "preprocessing": {"_core"},
     "metrics": {"_core"},
     "model_selection": {"metrics"},

@@ -12,10 +12,11 @@ from shapecluster.neighbors import ShapeNeighbors
 
 if TYPE_CHECKING:
     from shapecluster.cluster import SageMakerKMeans, SageMakerKShape
-    from shapecluster.neighbors import ClusterIndex, PortfolioMatcher
+    from shapecluster.neighbors import ClusterIndex, HistoricalAnalogues, PortfolioMatcher
 
 __all__ = [
     "ClusterIndex",
+    "HistoricalAnalogues",
     "KSweep",
     "LocalKShape",
     "MiniBatchLocalKShape",

@@ -1,4 +1,4 @@
-"""Nearest series by shape, among all or by way of a clustering, and traders whose portfolios match."""
+"""Nearest series by shape, among all or by way of a clustering; past windows; traders who match."""
 
 from __future__ import annotations
 
@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Any
 from shapecluster.neighbors._shape import ShapeNeighbors
 
 if TYPE_CHECKING:
+    from shapecluster.neighbors._analogues import HistoricalAnalogues
     from shapecluster.neighbors._index import ClusterIndex
     from shapecluster.neighbors._matcher import PortfolioMatcher
+    from shapecluster.neighbors._outlook import Analogues
     from shapecluster.neighbors._recall import Recall
 
-__all__ = ["ClusterIndex", "PortfolioMatcher", "Recall", "ShapeNeighbors"]
+__all__ = [
+    "Analogues",
+    "ClusterIndex",
+    "HistoricalAnalogues",
+    "PortfolioMatcher",
+    "Recall",
+    "ShapeNeighbors",
+]
 
-_HOMES = {"ClusterIndex": "_index", "PortfolioMatcher": "_matcher", "Recall": "_recall"}
+_HOMES = {
+    "Analogues": "_outlook",
+    "ClusterIndex": "_index",
+    "HistoricalAnalogues": "_analogues",
+    "PortfolioMatcher": "_matcher",
+    "Recall": "_recall",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from shapecluster.plotting._analogues import AnaloguesDisplay
 from shapecluster.plotting._clusters import ClusterDisplay, ClusterGridDisplay
 from shapecluster.plotting._ssd_curve import SSDCurveDisplay
 
-__all__ = ["ClusterDisplay", "ClusterGridDisplay", "SSDCurveDisplay"]
+__all__ = ["AnaloguesDisplay", "ClusterDisplay", "ClusterGridDisplay", "SSDCurveDisplay"]
