@@ -20,7 +20,7 @@ from shapecluster._optional import import_optional
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 _SPARE = 2  # candidates beyond those wanted
-_SCANNED = 1.25e6  # numbers that are scanned for each cell, from which on our own matrix products are quicker
+_SCANNED = 1e6  # numbers that are scanned for each cell, from which on our own matrix products are quicker
 
 
 class FaissLists:
