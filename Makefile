@@ -57,6 +57,7 @@ bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then 
 	$(VENV)-bench/bin/python -m benchmarks.peers $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.scaling $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.accuracy $(ARGS)
+	$(VENV)-bench/bin/python -m benchmarks.index $(ARGS)
 	$(if $(findstring --quick,$(ARGS)),,$(VENV)-bench/bin/python -m benchmarks.page)
 
 # SageMaker takes no image index, which provenance would need. DOCKER=: leaves it at the folder to build from.

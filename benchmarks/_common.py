@@ -30,6 +30,8 @@ LIBRARIES = (
     "aeon",
     "kshape",
     "numba",
+    "faiss-cpu",
+    "pynndescent",
 )
 MAX_ITER = 100
 ONE_THREAD = {

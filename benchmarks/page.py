@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import accuracy, peers, scaling
+from benchmarks import accuracy, index_report, peers, scaling
 from benchmarks._common import ROOT, load, parse, parser_of, told
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
@@ -33,6 +33,10 @@ def main() -> int:
     for name, text in parts_of(results).items():
         (PAGE / f"{name}.inc").write_text(text.rstrip() + "\n", encoding="utf-8")
     shutil.copy(options.out / "scaling.svg", PAGE / "scaling.svg")
+    found = load("index", options.out)  # which has a page of its own
+    if found is not None:
+        (PAGE / "index.inc").write_text(index_part(found).rstrip() + "\n", encoding="utf-8")
+        shutil.copy(options.out / "index.svg", PAGE / "index.svg")
     print(f"Written: {PAGE.relative_to(ROOT)}")
     return 0
 
@@ -97,6 +101,17 @@ def accuracy_part(results: dict[str, Any]) -> str:
     caption = f"Ours / tslearn. ARI and RI: means over {results['n_seeds']} seeds"
     found = "\n".join(f"- {line}" for line in accuracy.findings(results))
     return f"{found}\n\n{table(caption, accuracy.HEADER, accuracy.lines_of(results))}"
+
+
+def index_part(results: dict[str, Any]) -> str:
+    """The tables of docs/guide/search.rst."""
+    parts = []
+    for name in (name for name in index_report.PARTS if name in results):
+        for caption, header, rows in index_report.tables_of(name, results[name]):
+            parts.append(table(caption, header, rows))
+        parts.append("\n".join(f"- {line}" for line in index_report.facts_of(name, results[name])))
+    parts.append("\n".join(f"- {told(each)}" for each in results["checks"]))
+    return "\n\n".join(parts)
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

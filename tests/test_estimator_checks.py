@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from shapecluster import (
+    ClusterIndex,
     KSweep,
     LocalKShape,
     MiniBatchLocalKShape,
@@ -68,6 +69,8 @@ ESTIMATORS = [
     KSweep(KMeans(n_init=1, random_state=0), k=[2, 3], criterion="silhouette"),
     ShapeNeighbors(),
     ShapeNeighbors(missing="mask"),
+    ClusterIndex(KMeans(3, n_init=1, random_state=0)),
+    ClusterIndex(LocalKShape(2, random_state=0)),
     ZScore(),
     ZScore(missing="mask"),
     MinMax(),

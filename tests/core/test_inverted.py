@@ -152,7 +152,8 @@ class TestVectorSpace:
         queries = rng.normal(size=(5, 7)) + offset
         space = VectorSpace.of(rows, rows[:4].astype(float))
         prepared = space.prepare(queries)
-        exact = np.linalg.norm(queries[:, None] - rows.astype(float), axis=2)
+        rounded = queries.astype(dtype).astype(float)  # as the rows are
+        exact = np.linalg.norm(rounded[:, None] - rows.astype(float), axis=2)
         which, at = (grid.ravel() for grid in np.mgrid[:5, :50])
         values, _ = space.values(prepared, which, at, np.full(250, np.inf))
         np.testing.assert_allclose(values.reshape(5, 50), exact, rtol=1e-14)

@@ -113,7 +113,8 @@ def test_damaged_files_are_refused_and_change_nothing(rng, tmp_path, metric):
 def test_whole_files_that_hold_no_sound_index_are_refused(rng, tmp_path, change, message):
     index, _ = fitted(rng, "euclidean")
     index.save(tmp_path / "index")
-    settings, arrays = read_arrays(tmp_path / "index", KIND)
+    file = read_arrays(tmp_path / "index", KIND)
+    settings, arrays = file.settings, file.arrays
     write_arrays(tmp_path / "index", KIND, settings, arrays | change)
     with pytest.raises(ArtifactError, match=message):
         ClusterIndex.load(tmp_path / "index")
@@ -123,7 +124,8 @@ def test_whole_files_that_hold_no_sound_index_are_refused(rng, tmp_path, change,
 def test_settings_that_are_absent_are_named(rng, tmp_path, missing):
     index, _ = fitted(rng, "jaccard")
     index.save(tmp_path / "index")
-    settings, arrays = read_arrays(tmp_path / "index", KIND)
+    file = read_arrays(tmp_path / "index", KIND)
+    settings, arrays = file.settings, file.arrays
     del settings[missing]
     write_arrays(tmp_path / "index", KIND, settings, arrays)
     with pytest.raises(ArtifactError, match=f"holds no index.*{missing}"):

@@ -21,7 +21,17 @@ Each layer uses only those below it::
       |
     blocks                       cuts rows into blocks and runs them on threads
 
-Beside them stand `overlap`, the correlation of two series where both were observed, and `snapshot`, how far
+Beside these, an inverted file::
+
+    inverted                 search: cells near a query, bounds, and exact values for what is left
+      |   |   |
+      |  cells  collect      the order in which rows are stored  |  the nearest rows so far
+      |
+    shape_space    vector_space    set_space      rows and centres under SBD, Euclid and Jaccard
+      |
+    lowpass                  bounds of correlations by matrix products; stands on shapes
+
+Beside all stand `overlap`, the correlation of two series where both were observed, and `snapshot`, how far
 a fit has come as plain arrays.
 
 Arrays of series have shape (n_series, n_channels, n_timepoints) here: channels before time, so that the

@@ -64,6 +64,9 @@ class Space(Protocol):
     def radius(self, queries: Any, hurdle: Float64Array) -> Float64Array:
         """Reach that no row within the hurdle exceeds: shape (n_queries,)."""
 
+    def sift(self, queries: Any, query: int, rows: IntArray, hurdle: float) -> IntArray:
+        """Those of the rows that can be within the hurdle of a query, by whatever costs next to nothing."""
+
     def floors(self, queries: Any, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Lower bounds for all pairs, comparable with `limit`: shape (n_which, n_rows)."""
 
@@ -152,6 +155,7 @@ class Search:
         first, stop = self.cells.rings(low, high)
         for query in range(self.n_queries):
             rows = positions(first[query], stop[query])
+            rows = self.space.sift(self.queries, query, rows, float(self.found.hurdle[query]))
             for start in range(0, len(rows), _HELD):
                 self._look(np.array([query]), rows[start : start + _HELD])
         self._settle()
@@ -254,7 +258,8 @@ class Search:
     def _promise(self, pairs: Pairs) -> Float64Array:
         """One number for each pair that sorts them by query, then by floor: several times quicker."""
         limit = self.space.limit(self.found.hurdle)[pairs.which].astype(np.float64)
-        share = np.divide(pairs.floor, limit, out=np.zeros(len(limit)), where=limit > 0)
+        with np.errstate(over="ignore"):  # of limits that are barely above 0
+            share = np.divide(pairs.floor, limit, out=np.zeros(len(limit)), where=limit > 0)
         return pairs.which + np.clip(share, 0.0, 1.0) / 2
 
     def _alive(self, pairs: Pairs) -> Pairs:

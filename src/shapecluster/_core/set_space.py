@@ -89,6 +89,15 @@ class SetSpace:
         """Floors are distances."""
         return hurdle
 
+    def sift(self, queries: SetQueries, query: int, rows: IntArray, hurdle: float) -> IntArray:
+        """Rows of a size near enough: similarity is at most the smaller size over the larger."""
+        similarity, size = (1.0 - hurdle) * (1.0 - 1e-9), queries.sizes[query]
+        if not similarity > 0.0:
+            return rows
+        sizes = self.sizes[rows]
+        near: IntArray = rows[(sizes >= similarity * size) & (sizes * similarity <= size)]
+        return near
+
     def floors(self, queries: SetQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """The distances of all pairs."""
         common = self.rows[rows] @ queries.columns[:, which]

@@ -114,6 +114,10 @@ class ShapeSpace:
         """Hurdles rounded up to float32."""
         return np.nextafter(hurdle.astype(np.float32), np.float32(np.inf))
 
+    def sift(self, queries: ShapeQueries, query: int, rows: IntArray, hurdle: float) -> IntArray:
+        """All of the rows: nothing is cheaper than their floors."""
+        return rows
+
     def floors(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Lower bounds of the distances of all pairs."""
         slack = np.float32(1.0 + 2 * self.rows.screen_error)

@@ -85,6 +85,10 @@ class VectorSpace:
         limit = np.square(hurdle) * (1.0 + 1e-12)
         return np.nextafter(limit.astype(self.rows.dtype), self.rows.dtype.type(np.inf))
 
+    def sift(self, queries: VectorQueries, query: int, rows: IntArray, hurdle: float) -> IntArray:
+        """All of the rows: nothing is cheaper than their floors."""
+        return rows
+
     def floors(self, queries: VectorQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Lower bounds of squared distances."""
         floor: FloatArray = queries.single[which] @ self.rows[rows].T

@@ -18,15 +18,18 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats._stream import PIECE, write_all
+
+__all__ = ["ArrayFile", "read_arrays", "write_arrays"]
 
 MAGIC = b"\x93SHPARR\n"
 VERSION = 1
@@ -36,7 +39,8 @@ _DIGEST = hashlib.sha256().digest_size
 _TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "|b1")
 
 
-class ArrayFile(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ArrayFile:
     """What a file of arrays holds.
 
     Attributes
@@ -65,7 +69,7 @@ def write_arrays(
     settings : mapping
         What JSON can tell.
     arrays : mapping of str to ndarray
-        float32, float64, int32, int64, uint8 or bool.
+        Of float32, float64, int32, int64, uint8 or bool.
 
     Raises
     ------
@@ -132,6 +136,16 @@ def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
         When the file is of another kind or version, cut short, or damaged.
     OSError
         When it cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib
+    >>> from shapecluster.formats import read_arrays, write_arrays
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "example.arrays")
+    ...     write_arrays(path, "example", {"unit": "days"}, {"lags": np.arange(3)})
+    ...     read_arrays(path, "example").settings
+    {'unit': 'days'}
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -19,8 +19,8 @@ from shapecluster._core.vector_space import VectorQueries, VectorSpace
 from shapecluster._optional import import_optional
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
-_SPARE = 6  # candidates beyond those wanted
-_TOGETHER = 10  # queries that share a cell, on average, from which on our own matrix products are quicker
+_SPARE = 2  # candidates beyond those wanted
+_SCANNED = 1e6  # numbers that are scanned for each cell, from which on our own matrix products are quicker
 
 
 class FaissLists:
@@ -48,7 +48,9 @@ class FaissLists:
 
     def pays(self, n_queries: int, n_probe: int) -> bool:
         """Whether it was asked for, or so few queries share a cell that it is quicker."""
-        return self._always or n_queries * n_probe < _TOGETHER * len(self._cells)
+        n_rows, width = self._space.rows.shape
+        n_cells = len(self._cells)
+        return self._always or n_queries * n_probe * n_rows / n_cells * width < _SCANNED * n_cells
 
     def search(self, rows: FloatArray, k: int, n_probe: int, threads: int) -> Hits:
         """The k nearest rows to each of a block of queries."""

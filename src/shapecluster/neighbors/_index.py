@@ -397,11 +397,11 @@ default=None
     def _count(self, name: str, value: Any, own: bool = False) -> int:
         if not isinstance(value, Integral):
             raise TypeError(f"{name} must be an integer. Got {value!r} instead.")
-        available = self.n_samples_fit_ - own
-        if value < 1 or (name == "n_neighbors" and value > available):
+        count, available = int(value), self.n_samples_fit_ - own
+        if count < 1 or (name == "n_neighbors" and count > available):
             most = f" <= {available}, the number of rows to choose from" if name == "n_neighbors" else ""
-            raise ValueError(f"Expected 1 <= {name}{most}. Got {value} instead.")
-        return int(value)
+            raise ValueError(f"Expected 1 <= {name}{most}. Got {count} instead.")
+        return count
 
 
 def _ragged(values: Any, bounds: IntArray) -> np.ndarray[Any, np.dtype[np.object_]]:

@@ -41,7 +41,8 @@ def save_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
 
 def load_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
     """Give an unfitted index what a file holds; see `ClusterIndex.load`."""
-    settings, arrays = read_arrays(path, KIND)
+    file = read_arrays(path, KIND)
+    settings, arrays = file.settings, file.arrays
     try:
         kind = METRICS[settings["metric"]]
         metric = kind(arrays["centres"], None, **settings["metric_settings"])

@@ -317,6 +317,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             from sklearn.utils import get_tags
 
             tags.input_tags = get_tags(self.clusterer).input_tags
+        tags.input_tags.sparse = self.metric == "jaccard"
         return tags
 
 

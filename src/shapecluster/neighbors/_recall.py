@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from shapecluster._typing import IntArray
 from shapecluster.neighbors._spaces import Metric
 
 
-class Recall(NamedTuple):
+@dataclass(frozen=True)
+class Recall:
     """Share of the true neighbours that an index finds, measured on a sample of queries.
 
     Attributes
