@@ -53,8 +53,8 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         these the nearest is answered, and none that is in the episode of the query. "half" is half a window.
     before : {"end", "start"}, default="end"
         Which windows are past: those that ended before the query's last day, or, stricter, before its first
-        day. With "end", windows of other tickers may lie in the same months as the query: what is found
-        then is often a peer in the same market.
+        day. With "end", windows of other tickers may lie in the same months as the query: contemporaries,
+        with the same market and news.
     values : {"levels", "returns"}, default="levels"
         What is compared: prices, as one sees them in a chart, or their daily log returns.
     max_shift : int or None, default=0
