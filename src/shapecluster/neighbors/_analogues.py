@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,7 +16,7 @@ from shapecluster._sklearn_compat import (
     check_is_fitted,
     check_random_state,
 )
-from shapecluster._validation import all_or_nothing, check_series, listing
+from shapecluster._validation import all_or_nothing, check_series
 from shapecluster.cluster import MiniBatchLocalKShape
 from shapecluster.neighbors._index import ClusterIndex
 from shapecluster.neighbors._outlook import Analogues, Outcomes, summary_of, table_of
@@ -54,8 +53,8 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         these the nearest is answered, and none that is in the episode of the query. "half" is half a window.
     before : {"end", "start"}, default="end"
         Which windows are past: those that ended before the query's last day, or, stricter, before its first
-        day. With "end", windows of other tickers may lie in the same months as the query: what is found
-        then is often a peer in the same market.
+        day. With "end", windows of other tickers may lie in the same months as the query: contemporaries,
+        with the same market and news.
     values : {"levels", "returns"}, default="levels"
         What is compared: prices, as one sees them in a chart, or their daily log returns.
     max_shift : int or None, default=0
@@ -238,20 +237,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
                 f"prices must be a DataFrame, tickers as rows. Got {type(prices).__name__} instead."
             )
         data = check_series(_Anew(), prices, reset=True, allow_nan=True, min_timepoints=1)
-        if len(prices.index) != len(old.tickers) or not prices.index.isin(old.tickers).all():
-            other = prices.index.symmetric_difference(old.tickers)
-            raise ValueError(
-                f"prices must be of the {len(old.tickers)} tickers of `fit`, no more and no less. Got "
-                f"{listing(other)} on one side only: fit anew for other tickers."
-            )
-        if not prices.columns[0] > old.days[-1]:
-            raise ValueError(
-                f"prices must be of days after {old.days[-1]}, the last one known. Got {prices.columns[0]} "
-                "instead."
-            )
-        order = prices.index.get_indexer(old.tickers)
-        both = np.concatenate([old.prices, data.values[order].astype(np.float64)], axis=1)
-        panel = replace(old, prices=both, days=old.days.append(prices.columns))
+        panel = old.extended(data.values.astype(np.float64), prices.index, prices.columns)
         windows, left_out = self._counted(panel, len(old.days))
         if len(windows):
             self.index_.add(panel.gathered(windows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -64,6 +64,21 @@ class Panel:
     def frame(self) -> pd.DataFrame:
         """The prices as they came."""
         return pd.DataFrame(self.prices, index=self.tickers, columns=self.days)
+
+    def extended(self, prices: Float64Array, tickers: pd.Index[Any], days: pd.Index[Any]) -> Panel:
+        """With the prices of later days, of the same tickers in any order."""
+        if len(tickers) != len(self.tickers) or not tickers.isin(self.tickers).all():
+            other = tickers.symmetric_difference(self.tickers)
+            raise ValueError(
+                f"prices must be of the {len(self.tickers)} tickers of `fit`, no more and no less. Got "
+                f"{listing(other)} on one side only: fit anew for other tickers."
+            )
+        if not days[0] > self.days[-1]:
+            raise ValueError(
+                f"prices must be of days after {self.days[-1]}, the last one known. Got {days[0]} instead."
+            )
+        both = np.concatenate([self.prices, prices[tickers.get_indexer(self.tickers)]], axis=1)
+        return replace(self, prices=both, days=self.days.append(days))
 
     @property
     def width(self) -> int:
