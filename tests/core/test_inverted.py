@@ -267,7 +267,8 @@ class TestSearch:
         search_block(space, cells, space.prepare(q), found, n_probe=1)
         assert len(found.hits().ids) == 5 * 40
 
-    def test_memory_bounds_do_not_change_an_answer(self, rng, monkeypatch):
+    @pytest.mark.parametrize("together", [True, False])
+    def test_memory_bounds_and_company_do_not_change_an_answer(self, rng, monkeypatch, together):
         from shapecluster._core import inverted, lowpass
 
         _, cells, space = shape_index(rng, n=300)
@@ -280,6 +281,7 @@ class TestSearch:
 
         before = answer()
         monkeypatch.setattr(inverted, "_HELD", 64)
+        monkeypatch.setattr(inverted, "_IN_COMMON", 1e9 if together else 0)
         monkeypatch.setattr(inverted, "_PENDING", 16)
         monkeypatch.setattr(lowpass, "_PRODUCT_BYTES", 4096)
         for a, b in zip(before, answer(), strict=True):

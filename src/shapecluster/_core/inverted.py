@@ -29,6 +29,7 @@ QUERIES = 1024  # searched together, so that a cell is read once for all that pr
 _HELD = 1 << 22  # floors held at once
 _PENDING = 1 << 19  # pairs held at once
 _STAGE = 4  # times the cells seen so far are looked at next
+_COMPANY, _IN_COMMON = 16, 2  # so many queries with about the same rings go through cells together
 _ROUNDS = (1, 3)  # times the number of neighbours wanted: pairs tried before all that are left
 
 Keep = Callable[[IntArray, IntArray], BoolArray]
@@ -153,12 +154,34 @@ class Search:
         low, high = reach - radius[:, None], reach + radius[:, None]
         np.put_along_axis(low, self._probed, np.inf, axis=1)
         first, stop = self.cells.rings(low, high)
+        if self._much_in_common(first, stop):
+            self._sweep_cells(first, stop)
+        else:
+            self._sweep_queries(first, stop)
+        self._settle()
+
+    def _much_in_common(self, first: IntArray, stop: IntArray) -> bool:
+        """Whether the rings of all queries together are hardly more than those of each."""
+        open_rings = stop > first
+        n_rows = int((stop - first)[open_rings].sum())
+        begin = np.where(open_rings, first, len(self.cells.ids)).min(axis=0)
+        end = np.where(open_rings, stop, 0).max(axis=0)
+        n_together = int((np.maximum(end - begin, 0) * open_rings.sum(axis=0)).sum())
+        return self.n_queries >= _COMPANY and n_together <= _IN_COMMON * n_rows
+
+    def _sweep_cells(self, first: IntArray, stop: IntArray) -> None:
+        for cell in range(len(self.cells)):
+            which = np.flatnonzero(stop[:, cell] > first[:, cell])
+            if len(which):
+                begin, end = first[which, cell].min(), stop[which, cell].max()
+                self._look(which, slice(int(begin), int(end)))
+
+    def _sweep_queries(self, first: IntArray, stop: IntArray) -> None:
         for query in range(self.n_queries):
             rows = positions(first[query], stop[query])
             rows = self.space.sift(self.queries, query, rows, float(self.found.hurdle[query]))
             for start in range(0, len(rows), _HELD):
                 self._look(np.array([query]), rows[start : start + _HELD])
-        self._settle()
 
     def _between(self, which: IntArray, reach: Float64Array) -> tuple[Float64Array, Float64Array]:
         """The ring of each query and cell that may hold a row that counts."""
