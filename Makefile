@@ -29,6 +29,9 @@ demo: ## cluster a simulated market, write a report to look at, and rehearse a t
 	@echo "The same market as a training job of SageMaker, rehearsed in a folder of this machine:"
 	$(BIN)/shapecluster sagemaker rehearse -k 10 --seed 0 --folder "$(OUT)-rehearsal" --out "$(OUT)/labels.csv"
 	@echo
+	@echo "Who holds the same as trader 6, among 100,000 generated traders:"
+	$(BIN)/shapecluster portfolios match 6
+	@echo
 	@echo "The report is in $(abspath $(OUT))/index.html"
 
 test: ## run all tests and doctests
@@ -57,6 +60,7 @@ bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then 
 	$(VENV)-bench/bin/python -m benchmarks.peers $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.scaling $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.accuracy $(ARGS)
+	$(VENV)-bench/bin/python -m benchmarks.portfolios_clustering $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.matching $(ARGS)
 	$(if $(findstring --quick,$(ARGS)),,$(VENV)-bench/bin/python -m benchmarks.page)
 

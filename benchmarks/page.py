@@ -1,4 +1,4 @@
-"""Turn results into the tables of docs/guide/benchmarks.rst.
+"""Turn results into the tables of docs/guide/benchmarks.rst and docs/guide/portfolios.rst.
 
     python -m benchmarks.page
 
@@ -13,17 +13,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import accuracy, matching, peers, scaling
+from benchmarks import accuracy, matching, peers, portfolios_clustering, scaling
 from benchmarks._common import ROOT, load, parse, parser_of, told
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
-COMMANDS = ("peers", "scaling", "accuracy", "matching")
+COMMANDS = ("peers", "scaling", "accuracy")
+PORTFOLIOS = ("portfolios_clustering", "matching")
 
 
 def main() -> int:
     """Write all parts of the page."""
     options = parse(parser_of("page", __doc__))
-    results = {name: load(name, options.out) for name in COMMANDS}
+    results = {name: load(name, options.out) for name in (*COMMANDS, *PORTFOLIOS)}
     missing = [name for name, found in results.items() if found is None]
     if missing:
         told = f"There are no results in {options.out} of: {', '.join(missing)}. Run them first."
@@ -42,12 +43,15 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
     works = peers.works_of(results["peers"])
     fits = [work for work in works if work["kind"] == "fit"]
     return {
-        "environment": environment_part({name: results[name] for name in COMMANDS if name != "matching"}),
+        "environment": environment_part({name: results[name] for name in COMMANDS}),
+        "portfolios_environment": environment_part({"": results["portfolios_clustering"]}),
         "targets": targets_part(works, results["scaling"], results["accuracy"]),
         "fits": "\n\n".join(work_part(work) for work in fits),
         "others": "\n\n".join(work_part(work) for work in works if work not in fits),
         "scaling": scaling_part(results["scaling"]),
         "accuracy": accuracy_part(results["accuracy"]),
+        "portfolios_drawn": drawn_part(results["portfolios_clustering"]),
+        "portfolios_clustered": clustered_part(results["portfolios_clustering"]),
         "matching": matching_part(results["matching"]),
     }
 
@@ -57,7 +61,10 @@ def environment_part(results: dict[str, dict[str, Any]]) -> str:
     found = {str(result["environment"]): result["environment"] for result in results.values()}
     lines = []
     for environment in found.values():
-        versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
+        there = {
+            name: number for name, number in environment["versions"].items() if number != "not installed"
+        }
+        versions = ", ".join(f"{name} {number}" for name, number in there.items())
         lines.append(f"Measured on {environment['machine']}, with {versions}.")
     if any(result["quick"] for result in results.values()):
         lines.append("**Small sizes, which show that the commands work and not how fast anything is.**")
@@ -98,6 +105,21 @@ def accuracy_part(results: dict[str, Any]) -> str:
     caption = f"Ours / tslearn. ARI and RI: means over {results['n_seeds']} seeds"
     found = "\n".join(f"- {line}" for line in accuracy.findings(results))
     return f"{found}\n\n{table(caption, accuracy.HEADER, accuracy.lines_of(results))}"
+
+
+def drawn_part(results: dict[str, Any]) -> str:
+    """How fast portfolios are drawn."""
+    header, lines = portfolios_clustering.GENERATION_HEADER, portfolios_clustering.generation_lines(results)
+    return table("Drawing portfolios, one thread", header, lines)
+
+
+def clustered_part(results: dict[str, Any]) -> str:
+    """A table for each kind of traders."""
+    header = portfolios_clustering.CLUSTERING_HEADER
+    return "\n\n".join(
+        table(f"With {title}", header, portfolios_clustering.clustering_lines(found))
+        for title, found in results["clusterings"].items()
+    )
 
 
 def matching_part(results: dict[str, Any]) -> str:

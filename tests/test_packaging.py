@@ -83,7 +83,7 @@ def test_commands_on_pages_exist(page):
         for target in re.findall(r"(?:^|`)\s*make ([a-z]+)", line):
             assert target in targets, f"`make {target}` is no target: {line}"
         for found in re.finditer(
-            r"(?:^|`)\s*(?:\$ )?shapecluster ((?:sagemaker )?[a-z][a-z-]*)([^`]*)", line
+            r"(?:^|`)\s*(?:\$ )?shapecluster ((?:(?:sagemaker|portfolios) )?[a-z][a-z-]*)([^`]*)", line
         ):
             assert found[1] in known, f"no such command: {line}"
             assert set(re.findall(OPTION, found[2])) <= known[found[1]], f"no such options in: {line}"

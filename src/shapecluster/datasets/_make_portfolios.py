@@ -111,7 +111,7 @@ def make_portfolios(
     Notes
     -----
     Every feature draws from a generator of its own. So copycats change no other trader, and nothing depends
-    on how the work is cut into blocks. Memory is that of the result plus a few MB.
+    on how the work is cut into blocks. While it runs it takes about three times the memory of the result.
 
     While max_holdings is small beside the number of tickers, a trader costs some 15 random numbers, whatever
     the number of tickers: tickers are drawn with replacement and repeats passed over, which has the same law.

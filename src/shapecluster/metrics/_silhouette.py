@@ -25,6 +25,12 @@ class SampledSilhouette(NamedTuple):
         in some 95 of 100 samples.
     n_samples : int
         Rows that were sampled.
+
+    Examples
+    --------
+    >>> from shapecluster.metrics import sampled_silhouette
+    >>> sampled_silhouette([[0.0], [1.0], [10.0]], [0, 0, 1]).n_samples
+    3
     """
 
     mean: float
