@@ -33,11 +33,11 @@ class Prepared:
 
     def __enter__(self) -> Prepared:
         self._memory = PeakMemory().__enter__()
-        self._began = time.perf_counter()
+        self._began = time.process_time()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.outcome = {"prepare_seconds": time.perf_counter() - self._began}
+        self.outcome = {"prepare_seconds": time.process_time() - self._began}
         self._memory.__exit__()
         self.outcome["prepare_mb"] = self._memory.bytes / 1e6
 

@@ -107,6 +107,14 @@ class TestMatches:
         assert not {"d", "f"} & {*model.match_pairs()[["trader_a", "trader_b"]].to_numpy().ravel()}
         assert model.groups_[[3, 5]].tolist() == [-1, -1]
 
+    def test_tables_without_rows_are_like_others_and_nobody_elses(self, held):
+        model = PortfolioMatcher(0.7).fit(held)
+        empty, other = model.matches("eve"), model.matches("ann")
+        assert empty.dtypes.to_dict() == other.dtypes.to_dict()
+        empty["note"] = 1
+        assert pairs_of(model.matches("nil")) == []
+        assert model.matches("eve").columns.tolist() == COLUMNS
+
     def test_quantities_count_when_asked_to(self):
         held = Portfolios([[3, 2], [3, 0], [6, 4]], ["A", "B"], ["ann", "bob", "eve"])
         model = PortfolioMatcher(0.5, quantities=True).fit(held)

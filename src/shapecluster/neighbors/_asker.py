@@ -101,26 +101,38 @@ def outsider(portfolio: Any, portfolios: Portfolios, rule: Rule) -> Asker:
 
 
 def answer(
-    asker: Asker, found: IntArray, match: Float64Array, portfolios: Portfolios, distinct: Distinct
+    asker: Asker,
+    found: IntArray,
+    match: Float64Array,
+    portfolios: Portfolios,
+    distinct: Distinct,
+    nobody: pd.DataFrame,
 ) -> pd.DataFrame:
     """The traders of the portfolios that were found, without the asker, the best first."""
     starts = distinct.starts
     holders = [distinct.traders[starts[number] : starts[number + 1]] for number in found]
-    rows = np.concatenate([*holders, distinct.traders[:0]])
+    if sum(map(len, holders)) == (asker.number >= 0):
+        return nobody.copy()  # the usual case; making a table takes longer than all else
+    rows = np.concatenate(holders)
     which = np.repeat(np.arange(len(found)), [len(each) for each in holders])
     order = np.lexsort((rows, -match[which]))
     order = order[rows[order] != asker.row]
     rows, which = rows[order], which[order]
-    shared, missing, extra = _compared(asker, found, portfolios, distinct)[:, which]
-    columns = {
-        "trader": portfolios.trader_ids[rows],
-        "match": match[which],
-        "shared": shared,
-        "missing": missing,
-        "extra": extra,
-    }
+    cells = _compared(asker, found, portfolios, distinct)[:, which]
+    return _table(portfolios.trader_ids[rows], match[which], cells)
+
+
+def answer_of_nobody(portfolios: Portfolios) -> pd.DataFrame:
+    """The table without rows; made of one with a row, which tells pandas the type of the ids."""
+    one = _table(portfolios.trader_ids[:1], np.ones(1), np.empty((3, 1), dtype=object))
+    return one.iloc[:0].copy()
+
+
+def _table(traders: Any, match: Float64Array, cells: Any) -> pd.DataFrame:
+    shared, missing, extra = cells
+    columns = {"trader": traders, "match": match, "shared": shared, "missing": missing, "extra": extra}
     # An index that is there already spares pandas a look at all columns.
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), copy=False)
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(traders)), copy=False)
 
 
 def _compared(

@@ -15,7 +15,7 @@ from shapecluster._core.holdings import Distinct, Postings, Rule, distinct_holdi
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray
 from shapecluster._validation import all_or_nothing
-from shapecluster.neighbors._asker import answer, insider, outsider
+from shapecluster.neighbors._asker import answer, answer_of_nobody, insider, outsider
 from shapecluster.neighbors._portfolios import as_portfolios, joined
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ class PortfolioMatcher(BaseEstimator):
                 asker.mass,
                 asker.number,
             )
-        return answer(asker, found, match, self.portfolios_, self._distinct)
+        return answer(asker, found, match, self.portfolios_, self._distinct, self._nobody)
 
     def match_pairs(self, *, max_pairs: int = 20_000_000) -> pd.DataFrame:
         """Find all pairs of traders who match.
@@ -308,6 +308,7 @@ class PortfolioMatcher(BaseEstimator):
         self._distinct = distinct_holdings(portfolios.matrix, self._rule)
         _refuse_infinite(self._distinct, portfolios)
         self._postings = Postings.of(self._distinct, self._rule)
+        self._nobody = answer_of_nobody(portfolios)
         self.portfolios_ = portfolios
         self.groups_ = self._distinct.of_trader
         if named:
