@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks import accuracy, matching, peers, portfolios_clustering, scaling
-from benchmarks._common import ROOT, load, parse, parser_of, told
+from benchmarks._common import ROOT, figure, load, parse, parser_of, seconds, told
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
 COMMANDS = ("peers", "scaling", "accuracy")
@@ -53,6 +53,7 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
         "portfolios_drawn": drawn_part(results["portfolios_clustering"]),
         "portfolios_clustered": clustered_part(results["portfolios_clustering"]),
         "matching": matching_part(results["matching"]),
+        "matching_summary": matching_summary(results["matching"]),
     }
 
 
@@ -130,6 +131,20 @@ def matching_part(results: dict[str, Any]) -> str:
         found = table(matching.caption_of(work), matching.header_of(work), matching.lines_of(work))
         parts.append(f"{found}\n\n{checks}".rstrip())
     return "\n\n".join(parts)
+
+
+def matching_summary(results: dict[str, Any]) -> str:
+    """A line for each work: our time, and how many times as long the others take."""
+    others = ("NearestNeighbors", "sparse products", "MinHashLSH")
+    lines = []
+    for work in matching.works_of(results):
+        rows = {row["contestant"]: row for row in work["rows"] if "seconds" in row}
+        if "ours" in rows:
+            ratios = [figure(rows[name]["ratio"], 3) if name in rows else "" for name in others]
+            recall = f"{rows['MinHashLSH']['recall']:.1%}" if "MinHashLSH" in rows else ""
+            lines.append([matching.caption_of(work), seconds(rows["ours"]["seconds"]), *ratios, recall])
+    header = ["", "ours", *(f"{name}, over ours" for name in others), "recall of MinHashLSH"]
+    return table("Matches of 90 %", header, lines)
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
