@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks import accuracy, index_report, matching, peers, portfolios_clustering, scaling
-from benchmarks._common import ROOT, load, parse, parser_of, told
+from benchmarks._common import ROOT, figure, load, parse, parser_of, seconds, told
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
 COMMANDS = ("peers", "scaling", "accuracy")
@@ -57,6 +57,7 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
         "portfolios_drawn": drawn_part(results["portfolios_clustering"]),
         "portfolios_clustered": clustered_part(results["portfolios_clustering"]),
         "matching": matching_part(results["matching"]),
+        "matching_summary": matching_summary(results["matching"]),
     }
 
 
@@ -145,6 +146,20 @@ def index_part(results: dict[str, Any]) -> str:
         parts.append("\n".join(f"- {line}" for line in index_report.facts_of(name, results[name])))
     parts.append("\n".join(f"- {told(each)}" for each in results["checks"]))
     return "\n\n".join(parts)
+
+
+def matching_summary(results: dict[str, Any]) -> str:
+    """A line for each work: our time, and how many times as long the others take."""
+    others = ("NearestNeighbors", "sparse products", "MinHashLSH")
+    lines = []
+    for work in matching.works_of(results):
+        rows = {row["contestant"]: row for row in work["rows"] if "seconds" in row}
+        if "ours" in rows:
+            ratios = [figure(rows[name]["ratio"], 3) if name in rows else "" for name in others]
+            recall = f"{rows['MinHashLSH']['recall']:.1%}" if "MinHashLSH" in rows else ""
+            lines.append([matching.caption_of(work), seconds(rows["ours"]["seconds"]), *ratios, recall])
+    header = ["", "ours", *(f"{name}, over ours" for name in others), "recall of MinHashLSH"]
+    return table("Matches of 90 %", header, lines)
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
