@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster._typing import BoolArray, Float64Array, IntArray
+from shapecluster._typing import Float64Array, IntArray
 
 Ids = NDArray[np.int64]
 
@@ -99,9 +99,3 @@ def positions(first: IntArray, stop: IntArray) -> IntArray:
     total = int(ends[-1]) if len(ends) else 0
     out: IntArray = np.arange(total) + np.repeat(first - (ends - sizes), sizes)
     return out
-
-
-def chosen(ids: Ids, wanted: Ids) -> BoolArray:
-    """Which of the ids are wanted."""
-    found: BoolArray = np.isin(ids, wanted)
-    return found

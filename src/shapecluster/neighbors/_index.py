@@ -12,8 +12,7 @@ from shapecluster._core.collect import Hits, Nearest, Within
 from shapecluster._core.inverted import QUERIES, Keep, search_block
 from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted, check_random_state
 from shapecluster._threads import n_threads
-from shapecluster._typing import IntArray
-from shapecluster.neighbors._index_rows import IndexedRows, length
+from shapecluster.neighbors._index_rows import IndexedRows, length, ragged
 from shapecluster.neighbors._recall import Recall, cell_ranks, recall_of
 from shapecluster.neighbors._spaces import METRICS
 
@@ -245,8 +244,8 @@ class ClusterIndex(IndexedRows):
         rows = self._metric.check(self, X, reset=False).rows
         hits = self._search(rows, radius=float(radius), n_probe=n_probe, exact=exact)
         bounds = np.searchsorted(hits.queries, np.arange(1, length(rows)))
-        ids = _ragged(hits.ids, bounds)
-        return (_ragged(self._metric.distances(hits.values), bounds), ids) if return_distance else ids
+        ids = ragged(hits.ids, bounds)
+        return (ragged(self._metric.distances(hits.values), bounds), ids) if return_distance else ids
 
     def recall(
         self,
@@ -402,10 +401,3 @@ default=None
             most = f" <= {available}, the number of rows to choose from" if name == "n_neighbors" else ""
             raise ValueError(f"Expected 1 <= {name}{most}. Got {count} instead.")
         return count
-
-
-def _ragged(values: Any, bounds: IntArray) -> np.ndarray[Any, np.dtype[np.object_]]:
-    parts = np.split(values, bounds)
-    out = np.empty(len(parts), dtype=object)
-    out[:] = parts
-    return out

@@ -324,3 +324,11 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
 def length(rows: Any) -> int:
     """Number of rows, also of a sparse matrix."""
     return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
+
+
+def ragged(values: Any, bounds: IntArray) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """An array of arrays: the values cut at the bounds."""
+    parts = np.split(values, bounds)
+    out = np.empty(len(parts), dtype=object)
+    out[:] = parts
+    return out
