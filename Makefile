@@ -68,6 +68,7 @@ bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then 
 	$(VENV)-bench/bin/python -m benchmarks.portfolios_clustering $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.matching $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.index $(ARGS)
+	$(VENV)-bench/bin/python -m benchmarks.analogues $(if $(findstring --quick,$(ARGS)),$(ARGS),$(ARGS) --page)
 	$(if $(findstring --quick,$(ARGS)),,$(VENV)-bench/bin/python -m benchmarks.page)
 
 # SageMaker takes no image index, which provenance would need. DOCKER=: leaves it at the folder to build from.

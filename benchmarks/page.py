@@ -18,13 +18,14 @@ from benchmarks._common import ROOT, figure, load, parse, parser_of, seconds, to
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
 COMMANDS = ("peers", "scaling", "accuracy")
-PORTFOLIOS = ("portfolios_clustering", "matching")
+OTHERS = ("portfolios_clustering", "matching", "index")
+PICTURES = ("scaling.svg", "index.svg")
 
 
 def main() -> int:
     """Write all parts of the page."""
     options = parse(parser_of("page", __doc__))
-    results = {name: load(name, options.out) for name in (*COMMANDS, *PORTFOLIOS)}
+    results = {name: load(name, options.out) for name in (*COMMANDS, *OTHERS)}
     missing = [name for name, found in results.items() if found is None]
     if missing:
         told = f"There are no results in {options.out} of: {', '.join(missing)}. Run them first."
@@ -33,11 +34,9 @@ def main() -> int:
     PAGE.mkdir(parents=True, exist_ok=True)
     for name, text in parts_of(results).items():
         (PAGE / f"{name}.inc").write_text(text.rstrip() + "\n", encoding="utf-8")
-    shutil.copy(options.out / "scaling.svg", PAGE / "scaling.svg")
-    found = load("index", options.out)  # which has a page of its own
-    if found is not None:
-        (PAGE / "index.inc").write_text(index_part(found).rstrip() + "\n", encoding="utf-8")
-        shutil.copy(options.out / "index.svg", PAGE / "index.svg")
+    for picture in PICTURES:
+        if (options.out / picture).exists():  # else the page keeps the one it has
+            shutil.copy(options.out / picture, PAGE / picture)
     print(f"Written: {PAGE.relative_to(ROOT)}")
     return 0
 
@@ -58,6 +57,7 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
         "portfolios_clustered": clustered_part(results["portfolios_clustering"]),
         "matching": matching_part(results["matching"]),
         "matching_summary": matching_summary(results["matching"]),
+        "index": index_part(results["index"]),
     }
 
 
