@@ -56,31 +56,33 @@ class FaissLists:
         """The k nearest rows to each of a block of queries."""
         space = self._space
         queries = space.prepare(rows)
-        found = Nearest(len(rows), k)
-        again = self._propose(queries, n_probe, found, threads)
-        if len(again):
-            rest = Nearest(len(again), k)
-            search_block(space, self._cells, space.prepare(rows[again]), rest, n_probe=n_probe)
-            hits = rest.hits()
-            found.offer(again[hits.queries], hits.values, hits.ids, hits.shifts)
-        return found.hits()
+        hits, again = self._propose(queries, k, n_probe, threads)
+        if not len(again):
+            return hits
+        rest = Nearest(len(again), k)
+        search_block(space, self._cells, space.prepare(rows[again]), rest, n_probe=n_probe)
+        found = rest.hits()
+        found = found._replace(queries=again[found.queries])
+        both = Hits(*(np.concatenate(columns) for columns in zip(hits, found, strict=True)))
+        return both.at(np.argsort(both.queries, kind="stable"))
 
-    def _propose(self, queries: VectorQueries, n_probe: int, found: Nearest, threads: int) -> IntArray:
-        """Offer what faiss finds; the queries that are returned are to be searched without it."""
-        space, (n_queries, k) = self._space, (len(queries), found.wanted + _SPARE)
+    def _propose(self, queries: VectorQueries, k: int, n_probe: int, threads: int) -> tuple[Hits, IntArray]:
+        """What faiss finds, evaluated; and the queries that are to be searched without it."""
+        space = self._space
         near, _ = space.nearest_cells(queries, n_probe)
-        squares, rows = self._scan(queries.given, near, k, threads)
-        which = np.repeat(np.arange(n_queries), k)
-        listed = rows.ravel() >= 0
-        which, at = which[listed], rows.ravel()[listed]
-        values, shifts = space.values(queries, which, at, found.hurdle[which])
-        ranked = np.full(rows.size, np.inf)
-        ranked[listed] = values
-        kth = np.partition(ranked.reshape(rows.shape), found.wanted - 1, axis=1)[:, found.wanted - 1]
-        good = self._sure(queries, kth, squares, rows)
-        offered = good[which]
-        found.offer(which[offered], values[offered], self._cells.ids[at[offered]], shifts[offered])
-        return np.flatnonzero(~good)
+        squares, rows = self._scan(queries.given, near, k + _SPARE, threads)
+        listed = rows >= 0
+        which, column = np.nonzero(listed)
+        values = np.full(rows.shape, np.inf)
+        hurdle = np.full(len(which), np.inf)
+        values[which, column], _ = space.values(queries, which, rows[listed], hurdle)
+        ids = self._cells.ids[rows]  # of no account where nothing is listed, which sorts last
+        best = np.lexsort((ids, values), axis=1)[:, :k]
+        values, ids = np.take_along_axis(values, best, axis=1), np.take_along_axis(ids, best, axis=1)
+        good = self._sure(queries, values[:, -1], squares, rows)
+        which = np.repeat(np.flatnonzero(good), k)
+        nothing = np.zeros(len(which), dtype=np.intp)
+        return Hits(which, values[good].ravel(), ids[good].ravel(), nothing), np.flatnonzero(~good)
 
     def _sure(self, queries: VectorQueries, kth: Float64Array, squares: Any, rows: Any) -> BoolArray:
         """Whether all that was left out is farther than what counts.
@@ -101,10 +103,13 @@ class FaissLists:
         before = self._faiss.omp_get_max_threads()
         self._faiss.omp_set_num_threads(threads)
         try:
+            order = np.argsort(near[:, 0], kind="stable")  # cells stay in cache from query to query
             none = np.zeros(near.shape, dtype=np.float32)
-            single = np.ascontiguousarray(values, dtype=np.float32)
-            squares, rows = self._index.search_preassigned(single, k, near.astype(np.int64), none)
-            return squares, rows
+            single = np.ascontiguousarray(values[order], dtype=np.float32)
+            squares, rows = self._index.search_preassigned(single, k, near[order].astype(np.int64), none)
+            back = np.empty_like(order)
+            back[order] = np.arange(len(order))
+            return squares[back], rows[back]
         finally:
             self._faiss.omp_set_num_threads(before)
 
