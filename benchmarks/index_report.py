@@ -29,8 +29,8 @@ def checks_of(results: dict[str, Any]) -> list[dict[str, Any]]:
     if "vectors" in results and results["vectors"]["curves"]["faiss"]:
         curves = results["vectors"]["curves"]
         pairs = list(zip(curves["ours"], curves["faiss"], strict=True))
-        slower = max(a["ms"] / b["ms"] for a, b in pairs if b["recall"] >= 0.9)
-        found.append(check("vectors, our time over that of faiss at recall 0.9 and more", slower, "<=", 1.1))
+        slower = max(a["ms"] / b["ms"] for a, b in pairs)
+        found.append(check("vectors, our time over that of faiss where it is largest", slower, "<=", 1.1))
         lost = max(b["recall"] - a["recall"] for a, b in pairs)
         found.append(check("vectors, recall that faiss has and ours has not", lost, "<=", 0.001))
     return found
