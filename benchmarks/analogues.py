@@ -153,7 +153,7 @@ def lines_of(results: dict[str, Any]) -> list[list[str]]:
 def write_page(past: HistoricalAnalogues, results: dict[str, Any]) -> None:
     """What the page of the guide shows: the figures, and one answer as text and as a picture."""
     PAGE.mkdir(parents=True, exist_ok=True)
-    caption = f"Recall@{WANTED} and time of a question"
+    caption = f"Recall at {WANTED} and time of a question"
     text = f"{in_words(results)}\n\n{table(caption, HEADER, lines_of(results))}"
     answer = past.analogues(TICKER, WANTED, as_of=AS_OF)
     asked = f'>>> answer = past.analogues("{TICKER}", as_of="{AS_OF}")'

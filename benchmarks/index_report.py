@@ -76,7 +76,7 @@ def tables_of(name: str, found: dict[str, Any]) -> list[tuple[str, list[str], li
         if rows:
             setting = "epsilon, hundredths" if who == "pynndescent" else "cells"
             size = f"{found['n_rows']:,} rows, {found['n_queries']:,} queries"
-            header = [setting, "ms a query", "times brute force", "recall@10"]
+            header = [setting, "ms a query", "times brute force", "recall at 10"]
             out.append((f"{HEADERS[name]}: {who}, {size}", header, rows))
     return out
 
