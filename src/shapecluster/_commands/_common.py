@@ -230,9 +230,30 @@ def check_target(path: Path, option: str, suffixes: Sequence[str] = ("",)) -> No
 
 def write_table(table: pd.DataFrame, path: Path, *, index: bool = False) -> None:
     """Write a CSV file at once or not at all."""
-    stage = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with at_once(path) as stage:
         table.to_csv(stage, index=index, lineterminator="\n")
+
+
+@contextmanager
+def at_once(path: Path) -> Iterator[Path]:
+    """Take the place of a file when all of it is written; a name to write it under, with the same ending."""
+    stage = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield stage
         os.replace(stage, path)
     finally:
         stage.unlink(missing_ok=True)
+
+
+def command_group(app: Any, typer: Any, name: str, about: str) -> Any:
+    """Add a group of commands to the application, which shows its help where no command is named."""
+    group = typer.Typer(name=name, help=about, add_completion=False, pretty_exceptions_enable=False)
+
+    def show_help(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    show_help.__annotations__["context"] = typer.Context  # annotations are text here, and typer is local
+    group.callback(invoke_without_command=True, help=about)(show_help)
+    app.add_typer(group)
+    return group

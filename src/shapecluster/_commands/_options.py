@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from shapecluster._commands._common import command_group
+
 _HELP = (
     """Cluster stocks by shape in a SageMaker training job, or rehearse that in a folder of this machine."""
 )
@@ -23,14 +25,7 @@ def add_commands(app: Any, typer: Any) -> None:
     typer : module
         The package itself, which is imported late.
     """
-    group = typer.Typer(name="sagemaker", help=_HELP, add_completion=False, pretty_exceptions_enable=False)
-
-    def show_help(context: typer.Context) -> None:
-        if context.invoked_subcommand is None:
-            typer.echo(context.get_help())
-
-    show_help.__annotations__["context"] = typer.Context  # annotations are text here, and typer is local
-    group.callback(invoke_without_command=True, help=_HELP)(show_help)
+    group = command_group(app, typer, "sagemaker", _HELP)
     options = _options(typer)
     group.command("rehearse")(_rehearse_command(options))
     group.command("fit")(_fit_command(options))
@@ -38,7 +33,6 @@ def add_commands(app: Any, typer: Any) -> None:
     group.command("stop")(_stop_command(options))
     group.command("list-leftovers")(_list_leftovers_command(options))
     group.command("clean-up")(_clean_up_command(options))
-    app.add_typer(group)
 
 
 def _options(typer: Any) -> dict[str, Any]:

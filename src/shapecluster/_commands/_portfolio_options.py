@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from shapecluster._commands._common import command_group
+
 _HELP = """Portfolios of very many traders: generate them, cluster them, and find who holds the same."""
 
 
@@ -18,20 +20,12 @@ def add_commands(app: Any, typer: Any) -> None:
     typer : module
         The package itself, which is imported late.
     """
-    group = typer.Typer(name="portfolios", help=_HELP, add_completion=False, pretty_exceptions_enable=False)
-
-    def show_help(context: typer.Context) -> None:
-        if context.invoked_subcommand is None:
-            typer.echo(context.get_help())
-
-    show_help.__annotations__["context"] = typer.Context  # annotations are text here, and typer is local
-    group.callback(invoke_without_command=True, help=_HELP)(show_help)
+    group = command_group(app, typer, "portfolios", _HELP)
     options = _common_options(typer.Option) | _generate_options(typer.Option) | _match_options(typer)
     group.command("generate")(_generate_command(options))
     group.command("cluster")(_cluster_command(options))
     group.command("sweep")(_sweep_command(options))
     group.command("match")(_match_command(options))
-    app.add_typer(group)
 
 
 def _common_options(option: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shapecluster._commands._common import check_target, errors, say, told, write_table
+from shapecluster._commands._common import at_once, check_target, errors, say, told, write_table
 from shapecluster._commands._portfolio_words import (
     copycats_in_words,
     in_words,
@@ -294,9 +293,5 @@ def _import_matplotlib() -> None:
 def _draw(swept: KSweep, path: Path) -> None:
     from shapecluster.plotting import SSDCurveDisplay
 
-    stage = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with at_once(path) as stage:
         SSDCurveDisplay.from_sweep(swept).figure_.savefig(stage, dpi=150, bbox_inches="tight")
-        os.replace(stage, path)
-    finally:
-        stage.unlink(missing_ok=True)
