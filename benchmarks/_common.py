@@ -114,7 +114,7 @@ def data_folder() -> Path:
 
 def panel_levels() -> np.ndarray:
     """Daily closes of the complete stocks of panel A, float64, stocks as rows."""
-    from shapecluster.datasets import load_prices
+    from shapecluster.prices import load_prices
 
     panel = load_prices(data_folder() / "market" / "panel_a_sp500_close_2013_2018.parquet")
     return np.ascontiguousarray(panel.dropna().to_numpy(dtype=np.float64))

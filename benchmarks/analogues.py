@@ -34,11 +34,11 @@ from benchmarks._common import (
 )
 from benchmarks.page import table
 from shapecluster import HistoricalAnalogues
-from shapecluster.datasets import load_prices
+from shapecluster.analogues._search import Queries
+from shapecluster.analogues._windows import Windows, episodes
 from shapecluster.metrics import sbd_distances
-from shapecluster.neighbors._past import Queries
-from shapecluster.neighbors._windows import Windows, episodes
 from shapecluster.plotting import AnaloguesDisplay
+from shapecluster.prices import load_prices
 
 N_PROBE = (4, 8, 16, 32, 64, 128)
 WANTED = 10

@@ -3,7 +3,7 @@
     python benchmarks/clean_prices.py [FOLDER] [--min-print 8] [--min-jump 16]
 
 FOLDER holds market/panel_a_*; by default $SHAPECLUSTER_TEST_DATA, or ../shared/data beside the repository.
-How the list of suspect returns is read is told in tests/datasets/suspects.py.
+How the list of suspect returns is read is told in tests/prices/suspects.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shapecluster.datasets import clean_prices, load_prices  # noqa: E402
-from tests.datasets.suspects import measure, read_truth  # noqa: E402
+from shapecluster.prices import clean_prices, load_prices  # noqa: E402
+from tests.prices.suspects import measure, read_truth  # noqa: E402
 
 
 def main() -> int:

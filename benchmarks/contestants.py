@@ -15,11 +15,11 @@ import numpy as np
 from benchmarks import libraries, matchers, plain
 from benchmarks._common import MAX_ITER, Outcome, Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
-from shapecluster._core.assignment import assign
-from shapecluster._core.kshape import Settings, run
-from shapecluster._core.neighbours import nearest_rows
-from shapecluster._core.seeding import Start
-from shapecluster._core.shapes import shapes_of
+from shapecluster._core.kshape.assignment import assign
+from shapecluster._core.kshape.run import Settings, run
+from shapecluster._core.kshape.seeding import Start
+from shapecluster._core.sbd.nearest import nearest_rows
+from shapecluster._core.sbd.shapes import shapes_of
 
 Contestant = Callable[[Task], Callable[[], Outcome]]
 

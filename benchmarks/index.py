@@ -70,7 +70,7 @@ def main() -> int:
 
 def windows(kind: str, n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
     """Windows of some stocks of panel A, and windows of others that ask for them; float32."""
-    from shapecluster.datasets import load_prices
+    from shapecluster.prices import load_prices
 
     prices = load_prices(data_folder() / "market" / "panel_a_sp500_close_2013_2018.parquet")
     values = prices.dropna().to_numpy(np.float32)

@@ -10,8 +10,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks._common import MAX_ITER, Outcome, Task, z_scores
-from shapecluster._core.assignment import assign
-from shapecluster._core.shapes import shapes_of
+from shapecluster._core.kshape.assignment import assign
+from shapecluster._core.sbd.shapes import shapes_of
 
 NO_GAIN = 1e-12
 """What tslearn is told for `tol`: its default would end its runs before they have converged."""

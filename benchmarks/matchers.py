@@ -16,7 +16,7 @@ from scipy import sparse
 
 from benchmarks._common import Outcome, PeakMemory, Task
 from shapecluster import PortfolioMatcher
-from shapecluster._core import holding_pairs
+from shapecluster._core.matching import pairs as holding_pairs
 
 MIN_MATCH = 0.9
 PERMUTATIONS = 128

@@ -39,10 +39,10 @@ from benchmarks._common import (
     seconds,
     told,
 )
-from shapecluster.cluster import SageMakerKMeans
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.metrics import sampled_silhouette
 from shapecluster.remote import Rehearsal
+from shapecluster.sagemaker import SageMakerKMeans
 
 K = 11  # as many as there are sectors
 REPEATS = 3

@@ -2,7 +2,7 @@
 
     python -m tests.faults --times 20
 
-runs `tests/cluster/test_sagemaker_faults.py` so many times, each run in a process of its own and with a seed
+runs `tests/sagemaker/test_faults.py` so many times, each run in a process of its own and with a seed
 of its own, which sets how often jobs are looked at and how long their states last. Says which tests failed,
 and with which seeds; ends with 1 if any did.
 """
@@ -20,7 +20,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = "tests/cluster/test_sagemaker_faults.py"
+TESTS = "tests/sagemaker/test_faults.py"
 LIMIT = 900.0  # seconds for one run: something hangs then
 
 

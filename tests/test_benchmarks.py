@@ -9,10 +9,10 @@ from scipy import fft
 from benchmarks import plain
 from benchmarks.verdict import verdict
 from shapecluster import LocalKShape
-from shapecluster._core import assignment
-from shapecluster._core.kshape import Settings, run
-from shapecluster._core.seeding import Start
-from shapecluster._core.shapes import shapes_of
+from shapecluster._core.kshape.run import Settings, run
+from shapecluster._core.kshape.seeding import Start
+from shapecluster._core.sbd import bounds
+from shapecluster._core.sbd.shapes import shapes_of
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_engine_without_bounds_transforms_what_a_plain_one_does(walks, transform
     assert transformed["points"] <= 1.03 * n_pairs * points
 
     transformed.update(rows=0, points=0)
-    monkeypatch.setattr(assignment, "_SMALL", 0)  # or so little work is not looked at
+    monkeypatch.setattr(bounds, "_SMALL", 0)  # or so little work is not looked at
     pruned = run(shapes, lambda: start, np.ones(len(walks)), Settings())
     assert pruned.best.inertia == ours.best.inertia
     assert transformed["rows"] < 0.9 * n_pairs  # the count can tell

@@ -99,8 +99,8 @@ def table(name: str) -> dict[str, list[str]]:
 
 def test_the_page_says_where_every_parameter_of_k_shape_goes():
     from shapecluster import LocalKShape
-    from shapecluster.cluster._sagemaker._algorithm import PARAMETERS, for_container, for_listing
     from shapecluster.remote._marketplace import Algorithm
+    from shapecluster.sagemaker._algorithm import PARAMETERS, for_container, for_listing
 
     defaults = LocalKShape().get_params()
     arn = "arn:aws:sagemaker:eu-west-1:123456789012:algorithm/x"
@@ -125,8 +125,8 @@ def test_the_page_says_where_every_parameter_of_k_shape_goes():
 
 def test_the_page_says_where_every_parameter_of_k_means_goes():
     from shapecluster import SageMakerKMeans
-    from shapecluster.cluster._sagemaker._base import TrainingJobEstimator
-    from shapecluster.cluster._sagemaker._kmeans import _SENT
+    from shapecluster.sagemaker._base import TrainingJobEstimator
+    from shapecluster.sagemaker._kmeans import _SENT
 
     rows = table("kmeans-parameters")
     about_the_job = {*TrainingJobEstimator._remote_constraints, "image_uri"}

@@ -21,7 +21,7 @@ from shapecluster import (
     SageMakerKShape,
     ShapeNeighbors,
 )
-from shapecluster._core.normalise import znormalise
+from shapecluster._core.sbd.normalize import znormalise
 from shapecluster.preprocessing import LogReturns, MinMax, ZScore
 from shapecluster.remote import Rehearsal
 

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from shapecluster import cluster, neighbors
-from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
-from shapecluster.model_selection import KSweep
-from shapecluster.neighbors import ShapeNeighbors
-
 if TYPE_CHECKING:
-    from shapecluster.cluster import SageMakerKMeans, SageMakerKShape
-    from shapecluster.neighbors import ClusterIndex, HistoricalAnalogues, PortfolioMatcher
+    from shapecluster import (
+        analogues,
+        cli,
+        cluster,
+        container,
+        datasets,
+        exceptions,
+        formats,
+        metrics,
+        model_selection,
+        neighbors,
+        plotting,
+        portfolios,
+        preprocessing,
+        prices,
+        remote,
+        report,
+        sagemaker,
+    )
+    from shapecluster.analogues import HistoricalAnalogues
+    from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
+    from shapecluster.model_selection import KSweep
+    from shapecluster.neighbors import ClusterIndex, ShapeNeighbors
+    from shapecluster.portfolios import PortfolioMatcher
+    from shapecluster.sagemaker import SageMakerKMeans, SageMakerKShape
+
+    __version__: str
 
 __all__ = [
     "ClusterIndex",
@@ -25,16 +46,50 @@ __all__ = [
     "SageMakerKShape",
     "ShapeNeighbors",
     "__version__",
+    "analogues",
+    "cli",
+    "cluster",
+    "container",
+    "datasets",
+    "exceptions",
+    "formats",
+    "metrics",
+    "model_selection",
+    "neighbors",
+    "plotting",
+    "portfolios",
+    "preprocessing",
+    "prices",
+    "remote",
+    "report",
+    "sagemaker",
 ]
 
-__version__ = version("shapecluster")
+_HOMES = {
+    "ClusterIndex": "neighbors",
+    "HistoricalAnalogues": "analogues",
+    "KSweep": "model_selection",
+    "LocalKShape": "cluster",
+    "MiniBatchLocalKShape": "cluster",
+    "PortfolioMatcher": "portfolios",
+    "SageMakerKMeans": "sagemaker",
+    "SageMakerKShape": "sagemaker",
+    "ShapeNeighbors": "neighbors",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what `cluster` and `neighbors` import late when it is first asked for."""
-    if name in __all__:
-        return getattr(cluster if name in cluster.__all__ else neighbors, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name or sub-module on its first use, so that `import shapecluster` costs little."""
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name == "__version__":
+        value = version("shapecluster")
+    elif name in __all__:
+        return import_module(f"{__name__}.{name}")  # which sets the attribute itself
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

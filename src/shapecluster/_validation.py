@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -19,7 +19,7 @@ import pandas as pd
 from pandas.api.types import infer_dtype
 
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
-from shapecluster._typing import BoolArray, FloatArray
+from shapecluster._typing import BoolArray, Float64Array, FloatArray
 from shapecluster.exceptions import FlatSeriesWarning
 
 _MAX_NAMED = 5
@@ -283,6 +283,26 @@ def _check_finite(data: SeriesData, owner: str, *, allow_nan: bool) -> None:
         where = listing(f"{data.name(r)} ({missing[r]} of {values[r].size})" for r in rows)
         raise ValueError(
             f"Input X contains NaN: {owner} needs complete series, but values are missing from {where}. "
-            "Fill or drop them (for prices: shapecluster.datasets.clean_prices), or use missing='mask' in "
+            "Fill or drop them (for prices: shapecluster.prices.clean_prices), or use missing='mask' in "
             "an estimator that has it."
         )
+
+
+def names_and_weights(portfolio: Any) -> tuple[list[Any], Float64Array]:
+    """What a portfolio holds, and how much of it; equal weights where it does not say."""
+    if isinstance(portfolio, pd.Series) and pd.api.types.is_numeric_dtype(portfolio):
+        portfolio = dict(portfolio.items()) if portfolio.index.is_unique else list(portfolio.index)
+    if isinstance(portfolio, Mapping):
+        try:
+            return list(portfolio), np.array([float(weight) for weight in portfolio.values()])
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"portfolio weights must be numbers. Got {list(portfolio.values())} instead."
+            ) from None
+    if isinstance(portfolio, (str, pd.DataFrame)) or not isinstance(portfolio, Iterable):
+        raise ValueError(
+            "portfolio must be names, or names with weights (a mapping or a Series). Got "
+            f"{portfolio if isinstance(portfolio, str) else type(portfolio).__name__!r} instead."
+        )
+    names = list(portfolio)
+    return names, np.ones(len(names))

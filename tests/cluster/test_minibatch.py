@@ -14,12 +14,12 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
 from shapecluster import KSweep, LocalKShape, MiniBatchLocalKShape
-from shapecluster._core.kshape import Settings
-from shapecluster._core.normalise import znormalise
-from shapecluster._core.shapes import shapes_of
-from shapecluster._core.sketch import start_stream
+from shapecluster._core.kshape.run import Settings
+from shapecluster._core.kshape.sketch import start_stream
+from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster.cluster import _minibatch
-from shapecluster.cluster._passes import Progress, Source, _movement
+from shapecluster.cluster._minibatch_loop import Progress, Source, _movement
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.metrics import sbd_distances
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shapecluster._core import assignment
+from shapecluster._core.sbd import bounds
 
 
 @pytest.fixture(autouse=True)
 def _bounds_on_small_data(monkeypatch):
-    monkeypatch.setattr(assignment, "_SHORT", 0)
-    monkeypatch.setattr(assignment, "_SMALL", 0)
+    monkeypatch.setattr(bounds, "_SHORT", 0)
+    monkeypatch.setattr(bounds, "_SMALL", 0)

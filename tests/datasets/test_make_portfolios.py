@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shapecluster.datasets import Copycats, Portfolios, _successive, make_portfolios
+from shapecluster.datasets import Copycats, make_portfolios
+from shapecluster.datasets import _weighted_sampling as _successive
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
+from shapecluster.portfolios import Portfolios
 from tests.reference.successive import set_probabilities
 
 WEIGHTS = [8.0, 4.0, 2.0, 1.0, 1.0, 0.5]

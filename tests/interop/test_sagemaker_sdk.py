@@ -14,10 +14,10 @@ from botocore.loaders import create_loader
 from sklearn.base import clone
 
 from shapecluster import LocalKShape, SageMakerKMeans, SageMakerKShape
-from shapecluster.cluster._sagemaker._images import _ACCOUNTS, k_means_image
 from shapecluster.exceptions import CredentialsError, JobStoppedError, NotFoundError
 from shapecluster.remote import Job
 from shapecluster.remote._platform import open_platform
+from shapecluster.sagemaker._images import _ACCOUNTS, k_means_image
 from tests.emulator import faults
 from tests.emulator.programs import OURS, Program
 

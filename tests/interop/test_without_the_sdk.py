@@ -9,8 +9,8 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from shapecluster import SageMakerKShape
-from shapecluster.cluster._sagemaker._images import k_means_image
 from shapecluster.remote import Rehearsal
+from shapecluster.sagemaker._images import k_means_image
 
 HINT = r'not installed: pip install "shapecluster\[sagemaker\]"'
 

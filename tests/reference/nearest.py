@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shapecluster._core.assignment import assign
-from shapecluster._core.correlation import Assignment
-from shapecluster._core.shapes import Shapes
+from shapecluster._core.kshape.assignment import assign
+from shapecluster._core.sbd.correlation import Assignment
+from shapecluster._core.sbd.shapes import Shapes
 
 
 def align_nearest(x: Shapes, centres: Shapes, **options: int) -> Assignment:

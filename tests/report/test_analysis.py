@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from shapecluster import LocalKShape, ShapeNeighbors
-from shapecluster.datasets import load_prices, make_market
-from shapecluster.datasets._files import load_sectors
+from shapecluster.datasets import make_market
 from shapecluster.metrics import sbd_distances
 from shapecluster.preprocessing import LogReturns
+from shapecluster.prices import load_prices
+from shapecluster.prices._load import load_sectors
 from shapecluster.report._analysis import analyse, near_identical
 from shapecluster.report._cleaning import clean
 from shapecluster.report._findings import Settings, Source

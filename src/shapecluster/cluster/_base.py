@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
-from shapecluster._core.assignment import assign
-from shapecluster._core.correlation import Assignment, align_all, align_pairwise
-from shapecluster._core.kshape import ClusterRun, counted, inertia
-from shapecluster._core.normalise import standardise
-from shapecluster._core.shapes import SPARE_BYTES, Shapes, shapes_of
+from shapecluster._core.kshape.assignment import assign
+from shapecluster._core.kshape.run import ClusterRun, counted, inertia
+from shapecluster._core.sbd.correlation import Assignment, align_all, align_pairwise
+from shapecluster._core.sbd.normalize import standardise
+from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,

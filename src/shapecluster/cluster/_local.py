@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster._core.extraction import HELD_BYTES
-from shapecluster._core.kshape import Progress, Settings, allowance, best_run, counted
-from shapecluster._core.normalise import unit_rows
-from shapecluster._core.seeding import Seeds, Start, k_shape_plus_plus, random_rows
-from shapecluster._core.shapes import Shapes
-from shapecluster._core.snapshot import from_arrays, to_arrays
+from shapecluster._core.kshape.extraction import HELD_BYTES
+from shapecluster._core.kshape.run import Progress, Settings, allowance, best_run, counted
+from shapecluster._core.kshape.seeding import Seeds, Start, k_shape_plus_plus, random_rows
+from shapecluster._core.kshape.snapshot import from_arrays, to_arrays
+from shapecluster._core.sbd.normalize import unit_rows
+from shapecluster._core.sbd.shapes import Shapes
 from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray

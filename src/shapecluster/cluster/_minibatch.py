@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.assignment import assign
-from shapecluster._core.correlation import Assignment
-from shapecluster._core.kshape import ClusterRun, Settings, best_run, counted, inertia
-from shapecluster._core.normalise import znormalise
-from shapecluster._core.seeding import Start, k_shape_plus_plus, random_rows
-from shapecluster._core.shapes import Shapes, shapes_of, take
-from shapecluster._core.sketch import Stream, advance_stream, start_stream
+from shapecluster._core.kshape.assignment import assign
+from shapecluster._core.kshape.run import ClusterRun, Settings, best_run, counted, inertia
+from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus, random_rows
+from shapecluster._core.kshape.sketch import Stream, advance_stream, start_stream
+from shapecluster._core.sbd.correlation import Assignment
+from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.shapes import Shapes, shapes_of, take
 from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster._validation import SeriesData, all_or_nothing, caller_level
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
-from shapecluster.cluster._passes import Source, run_passes
+from shapecluster.cluster._minibatch_loop import Source, run_passes
 
 if TYPE_CHECKING:
     from typing import Self

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from shapecluster._typing import IntArray
-from shapecluster.datasets._successive import Popularity, Rows, blocks, earliest_others, joined
+from shapecluster.datasets._weighted_sampling import Popularity, Rows, blocks, earliest_others, joined
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster._validation import listing
 from shapecluster.datasets._copycats import Copycats, Plan, copy_leaders, plan_copies
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
-from shapecluster.datasets._portfolios import Portfolios, checked_tickers
-from shapecluster.datasets._streams import generators
-from shapecluster.datasets._successive import Popularity, Rows, draw
+from shapecluster.datasets._random_streams import generators
+from shapecluster.datasets._weighted_sampling import Popularity, Rows, draw
+from shapecluster.portfolios._portfolios import Portfolios, checked_tickers
 
 # One generator a feature, so that copycats leave every other trader as he was. The order is part of what a
 # seed means: new features go to the end.

@@ -22,7 +22,7 @@ from shapecluster.datasets._market_defects import (
     tidy,
 )
 from shapecluster.datasets._market_parameters import CONSTRAINTS, check_together
-from shapecluster.datasets._streams import generators
+from shapecluster.datasets._random_streams import generators
 
 _SECTORS = (
     ("Energy", "ENR"),

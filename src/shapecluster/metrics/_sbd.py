@@ -7,8 +7,8 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from shapecluster._core.correlation import align_all, align_pairwise
-from shapecluster._core.shapes import Shapes, shapes_of
+from shapecluster._core.sbd.correlation import align_all, align_pairwise
+from shapecluster._core.sbd.shapes import Shapes, shapes_of
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, validate_params
 from shapecluster._threads import n_threads
 from shapecluster._typing import DType, Float64Array, IntArray

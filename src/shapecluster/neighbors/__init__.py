@@ -1,4 +1,4 @@
-"""Nearest series by shape, among all or by way of a clustering; past windows; traders who match."""
+"""Nearest series by shape: among all, or among very many by way of a clustering."""
 
 from __future__ import annotations
 
@@ -8,32 +8,16 @@ from typing import TYPE_CHECKING, Any
 from shapecluster.neighbors._shape import ShapeNeighbors
 
 if TYPE_CHECKING:
-    from shapecluster.neighbors._analogues import HistoricalAnalogues
     from shapecluster.neighbors._index import ClusterIndex
-    from shapecluster.neighbors._matcher import PortfolioMatcher
-    from shapecluster.neighbors._outlook import Analogues
     from shapecluster.neighbors._recall import Recall
 
-__all__ = [
-    "Analogues",
-    "ClusterIndex",
-    "HistoricalAnalogues",
-    "PortfolioMatcher",
-    "Recall",
-    "ShapeNeighbors",
-]
+__all__ = ["ClusterIndex", "Recall", "ShapeNeighbors"]
 
-_HOMES = {
-    "Analogues": "_outlook",
-    "ClusterIndex": "_index",
-    "HistoricalAnalogues": "_analogues",
-    "PortfolioMatcher": "_matcher",
-    "Recall": "_recall",
-}
+_HOMES = {"ClusterIndex": "_index", "Recall": "_recall"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what brings many modules along when it is first asked for."""
+    """Import the index, which brings many modules along, when it is first asked for."""
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from shapecluster._core.cells import Cells
-from shapecluster._core.collect import Hits, Nearest
-from shapecluster._core.inverted import search_block
-from shapecluster._core.vector_space import VectorQueries, VectorSpace
+from shapecluster._core.index.collect import Hits, Nearest
+from shapecluster._core.index.inverted_lists import Cells
+from shapecluster._core.index.search import search_block
+from shapecluster._core.index.vector_space import VectorQueries, VectorSpace
 from shapecluster._optional import import_optional
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.blocks import map_blocks, row_blocks
-from shapecluster._core.collect import Hits, Nearest, Within
-from shapecluster._core.inverted import QUERIES, Keep, search_block
+from shapecluster._core.index.collect import Hits, Nearest, Within
+from shapecluster._core.index.search import QUERIES, Keep, search_block
+from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster.neighbors._index_rows import IndexedRows, length, ragged

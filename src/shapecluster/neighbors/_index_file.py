@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster._core.cells import Cells
+from shapecluster._core.index.inverted_lists import Cells
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
 from shapecluster.neighbors._faiss import lists_for

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import NotFittedError
 
-from shapecluster._core.cells import Cells, Ids, arrange
-from shapecluster._core.inverted import Space
+from shapecluster._core.index.inverted_lists import Cells, Ids, arrange
+from shapecluster._core.index.search import Space
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     MetaEstimatorMixin,

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from shapecluster._core.blocks import row_blocks
-from shapecluster._core.cells import Cells
-from shapecluster._core.collect import Hits
-from shapecluster._core.inverted import QUERIES, Space
+from shapecluster._core.index.collect import Hits
+from shapecluster._core.index.inverted_lists import Cells
+from shapecluster._core.index.search import QUERIES, Space
+from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import IntArray
 from shapecluster.neighbors._spaces import Metric
 

@@ -11,15 +11,21 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from shapecluster._core.correlation import align_all
-from shapecluster._core.neighbours import nearest_rows
-from shapecluster._core.overlap import Overlap, overlap_correlation
-from shapecluster._core.shapes import Shapes, shapes_of, take, with_spectra
+from shapecluster._core.sbd.correlation import align_all
+from shapecluster._core.sbd.nearest import nearest_rows
+from shapecluster._core.sbd.overlap import Overlap, overlap_correlation
+from shapecluster._core.sbd.shapes import Shapes, shapes_of, take, with_spectra
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, all_or_nothing, check_series, listing, warn_flat
-from shapecluster.neighbors._portfolio import names_and_weights
+from shapecluster._validation import (
+    SeriesData,
+    all_or_nothing,
+    check_series,
+    listing,
+    names_and_weights,
+    warn_flat,
+)
 
 if TYPE_CHECKING:
     from typing import Self

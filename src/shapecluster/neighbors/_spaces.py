@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shapecluster._core.assignment import assign
-from shapecluster._core.inverted import Space
-from shapecluster._core.set_space import SetSpace, as_sets, nearest_centres_of_sets
-from shapecluster._core.shape_space import ShapeSpace, angle_of
-from shapecluster._core.shapes import Shapes, select, shapes_of
-from shapecluster._core.vector_space import VectorSpace, nearest_centres
+from shapecluster._core.index.search import Space
+from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_centres_of_sets
+from shapecluster._core.index.shape_space import ShapeSpace, angle_of
+from shapecluster._core.index.vector_space import VectorSpace, nearest_centres
+from shapecluster._core.kshape.assignment import assign
+from shapecluster._core.sbd.shapes import Shapes, select, shapes_of
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._typing import DType, Float64Array, IntArray
 from shapecluster._validation import SeriesData, check_labels, check_series, warn_flat

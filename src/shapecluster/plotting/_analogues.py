@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from shapecluster.neighbors import Analogues
+    from shapecluster.analogues import Analogues
 
 _QUARTILES = (0.25, 0.5, 0.75)
 _BESIDE = "#6b7280"  # the base rate

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import get_config
 
-from shapecluster._core.blocks import row_blocks
+from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._sklearn_compat import BaseEstimator, TransformerMixin, check_is_fitted
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, check_series, listing

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from shapecluster._core.normalise import standardise
+from shapecluster._core.sbd.normalize import standardise
 from shapecluster._sklearn_compat import StrOptions
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData

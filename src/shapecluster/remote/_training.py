@@ -22,7 +22,9 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
+from shapecluster.remote._atexit import waited_for
 from shapecluster.remote._clock import CLOCK, Clock
+from shapecluster.remote._concurrency import slot
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
@@ -31,9 +33,7 @@ from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import Pace, patiently, poll
 from shapecluster.remote._records import forget, register
 from shapecluster.remote._request import TrainingSpec, training_request
-from shapecluster.remote._slots import slot
 from shapecluster.remote._staging import Staged
-from shapecluster.remote._watched import waited_for
 
 logger = logging.getLogger("shapecluster.remote")
 

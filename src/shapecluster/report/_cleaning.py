@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from shapecluster.datasets import clean_prices
+from shapecluster.prices import clean_prices
 from shapecluster.report._findings import Cleaning
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from shapecluster.datasets import fetch_prices, load_prices, load_sectors, make_market
+from shapecluster.datasets import make_market
+from shapecluster.prices import fetch_prices, load_prices, load_sectors
 from shapecluster.report._analysis import Progress
 from shapecluster.report._findings import Source
 

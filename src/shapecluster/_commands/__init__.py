@@ -1,1 +1,0 @@
-"""The groups of commands, `sagemaker` and `portfolios`, which `shapecluster.cli` adds to its own."""

@@ -1,0 +1,1 @@
+"""The clustering: first centers, assignment, shape extraction, one run, and mini-batches."""

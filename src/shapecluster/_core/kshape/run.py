@@ -1,0 +1,386 @@
+"""One run of k-Shape, as a chain of states: `start`, then `advance` until it says why it stopped.
+
+A state is frozen and complete: a run can be watched, interrupted and resumed after any step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+
+from shapecluster._core.kshape.assignment import Assigned, assign
+from shapecluster._core.kshape.extraction import HELD_BYTES, extract_shape
+from shapecluster._core.kshape.seeding import Start
+from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of, units
+from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+
+_PATIENCE = 5
+_STATE_BYTES = 224  # per series: labels, shifts and distances of three iterates; what seeding remembers
+_WORK_BYTES = 24 << 20  # per thread: one block of series with what is computed of it
+_WORK_ROWS = 64  # per thread, where series are long: the aligned members of a small cluster, a few spectra
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What does not change during a run.
+
+    Attributes
+    ----------
+    max_iter : int
+        Most steps.
+    tol : float
+        Least relative gain in the best inertia within 5 steps.
+    n_threads : int
+        Threads for the correlations; results do not depend on it.
+    block_bytes : int
+        Memory for one block of correlations; results do not depend on it.
+    prune : bool
+        Whether to skip pairs that bounds rule out; results do not depend on it.
+    keep : {"all", "last", "none"}
+        What bounds are kept from step to step: 4 bytes a pair in every state, or in the last one only (an
+        earlier state cannot be resumed then), or nowhere. Results do not depend on it.
+    held_bytes : int
+        Aligned members of one cluster that each thread may hold; results do not depend on it.
+    """
+
+    max_iter: int = 100
+    tol: float = 1e-6
+    n_threads: int = 1
+    block_bytes: int = BLOCK_BYTES
+    prune: bool = True
+    keep: Literal["all", "last", "none"] = "all"
+    held_bytes: int = HELD_BYTES
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Centres, the assignment to exactly these centres, and its inertia.
+
+    Attributes
+    ----------
+    centres : ndarray of shape (n_clusters, n_channels, n_timepoints)
+        z-normalised.
+    labels, shifts : ndarray of shape (n_series,)
+        Nearest centre, and by how much the series trails it.
+    sbd : ndarray of shape (n_series,)
+        Shape-based distance to that centre; 1 for flat series.
+    inertia : float
+        Sum of weight * SBD^2.
+    """
+
+    centres: FloatArray
+    labels: IntArray
+    shifts: IntArray
+    sbd: Float64Array
+    inertia: float
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Everything that the next step of a run needs to know.
+
+    Attributes
+    ----------
+    current, best : Iterate
+        The last iterate, and the one of least inertia so far; k-Shape's objective can rise.
+    previous : Iterate or None
+        The one before the last, whose members formed the current centres; None at the start.
+    n_iter : int
+        Steps done.
+    n_correlations : int
+        Pairs of series and centre that were transformed.
+    anchor : float
+        Inertia at the last real gain.
+    stalled : int
+        Steps since then.
+    seen : frozenset of bytes
+        Digests of all labellings (with their shifts) so far.
+    stopped : str or None
+        Why the run is over: "unchanged", "cycle", "no gain" or "max_iter"; None while it is not.
+    assigned : Assigned
+        The last assignment, with the bounds that spare the next one most of its work.
+    """
+
+    current: Iterate
+    best: Iterate
+    previous: Iterate | None = field(repr=False)
+    n_iter: int
+    n_correlations: int
+    anchor: float
+    stalled: int
+    seen: frozenset[bytes] = field(repr=False)
+    stopped: str | None
+    assigned: Assigned = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ClusterRun:
+    """Result of one run: its best iterate, and how it went."""
+
+    best: Iterate
+    n_iter: int
+    n_correlations: int
+    stopped: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the runs of a fit have come.
+
+    Attributes
+    ----------
+    n_done : int
+        Runs that are over.
+    best : ClusterRun or None
+        The best of them.
+    state : RunState or None
+        Where the run under way is; None where it has to start.
+    """
+
+    n_done: int = 0
+    best: ClusterRun | None = None
+    state: RunState | None = None
+
+
+def inertia(sbd: Float64Array, weights: Float64Array) -> float:
+    """Sum of squares of the distances to the nearest centres: sum_i weights_i * sbd_i^2, in float64."""
+    return float((weights * (sbd * sbd)).sum())
+
+
+def counted(x: Shapes, weights: Float64Array) -> BoolArray:
+    """The series that take part in a fit: those that move and weigh something."""
+    taking_part: BoolArray = (weights > 0) & ~x.flat
+    return taking_part
+
+
+def allowance(
+    n_series: int, n_clusters: int, input_bytes: int, n_threads: int
+) -> tuple[int, Literal["all", "last", "none"]]:
+    """Bytes that prepared series may keep, and what bounds may be kept from step to step; see `Settings`.
+
+    All in all a fit takes no more than the size of its input and 64 MB beside the input itself.
+    """
+    work = n_threads * max(_WORK_BYTES, _WORK_ROWS * input_bytes // n_series)
+    spare = input_bytes + SPARE_BYTES - _STATE_BYTES * n_series - work
+    floors = 4 * n_series * n_clusters
+    if 2 * floors <= spare:  # those of the last step and those of the next
+        return spare - 2 * floors, "all"
+    if floors <= spare:
+        return spare - floors, "last"
+    return max(0, spare), "none"
+
+
+def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) -> RunState:
+    """First state of a run: the assignment to the given centres.
+
+    Parameters
+    ----------
+    x : Shapes
+        The series.
+    first : Start
+        Where to start from; centres are z-normalised here.
+    weights : ndarray of shape (n_series,)
+        Not negative, at least one positive.
+    settings : Settings
+        Limits of the run.
+    """
+    centres = znormalise(first.centres)
+    iterate, assigned, n_correlations = assign_filling(x, centres, weights, settings, first.assigned)
+    return RunState(
+        current=iterate,
+        best=iterate,
+        previous=None,
+        n_iter=0,
+        n_correlations=n_correlations,
+        anchor=iterate.inertia,
+        stalled=0,
+        seen=frozenset([_digest(iterate, counted(x, weights))]),
+        stopped=None,
+        assigned=assigned,
+    )
+
+
+def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
+    """One step: extract every centre from its members, assign all series, and decide whether to go on."""
+    centres = _new_centres(x, state, weights, settings)
+    iterate, assigned, n_correlations = assign_filling(x, centres, weights, settings, state.assigned)
+    n_iter = state.n_iter + 1
+    gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
+    stalled = 0 if gained else state.stalled + 1
+    taking_part = counted(x, weights)
+    digest = _digest(iterate, taking_part)
+    stopped = None
+    if digest == _digest(state.current, taking_part):
+        stopped = "unchanged"
+    elif digest in state.seen:
+        stopped = "cycle"
+    elif stalled >= _PATIENCE:
+        stopped = "no gain"
+    elif n_iter >= settings.max_iter:
+        stopped = "max_iter"
+    return replace(
+        state,
+        current=iterate,
+        best=iterate if iterate.inertia < state.best.inertia else state.best,
+        previous=state.current,
+        n_iter=n_iter,
+        n_correlations=state.n_correlations + n_correlations,
+        anchor=iterate.inertia if gained else state.anchor,
+        stalled=stalled,
+        seen=state.seen | {digest},
+        stopped=stopped,
+        assigned=assigned,
+    )
+
+
+def finish(state: RunState) -> ClusterRun:
+    """Result of a state that has stopped."""
+    if state.stopped is None:
+        raise ValueError("The run has not stopped yet: advance it further.")
+    return ClusterRun(state.best, state.n_iter, state.n_correlations, state.stopped)
+
+
+def run(
+    x: Shapes,
+    begin: Callable[[], Start],
+    weights: Float64Array,
+    settings: Settings,
+    watch: Callable[[RunState], None] | None = None,
+    state: RunState | None = None,
+) -> ClusterRun:
+    """Cluster from where `begin` says, or on from a state, until the run stops.
+
+    `watch` is shown the state after each step.
+    """
+    if state is None:
+        state = start(x, begin(), weights, settings)  # nobody else holds what is known of the start
+    while state.stopped is None:
+        state = advance(x, weights, settings, state)
+        if watch is not None:
+            watch(state)
+    return finish(state)
+
+
+def best_run(
+    x: Shapes,
+    starts: Iterable[Callable[[], Start]],
+    weights: Float64Array,
+    settings: Settings,
+    watch: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
+) -> ClusterRun:
+    """Run from each of the given starts; the least inertia wins, and among equals the first.
+
+    `watch` is shown after each step how far the runs have come; from there, as `progress`, another call
+    goes on and ends with the same result.
+    """
+    before = Progress() if progress is None else progress
+    best = before.best
+    for n_done, begin in islice(enumerate(starts), before.n_done, None):
+        told = None if watch is None else _teller(watch, n_done, best)
+        state = before.state if n_done == before.n_done else None
+        result = run(x, begin, weights, settings, told, state)
+        if best is None or result.best.inertia < best.best.inertia:
+            best = result
+    if best is None:
+        raise ValueError("There must be at least one start.")
+    return best
+
+
+def _teller(
+    watch: Callable[[Progress], None], n_done: int, best: ClusterRun | None
+) -> Callable[[RunState], None]:
+    return lambda state: watch(Progress(n_done, best, state))
+
+
+def _new_centres(x: Shapes, state: RunState, weights: Float64Array, settings: Settings) -> FloatArray:
+    """Extract centres from their members; those whose members stayed as they were are kept."""
+    now, before = state.current, state.previous
+    taking_part = counted(x, weights)
+    centres, extracted = now.centres.copy(), np.zeros(len(now.centres), dtype=np.bool_)
+    changed = np.arange(len(centres))
+    if before is not None:
+        moved = taking_part & ((now.labels != before.labels) | (now.shifts != before.shifts))
+        changed = np.union1d(now.labels[moved], before.labels[moved])
+
+    def extract(part: slice) -> None:
+        label = changed[part.start]
+        mine = np.flatnonzero(taking_part & (now.labels == label))
+        if len(mine):  # an empty cluster keeps its centre
+            shape = extract_shape(
+                lambda rows: units(x, mine[rows]),
+                now.shifts[mine],
+                weights[mine],
+                now.centres[label],
+                held_bytes=settings.held_bytes,
+            )
+            if shape is not None:
+                centres[label] = shape
+                extracted[label] = True
+
+    map_blocks(extract, row_blocks(len(changed), 1, 1), settings.n_threads)
+    new = znormalise(centres[extracted])
+    kept = ~new.any(axis=(1, 2))  # where nothing but a level came out
+    new[kept] = now.centres[extracted][kept]
+    centres[extracted] = new
+    return centres
+
+
+def assign_filling(
+    x: Shapes,
+    centres: FloatArray,
+    weights: Float64Array,
+    settings: Settings,
+    before: Assigned | None = None,
+) -> tuple[Iterate, Assigned, int]:
+    """Assign all series; an empty cluster takes the series farthest from its own centre, then again.
+
+    Returns the iterate, its bounds, and the number of pairs that were transformed.
+    """
+    taking_part = counted(x, weights)
+    n_correlations = 0
+    out = before.floor if before is not None and settings.keep == "last" else None
+    for attempt in range(len(centres) + 1):
+        assigned = _assign(x, centres, settings, before, out)
+        out = assigned.floor  # those of a further attempt replace them
+        n_correlations += assigned.n_correlations
+        labels, shifts, ncc = assigned.nearest
+        sbd = 1.0 - ncc
+        empty = np.flatnonzero(np.bincount(labels[taking_part], minlength=len(centres)) == 0)
+        farthest = int(np.where(taking_part, sbd, -1.0).argmax())
+        if attempt == len(centres) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
+            break
+        centres = centres.copy()
+        centres[empty[0]] = znormalise(units(x, slice(farthest, farthest + 1)))[0]
+        before = assigned
+    return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), assigned, n_correlations
+
+
+def _assign(
+    x: Shapes, centres: FloatArray, settings: Settings, before: Assigned | None, out: FloatArray | None
+) -> Assigned:
+    return assign(
+        x,
+        shapes_of(centres, x.window),
+        before,
+        prune=settings.prune,
+        keep=settings.keep != "none",
+        out=out,
+        n_threads=settings.n_threads,
+        block_bytes=settings.block_bytes,
+    )
+
+
+def _digest(iterate: Iterate, taking_part: BoolArray) -> bytes:
+    """Fingerprint of what the next centres follow from: who belongs where, at which shift."""
+    digest = hashlib.sha256()
+    for part in (iterate.labels, iterate.shifts):
+        digest.update(part[taking_part].data)
+    return digest.digest()

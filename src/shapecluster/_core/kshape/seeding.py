@@ -1,0 +1,246 @@
+"""The first centres: rows spread out by k-means++ under SBD^2, or rows drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from shapecluster._core.kshape.assignment import Assigned
+from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, shared_blocks
+from shapecluster._core.sbd.bounds import (
+    FLOAT32,
+    SpectralBounds,
+    ceiling_of,
+    floor_of,
+    short_transforms_for,
+)
+from shapecluster._core.sbd.correlation import Alignment, Assignment, Evaluated, evaluate
+from shapecluster._core.sbd.normalize import scaled_weights
+from shapecluster._core.sbd.shapes import Shapes, profile_of, take, units
+from shapecluster._typing import Float64Array, FloatArray, IntArray
+
+N_CANDIDATES = 4
+"""Rows tried for each next seed. Not a function of k, so the seeds for k are the first k of a larger run."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts: centres of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
+
+    `assigned` is an assignment of the series to these centres or ones near by, or None.
+    """
+
+    centres: FloatArray
+    assigned: Assigned | None = None
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Rows to start from, and what choosing them told about all others.
+
+    Attributes
+    ----------
+    x : Shapes
+        All series.
+    rows : ndarray of shape (n_seeds,)
+        The seeds, in the order in which they were drawn.
+    floor : ndarray of shape (n_series, n_seeds), float32, or None
+        No angle between a series and a seed is smaller; None where this was not kept.
+    nearer : list of _Nearer
+        For each seed, the series that are nearer to it than to any seed before.
+    """
+
+    x: Shapes
+    rows: IntArray
+    floor: FloatArray | None
+    nearer: list[_Nearer]
+
+    def start(self, n_clusters: int) -> Start:
+        """Where a run with so many clusters starts: at the first seeds."""
+        return Start(units(self.x, self.rows[:n_clusters]), self.assigned(n_clusters))
+
+    def assigned(self, n_clusters: int) -> Assigned | None:
+        """What is known of an assignment to the first seeds; None where nothing was kept."""
+        if self.floor is None:
+            return None
+        nearest = Assignment.empty(len(self.x))
+        elsewhere = np.zeros(len(self.x), dtype=np.float32)
+        for label, (rows, found, other) in enumerate(self.nearer[:n_clusters]):
+            nearest.put(rows, label, found)
+            elsewhere[rows] = other
+        seeds = take(self.x, self.rows[:n_clusters])
+        return Assigned(seeds, nearest, elsewhere, self.floor[:, :n_clusters], 0)
+
+
+class _Nearer(NamedTuple):
+    """Series that a candidate is nearer to than any seed: exact values, and the floor at other shifts."""
+
+    rows: IntArray
+    found: Alignment
+    elsewhere: FloatArray
+
+
+def k_shape_plus_plus(
+    x: Shapes,
+    n_clusters: int,
+    weights: Float64Array,
+    rng: np.random.RandomState,
+    *,
+    keep: bool = True,
+    n_threads: int = 1,
+) -> Seeds:
+    """Draw rows far from each other: greedy k-means++ with SBD^2 in the place of squared distance.
+
+    A candidate matters only to the series that are nearer to it than to any seed so far. Bounds (the way
+    round by the nearest seed, short transforms) rule out most others.
+
+    Parameters
+    ----------
+    x : Shapes
+        All series.
+    n_clusters : int
+        Number of seeds.
+    weights : ndarray of shape (n_series,)
+        Rows of weight zero and flat rows are never drawn.
+    rng : numpy.random.RandomState
+        Source of randomness.
+    keep : bool, default=True
+        Whether to keep floors for the first assignment, n_series x n_clusters numbers.
+    n_threads : int, default=1
+        Threads for the correlations; the result does not depend on it.
+
+    Returns
+    -------
+    Seeds
+        Row numbers repeat only when there are fewer distinct shapes than clusters.
+
+    References
+    ----------
+    Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    """
+    usable = np.where(x.flat, 0.0, scaled_weights(weights))
+    search = _SeedSearch(x, n_clusters, keep and not x.narrow, n_threads)
+    search.choose(search.compare(_draw(usable, rng.uniform(size=1))), 0)
+    for _ in range(1, n_clusters):
+        potential = usable * search.square_distance
+        draws = rng.uniform(size=N_CANDIDATES)  # drawn in any case: seeds do not depend on what follows
+        exhausted = not potential.any()  # every shape is a seed already
+        drawn = _unused(usable, search.seeds) if exhausted else _draw(potential, draws)
+        compared = search.compare(drawn)
+        search.choose(compared, int((usable * compared.reached).sum(axis=-1).argmin()))
+    return Seeds(x, np.array(search.seeds, dtype=np.intp), search.floor, search.nearer)
+
+
+class _Compared(NamedTuple):
+    """All series against some candidates: SBD^2 to the nearest seed if each were one, and how it came."""
+
+    candidates: IntArray
+    reached: Float64Array
+    floor: FloatArray
+    nearer: list[_Nearer]
+
+
+class _SeedSearch:
+    """The seeds so far, and the nearest of them to each series."""
+
+    def __init__(self, x: Shapes, n_clusters: int, keep: bool, n_threads: int) -> None:
+        self.x, self.n_threads = x, n_threads
+        self.seeds: list[int] = []
+        self.nearer: list[_Nearer] = []
+        self.floor = np.zeros((len(x), n_clusters), dtype=np.float32) if keep else None
+        self.labels = np.zeros(len(x), dtype=np.intp)
+        self.ncc = np.full(len(x), -np.inf)
+        self.square_distance = np.where(x.flat, 1.0, np.inf)
+        self.low_pass = None if x.narrow else short_transforms_for(x)
+
+    def compare(self, candidates: IntArray) -> _Compared:
+        """Find the series that each candidate is nearer to than any seed."""
+        y = take(self.x, candidates)
+        known = None
+        if self.floor is not None and self.seeds and self.x.all_shifts:
+            known = self.floor[candidates, : len(self.seeds)]
+
+        bounds = None if self.low_pass is None else SpectralBounds(y, profile_of(y), self.low_pass)
+
+        def compare_block(rows: slice) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
+            return self._compare_block(take(self.x, rows), rows, y, known, bounds)
+
+        blocks = list(shared_blocks(len(self.x), self.x.row_bytes // 8, BLOCK_BYTES, self.n_threads))
+        parts = map_blocks(compare_block, blocks, self.n_threads)
+        reached = np.repeat(self.square_distance[None], len(candidates), axis=0)
+        nearer = []
+        for j in range(len(candidates)):
+            mine = [
+                (block.start, part, np.flatnonzero(part[3] == j))
+                for block, part in zip(blocks, parts, strict=True)
+            ]
+            rows = np.concatenate([start + first[at] for start, (_, _, first, _), at in mine])
+            ncc, shifts, elsewhere = (
+                np.concatenate([getattr(found, name)[at] for _, (_, found, _, _), at in mine])
+                for name in ("ncc", "shifts", "elsewhere")
+            )
+            sbd = 1.0 - ncc
+            sbd[sbd <= self.x.tie_band] = 0.0
+            reached[j, rows] = np.minimum(reached[j, rows], sbd * sbd)
+            nearer.append(_Nearer(rows, Alignment(ncc, shifts), floor_of(elsewhere, self.x.screen_error)))
+        return _Compared(candidates, reached, np.concatenate([part[0] for part in parts]), nearer)
+
+    def choose(self, compared: _Compared, best: int) -> None:
+        """Make one of the candidates the next seed."""
+        label = len(self.seeds)
+        self.seeds.append(int(compared.candidates[best]))
+        if self.floor is not None:
+            self.floor[:, label] = compared.floor[:, best]
+            self.nearer.append(compared.nearer[best])
+        rows, found, _ = compared.nearer[best]
+        self.labels[rows], self.ncc[rows] = label, found.ncc
+        self.square_distance = compared.reached[best]
+
+    def _compare_block(
+        self, x: Shapes, rows: slice, y: Shapes, known: FloatArray | None, bounds: SpectralBounds | None
+    ) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
+        """Floors of all pairs, and the exact values of those in which the candidate is nearer."""
+        hurdle = self.ncc[rows]
+        reach = ceiling_of(hurdle, 0.0).astype(np.float32) + FLOAT32
+        floor = np.full((len(x), len(y)), -np.inf, dtype=np.float32)
+        if known is not None:
+            np.subtract(known.T[self.labels[rows]], reach[:, None], out=floor)
+        possible = ~(x.flat[:, None] | y.flat)
+        open_pairs = (floor <= reach[:, None]) & possible
+        if bounds is not None and open_pairs.any():
+            first, second = np.nonzero(open_pairs)
+            short = bounds.short(x, profile_of(x), first, second, BLOCK_BYTES)
+            floor[first, second] = np.maximum(floor[first, second], short)
+            open_pairs = (floor <= reach[:, None]) & possible
+        first, second = np.nonzero(open_pairs)
+        found = evaluate(x, y, first, second, hurdle[first])
+        floor[first, second] = floor_of(found.peak, x.screen_error)
+        near = np.flatnonzero(found.ncc > hurdle[first])
+        return floor, found.at(near), first[near], second[near]
+
+
+def random_rows(x: Shapes, n_clusters: int, weights: Float64Array, rng: np.random.RandomState) -> Seeds:
+    """Draw distinct rows at random, by weight; flat rows and rows of weight zero are never drawn."""
+    usable = np.where(x.flat, 0.0, scaled_weights(weights))
+    shares = usable / usable.sum()
+    rows = rng.choice(
+        len(shares), size=min(n_clusters, int(np.count_nonzero(shares))), replace=False, p=shares
+    )
+    return Seeds(x, np.resize(rows, n_clusters).astype(np.intp), None, [])
+
+
+def _draw(potential: Float64Array, uniform: Float64Array) -> IntArray:
+    """Rows at the given quantiles of the potential; never one whose potential is zero."""
+    cumulative = np.cumsum(potential)
+    rows = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    drawn: IntArray = np.minimum(rows, np.flatnonzero(potential)[-1])
+    return drawn
+
+
+def _unused(usable: Float64Array, seeds: list[int]) -> IntArray:
+    """The first usable row that is no seed yet, or the first usable row when all are."""
+    rows = np.flatnonzero(usable)
+    free = np.setdiff1d(rows, seeds)
+    return (free if len(free) else rows)[:1]

@@ -1,0 +1,145 @@
+"""How far a fit has come, as plain arrays: what it takes to go on in another process, and nothing more.
+
+Bounds are left out. They are made again as the fit goes on, which changes how many pairs are transformed
+and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecluster._core.kshape.assignment import Assigned
+from shapecluster._core.kshape.run import ClusterRun, Iterate, Progress, RunState
+from shapecluster._core.sbd.correlation import Assignment
+from shapecluster._core.sbd.shapes import Shapes, shapes_of
+
+_DIGEST_BYTES = 32
+_REASONS = ("unchanged", "cycle", "no gain", "max_iter")
+
+
+def to_arrays(progress: Progress) -> dict[str, NDArray[Any]]:
+    """Arrays that `from_arrays` turns back; they share memory with what they show.
+
+    Parameters
+    ----------
+    progress : Progress
+        With a run under way.
+    """
+    state, found = progress.state, progress.best
+    if state is None:
+        raise ValueError("There is a snapshot only after a step.")
+    arrays: dict[str, NDArray[Any]] = {"n_done": np.array(progress.n_done)}
+    for name in ("n_iter", "n_correlations", "anchor", "stalled"):
+        arrays[name] = np.array(getattr(state, name))
+    arrays["stopped"] = np.array(_code(state.stopped))
+    arrays["seen"] = np.frombuffer(b"".join(sorted(state.seen)), dtype=np.uint8).reshape(-1, _DIGEST_BYTES)
+    iterates = {"current": state.current, "best": state.best, "previous": state.previous}
+    if found is not None:
+        iterates["found"] = found.best
+        arrays["found.n_iter"] = np.array(found.n_iter)
+        arrays["found.n_correlations"] = np.array(found.n_correlations)
+        arrays["found.stopped"] = np.array(_code(found.stopped))
+    for owner, iterate in iterates.items():
+        if iterate is not None:
+            for name in ("centres", "labels", "shifts", "sbd", "inertia"):
+                arrays[f"{owner}.{name}"] = np.asarray(getattr(iterate, name))
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) -> Progress:
+    """How far a fit of the same series into so many clusters had come.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        What `to_arrays` gave.
+    x : Shapes
+        The same series.
+    n_clusters : int
+        The same number.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not a snapshot of such a fit.
+    """
+    read = _Reader(arrays, x, n_clusters)
+    current = read.iterate("current")
+    nearest = Assignment(current.labels, current.shifts, 1.0 - current.sbd)
+    unknown = np.zeros(len(x), dtype=np.float32)
+    seen = read.array("seen", np.uint8, (None, _DIGEST_BYTES))
+    state = RunState(
+        current=current,
+        best=read.iterate("best"),
+        previous=read.iterate("previous") if "previous.labels" in arrays else None,
+        n_iter=read.count("n_iter"),
+        n_correlations=read.count("n_correlations"),
+        anchor=float(read.array("anchor", np.float64, ())),
+        stalled=read.count("stalled"),
+        seen=frozenset(row.tobytes() for row in seen),
+        stopped=read.reason("stopped"),
+        assigned=Assigned(shapes_of(current.centres, x.window), nearest, unknown, None, 0),
+    )
+    n_done = read.count("n_done")
+    if (n_done > 0) != ("found.labels" in arrays):
+        raise ValueError(f"{n_done} runs are over, which does not fit the results that there are.")
+    found = None
+    if n_done:
+        stopped = read.reason("found.stopped")
+        if stopped is None:
+            raise ValueError("A run that is over must have stopped.")
+        counts = (read.count("found.n_iter"), read.count("found.n_correlations"))
+        found = ClusterRun(read.iterate("found"), *counts, stopped)
+    return Progress(n_done, found, state)
+
+
+class _Reader:
+    """Arrays by name, each of the type and shape that it must have."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) -> None:
+        self.arrays, self.x, self.n_clusters = arrays, x, n_clusters
+
+    def array(self, name: str, dtype: Any, shape: tuple[int | None, ...]) -> NDArray[Any]:
+        """The array of that name; None stands for any length."""
+        if name not in self.arrays:
+            raise ValueError(f"{name} is missing.")
+        array = self.arrays[name]
+        fits = len(shape) == array.ndim and all(n in (None, array.shape[i]) for i, n in enumerate(shape))
+        if not fits or array.dtype != dtype:
+            raise ValueError(f"{name} must have shape {shape}. Got {array.shape} of {array.dtype} instead.")
+        return array
+
+    def count(self, name: str) -> int:
+        number = int(self.array(name, np.intp, ()))
+        if number < 0:
+            raise ValueError(f"{name} must not be negative. Got {number} instead.")
+        return number
+
+    def reason(self, name: str) -> str | None:
+        """Why a run stopped; None if it has not."""
+        code = self.count(name)
+        if code > len(_REASONS):
+            raise ValueError(f"{name} must be at most {len(_REASONS)}. Got {code} instead.")
+        return None if code == 0 else _REASONS[code - 1]
+
+    def iterate(self, owner: str) -> Iterate:
+        n_series = (len(self.x),)
+        centres_shape = (self.n_clusters, self.x.n_channels, self.x.n_timepoints)
+        labels = self.array(f"{owner}.labels", np.intp, n_series)
+        shifts = self.array(f"{owner}.shifts", np.intp, n_series)
+        if labels.min() < 0 or labels.max() >= self.n_clusters or np.abs(shifts).max() > self.x.window:
+            raise ValueError(f"{owner}: labels and shifts are out of range.")
+        centres = self.array(f"{owner}.centres", self.x.dtype, centres_shape)
+        sbd = self.array(f"{owner}.sbd", np.float64, n_series)
+        inertia = float(self.array(f"{owner}.inertia", np.float64, ()))
+        if not (np.isfinite(centres).all() and np.isfinite(sbd).all() and np.isfinite(inertia)):
+            raise ValueError(f"{owner}: all numbers must be finite.")
+        return Iterate(centres, labels, shifts, sbd, inertia)
+
+
+def _code(stopped: str | None) -> int:
+    return 0 if stopped is None else 1 + _REASONS.index(stopped)

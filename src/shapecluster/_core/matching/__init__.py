@@ -1,0 +1,1 @@
+"""Portfolios that match: when two do, the search for one, and all pairs."""

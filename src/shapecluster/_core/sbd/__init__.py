@@ -1,0 +1,1 @@
+"""The shape-based distance: prepared series, exact best shifts, and bounds that spare most of them."""

@@ -1,0 +1,8 @@
+"""Past windows of any stock that look like today's, and what followed them."""
+
+from __future__ import annotations
+
+from shapecluster.analogues._analogues import HistoricalAnalogues
+from shapecluster.analogues._results import Analogues
+
+__all__ = ["Analogues", "HistoricalAnalogues"]

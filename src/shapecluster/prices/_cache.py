@@ -1,0 +1,167 @@
+"""Fetched prices on disk: one small text file per ticker and range, written at once or not at all.
+
+A file is one line of JSON (what it holds, and a checksum of everything) followed by one line per day.
+It is readable with any editor, never unpickled, and a file that does not match its checksum is as good
+as none: it is named in the log, and its prices are fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from shapecluster._optional import import_optional
+from shapecluster._tables import days
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1
+_PROVISIONAL = timedelta(minutes=15)
+"""How long prices of a range that was not over yet are good for: enough to go on after a crash."""
+
+_UNFINISHED = ".new-"
+_STALE = timedelta(days=1)
+"""The age from which an unfinished file is known to be of a process that crashed."""
+
+CacheDir = str | os.PathLike[str] | None | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What one file holds."""
+
+    ticker: str
+    start: date
+    end: date
+    auto_adjust: bool
+
+    @property
+    def file_name(self) -> str:
+        """A name that every file system takes, also for tickers such as ^GSPC, CON or BRK-B."""
+        kind = "adjusted" if self.auto_adjust else "raw"
+        return f"prices-{quote(self.ticker, safe='')}-{self.start}-{self.end}-{kind}.csv"
+
+
+class PriceCache:
+    """Prices by ticker and range in a folder; without a folder, or with one that fails, it holds nothing.
+
+    Parameters
+    ----------
+    folder : path or None
+        Where the files are; made when the first one is written. None: no cache.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._swept = False
+
+    def load(self, slot: Slot, *, now: datetime) -> pd.Series[Any] | None:
+        """Prices by day, or None where there are none that can be trusted; `now` is in UTC."""
+        if self._folder is None:
+            return None
+        path = self._folder / slot.file_name
+        try:
+            header, body = path.read_bytes().split(b"\n", 1)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            logger.warning("The cached prices in %s cannot be read (%s): fetching them again.", path, error)
+            return None
+        try:
+            about = json.loads(header)
+            if about.pop("sha256") != _checksum(about, body) or about["slot"] != _described(slot):
+                raise ValueError("the checksum does not match")
+            prices = _parse(body)
+            stored = datetime.fromisoformat(about["stored"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("The cached prices in %s are damaged (%s): fetching them again.", path, error)
+            return None
+        if is_final(slot.end, stored) or timedelta(0) <= now - stored <= _PROVISIONAL:
+            return prices
+        return None
+
+    def store(self, slot: Slot, prices: pd.Series[Any], *, now: datetime) -> None:
+        """Keep prices by day; a folder that cannot be written is named in the log, once."""
+        if self._folder is None:
+            return
+        lines = [
+            f"{day.date()},{price!r}\n" for day, price in zip(prices.index, prices.tolist(), strict=True)
+        ]
+        body = "".join(lines).encode()
+        about: dict[str, Any] = {"format": _FORMAT, "slot": _described(slot), "stored": now.isoformat()}
+        header = json.dumps(about | {"sha256": _checksum(about, body)}).encode()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._swept:
+                _sweep(self._folder, now - _STALE)
+                self._swept = True
+            _replace(self._folder / slot.file_name, header + b"\n" + body)
+        except OSError as error:
+            logger.warning("Prices are not cached: %s cannot be written (%s).", self._folder, error)
+            self._folder = None
+
+
+def cache_folder(cache_dir: CacheDir) -> Path | None:
+    """The folder that an argument means: "auto" is the platform's place for caches, None is no cache."""
+    if cache_dir is None:
+        return None
+    if cache_dir == "":
+        raise ValueError("cache_dir of fetch_prices must be a folder, 'auto' or None. Got '' instead.")
+    if cache_dir != "auto":
+        return Path(cache_dir).expanduser()
+    platformdirs = import_optional("platformdirs", extra="market", needed_for="Caching fetched prices")
+    return Path(platformdirs.user_cache_dir("shapecluster")) / "prices"
+
+
+def is_final(end: date, stored: datetime) -> bool:
+    """Whether the last day of a range was over everywhere, and settled, when its prices were stored."""
+    return end < stored.date() - timedelta(days=1)
+
+
+def _described(slot: Slot) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, date) else value for name, value in asdict(slot).items()}
+
+
+def _checksum(about: dict[str, Any], body: bytes) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode() + b"\n" + body).hexdigest()
+
+
+def _parse(body: bytes) -> pd.Series[Any]:
+    rows = [line.split(",") for line in body.decode("ascii").splitlines()]
+    return pd.Series(
+        np.array([float(price) for _, price in rows], dtype=np.float64),
+        index=days(np.array([day for day, _ in rows], dtype="datetime64[ns]")),
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash half way, sees the old one or the new one only."""
+    unfinished = path.with_name(_UNFINISHED + secrets.token_hex(8))
+    try:
+        with open(unfinished, "xb") as file:
+            file.write(content)
+        os.replace(unfinished, path)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+def _sweep(folder: Path, before: datetime) -> None:
+    """Remove what crashes left behind."""
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):  # another process may be sweeping too
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()

@@ -1,0 +1,206 @@
+"""Prices of many tickers from Yahoo, with a deadline, retries and a cache on disk."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from numbers import Integral, Real
+from os import PathLike
+from typing import Literal
+
+import pandas as pd
+
+from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
+from shapecluster.exceptions import MissingPricesError, MissingPricesWarning
+from shapecluster.prices._cache import CacheDir, PriceCache, cache_folder
+from shapecluster.prices._frames import rows_from_series
+from shapecluster.prices._retry import Outcome, Policy, Progress, Request, run_request
+from shapecluster.prices._yahoo import FetchError
+
+_SYMBOL = re.compile(r"[A-Za-z0-9.^=&_-]+")
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]", re.IGNORECASE)
+
+
+@validate_params(
+    {
+        "auto_adjust": ["boolean"],
+        "cache_dir": [str, PathLike, None],
+        "deadline": [Interval(Real, 0, None, closed="right"), None],
+        "timeout": [Interval(Real, 0, None, closed="neither")],
+        "retries": [Interval(Integral, 0, None, closed="left")],
+        "backoff": [Interval(Real, 0, None, closed="left")],
+        "max_workers": [Interval(Integral, 1, None, closed="left")],
+        "on_missing": [StrOptions({"raise", "warn"})],
+        "progress": [callable, None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def fetch_prices(
+    tickers: Iterable[str],
+    start: str | date,
+    end: str | date | None = None,
+    *,
+    auto_adjust: bool = True,
+    cache_dir: CacheDir = "auto",
+    deadline: float | None = 300.0,
+    timeout: float = 10.0,
+    retries: int = 3,
+    backoff: float = 2.0,
+    max_workers: int = 4,
+    on_missing: Literal["raise", "warn"] = "raise",
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Fetch daily closing prices from Yahoo, one stock per row.
+
+    Prices come through yfinance, and are kept on disk. What the call can cost is bounded, and everything
+    that arrived survives whatever went wrong with the rest.
+
+    Parameters
+    ----------
+    tickers : iterable of str
+        Yahoo's symbols ("AAPL", "BRK-B", "^GSPC"), not ISINs. Their order is kept.
+    start, end : str or date
+        The first and the last day wanted, both included (yfinance itself excludes `end`), as ISO dates.
+        `end` = None means today.
+    auto_adjust : bool, default=True
+        Whether closes are adjusted for dividends as well as for splits. Yahoo always adjusts for splits.
+    cache_dir : path, "auto" or None, default="auto"
+        The folder in which prices are kept per ticker and range: "auto" is the user's cache folder of
+        this platform, None keeps nothing, "~" stands for the home folder. A range that ends before
+        yesterday is kept for good, any other for 15 minutes.
+    deadline : float or None, default=300
+        Seconds of wall-clock time after which the call ends with what has arrived, whatever hangs.
+    timeout : float, default=10
+        Seconds after which one request is given up, and tried again.
+    retries : int, default=3
+        How often tickers that failed are asked for again. Unknown tickers are not, and nothing is when
+        Yahoo cannot be reached at all.
+    backoff : float, default=2
+        Seconds to wait before the first retry; doubled before each further one.
+    max_workers : int, default=4
+        How many tickers are asked for at a time.
+    on_missing : {"raise", "warn"}, default="raise"
+        What to do when some prices did not arrive: raise `MissingPricesError`, or issue a
+        `MissingPricesWarning` and return the rest.
+    progress : callable, default=None
+        Called as ``progress(n_settled, n_tickers, ticker)`` in the calling thread whenever a ticker is
+        settled: its prices have arrived, or are not going to.
+
+    Returns
+    -------
+    DataFrame of shape (n_tickers, n_days)
+        Closes in the currency of each exchange, float64; tickers as rows, as they were written, in the
+        order given; all days on which any of them traded as columns, NaN where one did not.
+
+    Raises
+    ------
+    MissingPricesError
+        When prices did not arrive for some tickers. It lists them with their reasons, which tell an
+        unknown ticker, an empty range, a rate limit, a broken answer, a timeout, the deadline and a
+        missing connection apart; `missing` holds them, and `prices` everything that did arrive.
+    ValueError
+        For arguments that make no sense.
+    ImportError
+        When yfinance is not installed.
+
+    See Also
+    --------
+    load_prices : Prices from a file.
+    clean_prices : What to do about gaps, late listings and bad prints.
+
+    Notes
+    -----
+    While the call runs, yfinance raises its errors in every thread of the process
+    (``yfinance.config.debug.hide_exceptions``); afterwards the setting is what it was. Requests that
+    hang are left to threads that do not keep the interpreter from exiting.
+
+    Adjusted prices of a range that is over change later on by one factor for the whole range, which
+    leaves returns and shapes as they were: that is why they can be kept.
+
+    Examples
+    --------
+    >>> from shapecluster.prices import fetch_prices
+    >>> prices = fetch_prices(["AAPL", "MSFT"], "2020-02-03", "2020-06-18")  # doctest: +SKIP
+    >>> prices.index.tolist()  # doctest: +SKIP
+    ['AAPL', 'MSFT']
+    """
+    request = Request(_checked_tickers(tickers), *_checked_range(start, end), bool(auto_adjust))
+    policy = Policy(deadline, timeout, retries, backoff, max_workers)
+    cache = PriceCache(cache_folder(cache_dir))
+    outcomes = run_request(request, policy, cache, progress=progress)
+    return _answer(request, outcomes, on_missing)
+
+
+def _checked_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(tickers, str):
+        raise ValueError(
+            f"tickers must be a list of str. Got the str {tickers!r} instead: pass [{tickers!r}]."
+        )
+    if not isinstance(tickers, Iterable):
+        raise ValueError(f"tickers must be a list of str. Got {tickers!r} instead.")
+    names = tuple(tickers)
+    if not names:
+        raise ValueError("tickers must hold at least one ticker. Got none.")
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not _SYMBOL.fullmatch(name):
+            raise ValueError(
+                "tickers must be Yahoo's symbols, of letters, digits and any of . ^ = & _ -. "
+                f"Got {name!r} instead."
+            )
+        if _ISIN.fullmatch(name):
+            raise ValueError(
+                f"tickers must be Yahoo's symbols. Got the ISIN {name!r} instead: look up its symbol, which "
+                "also says on which exchange."
+            )
+        if name.upper() in seen:
+            raise ValueError(f"tickers must differ, and Yahoo ignores case. Got {name!r} twice.")
+        seen.add(name.upper())
+    return names
+
+
+def _checked_range(start: str | date, end: str | date | None) -> tuple[date, date]:
+    first = _day("start", start)
+    last = datetime.now(UTC).date() if end is None else _day("end", end)
+    if last < first:
+        raise ValueError(f"start must not lie after end. Got start={first} and end={last}.")
+    return first, last
+
+
+def _day(name: str, value: object) -> date:
+    """A date, a Timestamp or an ISO string as a day."""
+    if isinstance(value, datetime) and not pd.isna(value):  # which a Timestamp is as well
+        return value.date()
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    with suppress(ValueError):
+        if isinstance(value, str):
+            return date.fromisoformat(value)
+    raise ValueError(f"{name} must be a date such as '2020-02-03'. Got {value!r} instead.")
+
+
+def _answer(request: Request, outcomes: Mapping[str, Outcome], on_missing: str) -> pd.DataFrame:
+    """Put rows in the requested order, and speak up about those that are missing."""
+    arrived = {t: o for t in request.tickers if not isinstance(o := outcomes[t], FetchError)}
+    missing = {t: str(o) for t in request.tickers if isinstance(o := outcomes[t], FetchError)}
+    prices = rows_from_series(arrived)
+    if not missing:
+        return prices
+    by_reason: dict[str, list[str]] = {}
+    for ticker, reason in missing.items():
+        by_reason.setdefault(reason, []).append(ticker)
+    reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+    message = (
+        f"No prices from {request.start} to {request.end} for {len(missing)} of "
+        f"{len(request.tickers)} tickers: {reasons}."
+    )
+    if on_missing == "warn":
+        warnings.warn(message, MissingPricesWarning, stacklevel=4)
+        return prices
+    message += f" What arrived ({len(arrived)} tickers) is in this error's .prices" + (
+        "; on_missing='warn' returns it." if arrived else "."
+    )
+    raise MissingPricesError(message, missing=missing, prices=prices)

@@ -1,0 +1,163 @@
+"""The one place where dates-as-rows become series-as-rows.
+
+The market writes a day a line; this library wants a stock a row. Everything that brings prices in goes
+through the functions here, so that tickers and dates are checked once and in the same words: every
+frame of prices has tickers as its index ("ticker") and increasing days without a time zone as its
+columns ("date").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shapecluster._tables import days
+from shapecluster._typing import FloatArray, IntArray
+from shapecluster._validation import check_labels, listing
+
+Place = Callable[[int], str]
+"""Says where something stood in the input: a position to "line 7" or "column 3"."""
+
+
+def ticker_index(tickers: Iterable[object]) -> pd.Index[Any]:
+    """Tickers as the index of a frame of prices."""
+    return pd.Index(list(tickers), name="ticker")
+
+
+def series_as_rows(values: FloatArray, dates: pd.DatetimeIndex, tickers: Sequence[str]) -> pd.DataFrame:
+    """Turn a table with a day a row into a frame with a stock a row.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_dates, n_tickers)
+        Prices; the dtype is kept.
+    dates : DatetimeIndex of length n_dates
+        Increasing days.
+    tickers : sequence of str of length n_tickers
+        One name per stock.
+
+    Returns
+    -------
+    DataFrame of shape (n_tickers, n_dates)
+        The same prices, tickers as rows.
+    """
+    return pd.DataFrame(np.ascontiguousarray(values.T), index=ticker_index(tickers), columns=days(dates))
+
+
+def rows_from_series(series: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+    """Stack one series per ticker (indexed by day) as rows, over the union of their days."""
+    if not series:
+        return pd.DataFrame(index=ticker_index([]), columns=days([]), dtype=np.float64)
+    union = days(np.unique(np.concatenate([days(s.index).asi8 for s in series.values()])))
+    rows = np.full((len(series), len(union)), np.nan)
+    for row, one in enumerate(series.values()):
+        rows[row, union.get_indexer(days(one.index))] = one.to_numpy(dtype=np.float64)
+    return pd.DataFrame(rows, index=ticker_index(series), columns=union)
+
+
+def rows_from_triples(
+    ticker_codes: IntArray,
+    date_codes: IntArray,
+    values: FloatArray,
+    tickers: Sequence[str],
+    dates: pd.DatetimeIndex,
+    where: Place,
+) -> pd.DataFrame:
+    """Turn a long table (one price a line) into a frame with a stock a row.
+
+    `ticker_codes` and `date_codes` point into `tickers` and `dates`, which need not be sorted; a ticker
+    that stands twice on one day is refused.
+    """
+    order = np.argsort(dates.asi8, kind="stable")
+    rank = np.empty(len(dates), dtype=np.intp)
+    rank[order] = np.arange(len(dates))
+    cells = ticker_codes * len(dates) + rank[date_codes]
+    by_cell = np.argsort(cells, kind="stable")
+    twice = np.flatnonzero(np.diff(cells[by_cell]) == 0)
+    if twice.size:
+        first, second = by_cell[twice[0]], by_cell[twice[0] + 1]
+        raise ValueError(
+            f"{where(int(second))}: {tickers[ticker_codes[second]]!r} has a second price for "
+            f"{dates[date_codes[second]].date()} (the first: {where(int(first))}). "
+            "One price per ticker and day is expected."
+        )
+    grid = np.full(len(tickers) * len(dates), np.nan, dtype=values.dtype)
+    grid[cells] = values
+    return pd.DataFrame(
+        grid.reshape(len(tickers), len(dates)), index=ticker_index(tickers), columns=days(dates[order])
+    )
+
+
+def check_tickers(tickers: Sequence[str], where: Place) -> None:
+    """Refuse tickers without a name, and tickers that stand twice."""
+    seen: dict[str, int] = {}
+    for position, ticker in enumerate(tickers):
+        if not ticker:
+            raise ValueError(f"{where(position)} has no ticker.")
+        if ticker in seen:
+            raise ValueError(
+                f"the ticker {ticker!r} stands twice: in {where(seen[ticker])} and in {where(position)}."
+            )
+        seen[ticker] = position
+
+
+def check_day_order(dates: pd.DatetimeIndex, where: Place, *, remedy: str) -> None:
+    """Refuse days that stand twice or that do not increase; `remedy` says what to do about the order."""
+    before, after = dates.asi8[:-1], dates.asi8[1:]  # a difference of centuries would overflow
+    if (before < after).all():
+        return
+    repeated = np.flatnonzero(dates.duplicated())
+    if repeated.size:
+        second = int(repeated[0])
+        first = int(np.flatnonzero(dates == dates[second])[0])
+        raise ValueError(
+            f"the date {dates[second].date()} stands twice: in {where(first)} and in {where(second)}. "
+            "One line per trading day is expected."
+        )
+    late = int(np.flatnonzero(before > after)[0]) + 1
+    raise ValueError(
+        f"the dates are not sorted: {where(late)} has {dates[late].date()} after "
+        f"{dates[late - 1].date()}. {remedy}"
+    )
+
+
+def check_price_frame(prices: Any, owner: str) -> pd.DataFrame:
+    """Refuse anything but numbers with tickers as rows and increasing days as columns.
+
+    Returns the same prices, a copy, as float32 when all of them were and float64 otherwise.
+    """
+    if not isinstance(prices, pd.DataFrame):
+        raise TypeError(
+            f"{owner} takes a DataFrame with tickers as rows and dates as columns, as load_prices returns. "
+            f"Got {type(prices).__name__} instead."
+        )
+    check_labels(prices, owner)
+    if not isinstance(prices.columns, pd.DatetimeIndex):
+        periods = isinstance(prices.columns, pd.PeriodIndex)
+        remedy = "prices.columns.to_timestamp()" if periods else "pd.to_datetime(prices.columns)"
+        raise ValueError(
+            f"{owner}: the columns of prices must be dates (a DatetimeIndex). "
+            f"Got {type(prices.columns).__name__} instead; convert them: prices.columns = {remedy}."
+        )
+    if prices.shape[0] == 0 or prices.shape[1] < 2:
+        raise ValueError(f"{owner} needs at least one stock and two days. Got shape {prices.shape} instead.")
+    dtype = np.float32 if all(kind == np.float32 for kind in prices.dtypes) else np.float64
+    try:
+        values = prices.to_numpy(dtype=dtype, na_value=np.nan, copy=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{owner}: prices must be numbers: {error}.") from error
+    infinite = np.isinf(values).any(axis=1)
+    if infinite.any():
+        raise ValueError(
+            f"{owner}: infinite prices for {listing(prices.index[infinite])}. Replace them by NaN."
+        )
+    dates = prices.columns.rename("date")
+    if dates.tz is not None or not dates.is_normalized:
+        dates = days(dates)
+    if dates.has_duplicates:
+        repeated = listing(day.date() for day in dates[dates.duplicated()].unique())
+        raise ValueError(f"{owner} takes one price per stock and day, but these days repeat: {repeated}.")
+    return pd.DataFrame(values, index=ticker_index(prices.index), columns=dates)

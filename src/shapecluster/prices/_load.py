@@ -1,0 +1,347 @@
+"""Prices and sectors from files: csv, csv.gz and parquet, wide or long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shapecluster._sklearn_compat import StrOptions, validate_params
+from shapecluster._tables import FrameTable, Table, TextTable, read_parquet, read_text
+from shapecluster._validation import listing
+from shapecluster.exceptions import PriceFileError
+from shapecluster.prices._frames import (
+    check_day_order,
+    check_tickers,
+    rows_from_triples,
+    series_as_rows,
+)
+
+_TEXT = (".csv", ".csv.gz")
+_PARQUET = (".parquet", ".pq")
+_UNNAMED = frozenset({"index", "unnamed: 0", ""})
+"""What pandas calls an index without a name."""
+# The better name wins: row numbers have none, and DAY is a ticker too.
+_DATE_NAMES = (frozenset({"date", "datetime", "timestamp"}), frozenset({"day"}), _UNNAMED)
+_TICKER_NAMES = frozenset({"ticker", "symbol"})
+_PRICE_NAMES = frozenset({"price", "close", "adj close", "adj_close", "adjclose", "adjusted_close"})
+_FIELD_NAMES = frozenset({"open", "high", "low", "close", "adj close", "volume"})
+_LOOKS_LIKE_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}(\D.*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
+
+
+@validate_params(
+    {
+        "path": [str, PathLike],
+        "ticker": [str, None],
+        "date": [str, None],
+        "price": [str, None],
+        "date_format": [str, None],
+        "sort_dates": ["boolean"],
+        "sep": [str],
+        "decimal": [StrOptions({".", ","})],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_prices(
+    path: str | PathLike[str],
+    *,
+    ticker: str | None = None,
+    date: str | None = None,
+    price: str | None = None,
+    date_format: str | None = None,
+    sort_dates: bool = False,
+    sep: str = ",",
+    decimal: str = ".",
+) -> pd.DataFrame:
+    r"""Load daily prices from a file, one stock per row.
+
+    Nothing is guessed, filled or repaired: a file that leaves doubt is an error that says where.
+
+    Parameters
+    ----------
+    path : str or path
+        A ``.csv``, ``.csv.gz`` or ``.parquet`` file, in one of two layouts. *Wide*: one line per day, a
+        column of dates (called "date", or named by `date`, or the first) and one column per ticker.
+        *Long*: one line per ticker and day, in any order. A column of row numbers, as pandas writes in
+        front, is left out.
+    ticker, date, price : str, default=None
+        Long files: the columns that hold tickers, dates and prices. Where they are not given, a file is
+        taken as long only when its header leaves no doubt: one column called "ticker" or "symbol", one
+        called "date", and one called "price" or "close" or the like (or one single other column that
+        is not called "volume", "open", "high" or "low").
+    date_format : str, default=None
+        How dates are written, in the codes of `strptime` ("%d/%m/%Y"). None: ISO 8601 (2020-02-03); a
+        time of day is dropped, and the day is the one that is written, whatever the time zone.
+    sort_dates : bool, default=False
+        Wide files: whether lines may stand in any order and are sorted by date. By default dates that
+        do not increase are an error, because they often mean that a file was glued or damaged.
+    sep : str, default=","
+        The character that separates the cells of a csv file.
+    decimal : {".", ","}, default="."
+        The decimal sign in a csv file; it must differ from `sep`. Numbers have no signs for thousands.
+
+    Returns
+    -------
+    DataFrame of shape (n_tickers, n_days)
+        Prices in the file's units; tickers as rows in the file's order, increasing days as columns.
+        float32 if every price in a parquet file is float32, else float64. Empty cells are NaN, and so
+        are "NA", "N/A", "NaN", "null", "None" and "-". Zero and negative prices stay: `clean_prices` and
+        `LogReturns` deal with them.
+
+    Raises
+    ------
+    PriceFileError
+        When the file cannot be read as prices; the message names the file and the line, row or column.
+    ValueError
+        For arguments that make no sense.
+    ImportError
+        For parquet files, when pyarrow is not installed.
+
+    See Also
+    --------
+    fetch_prices : Prices from Yahoo.
+    clean_prices : What to do about gaps, late listings and bad prints.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from shapecluster.prices import load_prices
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "prices.csv"
+    ...     _ = path.write_text("date,AAPL,MSFT\n2020-02-03,76.4,172.2\n2020-02-04,78.9,\n")
+    ...     load_prices(path)
+    date    2020-02-03  2020-02-04
+    ticker
+    AAPL          76.4        78.9
+    MSFT         172.2         NaN
+    """
+    if len(sep) != 1 or sep in '"\r\n' or sep == decimal:
+        raise ValueError(
+            f"sep of load_prices must be one character, other than decimal ({decimal!r}). "
+            f"Got {sep!r} instead."
+        )
+    path = Path(path)
+    try:
+        table = _read_table(path, sep=sep, decimal=decimal, date_format=date_format)
+        if _is_long(table.header, ticker, price):
+            return _from_long(table, ticker, date, price)
+        return _from_wide(table, date, sort_dates=sort_dates)
+    except ValueError as error:
+        raise PriceFileError(f"{path}: {error}") from error
+
+
+def load_sectors(
+    path: str | PathLike[str], *, ticker: str = "ticker", sector: str = "sector"
+) -> pd.Series[Any]:
+    r"""Load the sector of each ticker from a csv file.
+
+    Parameters
+    ----------
+    path : str or path
+        A ``.csv`` or ``.csv.gz`` file with one line per ticker.
+    ticker, sector : str
+        The columns that hold the tickers and their sectors; other columns are left alone.
+
+    Returns
+    -------
+    Series of length n_tickers
+        Sectors, named "sector", with the tickers as index.
+
+    Raises
+    ------
+    PriceFileError
+        When the file cannot be read so; the message names the file and the line or column.
+
+    See Also
+    --------
+    load_prices : Prices from a file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from shapecluster.prices import load_sectors
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "sectors.csv"
+    ...     _ = path.write_text("ticker,name,sector\nAAPL,Apple,Technology\nXOM,Exxon Mobil,Energy\n")
+    ...     load_sectors(path).to_dict()
+    {'AAPL': 'Technology', 'XOM': 'Energy'}
+    """
+    path = Path(path)
+    try:
+        if not path.name.lower().endswith(_TEXT):
+            raise ValueError(
+                f"sectors are read from {' and '.join(_TEXT)} files. Got {path.suffix!r} instead."
+            )
+        table = TextTable(_checked_text(path), sep=",", decimal=".", date_format=None)
+        names = table.texts(_column(table.header, ticker, "ticker"))
+        sectors = table.texts(_column(table.header, sector, "sector"))
+        check_tickers(names, table.row_place)
+        for row, text in enumerate(sectors):
+            if not text:
+                raise ValueError(f"{table.row_place(row)}: {names[row]!r} has no sector.")
+    except ValueError as error:
+        raise PriceFileError(f"{path}: {error}") from error
+    return pd.Series(sectors, index=pd.Index(names, name="ticker"), name="sector")
+
+
+def _read_table(path: Path, *, sep: str, decimal: str, date_format: str | None) -> Table:
+    name = path.name.lower()
+    if name.endswith(_TEXT):
+        return TextTable(_checked_text(path), sep=sep, decimal=decimal, date_format=date_format)
+    if name.endswith(_PARQUET):
+        _check_exists(path)
+        return FrameTable(read_parquet(path), date_format=date_format)
+    _check_exists(path)
+    known = ", ".join(_TEXT + _PARQUET)
+    raise ValueError(f"the name must end in one of {known}. Got {path.suffix or 'no suffix'!r} instead.")
+
+
+def _check_exists(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError("this is a directory, not a file of prices.")
+    if not path.exists():
+        raise ValueError("there is no such file.")
+
+
+def _checked_text(path: Path) -> str:
+    _check_exists(path)
+    return read_text(path)
+
+
+def _is_long(header: list[str], ticker: str | None, price: str | None) -> bool:
+    """Whether one line holds one price; columns given by name settle it, else the header must."""
+    if ticker is not None or price is not None:
+        return True
+    lowered = [name.lower() for name in header]
+    has_ticker = any(name in _TICKER_NAMES for name in lowered)
+    has_date = any(name and any(name in names for names in _DATE_NAMES) for name in lowered)
+    return has_ticker and has_date
+
+
+def _from_wide(table: Table, date: str | None, *, sort_dates: bool) -> pd.DataFrame:
+    header = table.header
+    _refuse_tickers_as_rows(table)
+    at = _column(header, date, "date") if date is not None else _wide_date_column(header)
+    skipped = {at, _row_numbers(table, at)}
+    columns = [column for column in range(len(header)) if column not in skipped]
+    if not columns:
+        raise ValueError(f"there is no column of prices beside the dates (the header is {header}).")
+    tickers = [header[column] for column in columns]
+    _refuse_fields_as_tickers(table, tickers)
+    check_tickers(tickers, lambda position: table.column_place(columns[position]))
+    dates = table.dates(at)
+    places = np.arange(len(dates))
+    if sort_dates:
+        places = np.argsort(dates.asi8, kind="stable")
+        dates = dates[places]
+    remedy = "If the order is meant, pass sort_dates=True to sort them."
+    check_day_order(dates, lambda row: table.row_place(int(places[row])), remedy=remedy)
+    values = [table.numbers(column) for column in columns]
+    return series_as_rows(np.column_stack(values)[places], dates, tickers)
+
+
+def _wide_date_column(header: list[str]) -> int:
+    """The column named like a date, if there is exactly one; else the first."""
+    named = [at for at, name in enumerate(header) if name.lower() in _DATE_NAMES[0]]
+    return named[0] if len(named) == 1 else 0
+
+
+def _row_numbers(table: Table, dates_at: int) -> int | None:
+    """The column of row numbers that pandas writes in front unless told not to, if there is one."""
+    if dates_at == 0 or table.header[0].lower() not in _UNNAMED:
+        return None
+    return 0 if all(re.fullmatch(r"\d+", cell) for cell in table.texts(0)) else None
+
+
+def _refuse_fields_as_tickers(table: Table, tickers: list[str]) -> None:
+    """Refuse opens, highs and volumes, of one stock or (with two lines of names) of several."""
+    found = sorted(_FIELD_NAMES.intersection(name.lower() for name in tickers))
+    second = {table.header[0].lower(), table.texts(0)[0].lower()} == {"price", "ticker"}
+    if second or (len(found) > 1 and found != ["low", "open"]):  # LOW and OPEN are tickers as well
+        what = "has a second line of names" if second else f"holds {', '.join(found)} of a stock"
+        raise ValueError(
+            f"the file {what}, but one column of prices per ticker is expected. In pandas, for "
+            f"one stock: frame[['Close']].rename(columns={{'Close': 'AAPL'}}).{table.writer}(path); for "
+            f"several, as yfinance returns them: frame['Close'].{table.writer}(path)."
+        )
+
+
+def _refuse_tickers_as_rows(table: Table) -> None:
+    header = table.header
+    dated = [name for name in header[1:] if _LOOKS_LIKE_DATE.fullmatch(name)]
+    if len(dated) > len(header[1:]) / 2:
+        raise ValueError(
+            f"the columns are dates ({listing(dated, limit=2)}), so the rows are tickers, but files are read "
+            f"with a line per day. Transpose it: prices.T.{table.writer}(path)."
+        )
+
+
+def _from_long(table: Table, ticker: str | None, date: str | None, price: str | None) -> pd.DataFrame:
+    header = table.header
+    ticker_at = _long_column(header, ticker, "ticker", (_TICKER_NAMES,))
+    date_at = _long_column(header, date, "date", _DATE_NAMES)
+    price_at = _price_column(header, price, taken={ticker_at, date_at, _row_numbers(table, date_at)})
+    names = table.texts(ticker_at)
+    if "" in names:
+        raise ValueError(f"{table.row_place(names.index(''))} has no ticker.")
+    ticker_codes, tickers = pd.factorize(np.array(names, dtype=object))
+    date_codes, dates = pd.factorize(table.dates(date_at))
+    return rows_from_triples(
+        ticker_codes,
+        date_codes,
+        table.numbers(price_at),
+        list(tickers),
+        pd.DatetimeIndex(dates),
+        table.row_place,
+    )
+
+
+def _long_column(header: list[str], given: str | None, role: str, known: Sequence[frozenset[str]]) -> int:
+    """The column given, or the one whose name is known; names that stand further back count less."""
+    if given is not None:
+        return _column(header, given, role)
+    found: list[int] = []
+    for names in known:
+        found = found or [at for at, name in enumerate(header) if name.lower() in names]
+    if len(found) != 1:
+        raise ValueError(
+            f"cannot tell which column holds the {role}s: {_candidates(header, found)}. "
+            f"Name it: {role}='...'."
+        )
+    return found[0]
+
+
+def _price_column(header: list[str], given: str | None, *, taken: set[int | None]) -> int:
+    if given is not None:
+        return _column(header, given, "price")
+    rest = [at for at in range(len(header)) if at not in taken]
+    found = [at for at in rest if header[at].lower() in _PRICE_NAMES] or rest
+    if len(found) != 1 or header[found[0]].lower() in _FIELD_NAMES - _PRICE_NAMES:
+        raise ValueError(
+            f"cannot tell which column holds the prices: {_candidates(header, found)}. Name it: price='...'."
+        )
+    return found[0]
+
+
+def _candidates(header: list[str], found: list[int]) -> str:
+    if found:
+        return f"{listing(repr(header[at]) for at in found)} could"
+    return f"none of {listing(repr(name) for name in header)} is called so"
+
+
+def _column(header: list[str], name: str, role: str) -> int:
+    """The position of a named column; upper and lower case are the same unless that is ambiguous."""
+    exact = [at for at, known in enumerate(header) if known == name]
+    found = exact or [at for at, known in enumerate(header) if known.lower() == name.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"the column {name!r} ({role}) stands {len(found)} times in the header.")
+    raise ValueError(f"there is no column {name!r} ({role}); the columns are {listing(map(repr, header))}.")

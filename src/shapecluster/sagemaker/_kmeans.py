@@ -1,0 +1,387 @@
+"""`SageMakerKMeans`: SageMaker's built-in K-Means, with the contract of the other clusterers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from shapecluster._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _check_sample_weight,
+    validate_data,
+)
+from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
+from shapecluster.cluster._euclidean import distances, nearest, squared_distances
+from shapecluster.exceptions import ArtifactError
+from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member
+from shapecluster.remote import Job
+from shapecluster.remote._account import find_bucket, find_role
+from shapecluster.remote._outcome import open_artifact
+from shapecluster.remote._platform import Platform
+from shapecluster.remote._records import folders_of
+from shapecluster.remote._request import Channel, TrainingSpec, merged
+from shapecluster.remote._staging import stage
+from shapecluster.remote._uris import join
+from shapecluster.sagemaker._base import Order, TrainingJobEstimator
+from shapecluster.sagemaker._files import dense_recordio_of, recalled
+from shapecluster.sagemaker._images import REHEARSED, k_means_image
+from shapecluster.sagemaker._metrics import TEST, metrics_of_test
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from shapecluster.remote._outcome import JobProgress, Outcome
+
+_MODEL = "model_algo-*"
+_MOST_MODEL = 1 << 30  # bytes
+_SENT = (
+    *("mini_batch_size", "epochs", "init_method", "extra_center_factor", "half_life_time_size"),
+    *("local_lloyd_max_iter", "local_lloyd_tol", "local_lloyd_num_trials", "local_lloyd_init_method"),
+)
+
+
+class SageMakerKMeans(TrainingJobEstimator):
+    """Cluster rows with the K-Means that is built into Amazon SageMaker.
+
+    `fit` stages the rows, has the job run, and reads its centres; labels and inertia are computed here from
+    these centres, and so are predictions.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters; the algorithm's `k`.
+    image_uri : str or None, default=None
+        URI of the algorithm's image; None means that of the session's region.
+    role : str or None, default=None
+        ARN of the execution role; None means the variable SAGEMAKER_ROLE, or the session's own.
+    job : Job or None, default=None
+        Machines, limits, places and all else about the job; None means ``Job()``.
+    session : boto3.Session, session of sagemaker >= 3, Rehearsal or None, default=None
+        Where jobs run; None means the default credentials. Clones share it, pickles leave it out.
+    wait : bool, default=True
+        Whether `fit` waits for the job. If not, `result` does.
+    callback : callable, default=None
+        Called with a `JobProgress` at every change of the job's state, and with new lines of its log.
+    mini_batch_size : int, default=5000
+        Rows of a mini-batch.
+    epochs : int, default=1
+        Passes over the data.
+    init_method : {"random", "kmeans++"}, default="random"
+        How the first centres of the pass over the data are chosen.
+    extra_center_factor : int or "auto", default="auto"
+        How many times as many centres as wanted that pass keeps.
+    half_life_time_size : int, default=0
+        Rows after which the weight of a row in a centre has fallen by half; 0 means never.
+    local_lloyd_max_iter : int, default=300
+        Most iterations of Lloyd's method, which reduces those centres to the wanted ones.
+    local_lloyd_tol : float, default=1e-4
+        Least relative gain of an iteration, in [0, 1].
+    local_lloyd_num_trials : int or "auto", default="auto"
+        Runs of Lloyd's method, of which the best is kept.
+    local_lloyd_init_method : {"random", "kmeans++"}, default="kmeans++"
+        How Lloyd's method starts.
+    eval_metrics : sequence of {"msd", "ssd"}, default=("msd",)
+        What the job reports of the test rows that `fit` is given: mean and sum of squared distances.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Centres, float32 as the algorithm computes them.
+    labels_ : ndarray of shape (n_rows,)
+        Nearest centre of each row.
+    inertia_ : float
+        Sum of the squared distances of the rows to their centres, in float64.
+    test_metrics_ : dict of str to float
+        What the job reported of the test rows: "msd", "ssd" or both, as `eval_metrics` says. Defined only
+        when `fit` was given some; empty where neither the service nor the job's log tells.
+    training_job_name_ : str
+        Name of the job; there as soon as it is created, and also when the wait for it fails.
+    billable_seconds_ : int or None
+        For which each machine is billed.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns. Defined only when `X` has some.
+
+    Notes
+    -----
+    The algorithm has no seed: two jobs with the same data may differ. A rehearsal runs scikit-learn's K-Means
+    on all rows; the parameters that steer the built-in's pass over mini-batches are checked there and change
+    nothing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from shapecluster import SageMakerKMeans
+    >>> from shapecluster.remote import Rehearsal
+    >>> X = np.repeat(np.eye(3), 10, axis=0)
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> model = SageMakerKMeans(3, session=Rehearsal(folder.name, in_process=True)).fit(X)
+    >>> round(model.inertia_, 6)
+    0.0
+    >>> folder.cleanup()
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
+        **TrainingJobEstimator._remote_constraints,
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "image_uri": [str, None],
+        "mini_batch_size": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "init_method": [StrOptions({"random", "kmeans++"})],
+        "extra_center_factor": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "half_life_time_size": [Interval(Integral, 0, None, closed="left")],
+        "local_lloyd_max_iter": [Interval(Integral, 1, None, closed="left")],
+        "local_lloyd_tol": [Interval(Real, 0, 1, closed="both")],
+        "local_lloyd_num_trials": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "local_lloyd_init_method": [StrOptions({"random", "kmeans++"})],
+        "eval_metrics": [list, tuple],
+    }
+
+    cluster_centers_: FloatArray
+    labels_: IntArray
+    inertia_: float
+    n_features_in_: int
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        image_uri: str | None = None,
+        role: str | None = None,
+        job: Job | None = None,
+        session: Any = None,
+        wait: bool = True,
+        callback: Callable[[JobProgress], object] | None = None,
+        mini_batch_size: int = 5000,
+        epochs: int = 1,
+        init_method: Literal["random", "kmeans++"] = "random",
+        extra_center_factor: int | Literal["auto"] = "auto",
+        half_life_time_size: int = 0,
+        local_lloyd_max_iter: int = 300,
+        local_lloyd_tol: float = 1e-4,
+        local_lloyd_num_trials: int | Literal["auto"] = "auto",
+        local_lloyd_init_method: Literal["random", "kmeans++"] = "kmeans++",
+        eval_metrics: Sequence[Literal["msd", "ssd"]] = ("msd",),
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.image_uri = image_uri
+        self.role = role
+        self.job = job
+        self.session = session
+        self.wait = wait
+        self.callback = callback
+        self.mini_batch_size = mini_batch_size
+        self.epochs = epochs
+        self.init_method = init_method
+        self.extra_center_factor = extra_center_factor
+        self.half_life_time_size = half_life_time_size
+        self.local_lloyd_max_iter = local_lloyd_max_iter
+        self.local_lloyd_tol = local_lloyd_tol
+        self.local_lloyd_num_trials = local_lloyd_num_trials
+        self.local_lloyd_init_method = local_lloyd_init_method
+        self.eval_metrics = eval_metrics
+
+    def fit(self, X: Any, y: None = None, test: Any = None) -> Self:
+        """Compute the centres in a training job, and label the rows by them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
+            Rows. They travel as dense float32 rows, written block by block.
+        y : None
+            Ignored; here for Pipelines.
+        test : array-like, DataFrame or sparse matrix of shape (n_test_rows, n_features), default=None
+            Rows for the algorithm's channel `test`: they take no part in the fit, and the job measures them
+            against the centres, see `test_metrics_`.
+
+        Returns
+        -------
+        self : SageMakerKMeans
+            The fitted estimator; with ``wait=False`` only `training_job_name_` is there.
+
+        Raises
+        ------
+        ValueError
+            For input or parameters that the job could not take; nothing has been billed then.
+        RemoteError
+            When something goes wrong on the way: one of the kinds in `shapecluster.exceptions`, which
+            names the job and says what to do.
+        """
+        self._validate_params()
+        unknown = [name for name in self.eval_metrics if name not in ("msd", "ssd")]
+        if test is not None and self._job().channel == TEST:
+            raise ValueError(f"channel of Job must not be {TEST!r}: that is where the rows of `test` go.")
+        if unknown or not self.eval_metrics:
+            raise ValueError(
+                "eval_metrics of SageMakerKMeans must hold 'msd', 'ssd' or both. "
+                f"Got {self.eval_metrics!r} instead."
+            )
+        with self._as_before_unless_begun():
+            rows = self._rows(X, reset=True)
+            if rows.shape[0] < self.n_clusters:
+                raise ValueError(
+                    f"n_samples={rows.shape[0]} should be >= n_clusters={self.n_clusters}: there are fewer "
+                    "rows than clusters."
+                )
+            test_rows = None if test is None else self._rows(test)
+            self._start(self._order(self._platform(), rows, test_rows), rows)
+        return self
+
+    def predict(self, X: Any) -> IntArray:
+        """Find the nearest centre of each row.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
+            Rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_rows,)
+            Index of the nearest centre.
+        """
+        self._check_is_fitted()
+        return nearest(self._rows(X), self.cluster_centers_)
+
+    def transform(self, X: Any) -> Float64Array:
+        """Measure the Euclidean distance of each row to every centre.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
+            Rows.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_rows, n_clusters)
+            Not squared.
+        """
+        self._check_is_fitted()
+        rows = self._rows(X)
+        return distances(rows, self.cluster_centers_).astype(rows.dtype, copy=False)
+
+    def score(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Opposite of the SSD of rows under the fitted centres; greater is better.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
+            Rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weight of each row; None weighs all alike.
+
+        Returns
+        -------
+        float
+            Minus the SSD.
+        """
+        self._check_is_fitted()
+        rows = self._rows(X)
+        squares = squared_distances(rows, self.cluster_centers_, nearest(rows, self.cluster_centers_))
+        if sample_weight is not None:
+            squares = squares * _check_sample_weight(sample_weight, rows, dtype=np.float64)
+        return -float(squares.sum())
+
+    def to_local(self) -> KMeans:
+        """The same as scikit-learn's KMeans, which needs neither this session nor the job.
+
+        Returns
+        -------
+        sklearn.cluster.KMeans
+            Fitted, with these centres in float64.
+        """
+        self._check_is_fitted()
+        centres = self.cluster_centers_.astype(np.float64)
+        local = KMeans(len(centres), init=centres, n_init=1, max_iter=1).fit(centres)
+        local.cluster_centers_ = centres  # else rounded by one step of Lloyd's method
+        local.labels_, local.inertia_ = self.labels_.astype(np.int32), self.inertia_
+        if hasattr(self, "feature_names_in_"):
+            local.feature_names_in_ = self.feature_names_in_
+        return local
+
+    # --------------------------------------------------------------------------------------------- inside
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _sendable(self, X: Any) -> Any:
+        return self._rows(X)
+
+    def _ids(self, labels: IntArray) -> IntArray:
+        return labels
+
+    def _rows(self, X: Any, *, reset: bool = False) -> Any:
+        return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=reset)
+
+    def _order(self, platform: Platform, rows: Any, test_rows: Any) -> Order:
+        job, width = self._job(), rows.shape[1]
+        sent: dict[str, Any] = {"k": self.n_clusters, "feature_dim": width, "force_dense": True}
+        sent |= {name: getattr(self, name) for name in _SENT} | {"eval_metrics": list(self.eval_metrics)}
+        image = self.image_uri
+        if image is None:
+            image = k_means_image(platform.region) if platform.kind == "aws" else REHEARSED
+        hyperparameters = merged(encode_hyperparameters(sent), job)
+        role, base = find_role(platform, self.role), f"s3://{find_bucket(platform, job)}/{job.prefix}"
+        columns = getattr(self, "feature_names_in_", None)
+        manifest = {
+            "shape": list(rows.shape),
+            "dtype": "float32",
+            "columns": None if columns is None else [str(name) for name in columns],
+        }
+        key = job.output_kms_key
+        data = dense_recordio_of(rows, manifest)
+        staged = [stage(platform, data, base, shards=job.instance_count, kms_key=key)]
+        if test_rows is not None:  # which every machine gets
+            staged.append(
+                stage(platform, dense_recordio_of(test_rows, {"dtype": "float32"}), base, kms_key=key)
+            )
+        names = (job.channel or "train", TEST)
+        channels = tuple(
+            Channel(name, one.data_uri, one.content_type, sharded=one.n_shards > 1)
+            for name, one in zip(names, staged, strict=False)
+        )
+        spec = TrainingSpec(
+            image, channels, hyperparameters, role, join(base, "jobs"), base_name="shapecluster-kmeans"
+        )
+        return Order(platform, spec, staged, {"parameters": self._recorded()})
+
+    def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
+        rows = self._recall(platform, outcome) if data is None else data
+        with open_artifact(platform, outcome) as file:
+            member = read_member(file, _MODEL, max_bytes=_MOST_MODEL)
+        arrays = decode_ndarrays(member.data, max_bytes=_MOST_MODEL).arrays
+        expected = (self.n_clusters, rows.shape[1])
+        if not arrays or arrays[0].shape != expected or not np.isfinite(arrays[0]).all():
+            got = "no array" if not arrays else f"shape {arrays[0].shape}, or numbers that are not finite,"
+            raise ArtifactError(
+                f"The model of the training job {outcome.name!r} must begin with {expected[0]} finite "
+                f"centres of {expected[1]} values. Got {got} instead: look at the job's log, and fit again."
+            )
+        self.n_features_in_ = rows.shape[1]
+        self.cluster_centers_ = np.ascontiguousarray(arrays[0], dtype=np.float32)
+        self.labels_ = nearest(rows, self.cluster_centers_)
+        self.inertia_ = float(squared_distances(rows, self.cluster_centers_, self.labels_).sum())
+        if TEST in folders_of(outcome.description):
+            self.test_metrics_ = metrics_of_test(platform, outcome)
+
+    def _recall(self, platform: Platform, outcome: Outcome) -> Any:
+        staged = recalled(platform, outcome)
+        if staged.manifest["columns"] is not None:
+            self.feature_names_in_ = np.asarray(staged.manifest["columns"], dtype=object)
+        return staged.rows

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse
+
+from shapecluster._core.matching import holdings
+from shapecluster._core.matching import pairs as holding_pairs
+from shapecluster._core.matching.holdings import Postings, Rule, distinct_holdings, search
+from shapecluster._core.matching.pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
+from tests.reference import holdings as oracle
+
+METRICS = ["jaccard", "containment", "overlap", "cosine"]
+THRESHOLDS = [
+    *(Fraction(n, d) for n, d in [(9, 10), (2, 3), (1, 2), (1, 10), (1, 1), (4, 5), (3, 4)]),
+    Fraction("0.7071067811865476"),  # a cosine of 1 / sqrt(2), a little above; products leave 64 bits
+    Fraction("0.3333333333333333"),  # a little below a third
+]
+SETS = st.sampled_from([0.0, 0.0, 1.0])
+QUANTITIES = st.sampled_from([0.0, 0.0, 1.0, 2.0, 3.0, 0.1, 0.7, 1e-9, 1e6])
+
+
+def tables(elements):
+    shapes = st.tuples(st.integers(1, 14), st.integers(1, 9))
+    return shapes.flatmap(lambda shape: arrays(np.float64, shape, elements=elements))
+
+
+def rules(weighted):
+    return st.builds(Rule, st.sampled_from(METRICS), st.sampled_from(THRESHOLDS), st.just(weighted))
+
+
+def found_one_by_one(table, rule):
+    """All (who asks, who matches), each asker searched for."""
+    distinct = distinct_holdings(sparse.csr_matrix(table), rule)
+    postings = Postings.of(distinct, rule)
+    pairs = {}
+    for trader, number in enumerate(distinct.of_trader):
+        if number < 0:
+            assert not table[trader].any()
+            continue
+        row = slice(*distinct.rows.indptr[number : number + 2])
+        mine = distinct.rows.indices[row], distinct.rows.data[row], distinct.masses[number]
+        outside = search(distinct, postings, rule, *mine)
+        np.testing.assert_array_equal(search(distinct, postings, rule, *mine, int(number)), outside)
+        for other, match in zip(*outside, strict=True):
+            members = distinct.traders[distinct.starts[other] : distinct.starts[other + 1]]
+            pairs |= {(trader, int(member)): match for member in members if member != trader}
+    return pairs
+
+
+def found_together(table, rule, **options):
+    """All pairs, the earlier trader first, from the join."""
+    distinct = distinct_holdings(sparse.csr_matrix(table), rule)
+    first, second, _ = matching_pairs(distinct, rule, **options)
+    assert (first < second).all()
+    a, b, _ = traders_of_pairs(distinct, first, second)
+    same = traders_of_one_kind(distinct)
+    assert (same[0] < same[1]).all()
+    pairs = [tuple(sorted(pair)) for pair in zip(*(map(np.ndarray.tolist, (a, b))), strict=True)]
+    pairs += zip(*(map(np.ndarray.tolist, same)), strict=True)
+    assert len(pairs) == len(set(pairs))
+    return set(pairs)
+
+
+def check(table, rule):
+    expected = oracle.all_matches(table, rule.metric, rule.threshold, quantities=rule.weighted)
+    answer = found_one_by_one(table, rule)
+    assert set(answer) == expected
+    for (i, j), match in answer.items():
+        exact = oracle.match(table[i], table[j], rule.metric, quantities=rule.weighted)
+        assert match == pytest.approx(exact, rel=1e-12)
+    assert found_together(table, rule) == {tuple(sorted(pair)) for pair in expected}
+    return expected
+
+
+@given(tables(SETS), rules(weighted=False))
+def test_sets_match_as_fractions_say(table, rule):
+    check(table, rule)
+
+
+@given(tables(QUANTITIES), rules(weighted=True))
+def test_quantities_match_as_fractions_say_but_for_the_tolerance(table, rule):
+    check(table, rule)
+
+
+@pytest.mark.parametrize("deep", [0.0, np.inf], ids=["all subsets", "single tickers"])
+@given(tables(SETS), rules(weighted=False), st.integers(1, 9))
+def test_pairs_depend_neither_on_how_deep_rows_are_filed_nor_on_blocks_nor_on_order(deep, table, rule, size):
+    expected = found_together(table, rule)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(holding_pairs, "_FILED_PER_COMPARED", deep)
+        patch.setattr(holding_pairs, "_MAX_BANDS", size)
+        assert found_together(table, rule, block_pairs=size) == expected
+    n = len(table) - 1
+    reverse = {(n - j, n - i) for i, j in found_together(table[::-1, ::-1], rule)}
+    assert reverse == expected
+
+
+def row(n_held, n_tickers=40, start=0):
+    held = np.zeros(n_tickers)
+    held[start : start + n_held] = 1
+    return held
+
+
+@pytest.mark.parametrize(
+    ("metric", "threshold", "a", "b", "expected"),
+    [
+        ("jaccard", "0.9", row(10), row(9), True),  # 9 of 10
+        ("jaccard", "0.9", row(10), row(10, start=1), False),  # one swap: 9 of 11
+        ("jaccard", "0.9", row(20), row(20, start=1), True),  # 19 of 21
+        ("jaccard", "0.9", row(19), row(19, start=1), True),  # 18 of 20
+        ("jaccard", "0.9", row(18), row(18, start=1), False),  # 17 of 19
+        ("jaccard", "0.9", row(8), row(9), False),
+        ("jaccard", "2/3", row(2), row(3), True),
+        ("jaccard", "0.6666666666666667", row(2), row(3), False),
+        ("jaccard", "0.6666666666666666", row(2), row(3), True),
+        ("containment", "0.9", row(10), row(10, start=1), True),
+        ("containment", "0.9", row(10), row(30, start=2), False),
+        ("containment", "0.9", row(9), row(9, start=1), False),
+        ("overlap", "0.9", row(30), row(10, start=21), True),
+        ("overlap", "0.9", row(30), row(9, start=22), False),
+        ("cosine", "0.9", row(10), row(10, start=1), True),
+        ("cosine", "0.5", row(4), row(1), True),  # 1 / sqrt(4)
+        ("cosine", "0.5000000000000001", row(4), row(1), False),
+        ("cosine", "0.9", row(10), row(8), False),  # 8 / sqrt(80) = 0.894
+    ],
+)
+def test_a_threshold_is_reached_exactly_or_not(metric, threshold, a, b, expected):
+    rule = Rule(metric, Fraction(threshold))
+    assert ((0, 1) in check(np.stack([a, b]), rule)) is expected
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_needed_either_way_never_falls_when_a_side_grows(metric):
+    sizes = np.arange(1, 60)
+    for threshold in THRESHOLDS:
+        needed = Rule(metric, threshold).needed_either_way(sizes[:, None], sizes[None])
+        assert (np.diff(needed, axis=0) >= 0).all()
+        assert (np.diff(needed, axis=1) >= 0).all()
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**9), st.sampled_from(THRESHOLDS), st.sampled_from(METRICS))
+def test_needed_is_the_least_that_is_enough_for_masses_of_any_size(a, b, threshold, metric):
+    p, q = threshold.numerator, threshold.denominator
+    needed = int(Rule(metric, threshold).needed(np.array([a]), np.array([b]))[0])
+
+    def enough(shared):
+        if metric == "jaccard":
+            return shared * q >= p * (a + b - shared)
+        if metric == "cosine":
+            return shared**2 * q**2 >= p**2 * a * b
+        return shared * q >= p * (a if metric == "containment" else min(a, b))
+
+    assert enough(needed)
+    assert not enough(needed - 1)
+
+
+def test_identical_rows_are_found_though_keys_collide(rng, monkeypatch):
+    table = rng.integers(0, 2, size=(60, 5)).astype(float)
+    keys, calls = holdings._row_keys, []
+
+    def poor_at_first(matrix, generator):
+        calls.append(len(calls))
+        made = keys(matrix, generator)
+        return made % np.uint64(3) if len(calls) < 3 else made
+
+    monkeypatch.setattr(holdings, "_row_keys", poor_at_first)
+    distinct = distinct_holdings(sparse.csr_matrix(table), Rule("jaccard", Fraction(1, 2)))
+    assert len(calls) == 3
+    kinds = {tuple(held) for held in table if held.any()}
+    assert len(distinct.masses) == len(kinds)
+    for number in range(len(kinds)):
+        members = distinct.traders[distinct.starts[number] : distinct.starts[number + 1]]
+        assert (table[members] == table[members[0]]).all()
+        assert (np.diff(members) > 0).all()
+
+
+def test_scaled_quantities_have_a_cosine_of_1_and_nothing_overflows():
+    table = np.array([[1.0, 2, 0], [1e200, 2e200, 0], [1e-200, 2e-200, 0], [1, 0, 2]])
+    assert check(table, Rule("cosine", Fraction(1), weighted=True)) == {
+        (i, j) for i in range(3) for j in range(3) if i != j
+    }
+
+
+def test_many_sizes_are_taken_in_bands(rng):
+    """More sizes than bands, and long portfolios, so that rows of many lengths are filed together."""
+    core = rng.random((40, 300)) < 0.5
+    table = np.repeat(core, 3, axis=0) ^ (rng.random((120, 300)) < rng.choice([0.0, 0.02, 0.2], (120, 1)))
+    table = table.astype(float)
+    assert len(np.unique(table.sum(axis=1))) > holding_pairs._MAX_BANDS
+    inner, sizes = table @ table.T, table.sum(axis=1)
+    union = sizes[:, None] + sizes - inner
+    for threshold in (Fraction(9, 10), Fraction(1, 2)):
+        good = np.argwhere(np.triu(threshold.denominator * inner >= threshold.numerator * union, 1))
+        expected = {tuple(pair) for pair in good.tolist()}
+        assert found_together(table, Rule("jaccard", threshold)) == expected
+        assert found_together(table, Rule("jaccard", threshold), block_pairs=7) == expected
+    assert 0 < len(expected) < 120 * 119 / 2
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+@settings(max_examples=40)
+@given(tables(QUANTITIES), rules(weighted=True))
+def test_quantities_may_be_filed_under_any_number_of_tickers(level, table, rule):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(holding_pairs, "_TICKERS_OF_QUANTITIES", level)
+        expected = oracle.all_matches(table, rule.metric, rule.threshold, quantities=True)
+        assert found_together(table, rule) == {tuple(sorted(pair)) for pair in expected}

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shapecluster._core.sbd.correlation import align_all
+from shapecluster._core.sbd.nearest import nearest_rows
+from shapecluster._core.sbd.shapes import shapes_of, take
+
+
+def series(kind, rng, n=130, m=90):
+    X = rng.normal(size=(n, 2 if kind == "channels" else 1, m))
+    if kind in {"walks", "masked", "channels", "duplicates"}:
+        X = X.cumsum(axis=-1)
+    if kind == "smooth":
+        X = X.cumsum(axis=-1).cumsum(axis=-1)
+    if kind == "masked":
+        X[::3, :, : m // 2] = np.nan
+    if kind == "duplicates":
+        X = X[rng.integers(0, 9, n)]
+    X[[4, 50]] = 1.0  # flat
+    return X
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("max_shift", [None, 0, 3, 40])
+@pytest.mark.parametrize("kind", ["walks", "white", "smooth", "masked", "channels", "duplicates"])
+def test_the_answer_is_that_of_sorting_all_distances(rng, kind, max_shift, dtype):
+    x = shapes_of(series(kind, rng).astype(dtype), max_shift)
+    every = align_all(x, x)
+    sbd = 1.0 - every.ncc
+    np.fill_diagonal(sbd, np.inf)
+    for k in (1, 7, 129):
+        expected = np.argsort(sbd, axis=1, kind="stable")[:, :k]
+        for options in ({}, {"prune": False}, {"n_threads": 2, "block_bytes": 20_000}):
+            found = nearest_rows(x, x, k, own=True, **options)
+            np.testing.assert_array_equal(found.rows, expected)
+            np.testing.assert_array_equal(found.ncc, np.take_along_axis(every.ncc, expected, 1))
+            np.testing.assert_array_equal(found.shifts, np.take_along_axis(every.shifts, expected, 1))
+
+
+def test_queries_may_be_others_than_the_universe(rng):
+    x = shapes_of(series("walks", rng), None)
+    found = nearest_rows(take(x, np.array([3, 77])), x, 4)
+    assert found.rows[:, 0].tolist() == [3, 77]
+    assert found.rows.shape == (2, 4)
+
+
+def test_smooth_series_need_few_full_transforms(rng, monkeypatch):
+    from shapecluster._core.sbd import nearest as neighbours
+
+    transformed = []
+    original = neighbours.evaluate_pairs
+
+    def count(x, y, first, *rest):
+        transformed.append(len(first))
+        return original(x, y, first, *rest)
+
+    monkeypatch.setattr(neighbours, "evaluate_pairs", count)
+    X = series("walks", rng, n=300, m=400)
+    nearest_rows(shapes_of(X, None), shapes_of(X, None), 5, own=True)
+    assert 0 < sum(transformed) < 0.35 * 300 * 299

@@ -1,0 +1,169 @@
+"""Fetched prices on disk: what is asked for again, and what crashes and damage leave behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from shapecluster.prices import _retry as fetching
+from shapecluster.prices._cache import PriceCache, Slot
+
+
+def test_a_range_that_is_over_is_asked_for_once(yahoo, fetch):
+    first = fetch(["AAA", "BBB"])
+    calls: list[tuple[int, int, str]] = []
+    second = fetch(["BBB", "AAA"], progress=lambda *call: calls.append(call))
+    pd.testing.assert_frame_equal(second, first.loc[["BBB", "AAA"]])
+    assert yahoo.charts == {"AAA": 1, "BBB": 1}
+    assert calls == [(1, 2, "BBB"), (2, 2, "AAA")]
+
+
+def test_other_ranges_and_kinds_are_other_files(yahoo, fetch):
+    fetch(["AAA"])
+    fetch(["AAA"], auto_adjust=False)
+    fetch(["AAA"], end="2020-02-06")
+    assert yahoo.charts["AAA"] == 3
+
+
+def test_without_a_folder_nothing_is_kept(yahoo, fetch, tmp_path):
+    fetch(["AAA"], cache_dir=None)
+    fetch(["AAA"], cache_dir=None)
+    assert yahoo.charts["AAA"] == 2
+    assert not (tmp_path / "cache").exists()
+
+
+def test_auto_is_the_users_cache_folder(yahoo, fetch, tmp_path, monkeypatch):
+    for variable in ("XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "user"))
+    fetch(["AAA"], cache_dir="auto")
+    assert [path.name for path in (tmp_path / "user").rglob("*.csv")] == [
+        "prices-AAA-2020-02-03-2020-02-07-adjusted.csv"
+    ]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: raw.replace(b"1.3", b"9.3"),
+        lambda raw: raw.replace(b"AAA", b"BBB"),
+        lambda raw: b"",
+        lambda raw: b"{}\n",
+        lambda raw: b"\xff\xfe\n\x00",
+        lambda raw: b"[1]\n2020-02-03,1\n",
+    ],
+)
+def test_a_damaged_file_is_named_and_fetched_again(yahoo, fetch, tmp_path, caplog, damage):
+    first = fetch(["AAA"])
+    (path,) = (tmp_path / "cache").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert path.read_bytes() != whole
+    with caplog.at_level(logging.WARNING, logger="shapecluster"):
+        pd.testing.assert_frame_equal(fetch(["AAA"]), first)
+    assert [str(path) in record.getMessage() for record in caplog.records] == [True]
+    caplog.clear()
+    fetch(["AAA"])  # whole again
+    assert caplog.records == []
+    assert yahoo.charts["AAA"] == 2
+
+
+def test_what_was_fetched_before_a_crash_stays(yahoo, fetch, tmp_path):
+    def crash(done, total, ticker):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(["AAA", "BBB", "CCC"], max_workers=1, progress=crash)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    fetch(["AAA", "BBB", "CCC"])
+    assert yahoo.charts["AAA"] == yahoo.charts["BBB"] == 1
+
+
+def test_a_write_that_fails_half_way_leaves_nothing_behind(yahoo, fetch, tmp_path, monkeypatch, caplog):
+    def fail(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert len(fetch(["AAA", "BBB"])) == 2
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert sum("Prices are not cached" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_does_no_harm(yahoo, fetch, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    assert len(fetch(["AAA", "BBB"], cache_dir=tmp_path / "file" / "below")) == 2
+    assert any(str(tmp_path / "file") in record.getMessage() for record in caplog.records)
+
+
+def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
+    today = datetime.now(UTC)
+    yahoo.add("NOW", str((today - timedelta(days=9)).date()), [1.0, 2.0, 3.0])
+    policy = fetching.Policy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, max_workers=1)
+    requested = {}
+    for end in (0, 1, 2):  # today, yesterday, and a day that is over everywhere
+        request = fetching.Request(
+            ("NOW",), (today - timedelta(days=9)).date(), (today - timedelta(days=end)).date(), True
+        )
+        for later in (timedelta(0), timedelta(minutes=10), timedelta(minutes=20), timedelta(days=400)):
+            clock = fetching.Clock(now=lambda later=later: today + later)
+            fetching.run_request(request, policy, PriceCache(tmp_path), clock=clock)
+        requested[end] = yahoo.charts.pop("NOW")
+    assert requested == {0: 3, 1: 3, 2: 1}
+
+
+def test_tickers_with_odd_characters_have_files_of_their_own(yahoo, fetch, tmp_path):
+    odd = ["^GSPC", "EURUSD=X", "M&M.NS", "BRK-B", "CON"]
+    for ticker in odd:
+        yahoo.add(ticker, "2020-02-03", [1.0, 2.0])
+    assert fetch(odd).index.tolist() == odd
+    assert len(list((tmp_path / "cache").iterdir())) == 5
+    fetch(odd)
+    assert set(yahoo.charts.values()) == {1}
+
+
+def test_prices_from_the_future_are_not_trusted(tmp_path):
+    """As when a clock was wrong and has been put right."""
+    now = datetime(2020, 2, 7, 12, tzinfo=UTC)
+    slot = Slot("AAA", now.date(), now.date(), True)
+    prices = pd.Series([1.0], index=pd.DatetimeIndex(["2020-02-07"], name="date"))
+    cache = PriceCache(tmp_path)
+    cache.store(slot, prices, now=now + timedelta(hours=1))
+    assert cache.load(slot, now=now) is None
+    pd.testing.assert_series_equal(cache.load(slot, now=now + timedelta(hours=1)), prices, check_index=False)
+
+
+def test_what_crashes_left_behind_is_removed_after_a_day(yahoo, fetch, tmp_path):
+    (tmp_path / "cache").mkdir()
+    for name, hours in [(".new-old", 25), (".new-young", 23), ("other", 100)]:
+        path = tmp_path / "cache" / name
+        path.write_text("half")
+        moment = (datetime.now(UTC) - timedelta(hours=hours)).timestamp()
+        os.utime(path, (moment, moment))
+    fetch(["AAA", "BBB"])
+    left = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert len(left) == 4
+    assert {".new-young", "other"} < left
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_files_have_the_rights_that_the_user_chose(yahoo, fetch, tmp_path):
+    before = os.umask(0o027)
+    try:
+        fetch(["AAA"])
+    finally:
+        os.umask(before)
+    (path,) = (tmp_path / "cache").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_tilde_is_the_home_folder(yahoo, fetch, tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    fetch(["AAA"], cache_dir="~/kept")
+    assert len(list((tmp_path / "home" / "kept").iterdir())) == 1
