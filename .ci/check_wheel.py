@@ -20,7 +20,7 @@ _OPTIONAL = [
 
 
 def check_contents(dist: Path) -> None:
-    """The wheel holds the package, its licence and its type marker, and nothing else."""
+    """The wheel holds the package, its license and its type marker, and nothing else."""
     (wheel,) = dist.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "shapecluster/py.typed" in names, "py.typed is missing"

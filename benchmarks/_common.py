@@ -88,14 +88,14 @@ class Task:
     X : ndarray of shape (n_series, n_timepoints), or CSR matrix of shape (n_traders, n_tickers)
         float64, as it comes.
     k : int
-        Clusters, or neighbours, or traders who ask. Fits start from the first k rows.
-    centres : ndarray of shape (k, n_timepoints) or None
-        z-normalised centres, where the work is to assign series to them.
+        Clusters, or neighbors, or traders who ask. Fits start from the first k rows.
+    centers : ndarray of shape (k, n_timepoints) or None
+        z-normalized centers, where the work is to assign series to them.
     """
 
     X: Any
     k: int
-    centres: np.ndarray | None = None
+    centers: np.ndarray | None = None
 
 
 Outcome = dict[str, Any]
@@ -143,11 +143,11 @@ def z_scores(X: np.ndarray) -> np.ndarray:
     return (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
 
 
-def inertia_of(X: np.ndarray, centres: np.ndarray) -> float:
-    """Sum over the series of SBD^2 to the nearest centre in float64, whoever found the centres."""
-    if not np.isfinite(centres).all():
+def inertia_of(X: np.ndarray, centers: np.ndarray) -> float:
+    """Sum over the series of SBD^2 to the nearest center in float64, whoever found the centers."""
+    if not np.isfinite(centers).all():
         return float("nan")
-    sbd = sbd_distances(X.astype(np.float64), centres.astype(np.float64)).min(axis=1)
+    sbd = sbd_distances(X.astype(np.float64), centers.astype(np.float64)).min(axis=1)
     return float((sbd * sbd).sum())
 
 

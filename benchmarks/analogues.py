@@ -123,7 +123,7 @@ def in_words(results: dict[str, Any]) -> str:
         f"cells; {n_missing:,} with a gap were left out, and {n_flat:,} without a move. To fit them took "
         f"{seconds(results['fit_seconds'])} of one processor and {results['fit_peak_bytes'] / 1e9:.2f} GB at "
         f"most. All distances of one query take {seconds(results['brute_seconds'])} by `sbd_distances`, "
-        "which normalises all windows each time; the exact search gave the same "
+        "which normalizes all windows each time; the exact search gave the same "
         f"{WANTED} analogues for {results['exact_equals_brute']} of {results['brute_queries']} "
         f"queries. Recall is that of {results['n_queries']} queries, with its standard error: of tickers "
         "asked about on the last day, and of windows of any ticker and day, asked about on their own last "

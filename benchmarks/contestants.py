@@ -16,7 +16,7 @@ from benchmarks import libraries, matchers, plain
 from benchmarks._common import MAX_ITER, Outcome, Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import Settings, run
+from shapecluster._core.kshape.run import FitSettings, run
 from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.sbd.nearest import nearest_rows
 from shapecluster._core.sbd.shapes import shapes_of
@@ -29,7 +29,7 @@ Contestant = Callable[[Task], Callable[[], Outcome]]
 
 def _fitted(model: LocalKShape) -> Outcome:
     return {
-        "centres": model.cluster_centers_,
+        "centers": model.cluster_centers_,
         "labels": model.labels_,
         "shifts": model.shifts_,
         "inertia": model.inertia_,
@@ -55,10 +55,10 @@ def ours_unpruned(task: Task) -> Callable[[], Outcome]:
     def fit() -> Outcome:
         shapes = shapes_of(task.X[:, None], None)
         start = Start(task.X[: task.k, None])
-        done = run(shapes, lambda: start, np.ones(len(task.X)), Settings(max_iter=MAX_ITER, prune=False))
+        done = run(shapes, lambda: start, np.ones(len(task.X)), FitSettings(max_iter=MAX_ITER, prune=False))
         best = done.best
         return {
-            "centres": best.centres[:, 0],
+            "centers": best.centers[:, 0],
             "labels": best.labels,
             "shifts": best.shifts,
             "inertia": best.inertia,
@@ -74,7 +74,7 @@ def plain_numpy(task: Task, *, small_side: bool = False) -> Callable[[], Outcome
 
     def fit() -> Outcome:
         done = plain.k_shape(task.X, task.X[: task.k], small_side=small_side, max_iter=MAX_ITER)
-        return {"centres": done.centres, "labels": done.assigned.labels, "n_iter": done.n_iter}
+        return {"centers": done.centers, "labels": done.assigned.labels, "n_iter": done.n_iter}
 
     return fit
 
@@ -89,8 +89,8 @@ def plain_small_side(task: Task) -> Callable[[], Outcome]:
 
 def ours_predict(task: Task) -> Callable[[], Outcome]:
     """LocalKShape.predict."""
-    model = LocalKShape(task.k, init=task.centres, max_iter=1).fit(task.X)
-    model.cluster_centers_ = task.centres
+    model = LocalKShape(task.k, init=task.centers, max_iter=1).fit(task.X)
+    model.cluster_centers_ = task.centers
     return lambda: {"labels": model.predict(task.X)}
 
 
@@ -100,18 +100,18 @@ def plain_predict(task: Task) -> Callable[[], Outcome]:
 
     def predict() -> Outcome:
         spectra = plain.fft.rfft(plain.unit_rows(task.X), n=length)
-        return {"labels": plain.assign(spectra, task.centres).labels}
+        return {"labels": plain.assign(spectra, task.centers).labels}
 
     return predict
 
 
-# --------------------------------------------------------------------------------- neighbours and sweeps
+# --------------------------------------------------------------------------------- neighbors and sweeps
 
 
-def ours_neighbours(task: Task) -> Callable[[], Outcome]:
+def ours_neighbors(task: Task) -> Callable[[], Outcome]:
     """ShapeNeighbors.kneighbors of the universe itself."""
     model = ShapeNeighbors(task.k).fit(task.X)
-    return lambda: _neighbours(*model.kneighbors(return_shift=True))
+    return lambda: _neighbors(*model.kneighbors(return_shift=True))
 
 
 def all_pairs(task: Task) -> Callable[[], Outcome]:
@@ -120,12 +120,12 @@ def all_pairs(task: Task) -> Callable[[], Outcome]:
 
     def search() -> Outcome:
         found = nearest_rows(shapes, shapes, task.k, own=True, prune=False)
-        return _neighbours(1.0 - found.ncc, found.rows, found.shifts)
+        return _neighbors(1.0 - found.ncc, found.rows, found.shifts)
 
     return search
 
 
-def plain_neighbours(task: Task) -> Callable[[], Outcome]:
+def plain_neighbors(task: Task) -> Callable[[], Outcome]:
     """Every pair by plain batched transforms, then sorted."""
     unit = plain.unit_rows(task.X)
     spectra = plain.fft.rfft(unit, n=plain.transform_length(task.X.shape[1]))
@@ -161,15 +161,15 @@ def separate_fits(task: Task) -> Callable[[], Outcome]:
 
 
 def ours_all_transforms(task: Task) -> Callable[[], Outcome]:
-    """Nearest centres by our engine without bounds."""
-    x, centres = shapes_of(task.X[:, None], None), shapes_of(task.centres[:, None], None)
-    return lambda: {"labels": assign(x, centres, prune=False, keep=False).nearest.labels}
+    """Nearest centers by our engine without bounds."""
+    x, centers = shapes_of(task.X[:, None], None), shapes_of(task.centers[:, None], None)
+    return lambda: {"labels": assign(x, centers, prune=False, keep=False).nearest.labels}
 
 
 def plain_all_transforms(task: Task) -> Callable[[], Outcome]:
-    """Nearest centres by plain batched irfft and argmax."""
+    """Nearest centers by plain batched irfft and argmax."""
     spectra = plain.fft.rfft(plain.unit_rows(task.X), n=plain.transform_length(task.X.shape[1]))
-    return lambda: {"labels": plain.assign(spectra, task.centres).labels}
+    return lambda: {"labels": plain.assign(spectra, task.centers).labels}
 
 
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
@@ -191,7 +191,7 @@ CONTESTANTS: dict[str, dict[str, Contestant]] = {
         "aeon": libraries.aeon_predict,
         "kshape": libraries.kshape_predict,
     },
-    "kneighbors": {"ours": ours_neighbours, "ours (brute force)": all_pairs, "plain NumPy": plain_neighbours},
+    "kneighbors": {"ours": ours_neighbors, "ours (brute force)": all_pairs, "plain NumPy": plain_neighbors},
     "sweep": {"ours": sweep, "ours (separate fits)": separate_fits},
     "matches": {
         "ours": matchers.ours_matches,
@@ -213,7 +213,7 @@ CONTESTANTS: dict[str, dict[str, Contestant]] = {
 # ----------------------------------------------------------------------------------------------- helpers
 
 
-def _neighbours(sbd: np.ndarray, indices: np.ndarray, shifts: np.ndarray) -> Outcome:
+def _neighbors(sbd: np.ndarray, indices: np.ndarray, shifts: np.ndarray) -> Outcome:
     return {"sbd": sbd, "indices": indices, "shifts": shifts}
 
 

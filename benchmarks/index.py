@@ -3,8 +3,8 @@
     python -m benchmarks.index [--parts levels returns peer vectors] [--quick]
 
 levels    price levels: every window of 126 days of 441 stocks of panel A (500,094 windows); queries are
-          windows of 29 other stocks, so nothing is its own neighbour. Cells of k-Shape on a sample.
-returns   the same of log returns, 50,000 windows: hardly any window has a near neighbour.
+          windows of 29 other stocks, so nothing is its own neighbor. Cells of k-Shape on a sample.
+returns   the same of log returns, 50,000 windows: hardly any window has a near neighbor.
 peer      10,000 windows of price levels, beside pynndescent with SBD as its metric.
 vectors   1,000,000 vectors of 64 dimensions beside faiss IVFFlat with the same cells, and scikit-learn.
 
@@ -122,7 +122,7 @@ def race(contestants: dict[str, Callable[[], Answer]], n_queries: int) -> dict[s
 
 
 def recall_of(ids: np.ndarray, true: np.ndarray) -> tuple[float, float]:
-    """Mean share of the true neighbours found, and its standard error."""
+    """Mean share of the true neighbors found, and its standard error."""
     shares = np.array([len(set(a) & set(b)) / len(b) for a, b in zip(ids, true, strict=True)])
     return float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
 
@@ -224,7 +224,7 @@ def peer(kind: str, quick: bool) -> dict[str, Any]:
 
 
 def unit(X: np.ndarray) -> np.ndarray:
-    """z-normalised rows of norm one, float32."""
+    """z-normalized rows of norm one, float32."""
     z = X - X.mean(axis=1, keepdims=True, dtype=np.float64)
     return (z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32)
 
@@ -260,10 +260,10 @@ def vectors(kind: str, quick: bool) -> dict[str, Any]:
         indexes["ours"] = ClusterIndex(model, n_neighbors=N_NEIGHBORS)
     storing = {name: seconds_of(lambda index=index: index.fit(X))[0] for name, index in indexes.items()}
     few = Q[: max(10, n_queries // 20)]
-    neighbours = {
+    neighbors = {
         a: NearestNeighbors(n_neighbors=N_NEIGHBORS, algorithm=a).fit(X) for a in ("brute", "kd_tree")
     }
-    slow = {a: seconds_of(lambda m=m: m.kneighbors(few)) for a, m in neighbours.items()}
+    slow = {a: seconds_of(lambda m=m: m.kneighbors(few)) for a, m in neighbors.items()}
     result: dict[str, Any] = {
         "n_rows": n_rows,
         "n_cells": n_cells,
@@ -293,14 +293,14 @@ def vectors(kind: str, quick: bool) -> dict[str, Any]:
     return result
 
 
-def faiss_index(centres: np.ndarray, X: np.ndarray) -> tuple[float, Any]:
+def faiss_index(centers: np.ndarray, X: np.ndarray) -> tuple[float, Any]:
     """An inverted file of faiss with the given cells, and the time to fill it."""
     import faiss
 
     faiss.omp_set_num_threads(1)
     quantizer = faiss.IndexFlatL2(X.shape[1])
-    quantizer.add(centres.astype(np.float32))
-    index = faiss.IndexIVFFlat(quantizer, X.shape[1], len(centres), faiss.METRIC_L2)
+    quantizer.add(centers.astype(np.float32))
+    index = faiss.IndexIVFFlat(quantizer, X.shape[1], len(centers), faiss.METRIC_L2)
     taken, _ = seconds_of(lambda: (index.train(X[:1]), index.add(X)))
     return taken, (index, quantizer)  # which is only borrowed by the former
 

@@ -92,7 +92,7 @@ def facts_of(name: str, found: dict[str, Any]) -> list[str]:
         facts.append(f"exact mode: {figure(found['exact_mode_ms'], 3)} ms, {figure(times, 3)} times, {same}")
         low, middle, high = (figure(value, 2) for value in found["tenth_sbd"])
         facts.append(
-            f"SBD of the tenth neighbour: {middle}; from {low} to {high} for the middle 80 % of queries"
+            f"SBD of the tenth neighbor: {middle}; from {low} to {high} for the middle 80 % of queries"
         )
         facts.append(
             f"{found['n_cells']:,} cells: {found['training_s']:.0f} s to train, "

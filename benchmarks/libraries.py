@@ -18,19 +18,19 @@ NO_GAIN = 1e-12
 
 
 def tslearn(task: Task) -> Callable[[], Outcome]:
-    """KShape of tslearn, which takes the starting centres as they are."""
+    """KShape of tslearn, which takes the starting centers as they are."""
     KShape = _tslearn_k_shape()
     z = z_scores(task.X)[:, :, None]
 
     def fit() -> Outcome:
         model = KShape(task.k, init=z[: task.k].copy(), tol=NO_GAIN, max_iter=MAX_ITER).fit(z)
-        return {"centres": model.cluster_centers_[..., 0], "labels": model.labels_, "n_iter": model.n_iter_}
+        return {"centers": model.cluster_centers_[..., 0], "labels": model.labels_, "n_iter": model.n_iter_}
 
     return fit
 
 
 def aeon(task: Task) -> Callable[[], Outcome]:
-    """KShape of aeon; it starts by extracting shapes, so it gets the labels that the centres imply."""
+    """KShape of aeon; it starts by extracting shapes, so it gets the labels that the centers imply."""
     from aeon.clustering import KShape
 
     z = z_scores(task.X)[:, None]
@@ -40,7 +40,7 @@ def aeon(task: Task) -> Callable[[], Outcome]:
     def fit() -> Outcome:
         with chance:
             model = KShape(task.k, init=z[: task.k].copy(), max_iter=MAX_ITER).fit(z)
-        return {"centres": model.cluster_centres_[:, 0], "labels": model.labels_, "n_iter": model.n_iter_}
+        return {"centers": model.cluster_centres_[:, 0], "labels": model.labels_, "n_iter": model.n_iter_}
 
     return fit
 
@@ -62,7 +62,7 @@ def kshape(task: Task) -> Callable[[], Outcome]:
         with start, extract as extractions, mock.patch.object(np.random, "choice", given):
             model = library.KShapeClusteringCPU(task.k, "random", MAX_ITER, n_jobs=1).fit(z)
         n_iter = extractions.call_count // task.k
-        return {"centres": model.centroids_[..., 0], "labels": model.labels_.astype(int), "n_iter": n_iter}
+        return {"centers": model.centroids_[..., 0], "labels": model.labels_.astype(int), "n_iter": n_iter}
 
     return fit
 
@@ -75,7 +75,7 @@ def k_means(task: Task) -> Callable[[], Outcome]:
 
     def fit() -> Outcome:
         model = KMeans(task.k, init=z[: task.k], n_init=1, max_iter=MAX_ITER).fit(z)
-        return {"centres": model.cluster_centers_, "labels": model.labels_, "n_iter": model.n_iter_}
+        return {"centers": model.cluster_centers_, "labels": model.labels_, "n_iter": model.n_iter_}
 
     return fit
 
@@ -83,8 +83,8 @@ def k_means(task: Task) -> Callable[[], Outcome]:
 def tslearn_predict(task: Task) -> Callable[[], Outcome]:
     """KShape.predict of tslearn."""
     z = z_scores(task.X)[:, :, None]
-    model = _tslearn_k_shape()(task.k, init=task.centres[:, :, None].copy(), max_iter=1).fit(z)
-    model.cluster_centers_ = task.centres[:, :, None].copy()
+    model = _tslearn_k_shape()(task.k, init=task.centers[:, :, None].copy(), max_iter=1).fit(z)
+    model.cluster_centers_ = task.centers[:, :, None].copy()
     model.norms_centroids_ = np.linalg.norm(model.cluster_centers_, axis=(1, 2))
     return lambda: {"labels": model.predict(z)}
 
@@ -94,8 +94,8 @@ def aeon_predict(task: Task) -> Callable[[], Outcome]:
     from aeon.clustering import KShape
 
     z = z_scores(task.X)[:, None]
-    model = KShape(task.k, init=task.centres[:, None], max_iter=1).fit(z)
-    model.cluster_centres_ = task.centres[:, None].copy()
+    model = KShape(task.k, init=task.centers[:, None], max_iter=1).fit(z)
+    model.cluster_centres_ = task.centers[:, None].copy()
     return lambda: {"labels": model.predict(z)}
 
 
@@ -106,7 +106,7 @@ def kshape_predict(task: Task) -> Callable[[], Outcome]:
     _fork_workers()
     z = z_scores(task.X)[:, :, None]
     model = KShapeClusteringCPU(task.k, n_jobs=1)
-    model.centroids_ = task.centres[:, :, None].copy()
+    model.centroids_ = task.centers[:, :, None].copy()
     return lambda: {"labels": model.predict(z)}
 
 
@@ -124,7 +124,7 @@ class _GivenLabels(np.random.RandomState):
 
 
 def _first_labels(task: Task) -> np.ndarray:
-    """The cluster of each series when the first k rows are the centres."""
+    """The cluster of each series when the first k rows are the centers."""
     shapes = shapes_of(task.X[:, None], None)
     return assign(shapes, shapes_of(task.X[: task.k, None], None)).nearest.labels
 

@@ -4,8 +4,8 @@
     python -m benchmarks.peers --quick              small sizes, to see that it works
     python -m benchmarks.peers --work levels walks-256 --skip aeon kshape
 
-One thread each, from the same starting centres until convergence, in turns; medians. Every inertia is
-computed by us, in float64, from the centres that a contestant ends with. A library that is not installed
+One thread each, from the same starting centers until convergence, in turns; medians. Every inertia is
+computed by us, in float64, from the centers that a contestant ends with. A library that is not installed
 is reported as such. Results are added to those of former runs in --out. The command fails when an answer of
 ours is wrong or our own baseline is slow; a ratio that misses what is asked of it is only told.
 """
@@ -111,8 +111,8 @@ def _row(entry: Entry, ours: Entry | None, task: Task) -> dict[str, Any]:
         "n_iter": outcome.get("n_iter"),
         "ratio": entry.seconds / ours.seconds if ours and ours.seconds else None,
     }
-    if "centres" in outcome:
-        row["inertia"] = inertia_of(task.X, outcome["centres"])
+    if "centers" in outcome:
+        row["inertia"] = inertia_of(task.X, outcome["centers"])
     if "n_correlations" in outcome:
         row["pairs"] = outcome["n_correlations"] / (len(task.X) * task.k * (outcome["n_iter"] + 1))
     if ours and ours.times and "labels" in outcome and entry.name != "ours":
@@ -126,7 +126,7 @@ def _row(entry: Entry, ours: Entry | None, task: Task) -> dict[str, Any]:
 def _answers(work: Work, entries: dict[str, Entry]) -> list[Check]:
     """What must hold on any machine: equal answers to the last bit, and a baseline that is not slow."""
     pairs = {
-        "fit": ("ours (bounds off)", ["labels", "shifts", "inertia", "centres", "n_iter"]),
+        "fit": ("ours (bounds off)", ["labels", "shifts", "inertia", "centers", "n_iter"]),
         "kneighbors": ("ours (brute force)", ["sbd", "indices", "shifts"]),
         "sweep": ("ours (separate fits)", ["labels", "shifts", "inertia"]),
     }

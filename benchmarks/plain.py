@@ -1,6 +1,6 @@
 """k-Shape in plain NumPy, as one would write it well: the baseline that bounds have to beat.
 
-Every pair of series and centre is transformed in every step, in blocks that fit a cache; every centre is
+Every pair of series and center is transformed in every step, in blocks that fit a cache; every center is
 a leading eigenvector from LAPACK's dense solver. It stops where `LocalKShape` does.
 """
 
@@ -15,7 +15,7 @@ BLOCK_BYTES = 1 << 21
 
 
 class Assigned(NamedTuple):
-    """Nearest centres, shifts and distances of all series."""
+    """Nearest centers, shifts and distances of all series."""
 
     labels: np.ndarray
     shifts: np.ndarray
@@ -25,7 +25,7 @@ class Assigned(NamedTuple):
 class Result(NamedTuple):
     """The best state that was met."""
 
-    centres: np.ndarray
+    centers: np.ndarray
     assigned: Assigned
     inertia: float
     n_iter: int
@@ -42,11 +42,11 @@ def transform_length(n_timepoints: int) -> int:
     return int(fft.next_fast_len(2 * n_timepoints - 1, real=True))
 
 
-def correlations(spectra: np.ndarray, centres: np.ndarray, n_timepoints: int):
-    """Yield rows and their largest correlation with each centre, and the position of it."""
+def correlations(spectra: np.ndarray, centers: np.ndarray, n_timepoints: int):
+    """Yield rows and their largest correlation with each center, and the position of it."""
     length = transform_length(n_timepoints)
-    conjugate = fft.rfft(centres, n=length).conj()
-    step = max(1, BLOCK_BYTES // (16 * length * len(centres)))
+    conjugate = fft.rfft(centers, n=length).conj()
+    step = max(1, BLOCK_BYTES // (16 * length * len(centers)))
     for start in range(0, len(spectra), step):
         rows = slice(start, start + step)
         ncc = fft.irfft(spectra[rows, None] * conjugate, n=length, overwrite_x=True)
@@ -54,13 +54,13 @@ def correlations(spectra: np.ndarray, centres: np.ndarray, n_timepoints: int):
         yield rows, np.take_along_axis(ncc, position[:, :, None], axis=2)[:, :, 0], position
 
 
-def assign(spectra: np.ndarray, centres: np.ndarray) -> Assigned:
-    """Nearest of `centres` (z-normalised or unit rows) for every series."""
-    n_timepoints = centres.shape[1]
+def assign(spectra: np.ndarray, centers: np.ndarray) -> Assigned:
+    """Nearest of `centers` (z-normalized or unit rows) for every series."""
+    n_timepoints = centers.shape[1]
     n_series, length = len(spectra), transform_length(n_timepoints)
     labels, shifts = np.empty(n_series, dtype=np.intp), np.empty(n_series, dtype=np.intp)
     sbd = np.empty(n_series)
-    for rows, peak, position in correlations(spectra, unit_rows(centres), n_timepoints):
+    for rows, peak, position in correlations(spectra, unit_rows(centers), n_timepoints):
         labels[rows] = nearest = peak.argmax(axis=1)
         each = np.arange(len(peak))
         sbd[rows] = 1.0 - peak[each, nearest]
@@ -69,7 +69,7 @@ def assign(spectra: np.ndarray, centres: np.ndarray) -> Assigned:
 
 
 def extract(members: np.ndarray, shifts: np.ndarray, *, small_side: bool) -> np.ndarray:
-    """Leading right singular vector of the aligned members, z-normalised, by a dense eigensolver.
+    """Leading right singular vector of the aligned members, z-normalized, by a dense eigensolver.
 
     `small_side` takes the smaller of the two matrices of scalar products, of members or of timepoints;
     the k-Shape programs that we know take the second, whatever its size.
@@ -90,27 +90,27 @@ def extract(members: np.ndarray, shifts: np.ndarray, *, small_side: bool) -> np.
 
 
 def k_shape(
-    X: np.ndarray, centres: np.ndarray, *, small_side: bool = False, max_iter: int = 100, tol: float = 1e-6
+    X: np.ndarray, centers: np.ndarray, *, small_side: bool = False, max_iter: int = 100, tol: float = 1e-6
 ) -> Result:
-    """Cluster the rows of X from given centres until labels and shifts stay, or nothing is gained."""
+    """Cluster the rows of X from given centers until labels and shifts stay, or nothing is gained."""
     unit = unit_rows(X)
     spectra = fft.rfft(unit, n=transform_length(X.shape[1]))
-    centres = np.array(centres, dtype=np.float64)
-    assigned = assign(spectra, centres)
-    best = Result(centres, assigned, float(assigned.sbd @ assigned.sbd), 0)
+    centers = np.array(centers, dtype=np.float64)
+    assigned = assign(spectra, centers)
+    best = Result(centers, assigned, float(assigned.sbd @ assigned.sbd), 0)
     anchor, stalled = best.inertia, 0
     for n_iter in range(1, max_iter + 1):
-        before, centres = assigned, centres.copy()
-        for label in range(len(centres)):
+        before, centers = assigned, centers.copy()
+        for label in range(len(centers)):
             members = assigned.labels == label
             if members.any():
-                centres[label] = extract(unit[members], assigned.shifts[members], small_side=small_side)
+                centers[label] = extract(unit[members], assigned.shifts[members], small_side=small_side)
             else:
-                centres[label] = unit[assigned.sbd.argmax()]
-        assigned = assign(spectra, centres)
+                centers[label] = unit[assigned.sbd.argmax()]
+        assigned = assign(spectra, centers)
         inertia = float(assigned.sbd @ assigned.sbd)
         if inertia < best.inertia:
-            best = Result(centres, assigned, inertia, n_iter)
+            best = Result(centers, assigned, inertia, n_iter)
         stalled = 0 if inertia <= (1 - tol) * anchor else stalled + 1
         anchor = inertia if stalled == 0 else anchor
         unchanged = (assigned.labels == before.labels).all() and (assigned.shifts == before.shifts).all()

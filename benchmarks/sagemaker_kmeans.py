@@ -1,4 +1,4 @@
-"""How good the centres of SageMakerKMeans are, by rehearsal, beside scikit-learn's best of five runs.
+"""How good the centers of SageMakerKMeans are, by rehearsal, beside scikit-learn's best of five runs.
 
     python benchmarks/sagemaker_kmeans.py [--rows 100000] [--columns 500] [--clusters 20]
 
@@ -27,10 +27,10 @@ HELD = 25  # securities of an archetype
 def portfolios(n_rows: int, n_columns: int, archetypes: int, seed: int = 0) -> np.ndarray:
     """Weights that sum to one: an archetype's securities in varying shares, and a few others."""
     rng = np.random.default_rng(seed)
-    centres = np.zeros((archetypes, n_columns))
-    for row in centres:
+    centers = np.zeros((archetypes, n_columns))
+    for row in centers:
         row[rng.choice(n_columns, HELD, replace=False)] = rng.dirichlet(np.ones(HELD))
-    X = centres[rng.integers(archetypes, size=n_rows)]
+    X = centers[rng.integers(archetypes, size=n_rows)]
     X *= rng.uniform(0.6, 1.4, size=X.shape)
     X += rng.gamma(1.0, 0.004, size=X.shape) * (rng.random(X.shape) < 0.1)
     X /= X.sum(axis=1, keepdims=True)

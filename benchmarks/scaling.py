@@ -4,7 +4,7 @@
     python -m benchmarks.scaling --million      cost per pair and memory at a million series as well
     python -m benchmarks.scaling --quick        small sizes, to see that it works
 
-Fits run for a fixed number of steps from given centres, on random walks on common factors; what is told is
+Fits run for a fixed number of steps from given centers, on random walks on common factors; what is told is
 the time of a step. An exponent of 1 means that twice as much takes twice as long.
 """
 
@@ -151,7 +151,7 @@ def threads(size: Size, repeats: int) -> dict[str, Any]:
 
 
 def million(few: int, many: int) -> dict[str, Any]:
-    """Cost per pair of series and centre, and memory, of few series and of very many."""
+    """Cost per pair of series and center, and memory, of few series and of very many."""
     context = multiprocessing.get_context("spawn")
     points = []
     for n_series, repeats in ((few, 5), (many, 1)):

@@ -64,7 +64,7 @@ def _fit_walks(n_timepoints: int) -> Callable[[bool], Task]:
 
 
 def _assign_walks(quick: bool) -> Task:
-    """Centres as they are in the middle of a fit."""
+    """Centers as they are in the middle of a fit."""
     task = _fit_walks(256)(quick)
     model = LocalKShape(task.k, init=task.X[: task.k], max_iter=5).fit(task.X)
     return Task(task.X, task.k, model.cluster_centers_)
@@ -97,10 +97,10 @@ WORKS = [
     ),
     Work("walks-256", "Fit: random walks on common factors", "fit", _fit_walks(256), _PEERS_WALKS),
     Work("walks-1024", "Fit: longer random walks on common factors", "fit", _fit_walks(1024), _PEERS_WALKS),
-    Work("predict", "Predict: nearest centres of random walks", "predict", _assign_walks, {"tslearn": 60.0}),
+    Work("predict", "Predict: nearest centers of random walks", "predict", _assign_walks, {"tslearn": 60.0}),
     Work(
         "kneighbors",
-        "The 10 nearest neighbours of every stock, price levels of panel A",
+        "The 10 nearest neighbors of every stock, price levels of panel A",
         "kneighbors",
         lambda quick: Task(_levels(quick), 10),
         {"ours (brute force)": 3.0},
@@ -120,6 +120,6 @@ WORKS = [
         {"ours (separate fits)": 1 / 0.6},
     ),
     Work(
-        "baseline", "Nearest centres by transforming every pair", "baseline", lambda _: _assign_walks(False)
+        "baseline", "Nearest centers by transforming every pair", "baseline", lambda _: _assign_walks(False)
     ),
 ]

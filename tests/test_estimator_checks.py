@@ -21,13 +21,13 @@ from shapecluster import (
     SageMakerKShape,
     ShapeNeighbors,
 )
-from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.normalize import znormalize
 from shapecluster.preprocessing import LogReturns, MinMax, ZScore
 from shapecluster.remote import Rehearsal
 
 _WEIGHTS = "random seeds are drawn by position, so repeated rows draw others; KMeans expects this failure too"
 _TWO_POINTS = (
-    "it has two timepoints, where z-normalised rows have two shapes only: ARI 0.368 at best, 0.4 asked"
+    "it has two timepoints, where z-normalized rows have two shapes only: ARI 0.368 at best, 0.4 asked"
 )
 
 EXPECTED_FAILED_CHECKS = {
@@ -95,7 +95,7 @@ def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
-def test_proof_two_timepoints_have_two_shapes_and_no_labelling_of_them_reaches_the_check(rng):
+def test_proof_two_timepoints_have_two_shapes_and_no_labeling_of_them_reaches_the_check(rng):
     """The data of check_clustering: three blobs, 50 rows, two columns."""
     from sklearn.datasets import make_blobs
     from sklearn.preprocessing import StandardScaler
@@ -104,7 +104,7 @@ def test_proof_two_timepoints_have_two_shapes_and_no_labelling_of_them_reaches_t
     X, y = make_blobs(n_samples=50, random_state=1)
     X, y = shuffle(X, y, random_state=7)
     X = StandardScaler().fit_transform(X)
-    shapes = np.unique(znormalise(X[:, None, :])[:, 0].round(12), axis=0, return_inverse=True)
+    shapes = np.unique(znormalize(X[:, None, :])[:, 0].round(12), axis=0, return_inverse=True)
     assert len(shapes[0]) == 2
     best = max(
         adjusted_rand_score(y, np.array(labels)[shapes[1].ravel()])

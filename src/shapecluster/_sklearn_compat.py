@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    _Method = TypeVar("_Method", bound=Callable[..., Any])
+    _DecoratedMethod = TypeVar("_DecoratedMethod", bound=Callable[..., Any])
 
     class BaseEstimator:
         """scikit-learn's estimator contract: parameters, clone, repr, tags."""
@@ -68,10 +68,10 @@ if TYPE_CHECKING:
 
     def validate_params(
         parameter_constraints: dict[str, list[Any]], *, prefer_skip_nested_validation: bool
-    ) -> Callable[[_Method], _Method]:
+    ) -> Callable[[_DecoratedMethod], _DecoratedMethod]:
         """Check the parameters of a function as estimators check theirs."""
 
-    def available_if(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
+    def available_if(check: Callable[[Any], bool]) -> Callable[[_DecoratedMethod], _DecoratedMethod]:
         """Offer a method only where `check(self)` holds."""
 
 else:

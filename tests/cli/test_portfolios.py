@@ -14,7 +14,7 @@ from sklearn.cluster import BisectingKMeans, KMeans
 import shapecluster._optional
 from shapecluster import PortfolioMatcher
 from shapecluster.cli import main
-from shapecluster.cli._portfolios import Request
+from shapecluster.cli._portfolios import PortfoliosRequest
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.metrics import sampled_silhouette
 from shapecluster.portfolios import Portfolios
@@ -159,7 +159,7 @@ def test_match_answers_in_one_command_on_the_embedded_default(run):
     code, text, error = run("match", str(leader))
     assert code == 0
     assert "Generated, seed 0: 100,000 traders, 99 tickers, 3 to 10 holdings each; " in error
-    portfolios, truth = Request(seed=0).made()
+    portfolios, truth = PortfoliosRequest(seed=0).made()
     copies = truth.index[(truth["group"] == truth.loc[leader, "group"]) & ~truth["leader"]]
     assert len(copies)
     for copy in copies:

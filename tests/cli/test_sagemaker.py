@@ -21,7 +21,7 @@ from rich.console import Console
 import shapecluster.remote
 from shapecluster import LocalKShape, SageMakerKShape
 from shapecluster.cli import main
-from shapecluster.cli._common import Place, watched
+from shapecluster.cli._common import JobLocation, watched
 from shapecluster.datasets import make_market
 from shapecluster.preprocessing import LogReturns
 from shapecluster.remote import Rehearsal
@@ -490,7 +490,7 @@ def test_no_command_shows_the_help(run):
 
 
 def test_commands_for_a_place_are_quoted():
-    place = Place(None, region="eu-west-1", profile="my desk")
+    place = JobLocation(None, region="eu-west-1", profile="my desk")
     assert place.command("attach", "job-1") == (
         "shapecluster sagemaker attach job-1 --region eu-west-1 --profile 'my desk'"
     )

@@ -55,7 +55,7 @@ class TestEveryVariant:
         np.testing.assert_array_equal(model.labels_, model.predict(X * dtype(4)))
         assert model.score(X) == -model.inertia_
 
-    def test_distances_to_the_own_centre_are_those_of_transform(self, rng, params, channels, dtype):
+    def test_distances_to_the_own_center_are_those_of_transform(self, rng, params, channels, dtype):
         X = self.data(rng, params, channels, dtype)
         model = LocalKShape(5, random_state=0, **params).fit(X)
         distances = model.transform(X)
@@ -74,13 +74,13 @@ class TestEveryVariant:
             for attribute in ("labels_", "shifts_", "sbd_", "cluster_centers_"):
                 np.testing.assert_array_equal(getattr(one, attribute), getattr(other, attribute))
 
-    def test_centres_are_normalised_finite_and_keep_the_dtype(self, rng, params, channels, dtype):
+    def test_centers_are_normalized_finite_and_keep_the_dtype(self, rng, params, channels, dtype):
         X = self.data(rng, params, channels, dtype)
-        centres = LocalKShape(5, random_state=0, **params).fit(X).cluster_centers_
-        assert centres.dtype == dtype
-        assert centres.shape == (5, *X.shape[1:])
-        np.testing.assert_allclose(centres.mean(axis=1), 0, atol=1e-6)
-        np.testing.assert_allclose(centres.std(axis=1), 1, rtol=1e-5)
+        centers = LocalKShape(5, random_state=0, **params).fit(X).cluster_centers_
+        assert centers.dtype == dtype
+        assert centers.shape == (5, *X.shape[1:])
+        np.testing.assert_allclose(centers.mean(axis=1), 0, atol=1e-6)
+        np.testing.assert_allclose(centers.std(axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [None, 2])
@@ -123,7 +123,7 @@ def test_planted_shapes_are_found(rng, init):
     assert adjusted_rand_score(truth, labels) > 0.9
 
 
-def test_normalising_before_changes_nothing(rng):
+def test_normalizing_before_changes_nothing(rng):
     from shapecluster.preprocessing import MinMax, ZScore
 
     X = walks(rng)
@@ -187,7 +187,7 @@ class TestNames:
 
 
 class TestFlatAndFew:
-    def test_flat_rows_are_named_labelled_zero_and_at_distance_one(self, rng):
+    def test_flat_rows_are_named_labeled_zero_and_at_distance_one(self, rng):
         X = frame(walks(rng))
         X.iloc[[4, 9]] = 12.5
         with pytest.warns(FlatSeriesWarning, match="2 of 60 series never move.*'T004', 'T009'"):
@@ -202,7 +202,7 @@ class TestFlatAndFew:
             assert (model.transform(X).iloc[[4, 9]] == 1).all(axis=None)
 
     @pytest.mark.parametrize("init", ["k-shape++", "random"])
-    def test_thirty_percent_flat_rows_give_no_zero_centre(self, rng, init):
+    def test_thirty_percent_flat_rows_give_no_zero_center(self, rng, init):
         X = walks(rng, 100)
         X[rng.permutation(100)[:30]] = 7.0
         for seed in range(5):
@@ -284,7 +284,7 @@ class TestWeights:
         assert model.inertia_ == pytest.approx((w * model.sbd_**2).sum(), rel=1e-14)
         assert model.score(X, sample_weight=w) == -model.inertia_
 
-    def test_weight_two_is_the_same_as_twice_from_given_centres(self, rng):
+    def test_weight_two_is_the_same_as_twice_from_given_centers(self, rng):
         X = walks(rng)
         w = rng.integers(1, 4, 60)
         weighted = LocalKShape(4, init=X[:4]).fit(X, sample_weight=w)
@@ -292,7 +292,7 @@ class TestWeights:
         np.testing.assert_array_equal(np.repeat(weighted.labels_, w), repeated.labels_)
         assert weighted.inertia_ == pytest.approx(repeated.inertia_, rel=1e-10)
 
-    def test_weight_zero_is_the_same_as_absent_from_given_centres(self, rng):
+    def test_weight_zero_is_the_same_as_absent_from_given_centers(self, rng):
         X = walks(rng)
         w = np.where(np.arange(60) < 40, 1.0, 0.0)
         weighted = LocalKShape(4, init=X[:4]).fit(X, sample_weight=w)
@@ -346,8 +346,8 @@ def test_the_model_says_in_which_precision_is_computed(rng, fitted, asked):
     np.testing.assert_array_equal(model.predict(X.astype(asked)), model.labels_)
 
 
-class TestCentresInUnits:
-    def test_centres_take_the_level_and_scale_of_their_members(self, rng):
+class TestCentersInUnits:
+    def test_centers_take_the_level_and_scale_of_their_members(self, rng):
         t = np.linspace(0, 6, 60)
         X = np.stack([np.sin(t) * s + level for s, level in [(1, 10), (2, 20), (3, 30)]])
         model = LocalKShape(1).fit(X)
@@ -455,14 +455,14 @@ class TestBadInput:
             ({"missing": "drop"}, "'missing' parameter"),
             (
                 {"init": np.zeros((3, 50))},
-                r"init must have one centre per cluster.*\(8, 50\).*Got shape \(3, 50\)",
+                r"init must have one center per cluster.*\(8, 50\).*Got shape \(3, 50\)",
             ),
             ({"init": np.full((8, 50), np.nan)}, "init must be finite"),
             ({"init": [["a", "b"]]}, "could not convert string to float"),
             ({"init": np.ones((8, 50)) + 1j}, "Complex data not supported"),
             (
                 {"init": np.eye(8, 50) * np.arange(8)[:, None]},
-                "init must hold centres that move. Got a flat centre 0",
+                "init must hold centers that move. Got a flat center 0",
             ),
         ],
     )

@@ -14,12 +14,12 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
 from shapecluster import KSweep, LocalKShape, MiniBatchLocalKShape
-from shapecluster._core.kshape.run import Settings
+from shapecluster._core.kshape.run import FitSettings
 from shapecluster._core.kshape.sketch import start_stream
-from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster.cluster import _minibatch
-from shapecluster.cluster._minibatch_loop import Progress, Source, _movement
+from shapecluster.cluster._minibatch_loop import BatchSource, EarlyStopping, _movement
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.metrics import sbd_distances
 
@@ -77,7 +77,7 @@ class TestEveryVariant:
     def model(self, params, **more):
         return MiniBatchLocalKShape(5, batch_size=48, max_iter=3, random_state=0, **params, **more)
 
-    def test_after_fit_everything_is_exact_for_the_centres_kept(self, rng, params, channels, dtype):
+    def test_after_fit_everything_is_exact_for_the_centers_kept(self, rng, params, channels, dtype):
         X = self.data(rng, params, channels, dtype)
         model = self.model(params).fit(X)
         np.testing.assert_array_equal(model.labels_, model.predict(X))
@@ -107,14 +107,14 @@ class TestEveryVariant:
                 model.partial_fit(batch)
         assert_same(*streams)
 
-    def test_centres_are_normalised_finite_and_keep_the_dtype(self, rng, params, channels, dtype):
+    def test_centers_are_normalized_finite_and_keep_the_dtype(self, rng, params, channels, dtype):
         X = self.data(rng, params, channels, dtype)
         for model in (self.model(params).fit(X), self.model(params).partial_fit(X)):
-            centres = model.cluster_centers_
-            assert centres.dtype == dtype
-            assert centres.shape == (5, *X.shape[1:])
-            np.testing.assert_allclose(centres.mean(axis=1), 0, atol=1e-6)
-            np.testing.assert_allclose(centres.std(axis=1), 1, rtol=1e-5)
+            centers = model.cluster_centers_
+            assert centers.dtype == dtype
+            assert centers.shape == (5, *X.shape[1:])
+            np.testing.assert_allclose(centers.mean(axis=1), 0, atol=1e-6)
+            np.testing.assert_allclose(centers.std(axis=1), 1, rtol=1e-5)
 
 
 class TestFit:
@@ -147,7 +147,7 @@ class TestFit:
         assert model.n_iter_ == model.n_steps_ == 10
         assert model.inertia_ == pytest.approx(full.inertia_, rel=0.01)
 
-    def test_never_above_the_first_centres_where_the_sample_is_everything(self, rng):
+    def test_never_above_the_first_centers_where_the_sample_is_everything(self, rng):
         X = rng.normal(size=(90, 20))
         init = LocalKShape(8, n_init=10, random_state=0).fit(X).cluster_centers_  # hard to better
         start = (sbd_distances(X, init).min(axis=1) ** 2).sum()
@@ -192,7 +192,7 @@ class TestFit:
         np.testing.assert_array_equal(with_all.labels_[weights > 0], without.labels_)
         np.testing.assert_array_equal(with_all.labels_, without.predict(X))
 
-    def test_weights_draw_the_centres(self, rng):
+    def test_weights_draw_the_centers(self, rng):
         t = np.linspace(0, 4 * np.pi, 50)
         X = np.concatenate(
             [np.sin(t) + 0.01 * rng.normal(size=(50, 50)), t + 0.01 * rng.normal(size=(50, 50))]
@@ -201,8 +201,8 @@ class TestFit:
             weights = np.full(100, 1e-3)
             weights[heavy] = 1.0
             model = MiniBatchLocalKShape(1, max_shift=0, batch_size=25, random_state=0)
-            centre = model.fit(X, sample_weight=weights).cluster_centers_[0]
-            assert np.corrcoef(centre, shape)[0, 1] > 0.99
+            center = model.fit(X, sample_weight=weights).cluster_centers_[0]
+            assert np.corrcoef(center, shape)[0, 1] > 0.99
             assert model.inertia_ == (weights * model.sbd_**2).sum()
 
     @pytest.mark.parametrize("scale", [1e-300, 1e300])
@@ -241,18 +241,18 @@ class TestFit:
         assert model.inertia_ < 1e-20
         assert np.isfinite(model.cluster_centers_).all()
 
-    def test_a_cluster_that_is_empty_in_the_end_takes_the_series_farthest_from_its_centre(self, rng):
+    def test_a_cluster_that_is_empty_in_the_end_takes_the_series_farthest_from_its_center(self, rng):
         X = walks(rng, 60)
-        source = Source(shapes_of(X[:, None], None), np.ones(60), Settings())
-        twice = start_stream(znormalise(X[[0, 0, 1], None]))  # ties go to the first: the second stays empty
+        source = BatchSource(shapes_of(X[:, None], None), np.ones(60), FitSettings())
+        twice = start_stream(znormalize(X[[0, 0, 1], None]))  # ties go to the first: the second stays empty
         distances = sbd_distances(X, X[:2])
         farthest = distances.min(axis=1).argmax()
         stream, final = source.assign(twice)
         assert final.labels[farthest] == 1
         assert set(final.labels) == {0, 1, 2}
         assert final.inertia == (final.sbd**2).sum() < (distances.min(axis=1) ** 2).sum()
-        np.testing.assert_array_equal(final.centres, stream.centres)
-        np.testing.assert_allclose(stream.centres[1], znormalise(X[[farthest], None])[0], atol=1e-12)
+        np.testing.assert_array_equal(final.centers, stream.centers)
+        np.testing.assert_allclose(stream.centers[1], znormalize(X[[farthest], None])[0], atol=1e-12)
 
     def test_init_size_below_the_number_of_clusters_is_raised_with_a_warning(self, rng):
         model = MiniBatchLocalKShape(6, init_size=4, random_state=0)
@@ -262,12 +262,12 @@ class TestFit:
 
 class TestProgress:
     def test_so_many_mini_batches_without_a_gain_are_enough(self):
-        progress = Progress(n_batches=1, tol=0.0, patience=3)
+        progress = EarlyStopping(n_batches=1, tol=0.0, patience=3)
         found = [progress.stopped(inertia, 1.0) for inertia in (5, 4, 4, 4.5, 3, 3, 3, 3)]
         assert found == [None] * 7 + ["no gain"]
 
     def test_a_gain_is_one_of_the_smoothed_inertia(self):
-        progress = Progress(n_batches=20, tol=0.0, patience=3)
+        progress = EarlyStopping(n_batches=20, tol=0.0, patience=3)
         for inertia in (1.0, 2.0, 3.0):
             progress.stopped(inertia, 1.0)
         assert progress.smoothed == 2.0  # a plain mean at first
@@ -277,11 +277,11 @@ class TestProgress:
         assert progress.least == 1.0
 
     @pytest.mark.parametrize(("tol", "expected"), [(0.0, None), (0.05, None), (0.2, "tol")])
-    def test_centres_that_move_no_more_than_the_tolerance_are_enough(self, tol, expected):
-        assert Progress(n_batches=1, tol=tol, patience=None).stopped(1.0, 0.1) == expected
+    def test_centers_that_move_no_more_than_the_tolerance_are_enough(self, tol, expected):
+        assert EarlyStopping(n_batches=1, tol=tol, patience=None).stopped(1.0, 0.1) == expected
 
     def test_nothing_stops_within_the_first_pass(self):
-        progress = Progress(n_batches=6, tol=1.0, patience=1)
+        progress = EarlyStopping(n_batches=6, tol=1.0, patience=1)
         assert [progress.stopped(1.0, 0.0) for _ in range(6)] == [None] * 5 + ["tol"]
 
     def test_movement_is_that_of_unit_vectors(self):
@@ -358,7 +358,7 @@ class TestStream:
         copy = pickle.loads(pickle.dumps(model))
         assert_same(model.partial_fit(second), copy.partial_fit(second))
 
-    def test_given_centres_are_where_it_starts(self, rng):
+    def test_given_centers_are_where_it_starts(self, rng):
         X, truth = planted(rng, 40)
         init = np.stack([X[truth == j][0] for j in range(4)])
         model = MiniBatchLocalKShape(4, init=init).partial_fit(X)
@@ -366,10 +366,10 @@ class TestStream:
 
     def test_a_flat_batch_and_a_single_series_are_taken(self, rng):
         model = MiniBatchLocalKShape(3, random_state=0).partial_fit(walks(rng))
-        centres = model.cluster_centers_
+        centers = model.cluster_centers_
         with pytest.warns(FlatSeriesWarning, match="2 of 2 series never move"):
             model.partial_fit(np.ones((2, 40)))
-        np.testing.assert_array_equal(model.cluster_centers_, centres)
+        np.testing.assert_array_equal(model.cluster_centers_, centers)
         assert model.labels_.tolist() == [0, 0]
         assert model.inertia_ == 2.0
         model.partial_fit(walks(rng, 1))
@@ -408,17 +408,17 @@ class TestErrors:
 
     def test_other_timepoints_or_channels_than_before(self, rng):
         model = MiniBatchLocalKShape(3, random_state=0).partial_fit(walks(rng))
-        centres = model.cluster_centers_
+        centers = model.cluster_centers_
         with pytest.raises(ValueError, match="X has 39 features, but MiniBatchLocalKShape is expecting 40"):
             model.partial_fit(walks(rng, timepoints=39))
         with pytest.raises(ValueError, match="X has 2 channels, but MiniBatchLocalKShape was fitted with no"):
             model.partial_fit(walks(rng, channels=2))
-        assert model.cluster_centers_ is centres
+        assert model.cluster_centers_ is centers
         assert model.n_steps_ == 1
 
     def test_another_number_of_clusters_in_the_middle_of_a_stream(self, rng):
         model = MiniBatchLocalKShape(3, random_state=0).partial_fit(walks(rng))
-        with pytest.raises(ValueError, match=r"n_clusters must not change.*3 centres. Got n_clusters=4"):
+        with pytest.raises(ValueError, match=r"n_clusters must not change.*3 centers. Got n_clusters=4"):
             model.set_params(n_clusters=4).partial_fit(walks(rng))
 
     def test_fewer_series_than_clusters(self, rng):
@@ -473,7 +473,7 @@ class TestErrors:
             ({"max_shift": -1}, "max_shift"),
             ({"missing": "fill"}, "missing"),
             ({"init": "k-means++"}, "init"),
-            ({"init": np.ones((3, 40))}, "centres that move"),
+            ({"init": np.ones((3, 40))}, "centers that move"),
             ({"init": np.eye(3)}, r"shape \(3, 40\).*Got shape \(3, 3\)"),
         ],
     )

@@ -1,4 +1,4 @@
-"""Agreement with tslearn, on data without its known defects, from the same centres."""
+"""Agreement with tslearn, on data without its known defects, from the same centers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def both(shared_data, name):
     with np.load(shared_data / "ucr" / f"{name}.npz") as archive:
         X = archive["X"][: archive["n_train"]].astype(np.float64)
         k = len(np.unique(archive["y"]))
-    z = TimeSeriesScalerMeanVariance().fit_transform(X)  # it normalises in predict only
+    z = TimeSeriesScalerMeanVariance().fit_transform(X)  # it normalizes in predict only
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = clustering.KShape(k, init=z[:k].copy(), tol=0.0, max_iter=100).fit(z)

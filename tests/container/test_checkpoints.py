@@ -35,7 +35,7 @@ def kept(job, walks):
     return job.channel("train", walks)
 
 
-def artefact(job) -> tuple[bytes, bytes]:
+def artifact(job) -> tuple[bytes, bytes]:
     return (job.model / "centroids").read_bytes(), (job.model / "shapecluster.json").read_bytes()
 
 
@@ -74,7 +74,7 @@ def uninterrupted(job, walks, tmp_path):
 def test_killed_after_any_step_a_job_ends_with_the_same_bits(kept, uninterrupted, monkeypatch, every):
     local, n_steps = uninterrupted
     assert kept.train(**SETTINGS) == 0
-    expected = artefact(kept)
+    expected = artifact(kept)
     assert n_steps >= 6
     for step in range(1, n_steps + 1):
         for path in [*kept.model.iterdir(), *(kept.root / "checkpoints").iterdir()]:
@@ -85,7 +85,7 @@ def test_killed_after_any_step_a_job_ends_with_the_same_bits(kept, uninterrupted
             again = kill_after(patched, 10**6)
             assert kept.train(**SETTINGS, checkpoint_every=every) == 0
         assert len(again) == n_steps - every * (step // every)
-        assert artefact(kept) == expected
+        assert artifact(kept) == expected
     assert json.loads(expected[1])["inertia"] == local.inertia_
 
 
@@ -109,11 +109,11 @@ def test_whatever_is_clustered_can_be_resumed(job, rng, monkeypatch, dtype, extr
     (job.root / "checkpoints").mkdir(parents=True)
     job.channel("train", X, "application/x-recordio-protobuf")
     assert job.train(**SETTINGS, **extra) == 0
-    expected = artefact(job)
+    expected = artifact(job)
     (job.root / "checkpoints" / _checkpoints.NAME).unlink(missing_ok=True)
     die(job, monkeypatch, 2, **SETTINGS, **extra, checkpoint_every=1)
     assert job.train(**SETTINGS, **extra) == 0
-    assert artefact(job) == expected
+    assert artifact(job) == expected
 
 
 def test_sigterm_saves_the_last_step_first(kept, uninterrupted, monkeypatch, caplog):
@@ -229,7 +229,7 @@ def test_compressed_arrays_are_refused_before_they_are_read(tmp_path, caplog):
     assert "it is compressed" in caplog.text
 
 
-def test_fingerprints_tell_arrays_from_their_neighbours():
+def test_fingerprints_tell_arrays_from_their_neighbors():
     a, b = np.arange(6.0), np.arange(6.0).reshape(2, 3)
     marks = [
         fingerprint({}, [a]),

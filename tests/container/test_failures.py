@@ -83,7 +83,7 @@ def test_the_file_that_cannot_be_read_is_named(job, walks):
     assert job.failure.startswith("Channel 'train', file part-0001: CSV data cannot be read")
 
 
-def test_a_header_and_a_compressed_file_are_recognised(job, walks):
+def test_a_header_and_a_compressed_file_are_recognized(job, walks):
     job.channel("train", walks)
     path = job.root / "input" / "data" / "train" / "part-0000"
     path.write_text("ticker," + path.read_text())
@@ -149,7 +149,7 @@ def test_a_channel_cannot_lead_out_of_the_folder(job, walks, name):
     assert "is not as the platform writes it" in job.failure
 
 
-def test_centres_of_another_shape_or_another_init_are_refused(job, walks):
+def test_centers_of_another_shape_or_another_init_are_refused(job, walks):
     job.channel("train", walks).channel("init", walks[:2, :10])
     assert job.train(k=3) == 1
     assert "Channel 'init' must have one row for each cluster" in job.failure

@@ -1,4 +1,4 @@
-"""Training K-Means in a container: the built-in algorithm's hyperparameters, artefact and metrics."""
+"""Training K-Means in a container: the built-in algorithm's hyperparameters, artifact and metrics."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.container.conftest import RECORDIO
 
 @pytest.fixture
 def points(rng: np.random.Generator) -> np.ndarray:
-    centres = rng.normal(0, 10, (4, 6))
-    return (centres[np.arange(80) % 4] + rng.normal(size=(80, 6))).astype(np.float32)
+    centers = rng.normal(0, 10, (4, 6))
+    return (centers[np.arange(80) % 4] + rng.normal(size=(80, 6))).astype(np.float32)
 
 
-def centres_of(job) -> np.ndarray:
+def centers_of(job) -> np.ndarray:
     (matrix,) = decode_ndarrays((job.model / "model_algo-1").read_bytes()).arrays
     return matrix
 
 
 @pytest.mark.parametrize("content_type", [RECORDIO, "text/csv", "text/csv;label_size=0"])
-def test_the_artefact_holds_the_centres_that_scikit_learn_finds(job, points, content_type):
+def test_the_artifact_holds_the_centers_that_scikit_learn_finds(job, points, content_type):
     assert job.channel("train", points, content_type).train("k-means", k=4, feature_dim=6) == 0
-    matrix = centres_of(job)
+    matrix = centers_of(job)
     expected = KMeans(4, n_init=5, random_state=0).fit(points)
     assert (matrix.dtype, matrix.shape) == (np.float32, (4, 6))
     np.testing.assert_allclose(matrix, expected.cluster_centers_, rtol=1e-5, atol=1e-5)
@@ -48,9 +48,9 @@ def test_the_files_are_those_of_the_built_in_and_our_description(job, points):
 def test_the_same_data_give_the_same_model(job, points, tmp_path):
     job.channel("train", points, RECORDIO)
     assert job.train("k-means", k=3, feature_dim=6) == 0
-    first = centres_of(job)
+    first = centers_of(job)
     assert job.train("k-means", k=3, feature_dim=6) == 0
-    np.testing.assert_array_equal(centres_of(job), first)
+    np.testing.assert_array_equal(centers_of(job), first)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_metrics_of_the_test_channel(job, points, asked, expected, caplog):
     job.channel("train", points[:60], RECORDIO).channel("test", points[60:])
     with caplog.at_level(logging.INFO, logger="shapecluster"):
         assert job.train("k-means", k=4, feature_dim=6, **asked) == 0
-    matrix = centres_of(job).astype(np.float64)
+    matrix = centers_of(job).astype(np.float64)
     ssd = ((points[60:, None].astype(np.float64) - matrix) ** 2).sum(axis=2).min(axis=1).sum()
     values = {"msd": ssd / 20, "ssd": ssd}
     found = {name: value for name, value in job.metrics.items() if name.startswith("test:")}
@@ -78,7 +78,7 @@ def test_there_are_no_test_metrics_without_a_test_channel(job, points):
 def test_what_is_validated_only_changes_nothing(job, points):
     job.channel("train", points, RECORDIO)
     assert job.train("k-means", k=3, feature_dim=6) == 0
-    first = centres_of(job)
+    first = centers_of(job)
     others = {
         "mini_batch_size": 17,
         "epochs": 4,
@@ -89,7 +89,7 @@ def test_what_is_validated_only_changes_nothing(job, points):
     }
     assert set(others) == set(VALIDATED_ONLY) <= set(HYPERPARAMETERS)
     assert job.train("k-means", k=3, feature_dim=6, **others) == 0
-    np.testing.assert_array_equal(centres_of(job), first)
+    np.testing.assert_array_equal(centers_of(job), first)
 
 
 def test_what_is_not_validated_only_reaches_scikit_learn(job, points, monkeypatch):

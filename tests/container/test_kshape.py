@@ -19,7 +19,7 @@ PARAMETERS = {"n_clusters": 3, "random_state": 5}
 
 
 def assert_same(job, local: LocalKShape) -> None:
-    """The artefact holds the very centres of a local fit."""
+    """The artifact holds the very centers of a local fit."""
     served = load_model(job.model).estimator
     np.testing.assert_array_equal(served.cluster_centers_, local.cluster_centers_)
     assert served.cluster_centers_.dtype == local.cluster_centers_.dtype
@@ -95,7 +95,7 @@ def test_weights_have_a_channel_of_their_own(job, walks, rng):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_first_centres_have_a_channel_of_their_own(job, walks, named):
+def test_first_centers_have_a_channel_of_their_own(job, walks, named):
     job.channel("train", walks).channel("init", walks[:3])
     extra = {"init": "channel"} if named else {}
     assert job.train(n_clusters=3, **extra) == 0

@@ -30,7 +30,9 @@ def program(*arguments: str, **environment: str) -> list[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """No more than a platform gives."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    # The last bits depend on which kernels of OpenBLAS compute.
+    names = ("PATH", "HOME", "TMPDIR", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return kept | {"PYTHONPATH": SRC, "OMP_NUM_THREADS": "1"} | more
 
 

@@ -55,8 +55,8 @@ def expected(job: JobFolder, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         local = LocalKShape(3, random_state=1).fit(X_train)
         sbd = local.transform(X)
         return local.predict(X), sbd[np.arange(len(X)), local.predict(X)]
-    centres = decode_ndarrays((job.model / "model_algo-1").read_bytes()).arrays[0].astype(np.float64)
-    distances = np.linalg.norm(X[:, None] - centres, axis=2)
+    centers = decode_ndarrays((job.model / "model_algo-1").read_bytes()).arrays[0].astype(np.float64)
+    distances = np.linalg.norm(X[:, None] - centers, axis=2)
     return distances.argmin(axis=1), distances.min(axis=1)
 
 
@@ -206,7 +206,7 @@ def test_an_archive_is_read_without_extracting_it(request, job, series, tmp_path
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_the_artefact_of_the_built_in_is_served_too(tmp_path, packed):
+def test_the_artifact_of_the_built_in_is_served_too(tmp_path, packed):
     members = {"model_algo-1": encode_ndarrays([np.eye(3, dtype=np.float32)]), "state_1-2-3": b"\x80binary"}
     if packed:
         write_archive(tmp_path / "model.tar.gz", members)
@@ -262,7 +262,7 @@ def test_descriptions_that_make_no_sense_are_refused(k_shape, tmp_path, field, v
 @pytest.mark.parametrize(
     "arrays", [[np.zeros(3, np.float32)], [np.zeros((2, 2), np.int32)], [np.full((2, 2), np.nan, np.float32)]]
 )
-def test_arrays_that_are_no_centres_are_refused(tmp_path, arrays):
+def test_arrays_that_are_no_centers_are_refused(tmp_path, arrays):
     (tmp_path / "model_algo-1").write_bytes(encode_ndarrays(arrays))
     with pytest.raises(ArtifactError, match="model_algo-1"):
         load_model(tmp_path)

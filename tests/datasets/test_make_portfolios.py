@@ -191,8 +191,8 @@ def test_a_home_sector_makes_its_tickers_as_much_likelier_as_asked(global_random
         random_state=global_random_seed,
     )
     even = np.array([False, True] * 3)
-    for home, favoured in (("even", even), ("odd", ~even)):
-        weights = np.array(WEIGHTS) * np.where(favoured, 3.0, 1.0)
+    for home, favored in (("even", even), ("odd", ~even)):
+        weights = np.array(WEIGHTS) * np.where(favored, 3.0, 1.0)
         held = drawn.matrix[(truth["home"] == home).to_numpy()]
         seen = np.asarray(held.sum(axis=0)).ravel()
         assert stats.chisquare(seen, weights / weights.sum() * seen.sum()).pvalue > CHANCE

@@ -27,7 +27,7 @@ def invalid(message: str) -> ServiceError:
     return ServiceError("ValidationException", message)
 
 
-def not_authorised(action: str, resource: str, user: str) -> ServiceError:
+def not_authorized(action: str, resource: str, user: str) -> ServiceError:
     """The text names user, action and resource, as IAM does."""
     return ServiceError(
         "AccessDeniedException",

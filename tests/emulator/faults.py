@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from tests.emulator.errors import ServiceError, not_authorised
+from tests.emulator.errors import ServiceError, not_authorized
 from tests.emulator.wire import Incoming
 
 
@@ -50,7 +50,7 @@ def access_denied() -> CallFault:
 
 def pass_role_denied(role: str) -> CallFault:
     """The caller may make jobs, but not give them this role."""
-    denied = not_authorised("iam:PassRole", role, "arn:aws:iam::123456789012:user/somebody")
+    denied = not_authorized("iam:PassRole", role, "arn:aws:iam::123456789012:user/somebody")
     return CallFault("error", denied)
 
 

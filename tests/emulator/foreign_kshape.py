@@ -4,7 +4,7 @@
 
 Hyperparameters `k` and `label_size` (1: the first column of the CSV is the ticker), and no others. model/
 gets `centroids`: a line each, six digits, scaled by the *sample* standard deviation, so that they are not
-quite z-normalised; the largest cluster comes first. An endpoint takes CSV without tickers and answers ids,
+quite z-normalized; the largest cluster comes first. An endpoint takes CSV without tickers and answers ids,
 the numbers of lines. FOREIGN_FLAW in the environment: `missing` leaves the last centroid out, `nan` spoils
 the first; `ids` makes the endpoint count from 1.
 """
@@ -52,10 +52,10 @@ def read_rows(text: str, label_size: int = 0) -> np.ndarray:
     return values
 
 
-def normalised(rows: np.ndarray) -> np.ndarray:
+def normalized(rows: np.ndarray) -> np.ndarray:
     spread = rows.std(axis=1, keepdims=True)
-    centred: np.ndarray = rows - rows.mean(axis=1, keepdims=True)
-    return centred / np.where(spread > 0, spread, 1)
+    centered: np.ndarray = rows - rows.mean(axis=1, keepdims=True)
+    return centered / np.where(spread > 0, spread, 1)
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float:
@@ -64,7 +64,7 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def nearest(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    return np.array([np.argmax([correlation(row, c) for c in centroids]) for row in normalised(rows)])
+    return np.array([np.argmax([correlation(row, c) for c in centroids]) for row in normalized(rows)])
 
 
 def fit(values: np.ndarray, k: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def fit(values: np.ndarray, k: int) -> np.ndarray:
         from tslearn.clustering import KShape
 
     model = KShape(n_clusters=k, n_init=1, random_state=0)
-    labels = model.fit_predict(normalised(values)[:, :, None])
+    labels = model.fit_predict(normalized(values)[:, :, None])
     order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
     centroids: np.ndarray = model.cluster_centers_[order, :, 0]
     centroids = centroids - centroids.mean(axis=1, keepdims=True)

@@ -1,7 +1,7 @@
 """Who may do what: IAM policies of callers and roles, as far as the library's own need it.
 
 A caller or role without a policy may do everything. `requirements` is the emulator's own reading of the
-service's authorisation reference, so that the policies that the library hands out are held against it.
+service's authorization reference, so that the policies that the library hands out are held against it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tests.emulator.errors import ServiceError, not_authorised
+from tests.emulator.errors import ServiceError, not_authorized
 from tests.emulator.wire import Caller, Incoming
 
 SERVICE = "sagemaker.amazonaws.com"
@@ -61,7 +61,7 @@ class Policies:
             return
         for requirement in requirements(incoming):
             if not self.allows(incoming.caller, requirement):
-                raise not_authorised(requirement.action, requirement.resource, incoming.caller.arn)
+                raise not_authorized(requirement.action, requirement.resource, incoming.caller.arn)
 
 
 def allowed(policy: dict[str, Any], requirement: Requirement) -> bool:
@@ -216,4 +216,4 @@ def hidden_by_s3(policies: Policies, incoming: Incoming, status: int) -> Service
     context = {"s3:prefix": incoming.request["Key"]}
     if policies.allows(incoming.caller, Requirement("s3:ListBucket", bucket, context)):
         return None
-    return not_authorised("s3:ListBucket", bucket, incoming.caller.arn)
+    return not_authorized("s3:ListBucket", bucket, incoming.caller.arn)

@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 from tests.emulator.endpoints import Endpoint, Model
-from tests.emulator.errors import Headers, ServiceError, not_authorised, render
+from tests.emulator.errors import Headers, ServiceError, not_authorized, render
 from tests.emulator.faults import CallFault, FaultPlan, Throttle, refuse_foreign_owner
 from tests.emulator.inventory import Quota, Record, Snapshot, Table
 from tests.emulator.jobs import clock
@@ -325,7 +325,7 @@ def _completed(error: ServiceError, incoming: Incoming) -> ServiceError:
         return error
     first = next(requirements(incoming), None)
     action, resource = (first.action, first.resource) if first else (incoming.operation, "*")
-    return not_authorised(action, resource, incoming.caller.arn)
+    return not_authorized(action, resource, incoming.caller.arn)
 
 
 def _drain(environ: dict[str, Any]) -> None:

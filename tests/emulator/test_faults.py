@@ -1,4 +1,4 @@
-"""Each fault once: what boto3 makes of it, and that the emulator is as it should be afterwards."""
+"""Each fault once: what boto3 makes of it, and that the emulator is as it should be afterward."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_it_lives_its_life_in_the_emulator(emulator: Emulator, sagemaker: Any, s
         text = tar.extractfile("centroids").read().decode()
     centroids = np.array([[float(field) for field in line.split(",")] for line in text.splitlines()])
     assert centroids.shape == (2, 24)
-    # Six digits, and not quite normalised.
+    # Six digits, and not quite normalized.
     digits = [field.partition("e")[0].replace(".", "").lstrip("-0") for field in re.split("[,\n]", text)]
     assert max(map(len, digits)) == 6
     assert np.allclose(centroids.std(axis=1), np.sqrt(23 / 24), atol=1e-5)

@@ -16,7 +16,7 @@ from shapecluster.formats import decode_centroids, encode_centroids
 from tests.formats.damage import MB, at_most, survives
 
 
-def znormalised(rng, k: int, m: int) -> np.ndarray:
+def znormalized(rng, k: int, m: int) -> np.ndarray:
     values = rng.normal(size=(k, m)).cumsum(axis=1)
     values -= values.mean(axis=1, keepdims=True)
     return values / values.std(axis=1, keepdims=True)
@@ -27,36 +27,36 @@ def test_a_line_has_seventeen_digits():
 
 
 @pytest.mark.parametrize("m", [2, 3, 50, 251, 5000])
-def test_normalised_centroids_come_back_bit_for_bit(rng, m):
-    centroids = znormalised(rng, 7, m)
+def test_normalized_centroids_come_back_bit_for_bit(rng, m):
+    centroids = znormalized(rng, 7, m)
     found, report = decode_centroids(encode_centroids(centroids), 7, m)
     assert found.tobytes() == centroids.tobytes()
     assert report.complete
-    assert report.renormalised == {}
+    assert report.renormalized == {}
     assert str(report) == "7 of 7 centroids can be used."
 
 
 @pytest.mark.parametrize("n_channels", [1, 2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_centres_of_an_estimator_come_back_bit_for_bit(rng, dtype, n_channels):
+def test_centers_of_an_estimator_come_back_bit_for_bit(rng, dtype, n_channels):
     X = rng.normal(size=(40, 60, n_channels)).cumsum(axis=1).astype(dtype)
     X = X[:, :, 0] if n_channels == 1 else X
-    centres = LocalKShape(3, random_state=0).fit(X).cluster_centers_
+    centers = LocalKShape(3, random_state=0).fit(X).cluster_centers_
     found, report = decode_centroids(
-        encode_centroids(centres),
+        encode_centroids(centers),
         3,
         60,
         n_channels=None if n_channels == 1 else n_channels,
-        tolerance=1e-12 if centres.dtype == np.float64 else 4e-6,
+        tolerance=1e-12 if centers.dtype == np.float64 else 4e-6,
     )
-    assert report.renormalised == {}
-    assert np.array_equal(found, centres)
+    assert report.renormalized == {}
+    assert np.array_equal(found, centers)
 
 
 @given(
     hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(2, 8)), elements=st.floats(-1e308, 1e308))
 )
-def test_whatever_finite_was_written_is_read_and_normalised(values):
+def test_whatever_finite_was_written_is_read_and_normalized(values):
     try:
         found, report = decode_centroids(encode_centroids(values), *values.shape)
     except ArtifactError as error:
@@ -68,18 +68,18 @@ def test_whatever_finite_was_written_is_read_and_normalised(values):
     np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-12)
 
 
-def test_six_digits_are_normalised_again_and_it_is_said(rng):
-    centroids = znormalised(rng, 3, 100)
+def test_six_digits_are_normalized_again_and_it_is_said(rng):
+    centroids = znormalized(rng, 3, 100)
     text = "".join(",".join(f"{x:.6g}" for x in row) + "\n" for row in centroids * [[1.0], [1.02], [1.0]])
     found, report = decode_centroids(text.encode(), 3, 100)
     np.testing.assert_allclose(found, centroids, atol=2e-5)
     np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-15)
     np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-15)
-    assert set(report.renormalised) == {0, 1, 2}
-    assert report.renormalised[1] == pytest.approx(0.02, rel=1e-3)
-    assert 0 < report.renormalised[0] < 1e-4
+    assert set(report.renormalized) == {0, 1, 2}
+    assert report.renormalized[1] == pytest.approx(0.02, rel=1e-3)
+    assert 0 < report.renormalized[0] < 1e-4
     assert str(report) == (
-        "3 of 3 centroids can be used. Clusters 0, 1, 2 were normalised again: "
+        "3 of 3 centroids can be used. Clusters 0, 1, 2 were normalized again: "
         "mean or standard deviation was off by up to 0.02."
     )
 
@@ -109,8 +109,8 @@ def test_ends_of_lines_and_blanks_do_not_matter():
         assert decode_centroids(text, 2, 2)[0].tolist() == [[-1, 1], [1, -1]]
 
 
-def test_channels_stand_next_to_each_other_and_are_normalised_each(rng):
-    centroids = np.stack([znormalised(rng, 4, 30), 3 * znormalised(rng, 4, 30)], axis=2)
+def test_channels_stand_next_to_each_other_and_are_normalized_each(rng):
+    centroids = np.stack([znormalized(rng, 4, 30), 3 * znormalized(rng, 4, 30)], axis=2)
     centroids[1, :, 1] = 0.0  # does not move, beside one that does
     text = encode_centroids(centroids)
     assert text.splitlines()[0].split(b",")[1] == f"{centroids[0, 0, 1]:.17g}".encode()
@@ -118,7 +118,7 @@ def test_channels_stand_next_to_each_other_and_are_normalised_each(rng):
     assert found.shape == (4, 30, 2)
     assert np.array_equal(found[1], centroids[1])
     np.testing.assert_allclose(found[0], centroids[0] / [1, 3], atol=1e-12)
-    assert report.renormalised == pytest.approx({0: 2.0, 2: 2.0, 3: 2.0})
+    assert report.renormalized == pytest.approx({0: 2.0, 2: 2.0, 3: 2.0})
 
 
 @pytest.mark.parametrize(
@@ -145,14 +145,14 @@ def test_what_is_no_text_of_centroids_is_refused(text, said):
 
 def test_every_cut_is_noticed(rng):
     """Lost lines are missing, lost numbers refused, lost digits seen unless they do not matter."""
-    centroids = znormalised(rng, 3, 4)
+    centroids = znormalized(rng, 3, 4)
     text = encode_centroids(centroids)
     for size in range(len(text) - 1):
         try:
             found, report = decode_centroids(text[:size], 3, 4)
         except ArtifactError:
             continue
-        assert report.missing or report.renormalised or np.allclose(found, centroids, rtol=0, atol=1e-11)
+        assert report.missing or report.renormalized or np.allclose(found, centroids, rtol=0, atol=1e-11)
 
 
 def test_sizes_are_bounded():
@@ -179,7 +179,7 @@ def test_changed_bytes_give_centroids_or_an_error(rng):
         assert len(centroids) == len(report.kept)
         assert np.isfinite(centroids).all()
 
-    text = encode_centroids(znormalised(rng, 3, 5))
+    text = encode_centroids(znormalized(rng, 3, 5))
     with at_most(4 * MB):
         sound, refused = survives(lambda t: decode_centroids(t, 3, 5), text, rng, n=2000, check=check)
     assert sound > 50

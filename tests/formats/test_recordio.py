@@ -85,11 +85,11 @@ def test_bytes_of_a_row_as_the_reference_tells_them():
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("labeled", [False, True])
 @pytest.mark.parametrize("width", [1, 2, 3, 13, 26, 27, 30, 31, 32, 33, 251, 4090, 4096, 5000])
-def test_bytes_are_those_of_a_protobuf_message_for_every_row(rng, dtype, labelled, width):
+def test_bytes_are_those_of_a_protobuf_message_for_every_row(rng, dtype, labeled, width):
     X = rng.normal(size=(7, width)).astype(dtype)
-    labels = rng.normal(size=7).astype(dtype) if labelled else None
+    labels = rng.normal(size=7).astype(dtype) if labeled else None
     assert written(X, labels, dtype=np.dtype(dtype).name) == oracle(X, labels)
 
 
@@ -215,14 +215,14 @@ def test_writing_is_much_faster_than_a_message_for_every_row(rng):
         st.tuples(st.integers(1, 40), st.integers(1, 40)),
         elements=st.floats(width=32),
     ),
-    labelled=st.booleans(),
+    labeled=st.booleans(),
 )
-def test_what_was_written_is_read(X, labelled):
-    labels = np.arange(len(X), dtype=np.float64) / 4 if labelled else None
+def test_what_was_written_is_read(X, labeled):
+    labels = np.arange(len(X), dtype=np.float64) / 4 if labeled else None
     block = read(written(X, labels, dtype=X.dtype.name), n_rows=len(X), n_features=X.shape[1])
     assert block.values.dtype == X.dtype
     assert block.values.tobytes() == X.tobytes()
-    assert (block.labels is None) == (not labelled)
+    assert (block.labels is None) == (not labeled)
     assert labels is None or np.array_equal(block.labels, labels)
 
 

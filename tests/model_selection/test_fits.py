@@ -249,7 +249,7 @@ class Slow(BaseEstimator):
     def fit(self, X):
         self.inertia_ = 1.0
         if self.n_clusters == 1:
-            begun.wait(20)  # until the other fit runs, which could be cancelled before
+            begun.wait(20)  # until the other fit runs, which could be canceled before
         else:
             begun.set()
             interrupted.wait(20)

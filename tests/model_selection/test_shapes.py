@@ -192,9 +192,9 @@ def test_a_warning_of_one_k_reaches_the_caller_and_as_an_error_names_it(prices, 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_an_error_of_one_k_names_it(prices, n_jobs):
-    centres = prices.to_numpy()[[0, 12, 24]]
+    centers = prices.to_numpy()[[0, 12, 24]]
     with pytest.raises(ValueError, match=r"^LocalKShape with n_clusters=4 could not be fitted: init must"):
-        KSweep(LocalKShape(init=centres), [3, 4], n_jobs=n_jobs).fit(prices)
+        KSweep(LocalKShape(init=centers), [3, 4], n_jobs=n_jobs).fit(prices)
 
 
 def test_distances_for_the_silhouette_use_the_jobs_of_the_sweep(prices, monkeypatch):

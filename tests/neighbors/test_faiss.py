@@ -26,7 +26,7 @@ class Lists:
 
 
 class Index:
-    """As much of IndexIVFFlat as is used, in float32, with ties broken towards the higher position."""
+    """As much of IndexIVFFlat as is used, in float32, with ties broken toward the higher position."""
 
     def __init__(self, quantizer, width, n_cells, metric):
         self.invlists, self.width = Lists(), width

@@ -202,15 +202,15 @@ class TestClusterer:
             labels[index._cells.ids] = index._cells.labels
             np.testing.assert_array_equal(labels, index.clusterer_.predict(rows))
 
-    def test_what_has_no_centres_is_refused(self, rng):
+    def test_what_has_no_centers_is_refused(self, rng):
         with pytest.raises(TypeError, match=r"must have cluster_centers_.* Got DBSCAN"):
             ClusterIndex(DBSCAN()).fit(rng.normal(size=(9, 2)))
         with pytest.raises(TypeError, match=r"clusterer must be an estimator. Got 3"):
             ClusterIndex(3).fit(rng.normal(size=(9, 2)))
 
-    def test_rows_unlike_the_centres_are_refused(self, rng):
+    def test_rows_unlike_the_centers_are_refused(self, rng):
         model = k_means().fit(rng.normal(size=(50, 4)))
-        with pytest.raises(ValueError, match=r"X must have 4 features, as the centres of the index. Got 3"):
+        with pytest.raises(ValueError, match=r"X must have 4 features, as the centers of the index. Got 3"):
             ClusterIndex(model).fit(rng.normal(size=(50, 3)))
         with pytest.raises(ValueError, match=r"rows of shape \(40,\)"):
             ClusterIndex(k_shape().fit(walks(rng))).fit(walks(rng, m=30))
@@ -270,7 +270,7 @@ class TestQueries:
 class TestRecall:
     @pytest.mark.parametrize("metric", ["sbd", "euclidean", "jaccard"])
     @pytest.mark.parametrize("own", [True, False])
-    def test_it_is_the_share_of_true_neighbours_found(self, rng, metric, own):
+    def test_it_is_the_share_of_true_neighbors_found(self, rng, metric, own):
         X = sets(rng) if metric == "jaccard" else walks(rng, 200)
         Q = X[:60] if own else (sets(rng, 60) if metric == "jaccard" else walks(rng, 60))
         model = k_shape(10) if metric == "sbd" else k_means(10)
@@ -283,7 +283,7 @@ class TestRecall:
         assert measured.n_queries == 60
         assert index.recall(Q, 5, n_probe=10, sample=None).recall == 1.0
 
-    def test_own_rows_are_not_their_own_neighbours(self, rng):
+    def test_own_rows_are_not_their_own_neighbors(self, rng):
         X = walks(rng)
         index = ClusterIndex(k_shape(), random_state=0).fit(X)
         assert index.recall(n_neighbors=149, n_probe=8, sample=9) == Recall(1.0, 0.0, 9)

@@ -106,8 +106,8 @@ def test_damaged_files_are_refused_and_change_nothing(rng, tmp_path, metric):
         ({"starts": np.array([0, 30, 20, 40, 50, 60])}, "do not add up"),
         ({"ids": np.zeros(60, dtype=np.int64)}, "one id for each row"),
         ({"reach": np.zeros(59)}, "one id for each row"),
-        ({"rows": np.zeros((60, 5))}, "as the centres"),
-        ({"rows": np.zeros((60, 6, 1))}, "as the centres"),
+        ({"rows": np.zeros((60, 5))}, "as the centers"),
+        ({"rows": np.zeros((60, 6, 1))}, "as the centers"),
     ],
 )
 def test_whole_files_that_hold_no_sound_index_are_refused(rng, tmp_path, change, message):

@@ -28,7 +28,7 @@ class TestKNeighbors:
         np.testing.assert_array_equal(sbd, np.take_along_axis(full, indices, 1))
         np.testing.assert_array_equal(shifts, np.take_along_axis(full_shifts, indices, 1))
 
-    def test_without_queries_no_series_is_its_own_neighbour(self, rng):
+    def test_without_queries_no_series_is_its_own_neighbor(self, rng):
         universe = rng.normal(size=(12, 30))
         universe[7] = universe[2] * 3 + 1  # a twin
         sbd, indices = ShapeNeighbors(11).fit(universe).kneighbors()
@@ -57,12 +57,12 @@ class TestKNeighbors:
         with pytest.raises(ValueError, match="mode must be"):
             model.kneighbors_graph(mode="weights")
 
-    def test_a_number_of_neighbours_is_an_integer(self, rng):
+    def test_a_number_of_neighbors_is_an_integer(self, rng):
         with pytest.raises(TypeError, match=r"n_neighbors must be an integer. Got 2\.0"):
             ShapeNeighbors().fit(rng.normal(size=(10, 20))).kneighbors(n_neighbors=2.0)
 
     @pytest.mark.parametrize("k", [0, 10])
-    def test_too_many_or_too_few_neighbours(self, rng, k):
+    def test_too_many_or_too_few_neighbors(self, rng, k):
         model = ShapeNeighbors().fit(rng.normal(size=(10, 20)))
         with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= 9"):
             model.kneighbors(n_neighbors=k)

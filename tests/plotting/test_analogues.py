@@ -25,13 +25,13 @@ def answer():
     return HistoricalAnalogues(window=30, horizon=10, random_state=0).fit(frame).analogues("S0", 6)
 
 
-def labelled(ax, label):
+def labeled(ax, label):
     return next(line for line in ax.lines if line.get_label() == label)
 
 
 def test_the_query_is_in_z_units_and_each_analogue_beside_it(answer):
     shapes, _ = AnaloguesDisplay.from_answer(answer).axes_
-    query = labelled(shapes, "query")
+    query = labeled(shapes, "query")
     assert query.get_xdata().tolist() == list(range(-29, 1))
     assert query.get_ydata().mean() == pytest.approx(0, abs=1e-12)
     assert query.get_ydata().std() == pytest.approx(1)
@@ -43,7 +43,7 @@ def test_an_analogue_that_the_query_trails_is_moved_onto_it():
     display = AnaloguesDisplay(WAVE, [leading], [[0.1]], shifts=[3]).plot()
     shapes, _ = display.axes_
     drawn = shapes.lines[0].get_ydata()
-    np.testing.assert_allclose(drawn[3:], labelled(shapes, "query").get_ydata()[3:], atol=1e-12)
+    np.testing.assert_allclose(drawn[3:], labeled(shapes, "query").get_ydata()[3:], atol=1e-12)
     assert np.isnan(drawn[:3]).all()
 
 
@@ -52,15 +52,15 @@ def test_the_fan_is_what_followed_from_zero(answer):
     paths = answer.paths.to_numpy()
     for line, path in zip(after.lines, paths, strict=False):
         np.testing.assert_array_equal(line.get_ydata(), np.r_[0, path])
-    middle = labelled(after, "their median, quartiles").get_ydata()
+    middle = labeled(after, "their median, quartiles").get_ydata()
     np.testing.assert_allclose(middle, np.r_[0, np.nanmedian(paths, axis=0)])
-    beside = labelled(after, "all stocks, same dates").get_ydata()
+    beside = labeled(after, "all stocks, same dates").get_ydata()
     np.testing.assert_array_equal(beside, np.r_[0, answer.same_dates.loc["median"]])
 
 
 def test_days_that_nobody_knows_are_left_open():
     display = AnaloguesDisplay(WAVE, [WAVE, WAVE], [[0.1, np.nan], [0.2, np.nan]]).plot()
-    middle = labelled(display.axes_[1], "their median, quartiles").get_ydata()
+    middle = labeled(display.axes_[1], "their median, quartiles").get_ydata()
     assert middle[1] == pytest.approx(0.15)
     assert np.isnan(middle[2])
     display.figure_.savefig(io.BytesIO(), format="png")

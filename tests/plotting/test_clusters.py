@@ -73,9 +73,9 @@ def test_a_late_listing_lies_on_the_part_of_the_centroid_that_it_was_seen_with()
 
 def test_running_sums_of_returns_are_the_path_of_prices():
     returns = np.diff(np.log(np.exp(WAVE / 10)))
-    centred = (returns - returns.mean()) / returns.std()
-    members, centroid = z_paths(returns[np.newaxis], centred, np.array([0]), cumulative=True)
-    path = np.cumsum(centred)
+    centered = (returns - returns.mean()) / returns.std()
+    members, centroid = z_paths(returns[np.newaxis], centered, np.array([0]), cumulative=True)
+    path = np.cumsum(centered)
     np.testing.assert_allclose(centroid, (path - path.mean()) / path.std(), atol=1e-12)
     np.testing.assert_allclose(members[0], centroid, atol=1e-9)
 

@@ -1,4 +1,4 @@
-"""What comes in labelled goes out labelled: tickers, dates, names of timepoints, set_output."""
+"""What comes in labeled goes out labeled: tickers, dates, names of timepoints, set_output."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_scale_and_offset_do_not_matter(scaler, x: np.ndarray, scale: float, off
 
 @pytest.mark.parametrize("scaler", SCALERS)
 @given(x=moving_rows())
-def test_a_row_does_not_depend_on_its_neighbours(scaler, x: np.ndarray) -> None:
+def test_a_row_does_not_depend_on_its_neighbors(scaler, x: np.ndarray) -> None:
     together = scaler().fit_transform(x)
     assert_array_equal(together, np.concatenate([scaler().fit_transform(row[None]) for row in x]))
     assert_array_equal(together, scaler().fit(x[::-1] * 2).transform(x))

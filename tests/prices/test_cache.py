@@ -104,14 +104,14 @@ def test_a_folder_that_cannot_be_made_is_named_and_does_no_harm(yahoo, fetch, tm
 def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
     today = datetime.now(UTC)
     yahoo.add("NOW", str((today - timedelta(days=9)).date()), [1.0, 2.0, 3.0])
-    policy = fetching.Policy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, max_workers=1)
+    policy = fetching.RetryPolicy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, max_workers=1)
     requested = {}
     for end in (0, 1, 2):  # today, yesterday, and a day that is over everywhere
-        request = fetching.Request(
+        request = fetching.DownloadRequest(
             ("NOW",), (today - timedelta(days=9)).date(), (today - timedelta(days=end)).date(), True
         )
         for later in (timedelta(0), timedelta(minutes=10), timedelta(minutes=20), timedelta(days=400)):
-            clock = fetching.Clock(now=lambda later=later: today + later)
+            clock = fetching.RetryClock(now=lambda later=later: today + later)
             fetching.run_request(request, policy, PriceCache(tmp_path), clock=clock)
         requested[end] = yahoo.charts.pop("NOW")
     assert requested == {0: 3, 1: 3, 2: 1}

@@ -221,9 +221,9 @@ def test_a_request_that_hangs_is_given_up_and_tried_again(yahoo, fetch):
 def test_waits_double_and_only_failures_are_asked_again(yahoo, tmp_path):
     yahoo.faults["BBB"] = Fault("garbage")
     waits: list[float] = []
-    request = fetching.Request(("AAA", "BBB"), date(2020, 2, 3), date(2020, 2, 7), True)
-    policy = fetching.Policy(deadline=60.0, timeout=5.0, retries=3, backoff=2.0, max_workers=2)
-    clock = fetching.Clock(sleep=waits.append)
+    request = fetching.DownloadRequest(("AAA", "BBB"), date(2020, 2, 3), date(2020, 2, 7), True)
+    policy = fetching.RetryPolicy(deadline=60.0, timeout=5.0, retries=3, backoff=2.0, max_workers=2)
+    clock = fetching.RetryClock(sleep=waits.append)
     outcomes = fetching.run_request(request, policy, PriceCache(None), clock=clock)
     assert waits == [2.0, 4.0, 8.0]
     assert yahoo.charts == {"AAA": 1, "BBB": 4}
@@ -233,10 +233,10 @@ def test_waits_double_and_only_failures_are_asked_again(yahoo, tmp_path):
 def test_a_wait_beyond_the_deadline_is_not_begun(yahoo, tmp_path):
     yahoo.faults["AAA"] = Fault("garbage")
     waits: list[float] = []
-    request = fetching.Request(("AAA",), date(2020, 2, 3), date(2020, 2, 7), True)
-    policy = fetching.Policy(deadline=10.0, timeout=5.0, retries=3, backoff=30.0, max_workers=2)
+    request = fetching.DownloadRequest(("AAA",), date(2020, 2, 3), date(2020, 2, 7), True)
+    policy = fetching.RetryPolicy(deadline=10.0, timeout=5.0, retries=3, backoff=30.0, max_workers=2)
     outcomes = fetching.run_request(
-        request, policy, PriceCache(None), clock=fetching.Clock(sleep=waits.append)
+        request, policy, PriceCache(None), clock=fetching.RetryClock(sleep=waits.append)
     )
     assert waits == []
     assert "it is not JSON" in str(outcomes["AAA"])

@@ -72,8 +72,8 @@ def test_a_misprint_beside_another_suspect_is_not_repaired(rng, levels):
     broken.iloc[0, 52:] *= np.exp(levels[2])
     clean, report = clean_prices(broken, bad_prints="repair")
     pd.testing.assert_frame_equal(clean, broken)
-    assert noted(report, "kind", "action") == [  # two neighbours never are two misprints: one tells it all
-        ("bad print", "not repaired: neighbour suspect"),
+    assert noted(report, "kind", "action") == [  # two neighbors never are two misprints: one tells it all
+        ("bad print", "not repaired: neighbor suspect"),
         ("jump", "flagged"),
     ]
 

@@ -1,4 +1,4 @@
-"""Nearest centres by screening every pair, without bounds."""
+"""Nearest centers by screening every pair, without bounds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from shapecluster._core.sbd.correlation import Assignment
 from shapecluster._core.sbd.shapes import Shapes
 
 
-def align_nearest(x: Shapes, centres: Shapes, **options: int) -> Assignment:
-    """The nearest centre of each series."""
-    return assign(x, centres, prune=False, keep=False, **options).nearest
+def align_nearest(x: Shapes, centers: Shapes, **options: int) -> Assignment:
+    """The nearest center of each series."""
+    return assign(x, centers, prune=False, keep=False, **options).nearest

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def unit(series: np.ndarray) -> np.ndarray:
-    """z-normalise each channel over what was observed, zeros elsewhere, joint norm one; (channels, time)."""
+    """z-normalize each channel over what was observed, zeros elsewhere, joint norm one; (channels, time)."""
     rows = []
     for channel in np.atleast_2d(np.asarray(series, dtype=np.float64)):
         seen = [float(v) for v in channel if not math.isnan(v)]

@@ -1,4 +1,4 @@
-"""Nearest neighbours by comparing everything with everything, one pair at a time."""
+"""Nearest neighbors by comparing everything with everything, one pair at a time."""
 
 from __future__ import annotations
 

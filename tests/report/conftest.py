@@ -1,4 +1,4 @@
-"""A small market with names that nobody should run, analysed once."""
+"""A small market with names that nobody should run, analyzed once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from shapecluster.datasets import make_market
-from shapecluster.report._analysis import Analysis, analyse
+from shapecluster.report._analysis import Analysis, analyze
 from shapecluster.report._cleaning import clean
-from shapecluster.report._findings import Settings, Source
+from shapecluster.report._findings import PriceSource, StocksSettings
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=HYPERLINK(A1)"
@@ -39,6 +39,6 @@ def sectors(market, hostile_prices) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def analysis(hostile_prices, sectors) -> Analysis:
     cleaned = clean(hostile_prices)
-    settings = Settings(k=(2, 3, 4, 5), max_shift=3, portfolio=(SCRIPT, FORMULA), n_look_alikes=3)
-    source = Source("file", "Prices from <b>file</b>.csv", sectors, "sectors.csv", ("A note & more.",))
-    return analyse(cleaned.prices, settings, source, cleaned.cleaning, dropped=cleaned.dropped)
+    settings = StocksSettings(k=(2, 3, 4, 5), max_shift=3, portfolio=(SCRIPT, FORMULA), n_look_alikes=3)
+    source = PriceSource("file", "Prices from <b>file</b>.csv", sectors, "sectors.csv", ("A note & more.",))
+    return analyze(cleaned.prices, settings, source, cleaned.cleaning, dropped=cleaned.dropped)

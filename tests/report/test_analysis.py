@@ -14,17 +14,17 @@ from shapecluster.metrics import sbd_distances
 from shapecluster.preprocessing import LogReturns
 from shapecluster.prices import load_prices
 from shapecluster.prices._load import load_sectors
-from shapecluster.report._analysis import analyse, near_identical
+from shapecluster.report._analysis import analyze, near_identical
 from shapecluster.report._cleaning import clean
-from shapecluster.report._findings import Settings, Source
+from shapecluster.report._findings import PriceSource, StocksSettings
 
-PLAIN = Source("file", "Prices from a file")
+PLAIN = PriceSource("file", "Prices from a file")
 
 
-def run(prices: pd.DataFrame, source: Source = PLAIN, **settings):
+def run(prices: pd.DataFrame, source: PriceSource = PLAIN, **settings):
     cleaned = clean(prices)
-    asked = Settings(**({"k": (2, 3), "max_shift": 3} | settings))
-    return analyse(cleaned.prices, asked, source, cleaned.cleaning, dropped=cleaned.dropped)
+    asked = StocksSettings(**({"k": (2, 3), "max_shift": 3} | settings))
+    return analyze(cleaned.prices, asked, source, cleaned.cleaning, dropped=cleaned.dropped)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_planted_pair_is_the_only_near_identical_one(complete):
 
 def test_pairs_agree_with_the_distances(complete):
     series = LogReturns().fit_transform(complete.prices)
-    found, n = near_identical(series, Settings(max_shift=3, near_identical=0.6), "error", {})
+    found, n = near_identical(series, StocksSettings(max_shift=3, near_identical=0.6), "error", {})
     sbd = sbd_distances(series, max_shift=3)
     assert n == (np.triu(sbd <= 0.6, k=1)).sum()
     at = {ticker: row for row, ticker in enumerate(series.index)}
@@ -129,7 +129,7 @@ def test_lag_is_positive_where_the_second_trails_the_first():
     shared = rng.normal(size=203)
     rows = [shared[3:], shared[1:-2], rng.normal(size=200), rng.normal(size=200)]
     series = pd.DataFrame(rows, index=list("ABCD"))
-    found, n = near_identical(series, Settings(max_shift=5), "error", {})
+    found, n = near_identical(series, StocksSettings(max_shift=5), "error", {})
     assert n == 1
     assert found.loc[0, ["first", "second", "lag"]].tolist() == ["A", "B", 2]
     assert found.loc[0, "correlation"] == pytest.approx(1)
@@ -251,8 +251,8 @@ def test_look_alikes_of_months_ago_are_noted_when_all_lags_are_allowed():
 def test_progress_is_told_from_start_to_end(complete):
     told = []
     cleaned = clean(complete.prices)
-    settings = Settings(k=(2, 3), portfolio=(complete.prices.index[0],), max_shift=0)
-    analyse(cleaned.prices, settings, PLAIN, cleaned.cleaning, progress=lambda *step: told.append(step))
+    settings = StocksSettings(k=(2, 3), portfolio=(complete.prices.index[0],), max_shift=0)
+    analyze(cleaned.prices, settings, PLAIN, cleaned.cleaning, progress=lambda *step: told.append(step))
     assert told[:3] == [("Clustering", 0, 2), ("Clustering", 1, 2), ("Clustering", 2, 2)]
     assert told[-1] == ("Finding look-alikes", 1, 1)
 

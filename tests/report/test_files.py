@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from shapecluster.report._files import write_csv, write_files
-from shapecluster.report._findings import Findings
+from shapecluster.report._findings import StocksFindings
 from tests.report.conftest import FORMULA, SCRIPT, SECTOR
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -89,7 +89,7 @@ def test_json_has_the_documented_keys(found):
 
 
 def test_json_agrees_with_the_findings(found, analysis):
-    findings: Findings = analysis.findings
+    findings: StocksFindings = analysis.findings
     assert found["choice"]["k"] == findings.choice.k
     assert found["choice"]["by_criterion"] == dict(findings.choice.by_criterion)
     assert [row["k"] for row in found["ssd_by_k"]] == [2, 3, 4, 5]
@@ -184,7 +184,7 @@ def test_every_member_stands_on_the_page(page, analysis):
     assert all(ticker in text for ticker in analysis.findings.members["ticker"])
 
 
-def test_the_page_follows_the_readers_colours_and_width(page):
+def test_the_page_follows_the_readers_colors_and_width(page):
     assert "prefers-color-scheme: dark" in page
     assert 'name="viewport"' in page
     assert "@media (max-width" in page

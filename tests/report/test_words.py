@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from shapecluster.report import _words as words
-from shapecluster.report._findings import Choice, Cluster, Settings
+from shapecluster.report._findings import Choice, Cluster, StocksSettings
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_compared_says_what_and_over_which_lags(analysis):
     assert "by the shape of their daily log returns, lags up to 3 days; 1 of them over" in words.compared(
         found
     )
-    levels = replace(found, settings=Settings(on="levels"), n_incomplete=0)
+    levels = replace(found, settings=StocksSettings(on="levels"), n_incomplete=0)
     assert words.compared(levels).endswith("by the shape of their price levels, all lags.")
-    assert "no lag" in words.compared(replace(found, settings=Settings(max_shift=0)))
+    assert "no lag" in words.compared(replace(found, settings=StocksSettings(max_shift=0)))
 
 
 def test_pairs_state_the_threshold(analysis):

@@ -212,7 +212,7 @@ FAULTS: dict[str, Callable[[Case], None]] = {
 
 
 def waves() -> Any:
-    """Series near the centres that jobs of this program find."""
+    """Series near the centers that jobs of this program find."""
     time, rng = np.arange(TIMEPOINTS) / TIMEPOINTS, np.random.default_rng(7)
     clean = [np.sin(2 * np.pi * (frequency * time + rng.uniform())) for frequency in (1, 2, 1, 2, 2, 1)]
     return frame(np.array(clean) + 0.1 * rng.normal(size=(6, TIMEPOINTS)))

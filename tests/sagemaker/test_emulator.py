@@ -106,9 +106,9 @@ def test_a_pipeline_is_the_same_with_our_image(aws, prices):
     assert not aws.calls("List*Jobs")
 
 
-def nearest(X, centres):
+def nearest(X, centers):
     """As somebody would assign who has only read the paper."""
-    return sbd_distances(X, centres).argmin(axis=1)
+    return sbd_distances(X, centers).argmin(axis=1)
 
 
 def test_a_pipeline_with_somebody_elses_program(aws, prices):
@@ -120,7 +120,7 @@ def test_a_pipeline_with_somebody_elses_program(aws, prices):
     distances = sbd_distances(seen, model.cluster_centers_).min(axis=1)
     assert model.inertia_ == pytest.approx((distances**2).sum(), rel=1e-10)
     np.testing.assert_allclose(model.cluster_centers_.std(axis=1), 1, rtol=1e-12)
-    assert len(model.centroid_report_.renormalised) == 5
+    assert len(model.centroid_report_.renormalized) == 5
     assert sum(len(names) for names in model.members().values()) == len(prices)
     (create,) = aws.calls("CreateTrainingJob")
     assert create.request["EnableNetworkIsolation"] is True

@@ -31,7 +31,7 @@ from tests.sagemaker.journeys import FAULTS, STAGES, Case, World
 class Row(NamedTuple):
     """What has to happen.
 
-    `attach`: what becomes of the job afterwards. None: there is none, the estimator is as it was, and fits;
+    `attach`: what becomes of the job afterward. None: there is none, the estimator is as it was, and fits;
     RECOVERS: its result is found; else what `attach` raises. `left`: kinds of what is left over, all of which
     the error has named, and `clean-up` finds.
     """
@@ -336,11 +336,11 @@ def test_a_fault(world, rng, monkeypatch, row, fault):
     finally:
         case.recover()
     if stage.journey in ("fit", "stop", "attach") and row.raised is not FINE:
-        afterwards(world, case, row.attach)
+        afterward(world, case, row.attach)
     case.clean_up(left)
 
 
-def afterwards(world, case, attach):
+def afterward(world, case, attach):
     """What becomes of the job once everything works again."""
     if attach is None:
         assert vars(case.model).keys() == vars(world.estimator(case.job())).keys() | {"callback"}

@@ -21,17 +21,17 @@ from shapecluster.remote import Job, Rehearsal
 
 def portfolios(rng, n=600, archetypes=5, width=40, held=12):
     """Weights of holdings: archetypes, each with its own securities, and noise between them."""
-    centres = np.zeros((archetypes, width))
-    for row in centres:
+    centers = np.zeros((archetypes, width))
+    for row in centers:
         row[rng.choice(width, held, replace=False)] = rng.dirichlet(np.ones(held))
     own = rng.integers(archetypes, size=n)
     drift = rng.gamma(1.0, 0.15 / held, size=(n, width)) * (rng.random((n, width)) < 0.2)
-    X = centres[own] * rng.uniform(0.7, 1.3, size=(n, width)) + drift
+    X = centers[own] * rng.uniform(0.7, 1.3, size=(n, width)) + drift
     return X / X.sum(axis=1, keepdims=True)
 
 
-def ssd(X, centres):
-    return float(((X[:, None] - centres) ** 2).sum(axis=2).min(axis=1).sum())
+def ssd(X, centers):
+    return float(((X[:, None] - centers) ** 2).sum(axis=2).min(axis=1).sum())
 
 
 def test_it_finds_what_was_planted_as_well_as_scikit_learn_does(rng, rehearsal):
@@ -45,7 +45,7 @@ def test_it_finds_what_was_planted_as_well_as_scikit_learn_does(rng, rehearsal):
     assert model.labels_.shape == (600,)
 
 
-def test_predictions_follow_from_the_centres(rng, rehearsal):
+def test_predictions_follow_from_the_centers(rng, rehearsal):
     X = portfolios(rng)
     model = SageMakerKMeans(5, session=rehearsal).fit(X)
     np.testing.assert_array_equal(model.labels_, model.predict(X))

@@ -54,8 +54,8 @@ CASES = [
     pytest.param({}, {"channels": 2}, id="channels"),
     pytest.param({"missing": "mask", "max_shift": 3}, {"channels": 2, "nan": True}, id="all at once"),
     pytest.param({}, {"weights": True}, id="weights"),
-    pytest.param({"init": "array"}, {}, id="given centres"),
-    pytest.param({"init": "array"}, {"channels": 2, "weights": True}, id="given centres of channels"),
+    pytest.param({"init": "array"}, {}, id="given centers"),
+    pytest.param({"init": "array"}, {"channels": 2, "weights": True}, id="given centers of channels"),
 ]
 
 
@@ -134,7 +134,7 @@ def test_pipelines_give_what_they_give_locally(rng, rehearsal, first):
     assert remote[-1].members() == local[-1].members()
 
 
-def test_flat_series_are_named_once_and_labelled_alike(rng, tmp_path):
+def test_flat_series_are_named_once_and_labeled_alike(rng, tmp_path):
     X = frame(walks(rng))
     X.iloc[4] = 7.0
     with pytest.warns(FlatSeriesWarning, match="T004"):

@@ -226,7 +226,7 @@ def test_a_job_that_is_refused_leaves_the_estimator_as_it_was(rng, cloud, monkey
     assert [before["training_job_name_"] in uri for uri in records] == [True]  # none of a job that never was
 
 
-def test_an_artefact_that_cannot_be_used_keeps_the_jobs_name(rng, cloud):
+def test_an_artifact_that_cannot_be_used_keeps_the_jobs_name(rng, cloud):
     X = walks(rng)
     model = waving(cloud, timepoints=39)
     with pytest.raises(ArtifactError, match=r"39 values where 40 were expected") as caught:

@@ -13,7 +13,7 @@ from shapecluster.sagemaker._algorithm import PARAMETERS
 from tests.sagemaker.test_kshape import frame, walks
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:algorithm/k-shape"
-CENTRES = np.random.default_rng(0).normal(size=(3, 40))
+CENTERS = np.random.default_rng(0).normal(size=(3, 40))
 
 # Parameter, value; what our image gets (None: nothing); what an algorithm gets that lists it ("refused": a
 # ValueError that names it, as for every algorithm that does not list it; None: nothing, and no refusal).
@@ -21,7 +21,7 @@ TABLE = [
     ("n_clusters", 4, "4", "4"),
     ("n_clusters", np.int64(4), "4", "4"),
     ("init", "random", "random", "random"),
-    ("init", CENTRES, "channel", "refused"),
+    ("init", CENTERS, "channel", "refused"),
     ("n_init", 3, "3", "3"),
     ("n_init", "auto", "auto", "auto"),
     ("n_init", np.int32(3), "3", "3"),

@@ -1,4 +1,4 @@
-"""A training program that starts in milliseconds: its centres are sine waves, whatever the data.
+"""A training program that starts in milliseconds: its centers are sine waves, whatever the data.
 
     python waves.py train|serve --root DIR [--algorithm NAME] [--host H] [--port N]
 

@@ -2,22 +2,22 @@ r"""What is computed: pure functions of arrays, without estimators, names or fil
 
 Each layer uses only those below it::
 
-    sketch                   k-Shape in mini-batches: what a centre remembers of its members
+    sketch                   k-Shape in mini-batches: what a center remembers of its members
       |
     kshape                   one run of k-Shape as a chain of states; the best of several runs
       |   |
-      | seeding    neighbours    first centres: k-shape++, random rows  |  the nearest series of a universe
+      | seeding    neighbors    first centers: k-shape++, random rows  |  the nearest series of a universe
       |   |           |
-      | assignment    |          nearest centres, from step to step
+      | assignment    |          nearest centers, from step to step
       |      |        |
       |     bounds ---+          angles that no pair can be below, so that most need no transform
       |       |
-    extraction |                 the centre of a cluster: leading right singular vector of its aligned members
+    extraction |                 the center of a cluster: leading right singular vector of its aligned members
       |    correlation           screening in float32, the exact best shift of every pair, ties
       |      |
       |    shapes                unit rows and spectra: kept as memory allows, or made again by block
       |      |
-    normalise                    z-normalised and unit rows, and which rows are flat
+    normalize                    z-normalized and unit rows, and which rows are flat
       |
     blocks                       cuts rows into blocks and runs them on threads
 
@@ -27,7 +27,7 @@ Beside these, an inverted file::
       |   |   |
       |  cells  collect      the order in which rows are stored  |  the nearest rows so far
       |
-    shape_space    vector_space    set_space      rows and centres under SBD, Euclid and Jaccard
+    shape_space    vector_space    set_space      rows and centers under SBD, Euclid and Jaccard
       |
     lowpass                  bounds of correlations by matrix products; stands on shapes
 

@@ -236,7 +236,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
             raise TypeError(
                 f"prices must be a DataFrame, tickers as rows. Got {type(prices).__name__} instead."
             )
-        data = check_series(_Anew(), prices, reset=True, allow_nan=True, min_timepoints=1)
+        data = check_series(_FeatureCountStub(), prices, reset=True, allow_nan=True, min_timepoints=1)
         panel = old.extended(data.values.astype(np.float64), prices.index, prices.columns)
         windows, left_out = self._counted(panel, len(old.days))
         if len(windows):
@@ -404,7 +404,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-class _Anew(BaseEstimator):
+class _FeatureCountStub(BaseEstimator):
     """Stands for an estimator that has seen no prices yet: the number of new days is free."""
 
 

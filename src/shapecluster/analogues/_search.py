@@ -14,7 +14,7 @@ from shapecluster.neighbors._index import ClusterIndex
 
 _CROWD = 10  # windows looked for, for each that is wanted: those next to a hit are nearly as near
 
-Keep = Callable[[IntArray, IntArray], BoolArray]
+WindowFilter = Callable[[IntArray, IntArray], BoolArray]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Past:
     exclusion: int
     lead: int
 
-    def eligible(self, asked: Windows) -> Keep:
+    def eligible(self, asked: Windows) -> WindowFilter:
         """Takes positions in `asked` and ids that broadcast; says which pairs count."""
 
         def keep(which: IntArray, ids: IntArray) -> BoolArray:
@@ -100,7 +100,7 @@ class Past:
         found = _joined(parts)
         return _at(found, np.lexsort((found.ids, found.values, found.queries)))
 
-    def _fresh(self, queries: Queries, left: IntArray, taken: IntArray) -> Keep:
+    def _fresh(self, queries: Queries, left: IntArray, taken: IntArray) -> WindowFilter:
         """What counts, and is in no episode that was found for these queries."""
         eligible = self.eligible(queries.windows.at(left))
         columns = [column for column in taken[left].T if (column >= 0).any()]

@@ -48,7 +48,7 @@ class CommandError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class JobLocation:
     """Where jobs run: in the folder of a rehearsal, or on AWS.
 
     Attributes
@@ -99,7 +99,7 @@ class Place:
 
 
 @contextmanager
-def errors(place: Place | None = None) -> Iterator[None]:
+def errors(place: JobLocation | None = None) -> Iterator[None]:
     """Turn whatever goes wrong into a `CommandError`; the place is that of a job, if there is one."""
     try:
         yield

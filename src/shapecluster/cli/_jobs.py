@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from shapecluster.cli._common import (
     FAILED,
     CommandError,
-    Place,
+    JobLocation,
     check_target,
     errors,
     say,
@@ -30,7 +30,7 @@ _SHOWN = 10  # tickers of a cluster
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class TrainingRequest:
     """The options of `rehearse` and `fit`, as they were typed; a rehearsal has fewer of them."""
 
     prices: Path | None
@@ -56,9 +56,9 @@ class Request:
     region: str | None = None
     profile: str | None = None
 
-    def place(self) -> Place:
+    def place(self) -> JobLocation:
         """Where the job is to run."""
-        return Place(self.folder, self.region, self.profile)
+        return JobLocation(self.folder, self.region, self.profile)
 
     def job(self) -> Job:
         """Its settings; a ValueError names the field that makes no sense."""
@@ -75,7 +75,7 @@ class Request:
         )
 
 
-def fit(request: Request) -> None:
+def fit(request: TrainingRequest) -> None:
     """Run `shapecluster sagemaker rehearse` or `fit`."""
     from shapecluster.report._terminal import make_console
 
@@ -97,7 +97,7 @@ def fit(request: Request) -> None:
 
 
 def attach(
-    job_name: str, place: Place, out: Path, *, timeout: float | None, hourly_rate: float | None
+    job_name: str, place: JobLocation, out: Path, *, timeout: float | None, hourly_rate: float | None
 ) -> None:
     """Run `shapecluster sagemaker attach`."""
     from shapecluster import SageMakerKShape
@@ -117,7 +117,7 @@ def attach(
     raise CommandError(text, FAILED)
 
 
-def stop(job_name: str, place: Place) -> None:
+def stop(job_name: str, place: JobLocation) -> None:
     """Run `shapecluster sagemaker stop`."""
     from shapecluster.remote._outcome import IS_OVER
     from shapecluster.remote._platform import open_platform
@@ -137,7 +137,7 @@ def stop(job_name: str, place: Place) -> None:
 # ----------------------------------------------------------------------------------- from prices to a job
 
 
-def _estimator(request: Request) -> SageMakerKShape:
+def _estimator(request: TrainingRequest) -> SageMakerKShape:
     """The estimator without its job; where an ARN is given, what it does not take stays at its default."""
     from shapecluster import SageMakerKShape
     from shapecluster.report._request import read_max_shift
@@ -162,7 +162,7 @@ def _estimator(request: Request) -> SageMakerKShape:
     )
 
 
-def _series(request: Request, model: SageMakerKShape, console: Console) -> pd.DataFrame:
+def _series(request: TrainingRequest, model: SageMakerKShape, console: Console) -> pd.DataFrame:
     """Read and clean the prices, say what was done to them, and tell the estimator of missing values."""
     from shapecluster.preprocessing import LogReturns
     from shapecluster.prices import clean_prices
@@ -199,7 +199,7 @@ def _series(request: Request, model: SageMakerKShape, console: Console) -> pd.Da
 # ---------------------------------------------------------------------------------- from a job to labels
 
 
-def _finish(model: SageMakerKShape, place: Place, out: Path, hourly_rate: float | None) -> None:
+def _finish(model: SageMakerKShape, place: JobLocation, out: Path, hourly_rate: float | None) -> None:
     """Write the labels, all of them or none, and print what came out."""
     try:
         write_table(model.labels_frame(), out, index=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shapecluster.cli._common import Place, errors, say, told
+from shapecluster.cli._common import JobLocation, errors, say, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from shapecluster.remote import Leftover
 
 
-def list_leftovers(place: Place, bucket: str | None, prefix: str, min_age: float) -> None:
+def list_leftovers(place: JobLocation, bucket: str | None, prefix: str, min_age: float) -> None:
     """Run `shapecluster sagemaker list-leftovers`."""
     _clean_up(place, bucket, prefix, min_age, delete=False, hint="")
 
 
-def clean_up(place: Place, bucket: str | None, prefix: str, min_age: float, *, yes: bool) -> None:
+def clean_up(place: JobLocation, bucket: str | None, prefix: str, min_age: float, *, yes: bool) -> None:
     """Run `shapecluster sagemaker clean-up`."""
     _clean_up(place, bucket, prefix, min_age, delete=yes, hint="Nothing was deleted: --yes does that.")
 
 
 def _clean_up(
-    place: Place, bucket: str | None, prefix: str, min_age: float, *, delete: bool, hint: str
+    place: JobLocation, bucket: str | None, prefix: str, min_age: float, *, delete: bool, hint: str
 ) -> None:
     from shapecluster import remote
     from shapecluster.report._terminal import make_console

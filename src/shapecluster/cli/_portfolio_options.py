@@ -133,10 +133,10 @@ def _generate_command(options: dict[str, Any]) -> Any:
     ) -> None:
         """Draw synthetic portfolios, some of which copy one another, and write them to a file."""
         given = dict(locals())
-        from shapecluster.cli._portfolios import Request, generate
+        from shapecluster.cli._portfolios import PortfoliosRequest, generate
 
         files = {"out": given.pop("out"), "truth": given.pop("truth")}
-        generate(Request(**given), **files)
+        generate(PortfoliosRequest(**given), **files)
 
     return generate
 

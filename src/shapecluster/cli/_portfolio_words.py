@@ -48,13 +48,13 @@ def print_clusters(portfolios: Portfolios, model: Any, console: Console) -> None
     sizes = np.bincount(model.labels_, minlength=len(model.cluster_centers_))
     columns = {"cluster": "right", "traders": "right", "holdings": "right"}
     table = make_table(columns | {"held more than by everybody (share of the cluster's traders)": "wrap"})
-    for number, centre in enumerate(model.cluster_centers_):
-        most = [at for at in np.argsort(overall - centre)[:_SHOWN_TICKERS] if centre[at] > overall[at]]
+    for number, center in enumerate(model.cluster_centers_):
+        most = [at for at in np.argsort(overall - center)[:_SHOWN_TICKERS] if center[at] > overall[at]]
         shown = ", ".join(
-            f"{portfolios.tickers[at]}" + ("" if portfolios.has_quantities else f" {centre[at]:.0%}")
+            f"{portfolios.tickers[at]}" + ("" if portfolios.has_quantities else f" {center[at]:.0%}")
             for at in most
         )
-        cells = (str(number), f"{sizes[number]:,}", words.number(float(centre.sum()), 1), shown)
+        cells = (str(number), f"{sizes[number]:,}", words.number(float(center.sum()), 1), shown)
         table.add_row(*(words.printable(cell) for cell in cells))
     console.print(table)
 

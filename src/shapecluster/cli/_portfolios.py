@@ -33,7 +33,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class PortfoliosRequest:
     """The options of `generate`, as they were typed; the defaults make what the other commands work on."""
 
     seed: int
@@ -86,7 +86,7 @@ class Question:
     quantities: bool
 
 
-def generate(request: Request, *, out: Path, truth: Path | None) -> None:
+def generate(request: PortfoliosRequest, *, out: Path, truth: Path | None) -> None:
     """Run `shapecluster portfolios generate`."""
     from shapecluster.report._terminal import make_console
 
@@ -224,7 +224,7 @@ def _read(path: Path | None, seed: int, console: Console) -> Portfolios:
     from shapecluster.portfolios import Portfolios
 
     if path is None:
-        portfolios, truth = Request(seed=seed).made()
+        portfolios, truth = PortfoliosRequest(seed=seed).made()
         say(console, f"Generated, seed {seed}: {in_words(portfolios)}; {copycats_in_words(truth)}.")
         return portfolios
     if not path.name.lower().endswith(_TABLES):

@@ -185,9 +185,9 @@ def _rehearse_command(options: dict[str, Any]) -> Any:
         Without --prices it runs on a simulated market.
         """
         given = dict(locals())
-        from shapecluster.cli._jobs import Request, fit
+        from shapecluster.cli._jobs import TrainingRequest, fit
 
-        fit(Request(**given))
+        fit(TrainingRequest(**given))
 
     return rehearse
 
@@ -223,9 +223,9 @@ def _fit_command(options: dict[str, Any]) -> Any:
         It is billed by AWS. The prices are stored in your bucket, where they stay.
         """
         given = dict(locals())
-        from shapecluster.cli._jobs import Request, fit
+        from shapecluster.cli._jobs import TrainingRequest, fit
 
-        fit(Request(**given))
+        fit(TrainingRequest(**given))
 
     return fit
 
@@ -246,10 +246,10 @@ def _attach_command(options: dict[str, Any]) -> Any:
 
         Ctrl-C lets the job run on.
         """
-        from shapecluster.cli._common import Place
+        from shapecluster.cli._common import JobLocation
         from shapecluster.cli._jobs import attach
 
-        attach(job_name, Place(folder, region, profile), out, timeout=timeout, hourly_rate=hourly_rate)
+        attach(job_name, JobLocation(folder, region, profile), out, timeout=timeout, hourly_rate=hourly_rate)
 
     return attach
 
@@ -264,10 +264,10 @@ def _stop_command(options: dict[str, Any]) -> Any:
         profile: str | None = options["profile"],
     ) -> None:
         """Ask a job to end. It is billed no longer, and has no result."""
-        from shapecluster.cli._common import Place
+        from shapecluster.cli._common import JobLocation
         from shapecluster.cli._jobs import stop
 
-        stop(job_name, Place(folder, region, profile))
+        stop(job_name, JobLocation(folder, region, profile))
 
     return stop
 
@@ -284,10 +284,10 @@ def _list_leftovers_command(options: dict[str, Any]) -> Any:
         min_age: float = options["min_age"],
     ) -> None:
         """List endpoints, models and staged data of ours that are still there, and may cost money."""
-        from shapecluster.cli._common import Place
+        from shapecluster.cli._common import JobLocation
         from shapecluster.cli._leftovers import list_leftovers
 
-        list_leftovers(Place(folder, region, profile), bucket, prefix, min_age)
+        list_leftovers(JobLocation(folder, region, profile), bucket, prefix, min_age)
 
     return list_leftovers
 
@@ -305,9 +305,9 @@ def _clean_up_command(options: dict[str, Any]) -> Any:
         yes: bool = options["yes"],
     ) -> None:
         """Delete them, with --yes; but no data that an uncollected job reads, and no model.tar.gz."""
-        from shapecluster.cli._common import Place
+        from shapecluster.cli._common import JobLocation
         from shapecluster.cli._leftovers import clean_up
 
-        clean_up(Place(folder, region, profile), bucket, prefix, min_age, yes=yes)
+        clean_up(JobLocation(folder, region, profile), bucket, prefix, min_age, yes=yes)
 
     return clean_up

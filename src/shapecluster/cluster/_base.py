@@ -1,4 +1,4 @@
-"""What every shape clusterer offers once it has centres, wherever they were computed."""
+"""What every shape clusterer offers once it has centers, wherever they were computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import ClusterRun, counted, inertia
 from shapecluster._core.sbd.correlation import Assignment, align_all, align_pairwise
-from shapecluster._core.sbd.normalize import standardise
+from shapecluster._core.sbd.normalize import standardize
 from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of
 from shapecluster._sklearn_compat import (
     BaseEstimator,
@@ -36,7 +36,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
     """Contract of the estimators that cluster series by shape.
 
     A subclass has the parameters `n_clusters`, `max_shift`, `missing` and `n_jobs`, and its `fit` calls
-    `_store`. Everything else follows from the centres.
+    `_store`. Everything else follows from the centers.
     """
 
     n_clusters: int
@@ -56,10 +56,10 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
     @abstractmethod
     def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Compute the centres."""
+        """Compute the centers."""
 
     def predict(self, X: Any) -> IntArray:
-        """Find the nearest centre of each series.
+        """Find the nearest center of each series.
 
         Parameters
         ----------
@@ -69,12 +69,12 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Returns
         -------
         labels : ndarray of shape (n_series,)
-            Index of the nearest centre; 0 for flat series, with a warning.
+            Index of the nearest center; 0 for flat series, with a warning.
         """
         return self._assigned(X).labels
 
     def transform(self, X: Any) -> FloatArray | pd.DataFrame:
-        """Measure the shape-based distance of each series to every centre.
+        """Measure the shape-based distance of each series to every center.
 
         Parameters
         ----------
@@ -89,14 +89,14 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         """
         self._check_is_fitted()
         data = self._check(X, reset=False)
-        aligned = align_all(self._shapes(data), self._centres(), n_threads=n_threads(self.n_jobs))
-        sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)  # computed in the centres' dtype
+        aligned = align_all(self._shapes(data), self._centers(), n_threads=n_threads(self.n_jobs))
+        sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)  # computed in the centers' dtype
         if data.names is None:
             return sbd
         return pd.DataFrame(sbd, index=data.names, columns=self.get_feature_names_out())
 
     def score(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Opposite of the SSD of series under the fitted centres; greater is better.
+        """Opposite of the SSD of series under the fitted centers; greater is better.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Returns
         -------
         score : float
-            Minus the weighted sum of squared SBD to the nearest centres.
+            Minus the weighted sum of squared SBD to the nearest centers.
         """
         self._check_is_fitted()
         data = self._check(X, reset=False)
@@ -125,14 +125,14 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         -------
         frame : DataFrame
             Indexed by series name (under the name that the index of X has, else "series"), with columns
-            `cluster`, `shift` (timepoints by which the series trails its centre) and `sbd`.
+            `cluster`, `shift` (timepoints by which the series trails its center) and `sbd`.
         """
         self._check_is_fitted()
         columns = {"cluster": self.labels_, "shift": self.shifts_, "sbd": self.sbd_}
         return pd.DataFrame(columns, index=pd.Index(self._names(), name=self._axis_name))
 
     def members(self) -> dict[int, list[Any]]:
-        """List the series of each cluster, nearest to the centre first.
+        """List the series of each cluster, nearest to the center first.
 
         Returns
         -------
@@ -148,29 +148,29 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         }
 
     def centers_in_units(self, X: Any) -> Float64Array:
-        """Scale each centre to the level and movement of its members, in their own units.
+        """Scale each center to the level and movement of its members, in their own units.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
-            Series in the units wanted (prices, say), in any number; each counts for its nearest centre.
+            Series in the units wanted (prices, say), in any number; each counts for its nearest center.
 
         Returns
         -------
         centers : ndarray of shape (n_clusters, n_timepoints[, n_channels])
-            Centre times the members' median standard deviation plus their median mean; NaN for a
+            Center times the members' median standard deviation plus their median mean; NaN for a
             cluster that has no member in X.
         """
         self._check_is_fitted()
         data = self._check(X, reset=False)
         shapes = self._shapes(data)
         labels = self._nearest(shapes).labels
-        _, mean, std, _ = standardise(data.channels_first)
+        _, mean, std, _ = standardize(data.channels_first)
         centers = np.full(self.cluster_centers_.shape, np.nan)
-        for label, centre in enumerate(self.cluster_centers_):
+        for label, center in enumerate(self.cluster_centers_):
             mine = (labels == label) & ~shapes.flat
             if mine.any():
-                centers[label] = _median(mean[mine]) + _median(std[mine]) * centre
+                centers[label] = _median(mean[mine]) + _median(std[mine]) * center
         return centers
 
     @property
@@ -203,7 +203,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return data
 
     def _shapes(self, data: SeriesData, dtype: DType | None = None, spare: int = SPARE_BYTES) -> Shapes:
-        """Prepare checked series in the precision of the centres; flat ones are named in a warning."""
+        """Prepare checked series in the precision of the centers; flat ones are named in a warning."""
         dtype = self.cluster_centers_.dtype if dtype is None else dtype
         shapes = shapes_of(
             data.channels_first, self.max_shift, dtype, spare=spare, n_threads=n_threads(self.n_jobs)
@@ -213,15 +213,15 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return shapes
 
     def _assigned(self, X: Any) -> Assignment:
-        """Assign new series to the fitted centres: labels, shifts and correlations."""
+        """Assign new series to the fitted centers: labels, shifts and correlations."""
         self._check_is_fitted()
         return self._nearest(self._shapes(self._check(X, reset=False)))
 
     def _nearest(self, shapes: Shapes) -> Assignment:
-        """Assign prepared series to the fitted centres."""
-        return assign(shapes, self._centres(), keep=False, n_threads=n_threads(self.n_jobs)).nearest
+        """Assign prepared series to the fitted centers."""
+        return assign(shapes, self._centers(), keep=False, n_threads=n_threads(self.n_jobs)).nearest
 
-    def _centres(self) -> Shapes:
+    def _centers(self) -> Shapes:
         return shapes_of(SeriesData(self.cluster_centers_).channels_first, self.max_shift)
 
     def _weights(self, sample_weight: ArrayLike | None, data: SeriesData) -> Float64Array:
@@ -272,18 +272,18 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
     def _store(self, run: ClusterRun, data: SeriesData, counted: BoolArray) -> None:
         """Keep the result of a run as fitted attributes; `counted` rows took part in it."""
         best = run.best
-        centres = best.centres.transpose(0, 2, 1) if data.values.ndim == 3 else best.centres[:, 0]
-        self.cluster_centers_ = np.ascontiguousarray(centres)
+        centers = best.centers.transpose(0, 2, 1) if data.values.ndim == 3 else best.centers[:, 0]
+        self.cluster_centers_ = np.ascontiguousarray(centers)
         self.labels_, self.shifts_, self.sbd_ = best.labels, best.shifts, best.sbd
         self.inertia_ = best.inertia
         self.n_iter_ = run.n_iter
         self.n_correlations_ = run.n_correlations
         self._store_names(data)
         n_found = len(np.unique(best.labels[counted]))
-        if n_found < len(best.centres):
+        if n_found < len(best.centers):
             warnings.warn(
                 f"Number of distinct clusters ({n_found}) found smaller than n_clusters "
-                f"({len(best.centres)}). Possibly due to fewer distinct shapes than clusters in X.",
+                f"({len(best.centers)}). Possibly due to fewer distinct shapes than clusters in X.",
                 ConvergenceWarning,
                 stacklevel=caller_level(),
             )

@@ -1,4 +1,4 @@
-"""Euclidean distances of rows, dense or sparse, to a few centres: block by block, in float64."""
+"""Euclidean distances of rows, dense or sparse, to a few centers: block by block, in float64."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ def blocks(n_rows: int, width: int) -> list[slice]:
     return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
 
-def nearest(values: Any, centres: FloatArray) -> IntArray:
-    """The nearest centre of each row; the first of those that are equally near."""
-    columns = centres.T.astype(np.float64)
+def nearest(values: Any, centers: FloatArray) -> IntArray:
+    """The nearest center of each row; the first of those that are equally near."""
+    columns = centers.T.astype(np.float64)
     offsets = (columns * columns).sum(axis=0)
     n_rows, width = values.shape
     labels = np.empty(n_rows, dtype=np.intp)
-    for part in blocks(n_rows, max(width, len(centres))):
+    for part in blocks(n_rows, max(width, len(centers))):
         labels[part] = (offsets - 2.0 * (dense(values[part]) @ columns)).argmin(axis=1)
     return labels
 
 
-def squared_distances(values: Any, centres: FloatArray, labels: IntArray) -> Float64Array:
-    """Squared distance of each row to the centre that it is labelled with.
+def squared_distances(values: Any, centers: FloatArray, labels: IntArray) -> Float64Array:
+    """Squared distance of each row to the center that it is labeled with.
 
     Their sum is the inertia of K-Means, wherever it was fitted.
     """
     n_rows, width = values.shape
     out = np.empty(n_rows)
     for part in blocks(n_rows, width):
-        difference = dense(values[part]) - centres[labels[part]]
+        difference = dense(values[part]) - centers[labels[part]]
         out[part] = (difference * difference).sum(axis=1)
     return out
 
 
-def distances(values: Any, centres: FloatArray) -> Float64Array:
-    """Distance of each row to every centre, shape (n_rows, n_centres)."""
+def distances(values: Any, centers: FloatArray) -> Float64Array:
+    """Distance of each row to every center, shape (n_rows, n_centers)."""
     n_rows = values.shape[0]
-    out = np.empty((n_rows, len(centres)))
-    for cluster in range(len(centres)):
+    out = np.empty((n_rows, len(centers)))
+    for cluster in range(len(centers)):
         labels = np.full(n_rows, cluster, dtype=np.intp)
-        out[:, cluster] = squared_distances(values, centres, labels)
+        out[:, cluster] = squared_distances(values, centers, labels)
     return np.sqrt(out, out=out)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.kshape.extraction import HELD_BYTES
-from shapecluster._core.kshape.run import Progress, Settings, allowance, best_run, counted
+from shapecluster._core.kshape.run import FitProgress, FitSettings, best_run, counted, memory_plan
 from shapecluster._core.kshape.seeding import Seeds, Start, k_shape_plus_plus, random_rows
 from shapecluster._core.kshape.snapshot import from_arrays, to_arrays
 from shapecluster._core.sbd.normalize import unit_rows
@@ -46,7 +46,7 @@ class _Prepared:
 
     @property
     def counted(self) -> BoolArray:
-        """The series that take part in the fit; the others are only labelled."""
+        """The series that take part in the fit; the others are only labeled."""
         return counted(self.shapes, self.weights)
 
 
@@ -54,8 +54,8 @@ class LocalKShape(BaseShapeClusterer):
     """Cluster series by shape with k-Shape.
 
     Two series are near when one looks like the other after moving, stretching in height and shifting
-    in time: distance is the shape-based distance (SBD), one minus the largest normalised
-    cross-correlation over all shifts. Every series is z-normalised here, in `fit` and in `predict`
+    in time: distance is the shape-based distance (SBD), one minus the largest normalized
+    cross-correlation over all shifts. Every series is z-normalized here, in `fit` and in `predict`
     alike, so level and scale never matter; what matters is whether prices or returns go in.
 
     Parameters
@@ -65,10 +65,10 @@ class LocalKShape(BaseShapeClusterer):
     init : {"k-shape++", "random"} or array-like of shape (n_clusters, n_timepoints[, n_channels]), \
 default="k-shape++"
         Where to start: series far from each other (greedy k-means++ under SBD^2), series drawn at
-        random, or given centres.
+        random, or given centers.
     n_init : int or "auto", default="auto"
         Number of runs, of which the one of least inertia is kept. "auto" is 10 for `init="random"`,
-        else 1. Given centres are run once whatever is asked.
+        else 1. Given centers are run once whatever is asked.
     max_iter : int, default=100
         Most iterations of one run.
     tol : float, default=1e-6
@@ -77,9 +77,9 @@ default="k-shape++"
         Largest shift in timepoints. None allows all; 0 makes SBD one minus the Pearson correlation.
     missing : {"error", "mask"}, default="error"
         What NaN means: an error, or a value that was not observed. With "mask" each series is
-        normalised over what was observed and counts as zero elsewhere.
+        normalized over what was observed and counts as zero elsewhere.
     random_state : int, RandomState instance or None, default=None
-        Seeds the choice of first centres; an int makes the result reproducible.
+        Seeds the choice of first centers; an int makes the result reproducible.
     n_jobs : int or None, default=None
         Threads: None is 1, -1 all cores. The result does not depend on it.
     verbose : int, default=0
@@ -88,20 +88,20 @@ default="k-shape++"
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_timepoints[, n_channels])
-        Centres, z-normalised per channel; float32 for float32 input, else float64.
+        Centers, z-normalized per channel; float32 for float32 input, else float64.
     labels_ : ndarray of shape (n_series,)
         Cluster of each series; equals `predict` of the same series. Flat series have label 0.
     shifts_ : ndarray of shape (n_series,)
-        Timepoints by which each series trails its own centre.
+        Timepoints by which each series trails its own center.
     sbd_ : ndarray of shape (n_series,)
-        Distance of each series to its own centre, float64; 1 for flat series.
+        Distance of each series to its own center, float64; 1 for flat series.
     inertia_ : float
-        Sum over the series of weight times squared SBD to the own centre (SSD), in float64.
+        Sum over the series of weight times squared SBD to the own center (SSD), in float64.
     n_iter_ : int
         Iterations of the best run.
     n_correlations_ : int
-        Pairs that were transformed in the best run, those of centres with each other included; what
-        choosing the first centres took is not.
+        Pairs that were transformed in the best run, those of centers with each other included; what
+        choosing the first centers took is not.
     n_features_in_ : int
         Number of timepoints.
     series_names_in_ : ndarray of shape (n_series,)
@@ -110,21 +110,21 @@ default="k-shape++"
     Warns
     -----
     FlatSeriesWarning
-        Some series never move; they take no part in the centres.
+        Some series never move; they take no part in the centers.
     ConvergenceWarning
         There are fewer distinct shapes than clusters.
 
     Notes
     -----
-    k-Shape alternates between assigning every series to its nearest centre, at most O(n k m log m)
-    because bounds spare most pairs, and extracting every centre from its members. Its objective is not
-    monotone, so the best iterate is kept: centres, and the assignment to exactly those centres. A run ends
-    when neither labels nor shifts change any more (the next centres would be the same), when a labelling
+    k-Shape alternates between assigning every series to its nearest center, at most O(n k m log m)
+    because bounds spare most pairs, and extracting every center from its members. Its objective is not
+    monotone, so the best iterate is kept: centers, and the assignment to exactly those centers. A run ends
+    when neither labels nor shifts change any more (the next centers would be the same), when a labeling
     with its shifts comes back, or as `tol` and `max_iter` say. An empty cluster takes the series farthest
-    from its own centre.
+    from its own center.
 
     Correlations that differ by less than 16 eps log2(L), L the length of the transforms, are ties: the
-    smallest shift wins, then the positive one, and among centres the lowest index. Results are the same
+    smallest shift wins, then the positive one, and among centers the lowest index. Results are the same
     to the last bit for any number of threads.
 
     References
@@ -196,7 +196,7 @@ default="k-shape++"
         y : None
             Ignored; here for Pipelines.
         sample_weight : array-like of shape (n_series,), default=None
-            Weight of each series in centres and inertia; None weighs all alike.
+            Weight of each series in centers and inertia; None weighs all alike.
 
         Returns
         -------
@@ -256,11 +256,11 @@ default="k-shape++"
             pool.shutdown(wait=False)
 
     def _prepare(self, X: Any, sample_weight: ArrayLike | None, n_clusters: int) -> _Prepared:
-        """Check the input, normalise and transform it as far as memory allows."""
+        """Check the input, normalize and transform it as far as memory allows."""
         data = self._check(X, reset=True)
         weights = self._weights(sample_weight, data)
         n_series, threads = len(data.values), n_threads(self.n_jobs)
-        spare, keep = allowance(n_series, min(n_clusters, n_series), data.values.nbytes, threads)
+        spare, keep = memory_plan(n_series, min(n_clusters, n_series), data.values.nbytes, threads)
         shapes = self._shapes(data, data.values.dtype, spare)
         self._taking_part(shapes, weights)
         held = max(HELD_BYTES, (spare - shapes.kept_bytes) // threads)
@@ -275,7 +275,7 @@ default="k-shape++"
         n_series, self.n_features_in_ = prepared.data.values.shape[:2]
         self._check_size(n_series)
         x = prepared.shapes
-        settings = Settings(
+        settings = FitSettings(
             max_iter=self.max_iter,
             tol=self.tol,
             n_threads=n_threads(self.n_jobs),
@@ -283,7 +283,7 @@ default="k-shape++"
             held_bytes=prepared.held_bytes,
         )
 
-        def told(progress: Progress) -> None:
+        def told(progress: FitProgress) -> None:
             if self.verbose:
                 _log_step(progress)
             if watch is not None:
@@ -298,7 +298,7 @@ default="k-shape++"
         """Where each run starts; what it takes to know is done when the run begins."""
         k = self.n_clusters
         if not isinstance(self.init, str):
-            yield lambda: Start(self._given_centres(prepared.data))
+            yield lambda: Start(self._given_centers(prepared.data))
         elif prepared.seeds is not None:
             for seeds in prepared.seeds:
                 yield partial(seeds.start, k)
@@ -327,26 +327,26 @@ default="k-shape++"
                     n_threads=n_threads(self.n_jobs),
                 )
 
-    def _given_centres(self, data: SeriesData) -> FloatArray:
-        centres = check_array(
+    def _given_centers(self, data: SeriesData) -> FloatArray:
+        centers = check_array(
             self.init, dtype=data.values.dtype, allow_nd=True, ensure_all_finite=False, input_name="init"
         )
         expected = (self.n_clusters, *data.values.shape[1:])
-        if centres.shape != expected:
+        if centers.shape != expected:
             raise ValueError(
-                f"init must have one centre per cluster, with the timepoints of X: shape {expected}. "
-                f"Got shape {centres.shape} instead."
+                f"init must have one center per cluster, with the timepoints of X: shape {expected}. "
+                f"Got shape {centers.shape} instead."
             )
-        if not np.isfinite(centres).all():
+        if not np.isfinite(centers).all():
             raise ValueError("init must be finite. Got NaN or infinity instead.")
-        given = SeriesData(centres).channels_first
+        given = SeriesData(centers).channels_first
         flat = np.flatnonzero(unit_rows(given).flat)
         if len(flat):
-            raise ValueError(f"init must hold centres that move. Got a flat centre {flat[0]} instead.")
+            raise ValueError(f"init must hold centers that move. Got a flat center {flat[0]} instead.")
         return given
 
 
-def _log_step(progress: Progress) -> None:
+def _log_step(progress: FitProgress) -> None:
     state = progress.state
     if state is not None:
         logger.info(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import ClusterRun, Settings, best_run, counted, inertia
+from shapecluster._core.kshape.run import ClusterRun, FitSettings, best_run, counted, inertia
 from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus, random_rows
-from shapecluster._core.kshape.sketch import Stream, advance_stream, start_stream
+from shapecluster._core.kshape.sketch import MiniBatchState, advance_stream, start_stream
 from shapecluster._core.sbd.correlation import Assignment
-from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import Shapes, shapes_of, take
 from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
 from shapecluster._threads import n_threads
@@ -23,14 +23,14 @@ from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster._validation import SeriesData, all_or_nothing, caller_level
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
-from shapecluster.cluster._minibatch_loop import Source, run_passes
+from shapecluster.cluster._minibatch_loop import BatchSource, run_passes
 
 if TYPE_CHECKING:
     from typing import Self
 
 logger = logging.getLogger("shapecluster")
 
-_SPARE_BYTES = 1 << 24  # of series that are kept normalised and transformed, instead of for each batch
+_SPARE_BYTES = 1 << 24  # of series that are kept normalized and transformed, instead of for each batch
 _FIRST_ITERATIONS = 5  # of k-Shape on the first sample: seeds are single series, and align others badly
 _RANDOM_RUNS = 3
 
@@ -39,7 +39,7 @@ class MiniBatchLocalKShape(BaseShapeClusterer):
     """Cluster series by shape with k-Shape, one mini-batch at a time.
 
     What `sklearn.cluster.MiniBatchKMeans` is to k-means: `fit` takes random mini-batches of an array that
-    may lie in a file (`numpy.memmap`), and `partial_fit` takes series as they come. Every centre remembers
+    may lie in a file (`numpy.memmap`), and `partial_fit` takes series as they come. Every center remembers
     the members it has seen in a sketch of a few rows, so old series need not be kept.
 
     Parameters
@@ -49,30 +49,30 @@ class MiniBatchLocalKShape(BaseShapeClusterer):
     init : {"k-shape++", "random"} or array-like of shape (n_clusters, n_timepoints[, n_channels]), \
 default="k-shape++"
         Where to start: series far from each other or series drawn at random, out of a sample of
-        `init_size`, and refined by a few iterations of k-Shape on that sample; or given centres.
+        `init_size`, and refined by a few iterations of k-Shape on that sample; or given centers.
     max_iter : int, default=100
         Most passes of `fit` over X.
     batch_size : int, default=1024
         Most series in a mini-batch of `fit`. `partial_fit` takes what it is given as one.
     tol : float, default=0.0
-        After a first pass, `fit` stops when a mini-batch moves the centres by no more than this: squared
+        After a first pass, `fit` stops when a mini-batch moves the centers by no more than this: squared
         distance between the old and the new one at unit norm, mean over the clusters. 0 never stops it.
     max_no_improvement : int or None, default=10
         After a first pass, `fit` stops when so many mini-batches in a row have not lowered the smoothed
         inertia. None never stops it.
     init_size : int or None, default=None
-        Series in the sample that first centres are drawn from and states are compared on. None is three
+        Series in the sample that first centers are drawn from and states are compared on. None is three
         mini-batches, and at least 3 * n_clusters.
     n_init : int or "auto", default="auto"
-        Number of first centres tried, of which those of least inertia on the sample are used. "auto" is
-        3 for `init="random"`, else 1. Given centres are tried once whatever is asked.
+        Number of first centers tried, of which those of least inertia on the sample are used. "auto" is
+        3 for `init="random"`, else 1. Given centers are tried once whatever is asked.
     max_shift : int or None, default=None
         Largest shift in timepoints. None allows all; 0 makes SBD one minus the Pearson correlation.
     missing : {"error", "mask"}, default="error"
         What NaN means: an error, or a value that was not observed. With "mask" each series is
-        normalised over what was observed and counts as zero elsewhere.
+        normalized over what was observed and counts as zero elsewhere.
     random_state : int, RandomState instance or None, default=None
-        Seeds first centres, mini-batches and reassignments; an int makes the result reproducible.
+        Seeds first centers, mini-batches and reassignments; an int makes the result reproducible.
     n_jobs : int or None, default=None
         Threads: None is 1, -1 all cores. The result does not depend on it.
     verbose : int, default=0
@@ -81,24 +81,24 @@ default="k-shape++"
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_timepoints[, n_channels])
-        Centres, z-normalised per channel; float32 when the first input was, else float64.
+        Centers, z-normalized per channel; float32 when the first input was, else float64.
     labels_ : ndarray of shape (n_series,)
         Cluster of each series of `fit`, or of the last batch; equals `predict` of the same series.
     shifts_ : ndarray of shape (n_series,)
-        Timepoints by which each of these series trails its own centre.
+        Timepoints by which each of these series trails its own center.
     sbd_ : ndarray of shape (n_series,)
-        Distance of each of these series to its own centre, float64; 1 for flat series.
+        Distance of each of these series to its own center, float64; 1 for flat series.
     inertia_ : float
-        Sum over these series of weight times squared SBD to the own centre (SSD), in float64.
+        Sum over these series of weight times squared SBD to the own center (SSD), in float64.
     n_steps_ : int
         Mini-batches processed.
     counts_ : ndarray of shape (n_clusters,)
-        Weight that each centre rests on: of the series seen in all (`partial_fit`), or about within the
+        Weight that each center rests on: of the series seen in all (`partial_fit`), or about within the
         last pass (`fit`). A reassigned cluster is given the least of the others, as MiniBatchKMeans does.
     n_iter_ : int
         Passes over X begun. Set by `fit` only.
     n_correlations_ : int
-        Pairs of series and centre that were transformed, without those of the first centres.
+        Pairs of series and center that were transformed, without those of the first centers.
     n_features_in_ : int
         Number of timepoints.
     series_names_in_ : ndarray of shape (n_series,)
@@ -107,7 +107,7 @@ default="k-shape++"
     Warns
     -----
     FlatSeriesWarning
-        Some series never move; they take no part in the centres.
+        Some series never move; they take no part in the centers.
     ConvergenceWarning
         `fit` found fewer distinct shapes than clusters.
     RuntimeWarning
@@ -119,19 +119,19 @@ default="k-shape++"
 
     Notes
     -----
-    A mini-batch is assigned to the centres exactly, as everywhere here. The aligned members then go into the
+    A mini-batch is assigned to the centers exactly, as everywhere here. The aligned members then go into the
     sketch of their cluster, at most 12 rows that stand for all members so far (Frequent Directions), and
-    the leading right singular vector of the sketch is the new centre. The sketch keeps a bound on its own
-    error. A member stays as it was aligned when it came; later centres do not move it, which is what a stream
+    the leading right singular vector of the sketch is the new center. The sketch keeps a bound on its own
+    error. A member stays as it was aligned when it came; later centers do not move it, which is what a stream
     costs against `LocalKShape`. In `partial_fit` all the past counts alike. `fit` meets each series again in
     every pass, so sketches fade there by the share of X that a mini-batch is; with one mini-batch that
     holds all of X a pass is one iteration of k-Shape.
 
-    `fit` sees every series at least once, and draws a new order of them for each pass. Of the centres after
+    `fit` sees every series at least once, and draws a new order of them for each pass. Of the centers after
     each pass and the last, it keeps those with the least inertia on the sample of `init_size`, and assigns
-    all of X to them: `labels_`, `shifts_`, `sbd_` and `inertia_` are exact for the centres kept. Where the
-    sample is all of X, first centres are compared too, and `inertia_` is never above theirs; nothing is
-    promised of states between passes. An empty cluster at last takes the series farthest from its own centre.
+    all of X to them: `labels_`, `shifts_`, `sbd_` and `inertia_` are exact for the centers kept. Where the
+    sample is all of X, first centers are compared too, and `inertia_` is never above theirs; nothing is
+    promised of states between passes. An empty cluster at last takes the series farthest from its own center.
 
     During the passes, clusters with less than 1 % of the weight of the largest start anew from a random
     series of the mini-batch. This is looked at after every 10 * n_clusters series, and whenever a cluster
@@ -230,7 +230,7 @@ default="k-shape++"
         y : None
             Ignored; here for Pipelines.
         sample_weight : array-like of shape (n_series,), default=None
-            Weight of each series in centres and inertia; None weighs all alike.
+            Weight of each series in centers and inertia; None weighs all alike.
 
         Returns
         -------
@@ -249,7 +249,7 @@ default="k-shape++"
         self._check_size(len(data.values))
         threads = n_threads(self.n_jobs)
         x = self._shapes(data, data.values.dtype, spare=_SPARE_BYTES)
-        source = Source(x, weights, Settings(max_iter=self.max_iter, n_threads=threads, keep="none"))
+        source = BatchSource(x, weights, FitSettings(max_iter=self.max_iter, n_threads=threads, keep="none"))
         taking_part = self._taking_part(x, weights)
         rng = check_random_state(self.random_state)
         rows = np.flatnonzero(taking_part)
@@ -274,17 +274,17 @@ default="k-shape++"
 
     @all_or_nothing
     def partial_fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Update the centres with one mini-batch.
+        """Update the centers with one mini-batch.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
-            Series as rows. The first batch also provides the first centres, so it must hold at least
-            `n_clusters` series that move. After `fit`, a batch goes on from its centres.
+            Series as rows. The first batch also provides the first centers, so it must hold at least
+            `n_clusters` series that move. After `fit`, a batch goes on from its centers.
         y : None
             Ignored; here for Pipelines.
         sample_weight : array-like of shape (n_series,), default=None
-            Weight of each series in centres and inertia; None weighs all alike.
+            Weight of each series in centers and inertia; None weighs all alike.
 
         Returns
         -------
@@ -295,18 +295,18 @@ default="k-shape++"
         ------
         ValueError
             For a batch that cannot be used: NaN or infinity, other timepoints or channels than before,
-            too few series that move in the first. The centres then stay as they were.
+            too few series that move in the first. The centers then stay as they were.
         """
         self._validate_params()
         first = not hasattr(self, "_stream")
-        if not first and len(self._stream.centres) != self.n_clusters:
+        if not first and len(self._stream.centers) != self.n_clusters:
             raise ValueError(
-                f"n_clusters must not change between batches: there are {len(self._stream.centres)} centres. "
+                f"n_clusters must not change between batches: there are {len(self._stream.centers)} centers. "
                 f"Got n_clusters={self.n_clusters} instead. Call fit, or start with a clone."
             )
         data = self._check(X, reset=first)
         weights = self._weights(sample_weight, data)
-        batch = self._shapes(data, data.values.dtype if first else self._stream.centres.dtype)
+        batch = self._shapes(data, data.values.dtype if first else self._stream.centers.dtype)
         rng = check_random_state(self.random_state) if first else self._random_state
         before = self._opened(data, batch, weights, rng) if first else self._stream
         with np.errstate(over="ignore"):
@@ -318,16 +318,16 @@ default="k-shape++"
             )
         threads = n_threads(self.n_jobs)
         stream, _ = advance_stream(before, batch, weights, rng, n_threads=threads)
-        centres = shapes_of(stream.centres, self.max_shift)
-        nearest = assign(batch, centres, keep=False, n_threads=threads).nearest
+        centers = shapes_of(stream.centers, self.max_shift)
+        nearest = assign(batch, centers, keep=False, n_threads=threads).nearest
         self._store_batch(stream, nearest, weights, data)
         self._keep(stream, rng, 1 if first else self.n_steps_ + 1)
         return self
 
     def _opened(
         self, data: SeriesData, batch: Shapes, weights: Float64Array, rng: np.random.RandomState
-    ) -> Stream:
-        """Stream with first centres out of its first batch."""
+    ) -> MiniBatchState:
+        """Stream with first centers out of its first batch."""
         rows = np.flatnonzero(counted(batch, weights))
         if len(rows) < self.n_clusters:
             raise ValueError(
@@ -339,7 +339,7 @@ default="k-shape++"
         return self._first_stream(data, take(batch, sample), weights[sample], rng)
 
     def _sample(self, rows: IntArray, rng: np.random.RandomState) -> IntArray:
-        """Series that first centres are drawn from: `init_size` of those that take part."""
+        """Series that first centers are drawn from: `init_size` of those that take part."""
         size = self.init_size
         if size is None:
             size = max(3 * min(self.batch_size, len(rows)), 3 * self.n_clusters)
@@ -355,15 +355,15 @@ default="k-shape++"
 
     def _first_stream(
         self, data: SeriesData, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
-    ) -> Stream:
-        """Stream that starts at given centres, or at the best of those that a sample offers."""
+    ) -> MiniBatchState:
+        """Stream that starts at given centers, or at the best of those that a sample offers."""
         if not isinstance(self.init, str):
-            centres = LocalKShape(self.n_clusters, init=self.init)._given_centres(data)
-            return start_stream(znormalise(centres))
+            centers = LocalKShape(self.n_clusters, init=self.init)._given_centers(data)
+            return start_stream(znormalize(centers))
         threads = n_threads(self.n_jobs)
-        settings = Settings(max_iter=_FIRST_ITERATIONS, n_threads=threads)
+        settings = FitSettings(max_iter=_FIRST_ITERATIONS, n_threads=threads)
         starts = self._starts(sample, weights, rng)
-        return start_stream(best_run(sample, starts, weights, settings).best.centres)
+        return start_stream(best_run(sample, starts, weights, settings).best.centers)
 
     def _starts(
         self, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
@@ -377,17 +377,17 @@ default="k-shape++"
             yield lambda: draw(sample, self.n_clusters, weights, rng).start(self.n_clusters)
 
     def _store_batch(
-        self, stream: Stream, nearest: Assignment, weights: Float64Array, data: SeriesData
+        self, stream: MiniBatchState, nearest: Assignment, weights: Float64Array, data: SeriesData
     ) -> None:
         """Keep what is known of the last batch as fitted attributes."""
-        centres = stream.centres.transpose(0, 2, 1) if data.values.ndim == 3 else stream.centres[:, 0]
-        self.cluster_centers_ = np.ascontiguousarray(centres)
+        centers = stream.centers.transpose(0, 2, 1) if data.values.ndim == 3 else stream.centers[:, 0]
+        self.cluster_centers_ = np.ascontiguousarray(centers)
         self.labels_, self.shifts_, self.sbd_ = nearest.labels, nearest.shifts, 1.0 - nearest.ncc
         self.inertia_ = inertia(self.sbd_, weights)
         self.n_correlations_ = getattr(self, "n_correlations_", 0) + 2 * len(weights) * self.n_clusters
         self._store_names(data)
 
-    def _keep(self, stream: Stream, rng: np.random.RandomState, n_steps: int) -> None:
+    def _keep(self, stream: MiniBatchState, rng: np.random.RandomState, n_steps: int) -> None:
         """Keep what the next batch needs."""
         self._stream, self._random_state = stream, rng
         self.n_steps_, self.counts_ = n_steps, stream.counts

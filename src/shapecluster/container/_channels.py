@@ -11,7 +11,7 @@ import numpy as np
 
 from shapecluster._typing import FloatArray
 from shapecluster._validation import listing
-from shapecluster.container._configuration import Channel
+from shapecluster.container._configuration import InputChannel
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import NamedRows, decode_rows, media_type, read_csv, read_recordio
 
@@ -23,7 +23,7 @@ _MOST_ROW_BYTES = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ChannelRows:
     """The rows of a channel.
 
     Attributes
@@ -65,12 +65,12 @@ class Rows:
             )
 
 
-def read_rows(channel: Channel, *, label_size: int | None = None) -> Rows:
+def read_rows(channel: InputChannel, *, label_size: int | None = None) -> ChannelRows:
     """Read a channel.
 
     Parameters
     ----------
-    channel : Channel
+    channel : InputChannel
         Where, and in what format.
     label_size : int, default=None
         1: the first column of CSV is the name of the row. What the content type says goes before.
@@ -111,7 +111,7 @@ def read_rows(channel: Channel, *, label_size: int | None = None) -> Rows:
     return _joined(channel, blocks)
 
 
-def _joined(channel: Channel, blocks: list[tuple[str, Any]]) -> Rows:
+def _joined(channel: InputChannel, blocks: list[tuple[str, Any]]) -> ChannelRows:
     """The rows of all files that have any."""
     blocks = [(name, block) for name, block in blocks if len(_values(block))]
     if not blocks:
@@ -124,13 +124,13 @@ def _joined(channel: Channel, blocks: list[tuple[str, Any]]) -> Rows:
     names: list[str] | None = None
     if all(isinstance(block, NamedRows) and block.names is not None for _, block in blocks):
         names = [name for _, block in blocks for name in block.names]
-    rows = Rows(channel.name, values, names, [(name, len(_values(block))) for name, block in blocks])
+    rows = ChannelRows(channel.name, values, names, [(name, len(_values(block))) for name, block in blocks])
     told = (channel.name, *values.shape, values.dtype, len(blocks))
     logger.info("channel %r: %d rows of %d values (%s) from %d files", *told)
     return rows
 
 
-def _files(channel: Channel) -> list[Path]:
+def _files(channel: InputChannel) -> list[Path]:
     if not channel.folder.is_dir():
         raise ValueError(
             f"Channel {channel.name!r} has no data: there is no folder input/data/{channel.name}."

@@ -16,7 +16,7 @@ _CHANNEL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class Channel:
+class InputChannel:
     """Where the files of a channel are, and what is in them.
 
     Attributes
@@ -35,21 +35,21 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Job:
+class JobConfiguration:
     """What a training job was told.
 
     Attributes
     ----------
     hyperparameters : dict of str to str
         As strings.
-    channels : dict of str to Channel
+    channels : dict of str to InputChannel
         By name.
     """
 
     hyperparameters: dict[str, str]
-    channels: dict[str, Channel]
+    channels: dict[str, InputChannel]
 
-    def train_channel(self, others: set[str]) -> Channel:
+    def train_channel(self, others: set[str]) -> InputChannel:
         """The channel `train`, or the only one beside those that have another meaning."""
         main = [name for name in self.channels if name not in others]
         wrong = [name for name in main if name != "train"]
@@ -65,7 +65,7 @@ class Job:
         )
 
 
-def read_job(root: Root) -> Job:
+def read_job(root: Root) -> JobConfiguration:
     """Read the configuration that the platform wrote.
 
     Raises
@@ -82,10 +82,12 @@ def read_job(root: Root) -> Job:
     told = _read(path)
     if not path.exists() and root.data.is_dir():  # run by hand: the folders say enough
         told = {entry.name: {} for entry in sorted(root.data.iterdir()) if entry.is_dir()}
-    return Job(hyperparameters, {name: _channel(name, value, root) for name, value in told.items()})
+    return JobConfiguration(
+        hyperparameters, {name: _channel(name, value, root) for name, value in told.items()}
+    )
 
 
-def _channel(name: str, told: Any, root: Root) -> Channel:
+def _channel(name: str, told: Any, root: Root) -> InputChannel:
     if not isinstance(told, Mapping) or not _CHANNEL.fullmatch(name):
         raise ValueError(f"inputdataconfig.json: the channel {name!r} is not as the platform writes it.")
     mode = told.get("TrainingInputMode") or "File"
@@ -97,7 +99,7 @@ def _channel(name: str, told: Any, root: Root) -> Channel:
     wrapper = told.get("RecordWrapperType") or "None"
     if wrapper != "None":
         raise ValueError(f"Channel {name!r}: RecordWrapperType must be None. Got {wrapper!r} instead.")
-    return Channel(name, root.data / name, str(told.get("ContentType") or ""))
+    return InputChannel(name, root.data / name, str(told.get("ContentType") or ""))
 
 
 def _check_hosts(resources: Mapping[str, Any]) -> None:

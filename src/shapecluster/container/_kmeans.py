@@ -1,6 +1,6 @@
 """Training K-Means: scikit-learn's, under the names and ranges of SageMaker's built-in algorithm.
 
-The built-in algorithm reads the data once, in mini-batches, into more centres than are wanted, and reduces
+The built-in algorithm reads the data once, in mini-batches, into more centers than are wanted, and reduces
 these by Lloyd's method. Here all rows take part in Lloyd's method, so what steers the first half changes
 nothing: it is checked against its range and passed over (`VALIDATED_ONLY`).
 """
@@ -17,9 +17,9 @@ from sklearn.cluster import KMeans
 
 from shapecluster._typing import FloatArray
 from shapecluster.cluster._euclidean import nearest, squared_distances
-from shapecluster.container._artefacts import MODEL, write_artefact
-from shapecluster.container._channels import Rows, read_rows
-from shapecluster.container._configuration import Job
+from shapecluster.container._artifacts import MODEL, write_artifact
+from shapecluster.container._channels import ChannelRows, read_rows
+from shapecluster.container._configuration import JobConfiguration
 from shapecluster.container._files import write_json
 from shapecluster.container._paths import Root
 from shapecluster.formats import decode_hyperparameters, encode_ndarrays
@@ -66,7 +66,7 @@ _AUTO_TRIALS = 5
 _SEED = 0  # the built-in has no hyperparameter for it; the same data give the same model
 
 
-def train(job: Job, root: Root) -> None:
+def train(job: JobConfiguration, root: Root) -> None:
     """Train, and leave the model and its metrics below the root."""
     parameters = _parameters(job)
     rows = _checked(read_rows(job.train_channel(OTHER_CHANNELS)), parameters)
@@ -87,28 +87,28 @@ def train(job: Job, root: Root) -> None:
         random_state=_SEED,
         copy_x=False,
     ).fit(_as_float32(rows))
-    centres = np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)
-    inertia = _ssd(rows, centres)
+    centers = np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)
+    inertia = _ssd(rows, centers)
     state = f"state_{uuid.uuid4()}"
-    write_artefact(
+    write_artifact(
         root,
         ALGORITHM,
-        {MODEL: encode_ndarrays([centres]), state: b'{"n_iter": %d}\n' % model.n_iter_},
+        {MODEL: encode_ndarrays([centers]), state: b'{"n_iter": %d}\n' % model.n_iter_},
         parameters,
         n_iter=int(model.n_iter_),
         inertia=inertia,
         dtype="float32",
         feature_dim=parameters["feature_dim"],
     )
-    _write_metrics(root, parameters["eval_metrics"], inertia, centres, test)
+    _write_metrics(root, parameters["eval_metrics"], inertia, centers, test)
     logger.info("done: inertia %.17g after %d iterations", inertia, model.n_iter_)
 
 
-def _ssd(rows: Rows, centres: FloatArray) -> float:
-    return float(squared_distances(rows.values, centres, nearest(rows.values, centres)).sum())
+def _ssd(rows: ChannelRows, centers: FloatArray) -> float:
+    return float(squared_distances(rows.values, centers, nearest(rows.values, centers)).sum())
 
 
-def _parameters(job: Job) -> dict[str, Any]:
+def _parameters(job: JobConfiguration) -> dict[str, Any]:
     given = decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
     missing = [name for name in ("k", "feature_dim") if name not in given]
     if missing:
@@ -124,7 +124,7 @@ def _parameters(job: Job) -> dict[str, Any]:
     return _DEFAULTS | given
 
 
-def _checked(rows: Rows, parameters: Mapping[str, Any]) -> Rows:
+def _checked(rows: ChannelRows, parameters: Mapping[str, Any]) -> ChannelRows:
     width = parameters["feature_dim"]
     if rows.values.shape[1] != width:
         raise ValueError(
@@ -135,7 +135,7 @@ def _checked(rows: Rows, parameters: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def _as_float32(rows: Rows) -> FloatArray:
+def _as_float32(rows: ChannelRows) -> FloatArray:
     """The rows in the precision that the built-in computes in."""
     with np.errstate(over="ignore"):
         values = rows.values.astype(np.float32)
@@ -149,12 +149,12 @@ def _as_float32(rows: Rows) -> FloatArray:
 
 
 def _write_metrics(
-    root: Root, names: list[str], inertia: float, centres: FloatArray, test: Rows | None
+    root: Root, names: list[str], inertia: float, centers: FloatArray, test: ChannelRows | None
 ) -> None:
     """Keep the metrics, and log those of the test channel in the built-in's form."""
     metrics = {"train:ssd": inertia}
     if test is not None:
-        ssd = _ssd(test, centres)
+        ssd = _ssd(test, centers)
         both = {"msd": ssd / len(test.values), "ssd": ssd}
         for name in names:
             metrics[f"test:{name}"] = both[name]

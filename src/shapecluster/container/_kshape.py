@@ -13,10 +13,10 @@ import pandas as pd
 
 from shapecluster._typing import FloatArray
 from shapecluster.cluster._local import LocalKShape
-from shapecluster.container._artefacts import CENTROIDS, write_artefact
-from shapecluster.container._channels import Rows, read_rows
+from shapecluster.container._artifacts import CENTROIDS, write_artifact
+from shapecluster.container._channels import ChannelRows, read_rows
 from shapecluster.container._checkpoints import Checkpoints, fingerprint
-from shapecluster.container._configuration import Job
+from shapecluster.container._configuration import JobConfiguration
 from shapecluster.container._files import write_json
 from shapecluster.container._paths import Root
 from shapecluster.container._signals import Terminated
@@ -58,13 +58,13 @@ _WORTH_THREADS = 1 << 20  # bytes of series from which on all cores are quicker 
 
 
 @dataclass(frozen=True, eq=False)
-class _Input:
+class _FitInput:
     """The channels of a job, as `fit` takes them."""
 
-    rows: Rows
+    rows: ChannelRows
     values: FloatArray  # with an axis of channels where the job has one
     weights: FloatArray | None
-    centres: FloatArray | None
+    centers: FloatArray | None
 
     @property
     def X(self) -> Any:
@@ -74,18 +74,18 @@ class _Input:
         return pd.DataFrame(self.values, index=pd.Index(self.rows.names, dtype=object), copy=False)
 
 
-def train(job: Job, root: Root) -> None:
+def train(job: JobConfiguration, root: Root) -> None:
     """Train, and leave the model and its metrics below the root."""
     parameters = _parameters(job)
     data = _read(job, parameters)
     of_the_fit = {name: parameters[name] for name in _OF_THE_FIT}
     mark = fingerprint(
-        of_the_fit | {"n_channels": parameters.get("n_channels")}, (data.values, data.weights, data.centres)
+        of_the_fit | {"n_channels": parameters.get("n_channels")}, (data.values, data.weights, data.centers)
     )
     keeper = Checkpoints(root.checkpoints, mark, parameters["checkpoint_every"])
     model = _fit(data, parameters, keeper)
     of_the_fit["random_state"] = model.random_state
-    write_artefact(
+    write_artifact(
         root,
         ALGORITHM,
         {CENTROIDS: encode_centroids(model.cluster_centers_)},
@@ -100,7 +100,7 @@ def train(job: Job, root: Root) -> None:
     logger.info("done: inertia %.17g after %d iterations", model.inertia_, model.n_iter_)
 
 
-def _fit(data: _Input, parameters: Mapping[str, Any], keeper: Checkpoints) -> LocalKShape:
+def _fit(data: _FitInput, parameters: Mapping[str, Any], keeper: Checkpoints) -> LocalKShape:
     """Fit from the beginning or from the checkpoint; the seed is drawn here where the job gives none."""
     saved = keeper.load()
     seed = parameters["random_state"]
@@ -111,8 +111,8 @@ def _fit(data: _Input, parameters: Mapping[str, Any], keeper: Checkpoints) -> Lo
     model = LocalKShape(**given).set_params(random_state=seed)
     if model.n_jobs is None and data.values.nbytes >= _WORTH_THREADS:
         model.set_params(n_jobs=-1)  # the instance has nothing else to do, and the result is the same
-    if data.centres is not None:
-        model.set_params(init=data.centres)
+    if data.centers is not None:
+        model.set_params(init=data.centers)
     try:
         if saved is not None:
             logger.info("going on from the checkpoint")
@@ -126,7 +126,7 @@ def _fit(data: _Input, parameters: Mapping[str, Any], keeper: Checkpoints) -> Lo
         raise
 
 
-def _parameters(job: Job) -> dict[str, Any]:
+def _parameters(job: JobConfiguration) -> dict[str, Any]:
     """All parameters: those that the job gave, checked, and what the others are by default."""
     given = decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
     if "k" in given:
@@ -139,7 +139,7 @@ def _parameters(job: Job) -> dict[str, Any]:
     if ("init" in job.channels) != (given.get("init", "channel") == "channel"):
         if "init" in job.channels:
             raise ValueError(
-                f"The channel 'init' holds centres to start from, but the hyperparameter init is "
+                f"The channel 'init' holds centers to start from, but the hyperparameter init is "
                 f"{given['init']!r}. Set it to 'channel', or leave the channel out."
             )
         if "init" in given:
@@ -149,7 +149,7 @@ def _parameters(job: Job) -> dict[str, Any]:
     return _DEFAULTS | given
 
 
-def _read(job: Job, parameters: Mapping[str, Any]) -> _Input:
+def _read(job: JobConfiguration, parameters: Mapping[str, Any]) -> _FitInput:
     """Read the channels, and check what their numbers must be before a fit begins."""
     train = job.train_channel(OTHER_CHANNELS)
     rows = read_rows(train, label_size=parameters.get("label_size"))
@@ -162,23 +162,23 @@ def _read(job: Job, parameters: Mapping[str, Any]) -> _Input:
         )
     n_channels = parameters.get("n_channels")
     values = _with_channels(rows, n_channels)
-    centres = weights = None
+    centers = weights = None
     if "init" in job.channels:
         start = read_rows(job.channels["init"])
         start.check_numbers()
-        centres = _with_channels(start, n_channels).astype(values.dtype)
+        centers = _with_channels(start, n_channels).astype(values.dtype)
         expected = (n_clusters, *values.shape[1:])
-        if centres.shape != expected:
+        if centers.shape != expected:
             raise ValueError(
                 f"Channel 'init' must have one row for each cluster, as wide as the series: {expected}. "
-                f"Got {centres.shape} instead."
+                f"Got {centers.shape} instead."
             )
     if "weights" in job.channels:
         weights = _weights(read_rows(job.channels["weights"]), rows)
-    return _Input(rows, values, weights, centres)
+    return _FitInput(rows, values, weights, centers)
 
 
-def _with_channels(rows: Rows, n_channels: int | None) -> FloatArray:
+def _with_channels(rows: ChannelRows, n_channels: int | None) -> FloatArray:
     """The rows as they are, or as timepoints by channels."""
     if n_channels is None:
         return rows.values
@@ -191,7 +191,7 @@ def _with_channels(rows: Rows, n_channels: int | None) -> FloatArray:
     return rows.values.reshape(len(rows.values), width // n_channels, n_channels)
 
 
-def _weights(weights: Rows, rows: Rows) -> FloatArray:
+def _weights(weights: ChannelRows, rows: ChannelRows) -> FloatArray:
     if weights.values.shape != (len(rows.values), 1):
         raise ValueError(
             f"Channel 'weights' must have one column, and a row for each of the {len(rows.values)} series. "

@@ -17,19 +17,19 @@ from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.cluster._euclidean import nearest, squared_distances
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.container import _kmeans, _kshape
-from shapecluster.container._artefacts import CENTROIDS, DESCRIPTION, MODEL
+from shapecluster.container._artifacts import CENTROIDS, DESCRIPTION, MODEL
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import Predictions, decode_centroids, decode_ndarrays, read_member
 
 logger = logging.getLogger("shapecluster.container")
 
 _MOST_BYTES = 1 << 29
-_FLOAT32_ROUNDING = 4e-6  # of mean and standard deviation in a centre that was normalised in float32
+_FLOAT32_ROUNDING = 4e-6  # of mean and standard deviation in a center that was normalized in float32
 
-_Reader = Callable[[str], bytes]
+_ModelReader = Callable[[str], bytes]
 
 
-class Model(Protocol):
+class ServedModel(Protocol):
     """A model that is ready to answer; several threads may ask it at once."""
 
     @property
@@ -46,41 +46,41 @@ class Model(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class KShapeModel:
-    """Centres of k-Shape; the distance is SBD."""
+    """Centers of k-Shape; the distance is SBD."""
 
     estimator: LocalKShape
     n_features: int
     algorithm: str = _kshape.ALGORITHM
 
     def predict(self, rows: Float64Array) -> Predictions:
-        """The nearest centre of each row under SBD."""
-        centres = self.estimator.cluster_centers_
-        nearest = self.estimator._assigned(rows.reshape(len(rows), *centres.shape[1:]))
+        """The nearest center of each row under SBD."""
+        centers = self.estimator.cluster_centers_
+        nearest = self.estimator._assigned(rows.reshape(len(rows), *centers.shape[1:]))
         return Predictions(nearest.labels, 1.0 - nearest.ncc)
 
 
 @dataclass(frozen=True, eq=False)
 class KMeansModel:
-    """Centres of K-Means; the distance is Euclidean, and not squared."""
+    """Centers of K-Means; the distance is Euclidean, and not squared."""
 
-    centres: FloatArray
+    centers: FloatArray
     algorithm: str = _kmeans.ALGORITHM
 
     @property
     def n_features(self) -> int:
         """How many values a row must have."""
-        return int(self.centres.shape[1])
+        return int(self.centers.shape[1])
 
     def predict(self, rows: Float64Array) -> Predictions:
-        """The nearest centre of each row."""
+        """The nearest center of each row."""
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(bad):
             raise ValueError(f"Row {bad[0]} holds NaN or infinity: K-Means takes finite numbers only.")
-        labels = nearest(rows, self.centres)
-        return Predictions(labels, np.sqrt(squared_distances(rows, self.centres, labels)))
+        labels = nearest(rows, self.centers)
+        return Predictions(labels, np.sqrt(squared_distances(rows, self.centers, labels)))
 
 
-def load_model(source: Path) -> Model:
+def load_model(source: Path) -> ServedModel:
     """Read a model once: from a folder of its files, from model.tar.gz, or from a folder with that in it.
 
     Raises
@@ -112,10 +112,10 @@ def _k_shape(text: bytes, description: dict[str, Any]) -> KShapeModel:
             "trained."
         ) from None
     tolerance = _FLOAT32_ROUNDING if dtype is np.float32 else 1e-12
-    centres, report = decode_centroids(text, k, m, n_channels=d, tolerance=tolerance)
+    centers, report = decode_centroids(text, k, m, n_channels=d, tolerance=tolerance)
     if not report.complete:
         raise ArtifactError(f"The model's centroids are not complete: {report} Train it again.")
-    estimator.cluster_centers_ = centres.astype(dtype)
+    estimator.cluster_centers_ = centers.astype(dtype)
     estimator.n_features_in_ = m
     return KShapeModel(estimator, m * (d or 1))
 
@@ -123,14 +123,14 @@ def _k_shape(text: bytes, description: dict[str, Any]) -> KShapeModel:
 def _k_means(data: bytes) -> KMeansModel:
     arrays = decode_ndarrays(data).arrays
     if not arrays or arrays[0].ndim != 2 or not arrays[0].size or arrays[0].dtype.kind != "f":
-        raise ArtifactError(f"Array 0 of {MODEL} must be the matrix of centres. Train the model again.")
-    centres = arrays[0]
-    if not np.isfinite(centres).all():
-        raise ArtifactError(f"The centres in {MODEL} must be finite. Train the model again.")
-    return KMeansModel(centres)
+        raise ArtifactError(f"Array 0 of {MODEL} must be the matrix of centers. Train the model again.")
+    centers = arrays[0]
+    if not np.isfinite(centers).all():
+        raise ArtifactError(f"The centers in {MODEL} must be finite. Train the model again.")
+    return KMeansModel(centers)
 
 
-def _description(source: Path, read: _Reader) -> dict[str, Any]:
+def _description(source: Path, read: _ModelReader) -> dict[str, Any]:
     """What the model says of itself, which the built-in K-Means does not do.
 
     A model of another version is served, with a warning.
@@ -152,7 +152,7 @@ def _description(source: Path, read: _Reader) -> dict[str, Any]:
     return described
 
 
-def _in_folder(folder: Path) -> _Reader:
+def _in_folder(folder: Path) -> _ModelReader:
     def read(pattern: str) -> bytes:
         names = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
         for name in names:
@@ -170,7 +170,7 @@ def _in_folder(folder: Path) -> _Reader:
     return read
 
 
-def _in_archive(path: Path) -> _Reader:
+def _in_archive(path: Path) -> _ModelReader:
     def read(pattern: str) -> bytes:
         return read_member(path, pattern, max_bytes=_MOST_BYTES).data
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from shapecluster._optional import import_optional
 from shapecluster.container._kshape import ALGORITHM as K_SHAPE
-from shapecluster.container._models import Model, load_model
+from shapecluster.container._models import ServedModel, load_model
 from shapecluster.container._paths import Root
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, encode_predictions, media_type
@@ -42,13 +42,13 @@ class RequestError(ValueError):
 
 
 def respond(
-    model: Model, body: bytes, content_type: str, accept: str = "", *, max_bytes: int = MAX_BYTES
+    model: ServedModel, body: bytes, content_type: str, accept: str = "", *, max_bytes: int = MAX_BYTES
 ) -> tuple[bytes, str]:
     """Answer a request for predictions, as the endpoint does over HTTP.
 
     Parameters
     ----------
-    model : Model
+    model : ServedModel
         What `load_model` gave.
     body : bytes
         Rows without names, in any format of `shapecluster.formats.decode_rows`.
@@ -91,12 +91,12 @@ def respond(
     return encode_predictions(predictions, wanted), wanted
 
 
-def application(model: Model, max_bytes: int = MAX_BYTES) -> Callable[..., Iterable[bytes]]:
+def application(model: ServedModel, max_bytes: int = MAX_BYTES) -> Callable[..., Iterable[bytes]]:
     """The WSGI application of an endpoint.
 
     Parameters
     ----------
-    model : Model
+    model : ServedModel
         What it answers with.
     max_bytes : int, default=32 MiB
         The most that a body may have.
@@ -149,7 +149,7 @@ def serve(root: Root, host: str, port: int) -> int:
     return 0
 
 
-def _route(model: Model, environ: dict[str, Any], max_bytes: int) -> _Answer:
+def _route(model: ServedModel, environ: dict[str, Any], max_bytes: int) -> _Answer:
     path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
     if path == "/ping":
         if method not in ("GET", "HEAD"):
@@ -166,7 +166,7 @@ def _route(model: Model, environ: dict[str, Any], max_bytes: int) -> _Answer:
     raise RequestError(HTTPStatus.NOT_FOUND, "There are /ping and /invocations.")
 
 
-def _accepted(accept: str, model: Model) -> str:
+def _accepted(accept: str, model: ServedModel) -> str:
     """The format to answer in: the first that the header names and we have."""
     default = "text/csv" if model.algorithm == K_SHAPE else "application/json"
     if not accept.strip():

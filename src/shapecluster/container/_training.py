@@ -8,14 +8,14 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from shapecluster.container import _kmeans, _kshape
-from shapecluster.container._configuration import Job, read_job
+from shapecluster.container._configuration import JobConfiguration, read_job
 from shapecluster.container._files import write_bytes
 from shapecluster.container._paths import Root
 from shapecluster.container._signals import EXIT_CODE, Terminated
 
 logger = logging.getLogger("shapecluster.container")
 
-PROGRAMS: dict[str, Callable[[Job, Root], None]] = {
+PROGRAMS: dict[str, Callable[[JobConfiguration, Root], None]] = {
     _kshape.ALGORITHM: _kshape.train,
     _kmeans.ALGORITHM: _kmeans.train,
 }

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from shapecluster._typing import IntArray
-from shapecluster.datasets._weighted_sampling import Popularity, Rows, blocks, earliest_others, joined
+from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, blocks, earliest_others, joined
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _is_whole(value: object, least: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CopyPlan:
     """Who copies whom.
 
     Attributes
@@ -91,7 +91,7 @@ class Plan:
     bought: IntArray
 
     @classmethod
-    def empty(cls, n_traders: int) -> Plan:
+    def empty(cls, n_traders: int) -> CopyPlan:
         """Nobody copies."""
         none = np.zeros(0, dtype=np.intp)
         return cls(np.full(n_traders, -1), none, none, none, none)
@@ -102,7 +102,7 @@ def plan_copies(
     counts: IntArray,
     limits: tuple[int, int, int],
     streams: tuple[np.random.Generator, np.random.Generator],
-) -> Plan:
+) -> CopyPlan:
     """Choose groups and edits.
 
     Parameters
@@ -144,7 +144,7 @@ def plan_copies(
         options = np.array(_edits(int(held), copycats.match, limits))
         rows = np.flatnonzero(counts[leaders] == held)
         edits[rows] = options[(chance[rows] * len(options)).astype(np.intp)]
-    return Plan(group, copies, leaders, edits[:, 0], edits[:, 1])
+    return CopyPlan(group, copies, leaders, edits[:, 0], edits[:, 1])
 
 
 def _edits(held: int, match: float, limits: tuple[int, int, int]) -> list[tuple[int, int]]:
@@ -160,8 +160,8 @@ def _edits(held: int, match: float, limits: tuple[int, int, int]) -> list[tuple[
 
 
 def copy_leaders(
-    rows: Rows,
-    plan: Plan,
+    rows: RaggedRows,
+    plan: CopyPlan,
     kinds: IntArray,
     popularity: Popularity,
     streams: tuple[np.random.Generator, np.random.Generator],

@@ -14,10 +14,10 @@ from scipy import sparse
 from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster._validation import listing
-from shapecluster.datasets._copycats import Copycats, Plan, copy_leaders, plan_copies
+from shapecluster.datasets._copycats import Copycats, CopyPlan, copy_leaders, plan_copies
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
 from shapecluster.datasets._random_streams import generators
-from shapecluster.datasets._weighted_sampling import Popularity, Rows, draw
+from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, draw
 from shapecluster.portfolios._portfolios import Portfolios, checked_tickers
 
 # One generator a feature, so that copycats leave every other trader as he was. The order is part of what a
@@ -146,7 +146,7 @@ def make_portfolios(
         by_kind = np.where(np.arange(len(homes))[:, None] == kinds, sector_tilt, 1.0) * weights
         chances = np.bincount(kinds, weights, minlength=len(homes))
         kind = streams["homes"].choice(len(homes), size=n_traders, p=chances / chances.sum())
-    plan = Plan.empty(n_traders)
+    plan = CopyPlan.empty(n_traders)
     if copycats is not None:
         limits = (min_holdings, max_holdings, int(np.count_nonzero(weights)))
         plan = plan_copies(copycats, counts, limits, (streams["groups"], streams["edits"]))
@@ -164,14 +164,14 @@ def make_portfolios(
     return portfolios, _truth(portfolios, [homes[number] for number in kind] if homes else None, plan)
 
 
-def _matrix(rows: Rows) -> sparse.csr_matrix:
+def _matrix(rows: RaggedRows) -> sparse.csr_matrix:
     # scikit-learn's K-Means takes indices of 32 bits only.
     dtype: type[np.signedinteger[Any]] = np.int32 if rows.starts[-1] < 2**31 else np.int64
     parts = np.ones(len(rows.cells)), rows.cells.astype(dtype), rows.starts.astype(dtype)
     return sparse.csr_matrix(parts, (len(rows.slots), rows.n_tickers))
 
 
-def _truth(portfolios: Portfolios, homes: list[str] | None, plan: Plan) -> pd.DataFrame:
+def _truth(portfolios: Portfolios, homes: list[str] | None, plan: CopyPlan) -> pd.DataFrame:
     leader = np.zeros(len(portfolios), dtype=bool)
     leader[plan.leaders] = True
     columns = {"home": homes, "group": plan.group, "leader": leader}

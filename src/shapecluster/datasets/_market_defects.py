@@ -15,7 +15,7 @@ import pandas as pd
 
 from shapecluster._typing import BoolArray, Float64Array
 
-Event = tuple[Any, ...]
+Defect = tuple[Any, ...]
 
 _LISTING_WINDOW = (0.10, 0.75)  # when late stocks list, as shares of the days
 
@@ -25,12 +25,12 @@ HALTS = {"ticker": "ticker", "first": "date", "last": "date", "n_days": "int64",
 BAD_PRINTS = {"ticker": "ticker", "date": "date", "factor": "float64"}
 
 
-def list_late(shown: Float64Array, rng: np.random.Generator, n_late: int) -> list[Event]:
+def list_late(shown: Float64Array, rng: np.random.Generator, n_late: int) -> list[Defect]:
     """Blank the days before the first price of some stocks."""
     n_stocks, n_days = shown.shape
     order, when = rng.permutation(n_stocks), rng.random((n_stocks,))
     earliest, latest = _LISTING_WINDOW
-    events: list[Event] = []
+    events: list[Defect] = []
     for stock, draw in zip(order[:n_late], when, strict=False):
         first = int((earliest + draw * (latest - earliest)) * n_days)
         shown[stock, :first] = np.nan
@@ -40,12 +40,12 @@ def list_late(shown: Float64Array, rng: np.random.Generator, n_late: int) -> lis
 
 def halt(
     shown: Float64Array, rng: np.random.Generator, n_halts: int, halt_days: tuple[int, int], halt_kind: str
-) -> tuple[list[Event], BoolArray]:
+) -> tuple[list[Defect], BoolArray]:
     """Halt some stocks for a stretch of days, with trading before and after it."""
     n_stocks, n_days = shown.shape
     order, draws = rng.permutation(n_stocks), rng.random((n_stocks, 3))
     halted = np.zeros(shown.shape, dtype=np.bool_)
-    events: list[Event] = []
+    events: list[Defect] = []
     shortest, longest = halt_days
     for stock, (length_draw, start_draw, coin) in zip(order[:n_halts], draws, strict=False):
         listed = int(np.isnan(shown[stock]).sum())  # so far, only days before the listing are missing
@@ -65,7 +65,7 @@ def misprint(
     n_bad_prints: int,
     size: tuple[float, float],
     halted: BoolArray,
-) -> list[Event]:
+) -> list[Defect]:
     """Make one price wrong for some stocks, on a day that trades between two others."""
     order, draws = rng.permutation(len(shown)), rng.random((len(shown), 3))
     trades = ~halted & ~np.isnan(shown)
@@ -76,7 +76,7 @@ def misprint(
             f"The 'n_bad_prints' parameter of make_market must be at most {len(order)}, the number of stocks "
             f"that trade three days in a row. Got {n_bad_prints} instead."
         )
-    events: list[Event] = []
+    events: list[Defect] = []
     for stock, (when, sign, amount) in zip(order[:n_bad_prints], draws, strict=False):
         days = np.flatnonzero(eligible[stock]) + 1
         day = days[int(when * len(days))]
@@ -88,7 +88,7 @@ def misprint(
 
 
 def tidy(
-    events: list[Event], columns: Mapping[str, str], tickers: pd.Index[str], dates: pd.DatetimeIndex
+    events: list[Defect], columns: Mapping[str, str], tickers: pd.Index[str], dates: pd.DatetimeIndex
 ) -> pd.DataFrame:
     """A table of events in the order in which they were planted; its columns keep their types when empty."""
     table: dict[str, Any] = {}

@@ -10,7 +10,7 @@ law share the work:
 - Give every ticker an exponential arrival time of rate equal to its weight and keep the h earliest
   (Efraimidis and Spirakis). By lack of memory this also finishes a row that has some tickers already,
   over the rest of the tickers. Rows whose repeats were too many are finished so, never drawn anew, which
-  would favour sequences with few repeats; and where rows hold much of the market, they are drawn so from
+  would favor sequences with few repeats; and where rows hold much of the market, they are drawn so from
   the start.
 
 Random numbers are taken row by row, so no result depends on the size of the blocks.
@@ -107,7 +107,7 @@ def _walker(shares: Float64Array) -> tuple[Float64Array, IntArray]:
     return accept, other
 
 
-class Rows:
+class RaggedRows:
     """Rows of different lengths, one after the other in one array, read and written as tables.
 
     Parameters
@@ -148,7 +148,7 @@ def draw(
     kinds: IntArray,
     popularity: Popularity,
     streams: tuple[np.random.Generator, np.random.Generator],
-) -> Rows:
+) -> RaggedRows:
     """Draw `wanted[i]` distinct tickers for each row.
 
     Parameters
@@ -164,12 +164,12 @@ def draw(
 
     Returns
     -------
-    Rows
+    RaggedRows
         The tickers of each row, increasing; room that is left holds `n_tickers`.
     """
     n_rows, n_tickers = len(wanted), popularity.n_tickers
     width = _draws_with_replacement(popularity.shares, int(wanted.max()))
-    rows = Rows(slots, n_tickers, popularity.dtype)
+    rows = RaggedRows(slots, n_tickers, popularity.dtype)
     short = [] if width else [np.arange(n_rows)]
     for part in blocks(n_rows if width else 0, width):
         drawn, got = _first_distinct(wanted[part], kinds[part], width, popularity, streams[0])

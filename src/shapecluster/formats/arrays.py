@@ -116,7 +116,7 @@ def write_arrays(
 
 
 def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
-    """Read a file of arrays, once its size and afterwards its checksum are found to be right.
+    """Read a file of arrays, once its size and afterward its checksum are found to be right.
 
     Parameters
     ----------

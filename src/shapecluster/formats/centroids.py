@@ -1,4 +1,4 @@
-"""The text file `centroids` of a K-Shape model: one z-normalised centroid a line, with commas."""
+"""The text file `centroids` of a K-Shape model: one z-normalized centroid a line, with commas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapecluster.formats._stream import Bytes, check_size
 __all__ = ["CentroidReport", "decode_centroids", "encode_centroids"]
 
 MAX_BYTES = 1 << 28
-_ROUNDING = 1e-12  # of mean and standard deviation, in a centroid that was normalised in float64
+_ROUNDING = 1e-12  # of mean and standard deviation, in a centroid that was normalized in float64
 _SHOWN = 10  # clusters that a text names one by one
 
 
@@ -27,7 +27,7 @@ class CentroidReport:
         How many centroids there should have been.
     kept : tuple of int
         Clusters whose centroids can be used: row i of what was read is the centroid of cluster `kept[i]`.
-    renormalised : dict of int to float
+    renormalized : dict of int to float
         Clusters whose centroid did not have zero mean and unit standard deviation, and now has: how far the
         mean was from 0 or the standard deviation from 1, whichever was farther.
     missing : tuple of int
@@ -40,7 +40,7 @@ class CentroidReport:
 
     n_expected: int
     kept: tuple[int, ...]
-    renormalised: dict[int, float] = field(default_factory=dict)
+    renormalized: dict[int, float] = field(default_factory=dict)
     missing: tuple[int, ...] = ()
     not_finite: tuple[int, ...] = ()
     flat: tuple[int, ...] = ()
@@ -59,11 +59,11 @@ class CentroidReport:
         ):
             if clusters:
                 parts.append(f"{_named(clusters)} {one if len(clusters) == 1 else several}.")
-        if self.renormalised:
-            farthest = max(self.renormalised.values())
+        if self.renormalized:
+            farthest = max(self.renormalized.values())
             parts.append(
-                f"{_named(tuple(self.renormalised))} "
-                f"{'was' if len(self.renormalised) == 1 else 'were'} normalised again: mean or standard "
+                f"{_named(tuple(self.renormalized))} "
+                f"{'was' if len(self.renormalized) == 1 else 'were'} normalized again: mean or standard "
                 f"deviation was off by up to {farthest:.2g}."
             )
         return " ".join(parts)
@@ -119,7 +119,7 @@ def decode_centroids(
     r"""Read centroids, also those that another program wrote with few digits, or could not compute.
 
     A centroid with zero mean and unit standard deviation (up to `tolerance`) is taken bit for bit; any
-    other is normalised again. One that is missing, not finite or flat is left out, and reported.
+    other is normalized again. One that is missing, not finite or flat is left out, and reported.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def decode_centroids(
     n_channels : int, default=None
         For centroids with channels: how many.
     tolerance : float, default=1e-12
-        How far mean and standard deviation may be off in a centroid that counts as normalised. For
+        How far mean and standard deviation may be off in a centroid that counts as normalized. For
         centroids that were computed in float32, 4e-6 keeps their bits.
     max_bytes : int, default=256 MiB
         The most that the file may have.
@@ -156,12 +156,12 @@ def decode_centroids(
     array([[-1.,  1.]])
     >>> print(report)
     1 of 3 centroids can be used. Cluster 2 is missing. Cluster 1 holds NaN or infinity. Cluster 0 was
-    normalised again: mean or standard deviation was off by up to 0.005.
+    normalized again: mean or standard deviation was off by up to 0.005.
     """
     width = n_timepoints * (n_channels or 1)
     lines = _lines(data, n_clusters, max_bytes)
     kept: dict[int, Float64Array] = {}
-    renormalised: dict[int, float] = {}
+    renormalized: dict[int, float] = {}
     left_out: dict[str, list[int]] = {"missing": [], "not_finite": [], "flat": []}
     for cluster in range(n_clusters):
         line = lines[cluster] if cluster < len(lines) else b""
@@ -172,15 +172,15 @@ def decode_centroids(
         if not np.isfinite(values).all():
             left_out["not_finite"].append(cluster)
             continue
-        shape, off = _normalised(values.reshape(n_timepoints, -1), tolerance)
+        shape, off = _normalized(values.reshape(n_timepoints, -1), tolerance)
         if shape is None:
             left_out["flat"].append(cluster)
             continue
         kept[cluster] = shape
         if off > tolerance:
-            renormalised[cluster] = off
+            renormalized[cluster] = off
     report = CentroidReport(
-        n_clusters, tuple(kept), renormalised, **{name: tuple(which) for name, which in left_out.items()}
+        n_clusters, tuple(kept), renormalized, **{name: tuple(which) for name, which in left_out.items()}
     )
     if not kept:
         raise _unusable(str(report)[:-1])
@@ -215,8 +215,8 @@ def _numbers(line: bytes, cluster: int, width: int) -> Float64Array:
     return numbers
 
 
-def _normalised(values: Float64Array, tolerance: float) -> tuple[Float64Array | None, float]:
-    """The z-normalised channels (None if none moves), and how far they were from that."""
+def _normalized(values: Float64Array, tolerance: float) -> tuple[Float64Array | None, float]:
+    """The z-normalized channels (None if none moves), and how far they were from that."""
     scaled = np.ldexp(values, -np.frexp(np.abs(values).max(axis=0))[1])  # no overflow, and exact
     scaled -= scaled.mean(axis=0)
     scaled -= scaled.mean(axis=0)  # the rounding of the first pass
@@ -226,7 +226,7 @@ def _normalised(values: Float64Array, tolerance: float) -> tuple[Float64Array | 
         return None, 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         off = np.maximum(np.abs(values.mean(axis=0)), np.abs(values.std(axis=0) - 1.0))
-    # A flat channel beside others that move is as normalised as it can be, if it is zero.
+    # A flat channel beside others that move is as normalized as it can be, if it is zero.
     worst = float(np.where(moves, np.nan_to_num(off, nan=np.inf), np.abs(values).max(axis=0)).max())
     if worst <= tolerance:
         return values, worst

@@ -1,4 +1,4 @@
-"""Lists of arrays as MXNet saves them, which is how the built-in K-Means stores its centres.
+"""Lists of arrays as MXNet saves them, which is how the built-in K-Means stores its centers.
 
 ```
 u64 0x112 | u64 0 | u64 n_arrays | arrays | u64 n_names | (u64 length, bytes) per name
@@ -140,7 +140,7 @@ def decode_ndarrays(data: Bytes, *, max_bytes: int = MAX_BYTES, max_arrays: int 
     view = check_size(data, max_bytes, "An NDArray list")
     if bytes(view[:2]) == b"PK":
         view = memoryview(_unzipped(view, max_bytes))
-    reader = _Reader(view)
+    reader = _ByteReader(view)
     magic, reserved, n_arrays = reader.u64(), reader.u64(), reader.u64()
     if magic != _LIST or reserved:
         raise _damaged(f"it starts with {magic:#x}, {reserved:#x} where {_LIST:#x}, 0x0 was expected")
@@ -156,7 +156,7 @@ def decode_ndarrays(data: Bytes, *, max_bytes: int = MAX_BYTES, max_arrays: int 
     return ArrayList(arrays, names)
 
 
-class _Reader:
+class _ByteReader:
     """Takes numbers and bytes from the front, never beyond the end."""
 
     def __init__(self, data: memoryview) -> None:
@@ -183,7 +183,7 @@ class _Reader:
         return int.from_bytes(self.take(8), "little", signed=True)
 
 
-def _array(reader: _Reader, number: int) -> NDArray[Any]:
+def _array(reader: _ByteReader, number: int) -> NDArray[Any]:
     magic = reader.u32()
     if magic in (_V2, _V3):
         storage = reader.i32()
@@ -210,7 +210,7 @@ def _array(reader: _Reader, number: int) -> NDArray[Any]:
     return np.frombuffer(raw, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def _name(reader: _Reader) -> str:
+def _name(reader: _ByteReader) -> str:
     try:
         return str(reader.take(reader.u64()), "utf-8")
     except UnicodeDecodeError:

@@ -27,7 +27,7 @@ _MOST_CLUSTERS = 1 << 24  # float32, in which ids travel, holds every whole numb
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The cluster of each row, and how far away its centre is.
+    """The cluster of each row, and how far away its center is.
 
     Attributes
     ----------

@@ -17,11 +17,11 @@ from shapecluster._validation import SeriesData, check_series, warn_flat
 __all__ = ["sbd_distances"]
 
 
-class _Input(BaseEstimator):
+class _SeriesOwner(BaseEstimator):
     """Owner of the checks; its name stands in their messages."""
 
 
-_Input.__name__ = "sbd_distances"
+_SeriesOwner.__name__ = "sbd_distances"
 
 
 @overload
@@ -68,7 +68,7 @@ def sbd_distances(
 ) -> Float64Array | tuple[Float64Array, IntArray]:
     """Measure the shape-based distance between series.
 
-    SBD(x, y) = 1 - max_s NCC(x, y)(s), with NCC the cross-correlation of the z-normalised series
+    SBD(x, y) = 1 - max_s NCC(x, y)(s), with NCC the cross-correlation of the z-normalized series
     divided by their norms, zeros outside the series.
 
     Parameters
@@ -114,7 +114,7 @@ def sbd_distances(
     >>> sbd.round(2), shift
     (array([[0.1]]), array([[2]]))
     """
-    owner = _Input()
+    owner = _SeriesOwner()
     allow_nan = missing == "mask"
     x_data = check_series(owner, X, reset=True, allow_nan=allow_nan, allow_3d=True)
     threads = n_threads(n_jobs)

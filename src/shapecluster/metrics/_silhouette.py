@@ -131,8 +131,8 @@ def _silhouettes(rows: Any, own: IntArray, sampled: IntArray) -> Float64Array:
     starts = np.cumsum(sizes) - sizes
     asking, members = rows[sampled], rows[order]
     if not hasattr(rows, "indptr"):
-        centre = rows.mean(axis=0, dtype=np.float64)  # or squares would cancel far from the origin
-        asking, members = asking - centre, members - centre
+        center = rows.mean(axis=0, dtype=np.float64)  # or squares would cancel far from the origin
+        asking, members = asking - center, members - center
     norms = _squares(members)
     place = np.argsort(order)[sampled]  # of each sampled row among the members
     values = np.zeros(len(sampled))

@@ -116,7 +116,7 @@ def input_for(estimator: Any, X: Any) -> Any:
     return copy.deepcopy(X) if writes else X
 
 
-def as_the_clusterer_sees(fitted: Any, X: Any, rows: IntArray) -> Any:
+def transform_rows(fitted: Any, X: Any, rows: IntArray) -> Any:
     """Return some rows of what the clusterer was fitted on: X after the first steps of a Pipeline."""
     before = first_steps(fitted)
     seen = X if before is None else before.transform(input_for(before, X))

@@ -36,7 +36,7 @@ class Measured:
     ks : ndarray of shape (n_ks,)
         Numbers of clusters tried, increasing.
     ssd : ndarray of shape (n_ks,)
-        Sum of squared distances to the centres.
+        Sum of squared distances to the centers.
     silhouette : ndarray of shape (n_ks,)
         Mean silhouette; NaN where there is one cluster only.
     """

@@ -60,7 +60,7 @@ class BestEstimatorMixin:
 
     @available_if(_best_has("transform"))
     def transform(self, X: Any) -> Any:
-        """Measure the distances of rows to the centres of the best fit.
+        """Measure the distances of rows to the centers of the best fit.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class BestEstimatorMixin:
 
     @available_if(_best_has("transform"))
     def fit_transform(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Any:
-        """Fit, and measure the distances of the same rows to the centres of the best fit.
+        """Fit, and measure the distances of the same rows to the centers of the best fit.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class BestEstimatorMixin:
 
     @property
     def cluster_centers_(self) -> Any:
-        """Centres of the best fit."""
+        """Centers of the best fit."""
         return last_step(self._best()).cluster_centers_
 
     @property

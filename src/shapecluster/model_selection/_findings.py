@@ -12,10 +12,10 @@ import pandas as pd
 
 from shapecluster._sklearn_compat import _check_sample_weight, check_random_state
 from shapecluster.model_selection._contract import (
-    as_the_clusterer_sees,
     distances_between,
     last_step,
     n_rows,
+    transform_rows,
 )
 from shapecluster.model_selection._criteria import CRITERIA, Measured
 from shapecluster.model_selection._fits import Fit
@@ -28,7 +28,7 @@ logger = logging.getLogger("shapecluster")
 
 
 @dataclass(frozen=True)
-class Findings:
+class SweepFindings:
     """What each criterion says of a sweep.
 
     Attributes
@@ -67,7 +67,7 @@ class Findings:
         return f"chose k = {self.chosen[name]}" + (f" (nearly as good: {near})" if near else "")
 
 
-def find(done: Sequence[Fit], silhouette_scores: Float64Array) -> Findings:
+def find(done: Sequence[Fit], silhouette_scores: Float64Array) -> SweepFindings:
     """Apply every criterion to the fits of a sweep.
 
     Parameters
@@ -79,7 +79,7 @@ def find(done: Sequence[Fit], silhouette_scores: Float64Array) -> Findings:
 
     Returns
     -------
-    findings : Findings
+    findings : SweepFindings
         Choices, near-ties and the table.
     """
     ks = np.array([fit.k for fit in done])
@@ -95,7 +95,7 @@ def find(done: Sequence[Fit], silhouette_scores: Float64Array) -> Findings:
     columns["seconds"] = [fit.seconds for fit in done]
     columns["chosen_by"] = [", ".join(name for name in chosen if chosen[name] == k) for k in ks]
     columns["near_tie"] = [", ".join(name for name in near if k in near[name]) for k in ks]
-    return Findings(chosen, near, pd.DataFrame(columns, index=pd.Index(ks, name="k")))
+    return SweepFindings(chosen, near, pd.DataFrame(columns, index=pd.Index(ks, name="k")))
 
 
 def check_criterion_applies(criterion: str, ks: Sequence[int], sample_size: int | None, owner: str) -> None:
@@ -167,7 +167,7 @@ def silhouettes(
     if len(rows) == 0 or done[-1].k == 1:
         return np.full(len(done), np.nan)
     logger.info("silhouette: measuring the distances of all pairs of %d rows", len(rows))
-    seen = as_the_clusterer_sees(done[0].estimator, X, rows)
+    seen = transform_rows(done[0].estimator, X, rows)
     distances = distances_between(last_step(done[0].estimator), seen, n_jobs)
     scores = []
     for fit in done:

@@ -121,7 +121,7 @@ def _side_by_side(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator
         try:
             yield from pool.map(lambda k: _fit_in_worker(task, k, settings, openmp), ks)
         finally:
-            # After Ctrl-C, or an error, `map` has cancelled the fits that had not begun, and the caller goes
+            # After Ctrl-C, or an error, `map` has canceled the fits that had not begun, and the caller goes
             # on at once. Those that run cannot be stopped; the interpreter waits for them before it ends.
             pool.shutdown(wait=False)
 
@@ -129,7 +129,7 @@ def _side_by_side(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator
 def _fit_in_worker(task: Task, k: int, settings: dict[str, Any], openmp: dict[str, int]) -> Fit:
     """Fit with the caller's settings, which scikit-learn and OpenMP keep per thread.
 
-    The number of OpenMP threads decides in which order KMeans adds up its centres, so with another number
+    The number of OpenMP threads decides in which order KMeans adds up its centers, so with another number
     the last bits would differ from a fit in the calling thread.
     """
     only_openmp = ThreadpoolController().select(user_api="openmp")  # BLAS is held by the calling thread

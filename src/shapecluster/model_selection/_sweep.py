@@ -34,7 +34,7 @@ from shapecluster.model_selection._contract import (
 from shapecluster.model_selection._criteria import CRITERIA
 from shapecluster.model_selection._delegate import BestEstimatorMixin
 from shapecluster.model_selection._findings import (
-    Findings,
+    SweepFindings,
     check_criterion_applies,
     find,
     rows_to_measure,
@@ -141,7 +141,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     labels_ : ndarray of shape (n_rows,)
         Cluster of each row in the best fit.
     cluster_centers_ : ndarray
-        Centres of the best fit.
+        Centers of the best fit.
     inertia_ : float
         SSD of the best fit.
     n_features_in_ : int
@@ -354,7 +354,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         elif hasattr(self, "estimators_"):
             del self.estimators_
 
-    def _warn(self, findings: Findings) -> None:
+    def _warn(self, findings: SweepFindings) -> None:
         """Say when the choice is no finding about the data."""
         others = findings.others(self.criterion)
         tried, least = findings.table.index, findings.least_ssd

@@ -1,7 +1,7 @@
-"""The scan of cells by faiss, where it is installed: it proposes neighbours, and never decides.
+"""The scan of cells by faiss, where it is installed: it proposes neighbors, and never decides.
 
 It computes in float32 and leaves ties to chance. Its candidates, a few more than are wanted, are evaluated
-as everywhere here; a query for which rounding could have hidden a neighbour is searched again without it.
+as everywhere here; a query for which rounding could have hidden a neighbor is searched again without it.
 So answers are those of our own scan, to the last bit.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from shapecluster._core.index.collect import Hits, Nearest
-from shapecluster._core.index.inverted_lists import Cells
+from shapecluster._core.index.collect import Hits, TopK
+from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import search_block
 from shapecluster._core.index.vector_space import VectorQueries, VectorSpace
 from shapecluster._optional import import_optional
@@ -26,13 +26,13 @@ _SCANNED = 1e6  # numbers that are scanned for each cell, from which on our own 
 class FaissLists:
     """The rows of an index in faiss' own lists, which take their size in float32 once more."""
 
-    def __init__(self, space: VectorSpace, cells: Cells, *, always: bool) -> None:
+    def __init__(self, space: VectorSpace, cells: InvertedLists, *, always: bool) -> None:
         self._space, self._cells, self._always = space, cells, always
         self._faiss = import_optional("faiss", extra="faiss", needed_for="ClusterIndex(backend='faiss')")
         width = space.rows.shape[1]
-        # faiss wants a quantiser, and a trained one; which cells are searched is told to it each time.
+        # faiss wants a quantizer, and a trained one; which cells are searched is told to it each time.
         self._quantizer = self._faiss.IndexFlatL2(width)
-        self._quantizer.add(space.centres.astype(np.float32))
+        self._quantizer.add(space.centers.astype(np.float32))
         self._index = self._faiss.IndexIVFFlat(self._quantizer, width, len(cells), self._faiss.METRIC_L2)
         self._index.is_trained = True
         pointer = self._faiss.swig_ptr
@@ -59,7 +59,7 @@ class FaissLists:
         hits, again = self._propose(queries, k, n_probe, threads)
         if not len(again):
             return hits
-        rest = Nearest(len(again), k)
+        rest = TopK(len(again), k)
         search_block(space, self._cells, space.prepare(rows[again]), rest, n_probe=n_probe)
         found = rest.hits()
         found = found._replace(queries=again[found.queries])
@@ -114,7 +114,7 @@ class FaissLists:
             self._faiss.omp_set_num_threads(before)
 
 
-def lists_for(backend: str, space: Any, cells: Cells) -> FaissLists | None:
+def lists_for(backend: str, space: Any, cells: InvertedLists) -> FaissLists | None:
     """The lists, where faiss is wanted, and installed unless it is asked for by name."""
     if not isinstance(space, VectorSpace):
         if backend == "faiss":

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.index.collect import Hits, Nearest, Within
-from shapecluster._core.index.search import QUERIES, Keep, search_block
+from shapecluster._core.index.collect import Hits, RadiusCollector, TopK
+from shapecluster._core.index.search import QUERIES, RowFilter, search_block
 from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted, check_random_state
 from shapecluster._threads import n_threads
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ClusterIndex(IndexedRows):
     """Find the nearest of very many rows by looking only at the clusters near a query.
 
-    An inverted file: every row is stored in the cell of its nearest cluster centre, and a query is compared
+    An inverted file: every row is stored in the cell of its nearest cluster center, and a query is compared
     with the rows of its `n_probe` nearest cells. Among these the answer is exact, so how many cells are
     looked at is the only approximation; `recall` measures it, `tune` chooses it, and `exact=True` does
     without.
@@ -36,7 +36,7 @@ class ClusterIndex(IndexedRows):
         otherwise a clone is fitted, on all rows or on `train_size` of them. About the root of the number of
         rows is a good number of clusters.
     n_neighbors : int, default=5
-        Number of neighbours when a query does not say.
+        Number of neighbors when a query does not say.
     n_probe : int, default=8
         Cells looked at when a query does not say.
     metric : {"auto", "euclidean", "jaccard", "sbd"}, default="auto"
@@ -61,9 +61,9 @@ class ClusterIndex(IndexedRows):
     Attributes
     ----------
     clusterer_ : estimator
-        What gave the cells. Absent from a loaded index, which needs the centres only.
+        What gave the cells. Absent from a loaded index, which needs the centers only.
     cluster_centers_ : ndarray of shape (n_cells, n_features[, n_channels])
-        The centres.
+        The centers.
     n_probe_ : int
         Cells looked at: `n_probe`, at most the number of cells, or what `tune` chose.
     metric_ : str
@@ -83,9 +83,9 @@ class ClusterIndex(IndexedRows):
 
     Notes
     -----
-    The rows of a cell are stored side by side, by their distance to its centre. By the triangle inequality a
-    row within r of a query lies in the ring of all rows whose distance to the centre is within r of the
-    query's own; so an exact search, once it has found good neighbours, skips most cells as a whole. Under SBD
+    The rows of a cell are stored side by side, by their distance to its center. By the triangle inequality a
+    row within r of a query lies in the ring of all rows whose distance to the center is within r of the
+    query's own; so an exact search, once it has found good neighbors, skips most cells as a whole. Under SBD
     the inequality holds for angles, and only when every shift is allowed. What is left is screened by
     matrix products (for SBD: of low frequencies), with bounds of what these leave out, and the few rows
     that may count are evaluated one by one in float64. Answers are the same to the last bit whichever queries
@@ -96,7 +96,7 @@ class ClusterIndex(IndexedRows):
     References
     ----------
     J. Sivic and A. Zisserman, "Video Google: A Text Retrieval Approach to Object Matching in Videos", ICCV
-    2003; H. Jegou, M. Douze and C. Schmid, "Product Quantization for Nearest Neighbor Search", IEEE TPAMI
+    2003; H. Jegou, M. Douze and C. Schmid, "Product Quantization for TopK Neighbor Search", IEEE TPAMI
     33(1), 2011.
 
     Examples
@@ -168,7 +168,7 @@ class ClusterIndex(IndexedRows):
         X : array-like, DataFrame or sparse matrix of shape (n_queries, n_features[, n_channels])
             Rows to look for.
         n_neighbors : int, default=None
-            Number of neighbours; None takes the estimator's.
+            Number of neighbors; None takes the estimator's.
         n_probe : int, default=None
             Cells looked at, the nearest first; None takes `n_probe_`. Where these hold fewer rows than are
             asked for, more are looked at. With all cells the answer is that of brute force.
@@ -187,12 +187,12 @@ class ClusterIndex(IndexedRows):
         ids : ndarray of shape (n_queries, n_neighbors)
             Ids of the rows.
         shifts : ndarray of shape (n_queries, n_neighbors)
-            Timepoints by which the query trails its neighbour. Only with `return_shift`.
+            Timepoints by which the query trails its neighbor. Only with `return_shift`.
 
         Raises
         ------
         ValueError
-            For queries unlike the rows, more neighbours than rows, and `exact` with a shift window.
+            For queries unlike the rows, more neighbors than rows, and `exact` with a shift window.
         """
         check_is_fitted(self)
         k = self._count("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors)
@@ -255,15 +255,15 @@ class ClusterIndex(IndexedRows):
         *,
         sample: int | None = 200,
     ) -> Recall:
-        """Measure the share of the true neighbours that a search finds.
+        """Measure the share of the true neighbors that a search finds.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_queries, n_features[, n_channels]), \
 default=None
-            Queries like those to come. None takes rows of the index, none of which is its own neighbour.
+            Queries like those to come. None takes rows of the index, none of which is its own neighbor.
         n_neighbors : int, default=None
-            Neighbours of each query; None takes the estimator's.
+            Neighbors of each query; None takes the estimator's.
         n_probe : int, default=None
             Cells looked at; None takes `n_probe_`.
         sample : int or None, default=200
@@ -294,12 +294,12 @@ default=None
         Parameters
         ----------
         recall : float, default=0.95
-            Share of the true neighbours to be found, on average.
+            Share of the true neighbors to be found, on average.
         X : array-like, DataFrame or sparse matrix of shape (n_queries, n_features[, n_channels]), \
 default=None
             Queries like those to come, as in `recall`.
         n_neighbors : int, default=None
-            Neighbours of each query; None takes the estimator's.
+            Neighbors of each query; None takes the estimator's.
         sample : int or None, default=200
             Queries drawn at random from X. None takes all.
 
@@ -310,7 +310,7 @@ default=None
 
         Notes
         -----
-        One exact search answers for every number of cells: a true neighbour is found if and only if its cell
+        One exact search answers for every number of cells: a true neighbor is found if and only if its cell
         is looked at.
         """
         check_is_fitted(self)
@@ -331,7 +331,7 @@ default=None
         radius: float = np.inf,
         n_probe: int | None = None,
         exact: bool = False,
-        keep: Keep | None = None,
+        keep: RowFilter | None = None,
     ) -> Hits:
         """Search for prepared rows: the k nearest that `keep` allows, or all within a radius.
 
@@ -363,7 +363,7 @@ default=None
             ):
                 hits = lists.search(block, k, n_probe, threads)
             else:
-                found: Within | Nearest = Within(size, radius) if k is None else Nearest(size, k)
+                found: RadiusCollector | TopK = RadiusCollector(size, radius) if k is None else TopK(size, k)
                 mine = None if keep is None else lambda which, ids: keep(which + part.start, ids)
                 queries = self._space.prepare(block)
                 search_block(
@@ -375,12 +375,12 @@ default=None
         parts = map_blocks(find, row_blocks(n_queries, 1, together), threads)
         return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
-    def _brute(self, rows: Any, k: int, keep: Keep | None) -> Hits:
-        """The true neighbours."""
+    def _brute(self, rows: Any, k: int, keep: RowFilter | None) -> Hits:
+        """The true neighbors."""
         exact = self._space.exact
         return self._search(rows, k=k, n_probe=None if exact else len(self._cells), exact=exact, keep=keep)
 
-    def _sample(self, X: Any, size: int | None) -> tuple[Any, Keep | None]:
+    def _sample(self, X: Any, size: int | None) -> tuple[Any, RowFilter | None]:
         """Queries drawn from X, or from the rows of the index, which are not to find themselves."""
         rows = self._space.rows if X is None else self._metric.check(self, X, reset=False).rows
         n_rows = length(rows)

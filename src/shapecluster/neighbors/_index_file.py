@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster._core.index.inverted_lists import Cells
+from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
 from shapecluster.neighbors._faiss import lists_for
@@ -23,7 +23,7 @@ KIND = "shapecluster index"
 def save_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
     """Write a fitted index; see `ClusterIndex.save`."""
     metric, cells = index._metric, index._cells
-    arrays = {"centres": metric.centres, "starts": cells.starts, "ids": cells.ids, "reach": cells.reach}
+    arrays = {"centres": metric.centers, "starts": cells.starts, "ids": cells.ids, "reach": cells.reach}
     arrays |= metric.arrays(index._space.rows)
     settings = {
         "metric": metric.name,
@@ -48,16 +48,16 @@ def load_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
         metric = kind(arrays["centres"], None, **settings["metric_settings"])
         rows = metric.rows_of(arrays)
         n_rows = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
-        cells = Cells(arrays["starts"].astype(np.intp), arrays["ids"], arrays["reach"])
-        _check(cells, n_rows, len(metric.centres))
-        if metric.width(rows) != metric.centres.shape[1:]:
-            raise ValueError(f"rows of shape {metric.width(rows)} are not as the centres")
+        cells = InvertedLists(arrays["starts"].astype(np.intp), arrays["ids"], arrays["reach"])
+        _check(cells, n_rows, len(metric.centers))
+        if metric.width(rows) != metric.centers.shape[1:]:
+            raise ValueError(f"rows of shape {metric.width(rows)} are not as the centers")
         metric.dtype = rows.dtype
         index.n_neighbors, index.n_probe = int(settings["n_neighbors"]), int(settings["n_probe"])
         index.metric = index.metric_ = metric.name
         index.n_probe_, index._next_id = index.n_probe, int(settings["next_id"])
         index._metric, index._cells = metric, cells
-        index.n_samples_fit_, index.n_features_in_ = n_rows, int(metric.centres.shape[1])
+        index.n_samples_fit_, index.n_features_in_ = n_rows, int(metric.centers.shape[1])
         index._space = metric.space(rows, 1)
         index._lists = lists_for(index.backend, index._space, cells)
         if "names" in settings:
@@ -68,7 +68,7 @@ def load_index(index: IndexedRows, path: str | os.PathLike[str]) -> None:
         ) from error
 
 
-def _check(cells: Cells, n_rows: int, n_cells: int) -> None:
+def _check(cells: InvertedLists, n_rows: int, n_cells: int) -> None:
     starts = cells.starts
     if len(starts) != n_cells + 1 or starts[0] != 0 or starts[-1] != n_rows or (np.diff(starts) < 0).any():
         raise ValueError("the cells do not add up to the rows")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import NotFittedError
 
-from shapecluster._core.index.inverted_lists import Cells, Ids, arrange
+from shapecluster._core.index.inverted_lists import Ids, InvertedLists, arrange
 from shapecluster._core.index.search import Space
 from shapecluster._sklearn_compat import (
     BaseEstimator,
@@ -25,7 +25,7 @@ from shapecluster._typing import BoolArray, Float64Array, IntArray
 from shapecluster._validation import all_or_nothing, listing
 from shapecluster.neighbors._faiss import FaissLists, lists_for
 from shapecluster.neighbors._index_file import load_index, save_index
-from shapecluster.neighbors._spaces import METRICS, Metric, ShapeMetric
+from shapecluster.neighbors._spaces import METRICS, IndexMetric, ShapeMetric
 
 if TYPE_CHECKING:
     from typing import Self
@@ -50,8 +50,8 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
     n_features_in_: int
     n_samples_fit_: int
     series_names_in_: np.ndarray[tuple[int], np.dtype[np.object_]]
-    _metric: Metric
-    _cells: Cells
+    _metric: IndexMetric
+    _cells: InvertedLists
     _space: Space
     _next_id: int
     _lists: FaissLists | None
@@ -86,7 +86,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         self._metric = self._metric_of(self.clusterer_)
         self.metric_ = self._metric.name
         checked = self._metric.check(self, X, reset=True, n_threads=n_threads(self.n_jobs))
-        self.n_probe_ = min(self.n_probe, len(self._metric.centres))
+        self.n_probe_ = min(self.n_probe, len(self._metric.centers))
         n_rows = length(checked.rows)
         ids = np.arange(n_rows, dtype=np.int64)
         labels, reach = self._metric.assign(checked.rows, n_threads(self.n_jobs))
@@ -201,7 +201,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         Notes
         -----
         A versioned format with a checksum; nothing in it is ever executed. The clusterer itself is not
-        kept, only its centres.
+        kept, only its centers.
         """
         check_is_fitted(self)
         save_index(self, path)
@@ -236,8 +236,8 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
 
     @property
     def cluster_centers_(self) -> np.ndarray[Any, np.dtype[Any]]:
-        """The centres of the cells."""
-        return self._metric.centres
+        """The centers of the cells."""
+        return self._metric.centers
 
     def _fitted_clusterer(self, X: Any) -> Any:
         try:
@@ -267,19 +267,19 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         drawn = np.sort(check_random_state(self.random_state).permutation(n_rows)[: int(size)])
         return X.iloc[drawn] if isinstance(X, pd.DataFrame) else X[drawn]
 
-    def _metric_of(self, clusterer: Any) -> Metric:
+    def _metric_of(self, clusterer: Any) -> IndexMetric:
         has_window = hasattr(clusterer, "max_shift")
         name = ("sbd" if has_window else "euclidean") if self.metric == "auto" else self.metric
         dtype = None if self.dtype is None else np.dtype(self.dtype)
-        centres = np.asarray(clusterer.cluster_centers_)
+        centers = np.asarray(clusterer.cluster_centers_)
         if name != "sbd":
-            return METRICS[name](centres, dtype)
+            return METRICS[name](centers, dtype)
         missing = getattr(clusterer, "missing", "error")
-        return ShapeMetric(centres, dtype, max_shift=getattr(clusterer, "max_shift", None), missing=missing)
+        return ShapeMetric(centers, dtype, max_shift=getattr(clusterer, "max_shift", None), missing=missing)
 
     def _store(self, rows: Any, labels: IntArray, reach: Float64Array, ids: Ids) -> None:
         """Put rows into the order of their cells."""
-        self._cells, order = arrange(labels, reach, ids, len(self._metric.centres))
+        self._cells, order = arrange(labels, reach, ids, len(self._metric.centers))
         self._space = self._metric.space(self._metric.take(rows, order), n_threads(self.n_jobs))
         self._lists = lists_for(self.backend, self._space, self._cells)
         self.n_samples_fit_ = len(ids)

@@ -1,4 +1,4 @@
-"""How many of the true neighbours a search finds, and how many cells that takes."""
+"""How many of the true neighbors a search finds, and how many cells that takes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from shapecluster._core.index.collect import Hits
-from shapecluster._core.index.inverted_lists import Cells
+from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import QUERIES, Space
 from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import IntArray
-from shapecluster.neighbors._spaces import Metric
+from shapecluster.neighbors._spaces import IndexMetric
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Share of the true neighbours that an index finds, measured on a sample of queries.
+    """Share of the true neighbors that an index finds, measured on a sample of queries.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ def recall_of(found: Hits, true: Hits, n_queries: int) -> Recall:
     return Recall(float(mean), float(error), len(per_query))
 
 
-def cell_ranks(metric: Metric, space: Space, cells: Cells, rows: Any, hits: Hits) -> IntArray:
+def cell_ranks(metric: IndexMetric, space: Space, cells: InvertedLists, rows: Any, hits: Hits) -> IntArray:
     """How many cells are nearer to the query than that of each hit."""
     order = np.argsort(cells.ids)
     labels = cells.labels[order][np.searchsorted(cells.ids[order], hits.ids)]

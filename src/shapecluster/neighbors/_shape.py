@@ -1,4 +1,4 @@
-"""Nearest neighbours under the shape-based distance, and look-alikes of a portfolio."""
+"""Nearest neighbors under the shape-based distance, and look-alikes of a portfolio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _MEASURES = ["sbd", "lag", "correlation", "coverage"]
-_CANCELLED = 64  # so many roundings of what was added up are no shape
+_CANCELED = 64  # so many roundings of what was added up are no shape
 
 
 class ShapeNeighbors(BaseEstimator):
@@ -40,7 +40,7 @@ class ShapeNeighbors(BaseEstimator):
     Parameters
     ----------
     n_neighbors : int, default=5
-        Number of neighbours when a query does not say.
+        Number of neighbors when a query does not say.
     max_shift : int or None, default=None
         Largest shift in timepoints; None allows all.
     missing : {"error", "mask"}, default="error"
@@ -153,9 +153,9 @@ class ShapeNeighbors(BaseEstimator):
         ----------
         X : array-like or DataFrame of shape (n_queries, n_timepoints[, n_channels]), default=None
             Series to look for. None asks for each series of the universe, which is then not its own
-            neighbour.
+            neighbor.
         n_neighbors : int, default=None
-            Number of neighbours; None takes the estimator's.
+            Number of neighbors; None takes the estimator's.
         return_distance : bool, default=True
             Whether to return the distances.
         return_shift : bool, default=False
@@ -169,7 +169,7 @@ class ShapeNeighbors(BaseEstimator):
         indices : ndarray of shape (n_queries, n_neighbors)
             Rows of the universe.
         shifts : ndarray of shape (n_queries, n_neighbors)
-            Timepoints by which the query trails its neighbour. Only with `return_shift`.
+            Timepoints by which the query trails its neighbor. Only with `return_shift`.
         """
         check_is_fitted(self)
         k = self.n_neighbors if n_neighbors is None else n_neighbors
@@ -197,7 +197,7 @@ class ShapeNeighbors(BaseEstimator):
         n_neighbors: int | None = None,
         mode: Literal["connectivity", "distance"] = "connectivity",
     ) -> sparse.csr_matrix:
-        """Make the graph of nearest neighbours.
+        """Make the graph of nearest neighbors.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class ShapeNeighbors(BaseEstimator):
         n : int, default=None
             Look-alikes per holding; None takes `n_neighbors`.
         basket : bool, default=False
-            Compare with the portfolio as a whole instead: the weighted mean of its z-normalised series.
+            Compare with the portfolio as a whole instead: the weighted mean of its z-normalized series.
 
         Returns
         -------
@@ -334,7 +334,7 @@ class ShapeNeighbors(BaseEstimator):
         return rows, weights
 
     def _basket(self, held: IntArray, weights: Float64Array) -> SeriesData:
-        """The portfolio as one series: weighted mean of its z-normalised series, where any is observed."""
+        """The portfolio as one series: weighted mean of its z-normalized series, where any is observed."""
         if not np.isfinite(weights).all() or not weights.any():
             raise ValueError(f"portfolio weights must be finite and not all 0. Got {weights} instead.")
         observed = self._observed[held]
@@ -343,7 +343,7 @@ class ShapeNeighbors(BaseEstimator):
         total = (observed * np.abs(weights)).sum(axis=0)
         mean = (z_units * weights).sum(axis=0)
         size = (np.abs(z_units) * np.abs(weights)).sum(axis=0)
-        if (np.abs(mean) <= _CANCELLED * np.finfo(z_units.dtype).eps * size.max()).all():
+        if (np.abs(mean) <= _CANCELED * np.finfo(z_units.dtype).eps * size.max()).all():
             raise ValueError(
                 "portfolio has no shape as a whole: its holdings cancel each other, or are flat."
             )
@@ -364,7 +364,7 @@ class ShapeNeighbors(BaseEstimator):
         return self._prepare(data, self._shapes.window, self._shapes.unit.dtype)
 
     def _prepare(self, data: SeriesData, max_shift: int | None, dtype: DType) -> tuple[Shapes, BoolArray]:
-        """Normalised series, and what was observed of them."""
+        """Normalized series, and what was observed of them."""
         shapes = shapes_of(data.channels_first, max_shift, dtype)
         if shapes.flat.any():
             warn_flat(data, shapes.flat, "are at distance 1 from all others")

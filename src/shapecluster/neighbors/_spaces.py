@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from shapecluster._core.index.search import Space
-from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_centres_of_sets
+from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_centers_of_sets
 from shapecluster._core.index.shape_space import ShapeSpace, angle_of
-from shapecluster._core.index.vector_space import VectorSpace, nearest_centres
+from shapecluster._core.index.vector_space import VectorSpace, nearest_centers
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.sbd.shapes import Shapes, select, shapes_of
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
@@ -29,13 +29,13 @@ class Checked(NamedTuple):
     names: pd.Index[Any] | None
 
 
-class Metric(ABC):
-    """One metric with the centres of an index.
+class IndexMetric(ABC):
+    """One metric with the centers of an index.
 
     Attributes
     ----------
     name : str
-    centres : ndarray of shape (n_cells, ...)
+    centers : ndarray of shape (n_cells, ...)
         As the clusterer has them.
     dtype : dtype or None
         What rows are stored in; None for that of the first rows.
@@ -46,8 +46,8 @@ class Metric(ABC):
     name: str
     settings: dict[str, Any]
 
-    def __init__(self, centres: NDArray[Any], dtype: DType | None) -> None:
-        self.centres = centres
+    def __init__(self, centers: NDArray[Any], dtype: DType | None) -> None:
+        self.centers = centers
         self.dtype = dtype
         self.settings = {}
 
@@ -68,7 +68,7 @@ class Metric(ABC):
         return rows[some]
 
     def width(self, rows: Any) -> tuple[int, ...]:
-        """Shape of a row, as that of a centre."""
+        """Shape of a row, as that of a center."""
         shape: tuple[int, ...] = rows.shape[1:]
         return shape
 
@@ -89,28 +89,28 @@ class Metric(ABC):
         return values
 
 
-class ShapeMetric(Metric):
+class ShapeMetric(IndexMetric):
     """Shape-based distance; rows are `Shapes` without spectra."""
 
     name = "sbd"
 
     def __init__(
         self,
-        centres: NDArray[Any],
+        centers: NDArray[Any],
         dtype: DType | None,
         *,
         max_shift: int | None = None,
         missing: str = "error",
     ) -> None:
-        super().__init__(centres, dtype)
+        super().__init__(centers, dtype)
         self.settings = {"max_shift": max_shift, "missing": missing}
         self.max_shift, self.missing = max_shift, missing
 
     def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
         data = check_series(owner, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
-        if data.values.shape[1:] != self.centres.shape[1:]:
+        if data.values.shape[1:] != self.centers.shape[1:]:
             raise ValueError(
-                f"X must have rows of shape {self.centres.shape[1:]}, as the centres of the index. Got "
+                f"X must have rows of shape {self.centers.shape[1:]}, as the centers of the index. Got "
                 f"{data.values.shape[1:]} instead."
             )
         self.dtype = data.values.dtype if self.dtype is None else self.dtype
@@ -120,21 +120,21 @@ class ShapeMetric(Metric):
             warn_flat(data, shapes.flat, "are at distance 1 from all others")
         return Checked(replace(shapes, spectra=None, profiles=None), data.names)
 
-    def _centres(self) -> Shapes:
-        return shapes_of(SeriesData(self.centres).channels_first, self.max_shift, self.dtype)
+    def _centers(self) -> Shapes:
+        return shapes_of(SeriesData(self.centers).channels_first, self.max_shift, self.dtype)
 
     def assign(self, rows: Shapes, n_threads: int) -> tuple[IntArray, Float64Array]:
-        nearest = assign(rows, self._centres(), keep=False, n_threads=n_threads).nearest
+        nearest = assign(rows, self._centers(), keep=False, n_threads=n_threads).nearest
         return nearest.labels, angle_of(nearest.ncc)
 
     def space(self, rows: Shapes, n_threads: int) -> ShapeSpace:
-        return ShapeSpace.of(rows, self._centres(), n_threads=n_threads)
+        return ShapeSpace.of(rows, self._centers(), n_threads=n_threads)
 
     def take(self, rows: Shapes, some: Any) -> Shapes:
         return select(rows, some)
 
     def width(self, rows: Shapes) -> tuple[int, ...]:
-        channels = (rows.n_channels,) if self.centres.ndim == 3 else ()
+        channels = (rows.n_channels,) if self.centers.ndim == 3 else ()
         return (rows.n_timepoints, *channels)
 
     def join(self, first: Shapes, second: Shapes) -> Shapes:
@@ -153,7 +153,7 @@ class ShapeMetric(Metric):
         return values if self.dtype is None else values.astype(self.dtype, copy=False)
 
 
-class VectorMetric(Metric):
+class VectorMetric(IndexMetric):
     """Euclidean distance; rows are a dense array."""
 
     name = "euclidean"
@@ -166,19 +166,19 @@ class VectorMetric(Metric):
                 "rows of zeros and ones, metric='jaccard'."
             )
         rows = validate_data(owner, X, reset=reset, dtype=[np.float64, np.float32])
-        _check_width(rows, self.centres)
+        _check_width(rows, self.centers)
         self.dtype = rows.dtype if self.dtype is None else self.dtype
         return Checked(rows.astype(self.dtype, copy=False), names)
 
-    def _centres(self) -> Float64Array:
-        return self.centres.astype(np.float64)
+    def _centers(self) -> Float64Array:
+        return self.centers.astype(np.float64)
 
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:
-        cells, distances = nearest_centres(rows, self._centres(), n_threads=n_threads)
+        cells, distances = nearest_centers(rows, self._centers(), n_threads=n_threads)
         return cells[:, 0], distances[:, 0]
 
     def space(self, rows: Any, n_threads: int) -> Space:
-        return VectorSpace.of(np.ascontiguousarray(rows), self._centres())
+        return VectorSpace.of(np.ascontiguousarray(rows), self._centers())
 
     def join(self, first: Any, second: Any) -> Any:
         return np.concatenate([first, second])
@@ -190,7 +190,7 @@ class VectorMetric(Metric):
         return arrays["rows"]
 
 
-class SetMetric(Metric):
+class SetMetric(IndexMetric):
     """Jaccard distance; rows are a sparse matrix of ones."""
 
     name = "jaccard"
@@ -205,7 +205,7 @@ class SetMetric(Metric):
             accept_sparse="csr",
             accept_large_sparse=False,
         )
-        _check_width(values, self.centres)
+        _check_width(values, self.centers)
         stored: NDArray[Any] = values.data if hasattr(values, "tocsr") else values
         if not np.isin(stored, (0, 1)).all():
             wrong = stored[~np.isin(stored, (0, 1))].flat[0]
@@ -217,11 +217,11 @@ class SetMetric(Metric):
         return Checked(as_sets(values), names)
 
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:
-        cells, distances = nearest_centres_of_sets(rows, self.centres.astype(np.float64), n_threads=n_threads)
+        cells, distances = nearest_centers_of_sets(rows, self.centers.astype(np.float64), n_threads=n_threads)
         return cells[:, 0], distances[:, 0]
 
     def space(self, rows: Any, n_threads: int) -> Space:
-        return SetSpace.of(rows, self.centres.astype(np.float64))
+        return SetSpace.of(rows, self.centers.astype(np.float64))
 
     def join(self, first: Any, second: Any) -> Any:
         return sparse.vstack([first, second], format="csr")
@@ -231,13 +231,13 @@ class SetMetric(Metric):
 
     def rows_of(self, arrays: dict[str, NDArray[Any]]) -> Any:
         indices, indptr = arrays["indices"], arrays["indptr"]
-        shape = (len(indptr) - 1, self.centres.shape[1])
+        shape = (len(indptr) - 1, self.centers.shape[1])
         rows = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
         rows.check_format(full_check=True)
         return rows
 
 
-METRICS: dict[str, type[Metric]] = {kind.name: kind for kind in (ShapeMetric, VectorMetric, SetMetric)}
+METRICS: dict[str, type[IndexMetric]] = {kind.name: kind for kind in (ShapeMetric, VectorMetric, SetMetric)}
 
 
 def _names_of(X: Any, owner: BaseEstimator) -> pd.Index[Any] | None:
@@ -247,9 +247,9 @@ def _names_of(X: Any, owner: BaseEstimator) -> pd.Index[Any] | None:
     return X.index
 
 
-def _check_width(rows: Any, centres: NDArray[Any]) -> None:
-    if rows.shape[1] != centres.shape[1]:
+def _check_width(rows: Any, centers: NDArray[Any]) -> None:
+    if rows.shape[1] != centers.shape[1]:
         raise ValueError(
-            f"X must have {centres.shape[1]} features, as the centres of the index. Got {rows.shape[1]} "
+            f"X must have {centers.shape[1]} features, as the centers of the index. Got {rows.shape[1]} "
             "instead."
         )

@@ -32,7 +32,7 @@ class ClusterDisplay:
     members : array-like of shape (n_members, n_timepoints)
         The members' series, in any unit; NaN where missing.
     centroid : array-like of shape (n_timepoints,)
-        The cluster's centre.
+        The cluster's center.
     shifts : array-like of int of shape (n_members,), default=None
         By how many timepoints each member trails the centroid; None for none.
     timepoints : array-like of shape (n_timepoints,), default=None
@@ -338,23 +338,23 @@ def _displays(
     """Make a display for each of the clusters, not yet drawn."""
     fitted = _fitted(estimator)
     values = np.asarray(X, dtype=np.float64)
-    centres, labels = np.asarray(fitted.cluster_centers_), np.asarray(fitted.labels_)
-    if values.shape != (len(labels), *centres.shape[1:]) or values.ndim != 2:
+    centers, labels = np.asarray(fitted.cluster_centers_), np.asarray(fitted.labels_)
+    if values.shape != (len(labels), *centers.shape[1:]) or values.ndim != 2:
         raise ValueError(
             f"X must be what {type(fitted).__name__} was fitted on, in two dimensions: "
-            f"{(len(labels), *centres.shape[1:])}. Got shape {values.shape} instead."
+            f"{(len(labels), *centers.shape[1:])}. Got shape {values.shape} instead."
         )
     shifts = np.asarray(getattr(fitted, "shifts_", np.zeros(len(labels), dtype=np.intp)))
     timepoints = X.columns if isinstance(X, pd.DataFrame) else np.arange(values.shape[1])
     displays = []
     for cluster in clusters:
-        if not 0 <= cluster < len(centres):
-            raise ValueError(f"cluster must be from 0 to {len(centres) - 1}. Got {cluster} instead.")
+        if not 0 <= cluster < len(centers):
+            raise ValueError(f"cluster must be from 0 to {len(centers) - 1}. Got {cluster} instead.")
         rows = labels == cluster
         displays.append(
             ClusterDisplay(
                 values[rows],
-                centres[cluster],
+                centers[cluster],
                 shifts=shifts[rows],
                 timepoints=timepoints,
                 cumulative=cumulative,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from shapecluster._core.matching.holdings import Distinct, Postings, Rule, distinct_holdings, search
+from shapecluster._core.matching.holdings import Distinct, MatchCriterion, Postings, distinct_holdings, search
 from shapecluster._core.matching.pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray
@@ -304,7 +304,7 @@ class PortfolioMatcher(BaseEstimator):
 
     def _search_in(self, portfolios: Portfolios, named: bool) -> None:
         """Make everything that answers are found with."""
-        self._rule = Rule(self.metric, _as_decimal(self.min_match), self.quantities)
+        self._rule = MatchCriterion(self.metric, _as_decimal(self.min_match), self.quantities)
         self._distinct = distinct_holdings(portfolios.matrix, self._rule)
         _refuse_infinite(self._distinct, portfolios)
         self._postings = Postings.of(self._distinct, self._rule)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from shapecluster._core.matching.holdings import Distinct, Rule, as_query
+from shapecluster._core.matching.holdings import Distinct, MatchCriterion, as_query
 from shapecluster._typing import Float64Array, IntArray
 from shapecluster._validation import caller_level, listing, names_and_weights
 
@@ -21,7 +21,7 @@ _Tickers = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Asker:
+class Query:
     """A portfolio for which matches are sought.
 
     Attributes
@@ -48,7 +48,7 @@ class Asker:
     unknown: _Tickers = ()
 
 
-def insider(trader: Any, portfolios: Portfolios, distinct: Distinct) -> Asker:
+def insider(trader: Any, portfolios: Portfolios, distinct: Distinct) -> Query:
     """A trader of the data."""
     try:
         row = portfolios.position(trader)
@@ -56,12 +56,12 @@ def insider(trader: Any, portfolios: Portfolios, distinct: Distinct) -> Asker:
         raise KeyError(f"{error.args[0]}. A portfolio is given as a list of tickers.") from None
     number = int(distinct.of_trader[row])
     if number < 0:
-        return Asker(np.zeros(0, dtype=np.intp), np.zeros(0), 0, row)
+        return Query(np.zeros(0, dtype=np.intp), np.zeros(0), 0, row)
     held = slice(*distinct.rows.indptr[number : number + 2])
-    return Asker(distinct.rows.indices[held], distinct.rows.data[held], distinct.masses[number], row, number)
+    return Query(distinct.rows.indices[held], distinct.rows.data[held], distinct.masses[number], row, number)
 
 
-def outsider(portfolio: Any, portfolios: Portfolios, rule: Rule) -> Asker:
+def outsider(portfolio: Any, portfolios: Portfolios, rule: MatchCriterion) -> Query:
     """A portfolio from elsewhere."""
     names, amounts = names_and_weights(portfolio)
     if rule.weighted and not isinstance(portfolio, (Mapping, pd.Series)) and names:
@@ -84,7 +84,7 @@ def outsider(portfolio: Any, portfolios: Portfolios, rule: Rule) -> Asker:
         amounts[amounts > 0],
     )
     if not names:
-        return Asker(np.zeros(0, dtype=np.intp), np.zeros(0), 0)
+        return Query(np.zeros(0, dtype=np.intp), np.zeros(0), 0)
     amounts, mass = as_query(amounts, rule)
     columns = pd.Index(portfolios.tickers).get_indexer(pd.Index(names, dtype=object))
     unknown = tuple(name for name, column in zip(names, columns, strict=True) if column < 0)
@@ -96,11 +96,11 @@ def outsider(portfolio: Any, portfolios: Portfolios, rule: Rule) -> Asker:
             stacklevel=caller_level(),
         )
     order = np.argsort(columns)[len(unknown) :]
-    return Asker(columns[order], amounts[order], mass, unknown=unknown)
+    return Query(columns[order], amounts[order], mass, unknown=unknown)
 
 
 def answer(
-    asker: Asker,
+    asker: Query,
     found: IntArray,
     match: Float64Array,
     portfolios: Portfolios,
@@ -135,7 +135,7 @@ def _table(traders: Any, match: Float64Array, cells: Any) -> pd.DataFrame:
 
 
 def _compared(
-    asker: Asker, found: IntArray, portfolios: Portfolios, distinct: Distinct
+    asker: Query, found: IntArray, portfolios: Portfolios, distinct: Distinct
 ) -> np.ndarray[Any, np.dtype[np.object_]]:
     """Tuples of tickers, (3, n_found): what each found shares with the asker, lacks, and has beyond."""
     own = portfolios.tickers[asker.columns].tolist()

@@ -1,4 +1,4 @@
-"""What the row transformers share: checked input, labelled output, and the way back to a row's own units.
+"""What the row transformers share: checked input, labeled output, and the way back to a row's own units.
 
 A row transformer looks at one series at a time, so nothing that it does depends on `fit`. What `fit`
 remembers serves two other ends: names for the columns, and the units that `inverse_transform` needs.
@@ -51,7 +51,7 @@ class Converted:
 
 
 # scikit-learn's wrapper of `transform` would rename the columns of every output to the names seen in fit.
-# Rows may come from another window here, so it is switched off, and `_labelled` keeps the input's labels.
+# Rows may come from another window here, so it is switched off, and `_labeled` keeps the input's labels.
 class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None):
     """Base of the transformers that treat every row by itself.
 
@@ -171,7 +171,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         data = check_series(copy(self), X, reset=True, allow_nan=True, allow_3d=True, min_timepoints=1)
         rows = self._rows_in_fit(data)
         values = _time_first(self._invert(_time_last(data.values).astype(np.float64), rows, data))
-        return self._labelled(values.astype(data.values.dtype, copy=False), data, self._columns_in_fit(data))
+        return self._labeled(values.astype(data.values.dtype, copy=False), data, self._columns_in_fit(data))
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Name the timepoints that come out.
@@ -287,7 +287,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             self._warn_flat(converted.flat, data)
         values = _time_first(converted.values)
         columns = None if data.timepoints is None else data.timepoints[self._n_lost :]
-        return self._labelled(values, data, columns)
+        return self._labeled(values, data, columns)
 
     def _warn_flat(self, flat: BoolArray, data: SeriesData) -> None:
         """Name the rows that could not be scaled: constant ones, and those of which nothing was observed."""
@@ -308,7 +308,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             stacklevel=4,
         )
 
-    def _labelled(self, values: FloatArray, data: SeriesData, columns: pd.Index[Any] | None) -> Any:
+    def _labeled(self, values: FloatArray, data: SeriesData, columns: pd.Index[Any] | None) -> Any:
         """Values in the container asked for, under the labels of the input."""
         kind = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
         if kind == "default" and data.names is None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from shapecluster._core.sbd.normalize import standardise
+from shapecluster._core.sbd.normalize import standardize
 from shapecluster._sklearn_compat import StrOptions
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData
@@ -43,7 +43,7 @@ class ZScore(RowTransformer):
     Notes
     -----
     Unlike scikit-learn's `StandardScaler`, which scales columns, this scales rows, so nothing is carried
-    from one set of series to another. Estimators that measure the shape-based distance z-normalise by
+    from one set of series to another. Estimators that measure the shape-based distance z-normalize by
     themselves; before them `ZScore` changes nothing.
 
     Several channels (a third axis) are scaled each by itself. A series that never moves becomes 0
@@ -75,7 +75,7 @@ class ZScore(RowTransformer):
         self.missing = missing
 
     def _convert(self, series: FloatArray) -> Converted:
-        z, mean, std, flat = standardise(series)
+        z, mean, std, flat = standardize(series)
         z[np.isnan(series)] = np.nan
         return Converted(z, {"mean_": mean, "scale_": std}, flat)
 
@@ -158,7 +158,7 @@ class MinMax(RowTransformer):
 
     def _convert(self, series: FloatArray) -> Converted:
         low, high = self._range()
-        flat = standardise(series).flat
+        flat = standardize(series).flat
         x = series.astype(np.float64)
         observed = ~np.isnan(x)
         # A power of two is exact, and keeps the range of a row from overflowing.

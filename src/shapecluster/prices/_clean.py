@@ -92,7 +92,7 @@ def clean_prices(
         ``missing="mask"``).
     bad_prints : {"flag", "repair"}, default="flag"
         Whether a price that jumps away for one day and back is only reported, or replaced by the
-        geometric mean of its neighbours as well, unless one of those is suspect itself.
+        geometric mean of its neighbors as well, unless one of those is suspect itself.
     min_print : float, default=8
         How unusual both moves of a bad print must be, in robust standard deviations of that stock in
         the quarter around it, after removing the market.
@@ -149,7 +149,7 @@ def clean_prices(
     2    OLD  not screened            kept       4
     3    GAP  not screened            kept       3
     """
-    policy = _Policy(calendar, min_traded, max_gap, long_gaps, late_listings, bad_prints)
+    policy = _CleaningRun(calendar, min_traded, max_gap, long_gaps, late_listings, bad_prints)
     work = _Work(check_price_frame(prices, "clean_prices"), policy)
     work.drop_nonpositive()
     work.drop_closed_days()
@@ -162,7 +162,7 @@ def clean_prices(
 
 
 @dataclass(frozen=True)
-class _Policy:
+class _CleaningRun:
     """What to drop, to fill and to repair: the parameters of `clean_prices` of the same names."""
 
     calendar: str
@@ -176,7 +176,7 @@ class _Policy:
 class _Work:
     """Prices on their way through the steps, with the events so far."""
 
-    def __init__(self, frame: pd.DataFrame, policy: _Policy) -> None:
+    def __init__(self, frame: pd.DataFrame, policy: _CleaningRun) -> None:
         self.policy = policy
         self.tickers = frame.index
         self.days = pd.DatetimeIndex(frame.columns)
@@ -292,7 +292,7 @@ class _Work:
     def _settle_prints(
         self, prints: list[Suspect], jumps: list[Suspect], scores: Scores, observed: BoolArray
     ) -> None:
-        """Flag or repair bad prints. A jump into or out of a neighbour makes that one a poor witness."""
+        """Flag or repair bad prints. A jump into or out of a neighbor makes that one a poor witness."""
         jumped = {(one.row, one.day) for one in jumps}
         for one in prints:
             after = next_observed(scores, one.row, one.day)
@@ -304,7 +304,7 @@ class _Work:
                 before = int(np.flatnonzero(observed[one.row, : one.day])[-1])
                 doubts = {(one.row, before), (one.row, next_observed(scores, one.row, after))}
                 if doubts & jumped:
-                    action = "not repaired: neighbour suspect"
+                    action = "not repaired: neighbor suspect"
                 else:
                     action = "repaired"
                     detail += f"; {self._repair(one.row, before, one.day, after)}"

@@ -17,7 +17,13 @@ from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
 from shapecluster.exceptions import MissingPricesError, MissingPricesWarning
 from shapecluster.prices._cache import CacheDir, PriceCache, cache_folder
 from shapecluster.prices._frames import rows_from_series
-from shapecluster.prices._retry import Outcome, Policy, Progress, Request, run_request
+from shapecluster.prices._retry import (
+    DownloadOutcome,
+    DownloadProgress,
+    DownloadRequest,
+    RetryPolicy,
+    run_request,
+)
 from shapecluster.prices._yahoo import FetchError
 
 _SYMBOL = re.compile(r"[A-Za-z0-9.^=&_-]+")
@@ -51,7 +57,7 @@ def fetch_prices(
     backoff: float = 2.0,
     max_workers: int = 4,
     on_missing: Literal["raise", "warn"] = "raise",
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> pd.DataFrame:
     """Fetch daily closing prices from Yahoo, one stock per row.
 
@@ -114,7 +120,7 @@ def fetch_prices(
     Notes
     -----
     While the call runs, yfinance raises its errors in every thread of the process
-    (``yfinance.config.debug.hide_exceptions``); afterwards the setting is what it was. Requests that
+    (``yfinance.config.debug.hide_exceptions``); afterward the setting is what it was. Requests that
     hang are left to threads that do not keep the interpreter from exiting.
 
     Adjusted prices of a range that is over change later on by one factor for the whole range, which
@@ -127,8 +133,8 @@ def fetch_prices(
     >>> prices.index.tolist()  # doctest: +SKIP
     ['AAPL', 'MSFT']
     """
-    request = Request(_checked_tickers(tickers), *_checked_range(start, end), bool(auto_adjust))
-    policy = Policy(deadline, timeout, retries, backoff, max_workers)
+    request = DownloadRequest(_checked_tickers(tickers), *_checked_range(start, end), bool(auto_adjust))
+    policy = RetryPolicy(deadline, timeout, retries, backoff, max_workers)
     cache = PriceCache(cache_folder(cache_dir))
     outcomes = run_request(request, policy, cache, progress=progress)
     return _answer(request, outcomes, on_missing)
@@ -182,7 +188,9 @@ def _day(name: str, value: object) -> date:
     raise ValueError(f"{name} must be a date such as '2020-02-03'. Got {value!r} instead.")
 
 
-def _answer(request: Request, outcomes: Mapping[str, Outcome], on_missing: str) -> pd.DataFrame:
+def _answer(
+    request: DownloadRequest, outcomes: Mapping[str, DownloadOutcome], on_missing: str
+) -> pd.DataFrame:
     """Put rows in the requested order, and speak up about those that are missing."""
     arrived = {t: o for t in request.tickers if not isinstance(o := outcomes[t], FetchError)}
     missing = {t: str(o) for t in request.tickers if isinstance(o := outcomes[t], FetchError)}

@@ -18,7 +18,7 @@ from shapecluster._tables import days
 from shapecluster._typing import FloatArray, IntArray
 from shapecluster._validation import check_labels, listing
 
-Place = Callable[[int], str]
+SourceLocation = Callable[[int], str]
 """Says where something stood in the input: a position to "line 7" or "column 3"."""
 
 
@@ -64,7 +64,7 @@ def rows_from_triples(
     values: FloatArray,
     tickers: Sequence[str],
     dates: pd.DatetimeIndex,
-    where: Place,
+    where: SourceLocation,
 ) -> pd.DataFrame:
     """Turn a long table (one price a line) into a frame with a stock a row.
 
@@ -91,7 +91,7 @@ def rows_from_triples(
     )
 
 
-def check_tickers(tickers: Sequence[str], where: Place) -> None:
+def check_tickers(tickers: Sequence[str], where: SourceLocation) -> None:
     """Refuse tickers without a name, and tickers that stand twice."""
     seen: dict[str, int] = {}
     for position, ticker in enumerate(tickers):
@@ -104,7 +104,7 @@ def check_tickers(tickers: Sequence[str], where: Place) -> None:
         seen[ticker] = position
 
 
-def check_day_order(dates: pd.DatetimeIndex, where: Place, *, remedy: str) -> None:
+def check_day_order(dates: pd.DatetimeIndex, where: SourceLocation, *, remedy: str) -> None:
     """Refuse days that stand twice or that do not increase; `remedy` says what to do about the order."""
     before, after = dates.asi8[:-1], dates.asi8[1:]  # a difference of centuries would overflow
     if (before < after).all():

@@ -18,11 +18,11 @@ from shapecluster._validation import listing
 from shapecluster.prices._cache import PriceCache, Slot
 from shapecluster.prices._yahoo import (
     THREAD_NAME,
+    DownloadFailure,
     FetchError,
-    Trouble,
-    candid_yfinance,
     fetch_closes,
     forget_answers,
+    yfinance_raising,
 )
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 0.2
 """Seconds for threads to end in before they are left behind."""
 
-Progress: TypeAlias = Callable[[int, int, str], object]
-Outcome: TypeAlias = "pd.Series[Any] | FetchError"
+DownloadProgress: TypeAlias = Callable[[int, int, str], object]
+DownloadOutcome: TypeAlias = "pd.Series[Any] | FetchError"
 
 
 @dataclass(frozen=True)
-class Request:
+class DownloadRequest:
     """What is asked for; both days are included."""
 
     tickers: tuple[str, ...]
@@ -49,7 +49,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Policy:
+class RetryPolicy:
     """How hard to try; the parameters of `fetch_prices` of the same names."""
 
     deadline: float | None
@@ -60,7 +60,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Clock:
+class RetryClock:
     """The time; tests bring their own."""
 
     monotonic: Callable[[], float] = time.monotonic
@@ -69,19 +69,19 @@ class Clock:
 
 
 def run_request(
-    request: Request,
-    policy: Policy,
+    request: DownloadRequest,
+    policy: RetryPolicy,
     cache: PriceCache,
     *,
-    progress: Progress | None = None,
-    clock: Clock | None = None,
-) -> dict[str, Outcome]:
+    progress: DownloadProgress | None = None,
+    clock: RetryClock | None = None,
+) -> dict[str, DownloadOutcome]:
     """Settle every ticker: from the cache, else from Yahoo, else with the reason of the last failure."""
-    clock = clock or Clock()
+    clock = clock or RetryClock()
     ends_at = float("inf") if policy.deadline is None else clock.monotonic() + policy.deadline
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, DownloadOutcome] = {}
 
-    def settle(ticker: str, outcome: Outcome) -> None:
+    def settle(ticker: str, outcome: DownloadOutcome) -> None:
         outcomes[ticker] = outcome
         if progress is not None:
             progress(len(outcomes), len(request.tickers), ticker)
@@ -94,7 +94,7 @@ def run_request(
     if not pending:
         return outcomes
 
-    def arrived(ticker: str, outcome: Outcome) -> None:
+    def arrived(ticker: str, outcome: DownloadOutcome) -> None:
         if isinstance(outcome, FetchError):
             if outcome.trouble.is_final:
                 settle(ticker, outcome)
@@ -102,7 +102,7 @@ def run_request(
             cache.store(request.slot(ticker), outcome, now=clock.now())
             settle(ticker, outcome)
 
-    with candid_yfinance():
+    with yfinance_raising():
         failed = _rounds(pending, request, policy, clock, ends_at, arrived)
     for ticker, failure in failed.items():
         settle(ticker, failure)
@@ -111,21 +111,21 @@ def run_request(
 
 def _rounds(
     pending: list[str],
-    request: Request,
-    policy: Policy,
-    clock: Clock,
+    request: DownloadRequest,
+    policy: RetryPolicy,
+    clock: RetryClock,
     ends_at: float,
-    arrived: Callable[[str, Outcome], None],
+    arrived: Callable[[str, DownloadOutcome], None],
 ) -> dict[str, FetchError]:
     """Ask for all tickers, then again for those that failed; return the failures that are left."""
     ever_answered = False
     failed: dict[str, FetchError] = {}
     for attempt in range(policy.retries + 1):
         forget_answers()
-        crew = _Crew(pending, request, policy, may_be_offline=not ever_answered)
+        crew = RequestRound(pending, request, policy, may_be_offline=not ever_answered)
         failed = crew.work(clock, ends_at, arrived)
         ever_answered = ever_answered or crew.answered
-        if not failed or (not ever_answered and _all_are(failed, Trouble.OFFLINE)):
+        if not failed or (not ever_answered and _all_are(failed, DownloadFailure.OFFLINE)):
             break
         wait = policy.backoff * 2**attempt
         if attempt == policy.retries or clock.monotonic() + wait >= ends_at:
@@ -137,29 +137,31 @@ def _rounds(
     return failed
 
 
-def _all_are(failed: Mapping[str, FetchError], trouble: Trouble) -> bool:
+def _all_are(failed: Mapping[str, FetchError], trouble: DownloadFailure) -> bool:
     return all(error.trouble is trouble for error in failed.values())
 
 
-class _Crew:
+class RequestRound:
     """One round of requests in daemon threads, which may be left behind when they hang.
 
     (Executors of the standard library join their threads when the interpreter exits, and so would hang
     with them.)
     """
 
-    def __init__(self, tickers: list[str], request: Request, policy: Policy, *, may_be_offline: bool) -> None:
+    def __init__(
+        self, tickers: list[str], request: DownloadRequest, policy: RetryPolicy, *, may_be_offline: bool
+    ) -> None:
         self.answered = False
         self._tickers = tickers
         self._request = request
         self._policy = policy
         self._may_be_offline = may_be_offline
         self._tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[str, DownloadOutcome] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
 
     def work(
-        self, clock: Clock, ends_at: float, arrived: Callable[[str, Outcome], None]
+        self, clock: RetryClock, ends_at: float, arrived: Callable[[str, DownloadOutcome], None]
     ) -> dict[str, FetchError]:
         """Hand each outcome to `arrived`; return the failures that are worth another try."""
         for ticker in self._tickers:
@@ -168,7 +170,7 @@ class _Crew:
         threads = [threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True) for _ in range(busy)]
         for thread in threads:
             thread.start()
-        seen: dict[str, Outcome] = {}
+        seen: dict[str, DownloadOutcome] = {}
         try:
             while busy:
                 left = ends_at - clock.monotonic()
@@ -200,7 +202,7 @@ class _Crew:
         finally:
             self._results.put(None)
 
-    def _ask(self, ticker: str) -> Outcome:
+    def _ask(self, ticker: str) -> DownloadOutcome:
         request = self._request
         try:
             return fetch_closes(
@@ -213,21 +215,23 @@ class _Crew:
         except FetchError as error:
             return error
 
-    def _heed(self, outcome: Outcome) -> None:
+    def _heed(self, outcome: DownloadOutcome) -> None:
         """Stop the round when going on would do harm, or no good."""
         trouble = outcome.trouble if isinstance(outcome, FetchError) else None
-        if trouble is Trouble.OFFLINE:
+        if trouble is DownloadFailure.OFFLINE:
             if self._may_be_offline and not self.answered:
                 self._stop.set()
-        elif trouble is Trouble.RATE_LIMITED:
+        elif trouble is DownloadFailure.RATE_LIMITED:
             self._stop.set()
-        if trouble not in (Trouble.OFFLINE, Trouble.TIMEOUT):
+        if trouble not in (DownloadFailure.OFFLINE, DownloadFailure.TIMEOUT):
             self.answered = True
 
-    def _failures(self, seen: Mapping[str, Outcome], *, out_of_time: bool) -> dict[str, FetchError]:
+    def _failures(self, seen: Mapping[str, DownloadOutcome], *, out_of_time: bool) -> dict[str, FetchError]:
         failed = {t: o for t, o in seen.items() if isinstance(o, FetchError) and not o.trouble.is_final}
         reasons = [
-            error for error in failed.values() if error.trouble in (Trouble.RATE_LIMITED, Trouble.OFFLINE)
+            error
+            for error in failed.values()
+            if error.trouble in (DownloadFailure.RATE_LIMITED, DownloadFailure.OFFLINE)
         ]
-        unasked = FetchError(Trouble.DEADLINE) if out_of_time or not reasons else reasons[-1]
+        unasked = FetchError(DownloadFailure.DEADLINE) if out_of_time or not reasons else reasons[-1]
         return {t: failed.get(t, unasked) for t in self._tickers if t in failed or t not in seen}

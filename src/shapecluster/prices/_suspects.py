@@ -93,7 +93,7 @@ def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
 def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
     """Find prices that jump away on one day and back on the next.
 
-    Both moves must be unusual and large, and what is left of them small. Where two neighbours would
+    Both moves must be unusual and large, and what is left of them small. Where two neighbors would
     do, as both are one move away from each other, the one with the higher score is taken.
     """
     score = np.fmin(scores.score, scores.next_score)

@@ -31,7 +31,7 @@ THREAD_NAME = "shapecluster-fetch"
 _ATTEMPTS = 3  # at a request that the caller's warning filters break
 
 
-class Trouble(Enum):
+class DownloadFailure(Enum):
     """Why prices did not arrive."""
 
     UNKNOWN = "Yahoo does not know the ticker"
@@ -45,7 +45,7 @@ class Trouble(Enum):
     @property
     def is_final(self) -> bool:
         """Whether asking again is useless."""
-        return self in (Trouble.UNKNOWN, Trouble.EMPTY)
+        return self in (DownloadFailure.UNKNOWN, DownloadFailure.EMPTY)
 
 
 class FetchError(Exception):
@@ -53,13 +53,13 @@ class FetchError(Exception):
 
     Parameters
     ----------
-    trouble : Trouble
+    trouble : DownloadFailure
         The kind.
     detail : str, default=""
         What Yahoo or yfinance said.
     """
 
-    def __init__(self, trouble: Trouble, detail: str = "") -> None:
+    def __init__(self, trouble: DownloadFailure, detail: str = "") -> None:
         super().__init__(f"{trouble.value}: {detail}" if detail else trouble.value)
         self.trouble = trouble
 
@@ -90,14 +90,14 @@ def fetch_closes(ticker: str, start: date, end: date, *, auto_adjust: bool, time
         raise _explained(error, ticker, source=locals().get("source")) from error
     closes = closes.loc[str(start) : str(end)].dropna()
     if closes.empty:
-        raise FetchError(Trouble.EMPTY)
+        raise FetchError(DownloadFailure.EMPTY)
     return closes
 
 
 def _without_warnings(request: Callable[..., Any], **options: Any) -> Any:
     """Make a request again when a deprecation inside yfinance became an error.
 
-    That is how a caller may treat warnings. `candid_yfinance` filters them out, but filters belong to the
+    That is how a caller may treat warnings. `yfinance_raising` filters them out, but filters belong to the
     process, and any `catch_warnings` that ends in another thread may put back those without ours.
     """
     for _ in range(_ATTEMPTS):
@@ -128,18 +128,20 @@ def _explained(error: Exception, ticker: str, *, source: Any) -> FetchError:
     names = {kind.__name__ for kind in type(error).__mro__}
     first_line = (str(error).strip().splitlines() or [""])[0]
     if "YFRateLimitError" in names:
-        return FetchError(Trouble.RATE_LIMITED)
+        return FetchError(DownloadFailure.RATE_LIMITED)
     if "YFPricesMissingError" in names:
         return _without_prices(getattr(error, "yahoo_reason", None), ticker, source)
     if "YFTzMissingError" in names:
-        return FetchError(Trouble.UNKNOWN)
+        return FetchError(DownloadFailure.UNKNOWN)
     if names & {"ConnectionError", "ProxyError", "ConnectTimeout"}:
-        return FetchError(Trouble.OFFLINE, first_line.partition(" See ")[0])
+        return FetchError(DownloadFailure.OFFLINE, first_line.partition(" See ")[0])
     if names & {"Timeout", "TimeoutError"}:
-        return FetchError(Trouble.TIMEOUT)
+        return FetchError(DownloadFailure.TIMEOUT)
     if "JSONDecodeError" in names:
-        return FetchError(Trouble.BAD_ANSWER, "it is not JSON, so its servers may be failing")
-    return FetchError(Trouble.BAD_ANSWER, f"{type(error).__name__}: {first_line.partition(' See ')[0]}")
+        return FetchError(DownloadFailure.BAD_ANSWER, "it is not JSON, so its servers may be failing")
+    return FetchError(
+        DownloadFailure.BAD_ANSWER, f"{type(error).__name__}: {first_line.partition(' See ')[0]}"
+    )
 
 
 def _without_prices(reason: str | None, ticker: str, source: Any) -> FetchError:
@@ -147,15 +149,19 @@ def _without_prices(reason: str | None, ticker: str, source: Any) -> FetchError:
     if reason is None:
         # A well-formed answer without prices says which exchange the ticker trades on.
         known = "exchangeTimezoneName" in (source.history_metadata or {})
-        return FetchError(Trouble.EMPTY) if known else FetchError(Trouble.BAD_ANSWER, "it holds no chart")
+        return (
+            FetchError(DownloadFailure.EMPTY)
+            if known
+            else FetchError(DownloadFailure.BAD_ANSWER, "it holds no chart")
+        )
     if re.search(r"no data found|delisted", reason, re.IGNORECASE):
         hint = (
             f" (Yahoo writes share classes with a dash: {ticker.replace('.', '-')})" if "." in ticker else ""
         )
-        return FetchError(Trouble.UNKNOWN, f"{reason}{hint}")
+        return FetchError(DownloadFailure.UNKNOWN, f"{reason}{hint}")
     if re.search(r"data doesn't exist", reason, re.IGNORECASE):
-        return FetchError(Trouble.EMPTY, reason)
-    return FetchError(Trouble.BAD_ANSWER, reason)
+        return FetchError(DownloadFailure.EMPTY, reason)
+    return FetchError(DownloadFailure.BAD_ANSWER, reason)
 
 
 _guard = threading.Lock()
@@ -164,7 +170,7 @@ _made = ExitStack()
 
 
 @contextmanager
-def candid_yfinance() -> Iterator[None]:
+def yfinance_raising() -> Iterator[None]:
     """Make yfinance raise its errors, and keep its own deprecations quiet, until the block ends.
 
     Both are settings of the whole process, so that blocks in several threads share one: the first sets,

@@ -10,7 +10,7 @@ from typing import Any
 
 from shapecluster.exceptions import EndpointError, InvalidRequestError, NotFoundError, RemoteError
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import Pace, patiently, poll
+from shapecluster.remote._polling import PollSchedule, poll, with_retries
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -18,18 +18,18 @@ _LONGEST = 3600.0  # seconds that an endpoint may take to be deleted; half of th
 _IN_PROGRESS = {"Creating", "Updating", "SystemUpdating", "RollingBack"}
 
 
-class Undo:
+class CleanupStack:
     """Deletions to come, in the reverse order of the creations.
 
     Parameters
     ----------
     platform : Platform
         Where things are created.
-    pace : Pace
+    pace : PollSchedule
         How to wait.
     """
 
-    def __init__(self, platform: Platform, pace: Pace) -> None:
+    def __init__(self, platform: Platform, pace: PollSchedule) -> None:
         self.platform = platform
         self.pace = pace
         self._steps: list[tuple[str, Callable[[], None]]] = []
@@ -69,7 +69,7 @@ class Undo:
         while self._steps:
             what, delete = self._steps.pop()
             try:
-                patiently(delete, self.pace)
+                with_retries(delete, self.pace)
             except NotFoundError:
                 continue
             except BaseException as error:
@@ -113,7 +113,7 @@ class Undo:
 
 
 @contextmanager
-def cleaned_up(undo: Undo) -> Iterator[None]:
+def cleaned_up(undo: CleanupStack) -> Iterator[None]:
     """Delete everything at the end of a block, however it ends.
 
     Raises

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from shapecluster.exceptions import ConnectionLostError, EndpointError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import Undo, cleaned_up
+from shapecluster.remote._cleanup import CleanupStack, cleaned_up
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._models import ModelSource, create, create_model
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._platform import Platform, open_platform
-from shapecluster.remote._polling import Pace, patiently, poll
+from shapecluster.remote._polling import PollSchedule, poll, with_retries
 from shapecluster.remote._request import tags
 from shapecluster.remote._scrub import scrub
 from shapecluster.remote._training import interval_of
@@ -141,7 +141,7 @@ class Endpoint:
                 told = self._refused(error)
             raise told
 
-        return patiently(run, self._pace())
+        return with_retries(run, self._pace())
 
     def invoke_rows(
         self, encode: Callable[[slice], bytes], n_rows: int, content_type: str, accept: str = "*/*"
@@ -175,7 +175,7 @@ class Endpoint:
         EndpointError
             When something could not be deleted; the message says what.
         """
-        undo = Undo(self._platform, self._pace())
+        undo = CleanupStack(self._platform, self._pace())
         with cleaned_up(undo):
             try:
                 _remember(self._platform, self.name, undo)
@@ -185,7 +185,7 @@ class Endpoint:
 
     def _describe(self) -> dict[str, Any]:
         try:
-            return patiently(
+            return with_retries(
                 lambda: self._platform.call("sagemaker.describe_endpoint", EndpointName=self.name),
                 self._pace(),
             )
@@ -210,8 +210,8 @@ class Endpoint:
             job_name=self.name,
         )
 
-    def _pace(self) -> Pace:
-        return Pace(self._interval, self._clock)
+    def _pace(self) -> PollSchedule:
+        return PollSchedule(self._interval, self._clock)
 
 
 def chunks(encode: Callable[[slice], bytes], n_rows: int, limit: int) -> Iterator[tuple[slice, bytes]]:
@@ -275,7 +275,7 @@ def deploy(
     EndpointError
         When it does not come up. Nothing of it is left then, or the message says what is.
     """
-    undo = Undo(platform, Pace(interval_of(platform, job), clock))
+    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
     try:
         endpoint = _create(platform, source, job, undo, name, base_name, instance_count)
     except BaseException:
@@ -296,8 +296,8 @@ def deployed(
     instance_count: int = 1,
     clock: Clock = CLOCK,
 ) -> Iterator[Endpoint]:
-    """An endpoint for the length of a block; options as for `deploy`. Nothing of it is left afterwards."""
-    undo = Undo(platform, Pace(interval_of(platform, job), clock))
+    """An endpoint for the length of a block; options as for `deploy`. Nothing of it is left afterward."""
+    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
     with cleaned_up(undo):
         yield _create(platform, source, job, undo, name, base_name, instance_count)
 
@@ -306,7 +306,7 @@ def _create(
     platform: Platform,
     source: ModelSource,
     job: Job,
-    undo: Undo,
+    undo: CleanupStack,
     name: str | None,
     base_name: str,
     instance_count: int,
@@ -350,10 +350,10 @@ def _failure(name: str, description: Mapping[str, Any]) -> str:
     return f"The endpoint {name!r} did not come up ({description['EndpointStatus']}): {reason} {advice}"
 
 
-def _remember(platform: Platform, name: str, undo: Undo) -> None:
+def _remember(platform: Platform, name: str, undo: CleanupStack) -> None:
     """Find what belongs to an endpoint, to be deleted with it; found last is deleted first."""
     try:
-        endpoint = patiently(
+        endpoint = with_retries(
             lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name), undo.pace
         )
     except NotFoundError:
@@ -367,10 +367,10 @@ def _remember(platform: Platform, name: str, undo: Undo) -> None:
         undo.add(noun, title, one)
 
 
-def _models_of(platform: Platform, config_name: str, undo: Undo) -> list[tuple[str, str, str]]:
+def _models_of(platform: Platform, config_name: str, undo: CleanupStack) -> list[tuple[str, str, str]]:
     def ask(operation: str, **request: Any) -> dict[str, Any]:
         try:
-            return patiently(lambda: platform.call(operation, **request), undo.pace)
+            return with_retries(lambda: platform.call(operation, **request), undo.pace)
         except NotFoundError:
             return {}
 

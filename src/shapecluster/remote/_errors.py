@@ -35,81 +35,81 @@ from shapecluster.remote._scrub import scrub
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ErrorAdvice:
     """A class of the error tree, and what its message tells the user to do."""
 
     error: type[RemoteError]
     advice: str
 
 
-_CREDENTIALS = Trouble(
+_CREDENTIALS = ErrorAdvice(
     CredentialsError,
     "Log in again (for example `aws sso login`, or new keys in the environment or the profile), and pass a "
     "session that is made after that.",
 )
-_NO_REASON = Trouble(
+_NO_REASON = ErrorAdvice(
     CredentialsError,
     "S3 gives no reasons here; most often the session's token has expired. Log in again (for example "
     "`aws sso login`), and pass a session that is made after that.",
 )
-_NO_CREDENTIALS = Trouble(
+_NO_CREDENTIALS = ErrorAdvice(
     CredentialsError,
     "Give credentials: `aws configure` or `aws sso login`, the variables AWS_PROFILE or AWS_ACCESS_KEY_ID, "
     "or session=boto3.Session(profile_name=...). Without an account, session=Rehearsal(folder) runs "
     "everything here.",
 )
-_NO_REGION = Trouble(
+_NO_REGION = ErrorAdvice(
     InvalidRequestError,
     "Name the region: session=boto3.Session(region_name='eu-west-1'), or the variable AWS_DEFAULT_REGION.",
 )
-_ACCESS = Trouble(
+_ACCESS = ErrorAdvice(
     AccessError,
     "Ask for the permission {action}; `shapecluster.remote.permissions` writes the policy that is needed.",
 )
-_NOT_OUR_BUCKET = Trouble(
+_NOT_OUR_BUCKET = ErrorAdvice(
     AccessError,
     "Ask for the permission {action}; or take another bucket, Job(bucket=...), if this one belongs to "
     "another account, since data is stored in the caller's own account only.",
 )
-_PASS_ROLE = Trouble(
+_PASS_ROLE = ErrorAdvice(
     AccessError,
     "The caller needs iam:PassRole on the execution role, with iam:PassedToService "
     "= sagemaker.amazonaws.com.",
 )
-_BAD_ROLE = Trouble(
+_BAD_ROLE = ErrorAdvice(
     AccessError,
     "Check that the execution role exists, and that its trust policy lets sagemaker.amazonaws.com assume it.",
 )
-_THROTTLED = Trouble(
+_THROTTLED = ErrorAdvice(
     ThrottledError,
     "Try again later, or with less at a time: Job(max_parallel_jobs=...), a longer poll_interval.",
 )
-_QUOTA = Trouble(
+_QUOTA = ErrorAdvice(
     QuotaError,
     "Ask for more in the Service Quotas console, or use fewer or other instances: Job(instance_type=..., "
     "max_parallel_jobs=...).",
 )
-_CAPACITY = Trouble(
+_CAPACITY = ErrorAdvice(
     CapacityError, "Try again later, or with another instance type or region: Job(instance_type=...)."
 )
-_SUBSCRIBE = Trouble(
+_SUBSCRIBE = ErrorAdvice(
     NotSubscribedError,
     "Subscribe to the listing on the AWS Marketplace with this account, and look that the ARN is the one "
     "that the listing shows for this region.",
 )
-_TAKEN = Trouble(NameTakenError, "Choose another name, or remove what has this one.")
-_NOT_FOUND = Trouble(NotFoundError, "Check its name, the region and the account.")
-_NO_BUCKET = Trouble(
+_TAKEN = ErrorAdvice(NameTakenError, "Choose another name, or remove what has this one.")
+_NOT_FOUND = ErrorAdvice(NotFoundError, "Check its name, the region and the account.")
+_NO_BUCKET = ErrorAdvice(
     NotFoundError, "Name a bucket that exists, Job(bucket=...), or have it created: Job(create_bucket=True)."
 )
-_INVALID = Trouble(InvalidRequestError, "Change the parameter that the message names.")
-_CONNECTION = Trouble(ConnectionLostError, "Check the network, proxies and the region, and try again.")
-_SERVICE = Trouble(ConnectionLostError, "This is trouble on the service's side: try again.")
-_MODEL = Trouble(
+_INVALID = ErrorAdvice(InvalidRequestError, "Change the parameter that the message names.")
+_CONNECTION = ErrorAdvice(ConnectionLostError, "Check the network, proxies and the region, and try again.")
+_SERVICE = ErrorAdvice(ConnectionLostError, "This is trouble on the service's side: try again.")
+_MODEL = ErrorAdvice(
     EndpointError, "Look into the endpoint's log, and whether it takes this content type and these columns."
 )
 
-BY_CODE: dict[str, Trouble] = {
+BY_CODE: dict[str, ErrorAdvice] = {
     **dict.fromkeys(
         [
             *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
@@ -171,7 +171,7 @@ BY_CODE: dict[str, Trouble] = {
 }
 
 # AWS has no code of its own for these. The first line that fits decides.
-BY_MESSAGE: tuple[tuple[re.Pattern[str], Trouble], ...] = tuple(
+BY_MESSAGE: tuple[tuple[re.Pattern[str], ErrorAdvice], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), trouble)
     for pattern, trouble in (
         (r"not subscribed to", _SUBSCRIBE),
@@ -187,7 +187,7 @@ BY_MESSAGE: tuple[tuple[re.Pattern[str], Trouble], ...] = tuple(
 _READ_MESSAGE = {"ValidationException", "ValidationError", "AccessDeniedException", "AccessDenied"}
 
 # Exceptions of botocore that never reached a service, by the name of the class or of one above it.
-BY_CLASS: dict[str, Trouble] = {
+BY_CLASS: dict[str, ErrorAdvice] = {
     **dict.fromkeys(["NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"], _NO_CREDENTIALS),
     **dict.fromkeys(
         [
@@ -236,7 +236,7 @@ def translate(error: BaseException, operation: str, secrets: Iterable[str] = ())
             told = scrub(str(error), secrets)
             return _error(BY_CLASS[parent.__name__], told, operation, type(error).__name__, None)
     told = scrub(str(error), secrets)
-    return _error(Trouble(RemoteError, ""), told, operation, type(error).__name__, None)
+    return _error(ErrorAdvice(RemoteError, ""), told, operation, type(error).__name__, None)
 
 
 def is_known(error: BaseException) -> bool:
@@ -252,7 +252,7 @@ def from_code(code: str, message: str, operation: str, *, status: int | None = N
     return _error(trouble_of(code, message, operation), message, operation, code, status)
 
 
-def trouble_of(code: str, message: str, operation: str = "") -> Trouble:
+def trouble_of(code: str, message: str, operation: str = "") -> ErrorAdvice:
     """What a code (and, where codes do not tell, the message) stands for."""
     if code in _READ_MESSAGE:
         for pattern, trouble in BY_MESSAGE:
@@ -263,7 +263,7 @@ def trouble_of(code: str, message: str, operation: str = "") -> Trouble:
         return _NO_BUCKET
     if code in {"400", "BadRequest"} and operation.startswith("s3.head_"):
         return _NO_REASON
-    trouble = BY_CODE.get(code, Trouble(RemoteError, ""))
+    trouble = BY_CODE.get(code, ErrorAdvice(RemoteError, ""))
     return _NOT_OUR_BUCKET if trouble is _ACCESS and operation.startswith("s3.") else trouble
 
 
@@ -281,7 +281,7 @@ def _from_answer(answer: dict[str, Any], operation: str, secrets: Iterable[str])
     return error
 
 
-def _error(trouble: Trouble, message: str, operation: str, code: str, status: int | None) -> RemoteError:
+def _error(trouble: ErrorAdvice, message: str, operation: str, code: str, status: int | None) -> RemoteError:
     told = " ".join(scrub(message).split())[:2000] or "No reason was given."
     if told[-1] not in ".!?":
         told += "."

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shapecluster.exceptions import NotFoundError, RemoteError
-from shapecluster.remote._cleanup import Undo
+from shapecluster.remote._cleanup import CleanupStack
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform, open_platform
-from shapecluster.remote._polling import Pace, patiently
+from shapecluster.remote._polling import PollSchedule, with_retries
 from shapecluster.remote._records import collected_uri
 from shapecluster.remote._request import TAG
 from shapecluster.remote._training import interval_of
@@ -176,7 +176,7 @@ def find_leftovers(
     clock : Clock
         Tells the time and waits.
     """
-    pace = Pace(interval_of(platform, Job()), clock)
+    pace = PollSchedule(interval_of(platform, Job()), clock)
     found = [leftover for kind in _KINDS for leftover in _tagged(platform, kind, pace)]
     base = join(f"s3://{bucket or platform.default_bucket()}", prefix)
     return found + list(_staged(platform, base, clock.wall() - min_age, pace))
@@ -203,7 +203,7 @@ def delete_leftovers(
     left : list of str
         What could not be deleted, and why.
     """
-    pace = Pace(interval_of(platform, Job()), clock)
+    pace = PollSchedule(interval_of(platform, Job()), clock)
     order = [*_KINDS, STAGED]
     deleted, left = [], []
     for one in sorted(leftovers, key=lambda leftover: order.index(leftover.kind)):
@@ -218,7 +218,7 @@ def delete_leftovers(
             _delete_folder(platform, one.name, pace)
             deleted.append(one)
             continue
-        undo = Undo(platform, pace)
+        undo = CleanupStack(platform, pace)
         undo.add(*_KINDS[one.kind][:2], one.name)
         failed = undo.run()
         left += failed
@@ -227,7 +227,7 @@ def delete_leftovers(
     return deleted, left
 
 
-def _tagged(platform: Platform, kind: str, pace: Pace) -> Iterator[Leftover]:
+def _tagged(platform: Platform, kind: str, pace: PollSchedule) -> Iterator[Leftover]:
     noun, title, heading = _KINDS[kind]
     for row in _pages(platform, f"sagemaker.list_{noun}s", heading, pace):
         arn = row[f"{title}Arn"]
@@ -242,11 +242,11 @@ def _tagged(platform: Platform, kind: str, pace: Pace) -> Iterator[Leftover]:
 
 
 def _pages(
-    platform: Platform, operation: str, heading: str, pace: Pace, **request: Any
+    platform: Platform, operation: str, heading: str, pace: PollSchedule, **request: Any
 ) -> Iterator[Mapping[str, Any]]:
     token: dict[str, Any] = {}
     while True:
-        answer = patiently(_asking(platform, operation, request | token), pace)
+        answer = with_retries(_asking(platform, operation, request | token), pace)
         yield from answer.get(heading, [])
         if not answer.get("NextToken"):
             return
@@ -257,7 +257,7 @@ def _asking(platform: Platform, operation: str, request: dict[str, Any]) -> Call
     return lambda: platform.call(operation, **request)
 
 
-def _staged(platform: Platform, base: str, before: float, pace: Pace) -> Iterator[Leftover]:
+def _staged(platform: Platform, base: str, before: float, pace: PollSchedule) -> Iterator[Leftover]:
     folders: dict[str, list[str]] = {}
     try:
         for uri in platform.list(base + "/"):
@@ -273,17 +273,17 @@ def _staged(platform: Platform, base: str, before: float, pace: Pace) -> Iterato
             yield Leftover(STAGED, folder, created, _readers(platform, folder, uris, pace))
 
 
-def _modified(platform: Platform, uri: str, pace: Pace) -> datetime:
+def _modified(platform: Platform, uri: str, pace: PollSchedule) -> datetime:
     bucket, key = split(uri)
     try:
-        answer = patiently(_asking(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), pace)
+        answer = with_retries(_asking(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), pace)
     except NotFoundError:
         return datetime.fromtimestamp(0.0, UTC)
     modified: datetime = answer["LastModified"]
     return modified
 
 
-def _readers(platform: Platform, folder: str, uris: list[str], pace: Pace) -> tuple[str, ...]:
+def _readers(platform: Platform, folder: str, uris: list[str], pace: PollSchedule) -> tuple[str, ...]:
     """Jobs that read this data, and whose results may still be wanted."""
     records = [uri for uri in uris if uri.startswith(join(folder, "jobs/")) and uri.endswith(".json")]
     open_records = [uri for uri in records if collected_uri(uri) not in uris]
@@ -291,19 +291,19 @@ def _readers(platform: Platform, folder: str, uris: list[str], pace: Pace) -> tu
     return tuple(name for name in names if _may_have_result(platform, name, pace))
 
 
-def _may_have_result(platform: Platform, job_name: str, pace: Pace) -> bool:
+def _may_have_result(platform: Platform, job_name: str, pace: PollSchedule) -> bool:
     try:
         request = {"TrainingJobName": job_name}
-        description = patiently(_asking(platform, "sagemaker.describe_training_job", request), pace)
+        description = with_retries(_asking(platform, "sagemaker.describe_training_job", request), pace)
     except NotFoundError:
         return False
     return description["TrainingJobStatus"] not in _NO_RESULT
 
 
-def _delete_folder(platform: Platform, folder: str, pace: Pace) -> None:
+def _delete_folder(platform: Platform, folder: str, pace: PollSchedule) -> None:
     # The manifest says that the data is whole: it goes first.
     for uri in [join(folder, "manifest.json"), *platform.list(folder + "/")]:
-        patiently(_deleting(platform, uri), pace)
+        with_retries(_deleting(platform, uri), pace)
 
 
 def _deleting(platform: Platform, uri: str) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""From an artefact to a model that can be deployed; for the Marketplace, by way of a model package."""
+"""From an artifact to a model that can be deployed; for the Marketplace, by way of a model package."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shapecluster.exceptions import EndpointError, NameTakenError
-from shapecluster.remote._cleanup import Undo
+from shapecluster.remote._cleanup import CleanupStack
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import patiently, poll
+from shapecluster.remote._polling import poll, with_retries
 from shapecluster.remote._request import is_arn, tags, vpc
 
 
@@ -37,7 +37,7 @@ class ModelSource:
 
 
 def create(
-    undo: Undo,
+    undo: CleanupStack,
     noun: str,
     title: str,
     name: str,
@@ -49,10 +49,10 @@ def create(
 
     Parameters
     ----------
-    undo : Undo
+    undo : CleanupStack
         Remembers it.
     noun, title : str
-        As for `Undo.add`.
+        As for `CleanupStack.add`.
     name : str
         Its name.
     request : mapping
@@ -71,10 +71,10 @@ def create(
             return {}
 
     undo.add(noun, title, name, ours)
-    return patiently(run, undo.pace)
+    return with_retries(run, undo.pace)
 
 
-def create_model(platform: Platform, source: ModelSource, job: Job, name: str, undo: Undo) -> None:
+def create_model(platform: Platform, source: ModelSource, job: Job, name: str, undo: CleanupStack) -> None:
     """Create a model of this name.
 
     Raises
@@ -99,7 +99,7 @@ def create_model(platform: Platform, source: ModelSource, job: Job, name: str, u
     create(undo, "model", "Model", name, request)
 
 
-def _create_package(platform: Platform, source: ModelSource, job: Job, name: str, undo: Undo) -> str:
+def _create_package(platform: Platform, source: ModelSource, job: Job, name: str, undo: CleanupStack) -> str:
     origin = {"AlgorithmName": source.algorithm, "ModelDataUrl": source.artifact_uri}
     request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags(job)}
     create(undo, "model_package", "ModelPackage", name, request)

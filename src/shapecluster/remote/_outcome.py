@@ -65,7 +65,7 @@ class JobProgress:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """A training job that completed.
 
     Attributes
@@ -108,7 +108,7 @@ class Outcome:
         return self.billable_seconds * self.instance_count * float(hourly_rate) / 3600.0
 
 
-def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> Outcome:
+def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> JobOutcome:
     """The outcome of a job that is over.
 
     Parameters
@@ -125,7 +125,7 @@ def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, .
     """
     status = description["TrainingJobStatus"]
     if status == "Completed":
-        return Outcome(
+        return JobOutcome(
             name=description["TrainingJobName"],
             artifact_uri=description["ModelArtifacts"]["S3ModelArtifacts"],
             billable_seconds=description.get("BillableTimeInSeconds"),
@@ -135,7 +135,7 @@ def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, .
     raise ended_badly(description, "training", read_tail())
 
 
-def open_artifact(platform: Platform, outcome: Outcome) -> BinaryIO:
+def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
     """Open the model.tar.gz that a job left.
 
     Raises

@@ -17,11 +17,11 @@ _SLOWEST = 60.0  # seconds between two tries, however often they fail
 _PATIENCE = 5  # tries in a row that may fail for want of a connection
 _THROTTLED = 12  # tries in a row that may be turned away as too many
 
-_Value = TypeVar("_Value")
+_Polled = TypeVar("_Polled")
 
 
 @dataclass(frozen=True)
-class Pace:
+class PollSchedule:
     """How often to ask, and until when.
 
     Attributes
@@ -50,7 +50,7 @@ class Pace:
         return self.deadline is not None and self.clock.now() >= self.deadline
 
 
-def patiently(run: Callable[[], _Value], pace: Pace) -> _Value:
+def with_retries(run: Callable[[], _Polled], pace: PollSchedule) -> _Polled:
     """Run a call that may safely be repeated, until it is not throttled and the connection holds.
 
     Raises
@@ -76,7 +76,7 @@ def patiently(run: Callable[[], _Value], pace: Pace) -> _Value:
 def poll(
     describe: Callable[[], dict[str, Any]],
     is_over: Callable[[dict[str, Any]], bool],
-    pace: Pace,
+    pace: PollSchedule,
     saw: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Ask until the answer is the last one.
@@ -87,7 +87,7 @@ def poll(
         Asks.
     is_over : callable
         Whether an answer is the last.
-    pace : Pace
+    pace : PollSchedule
         How often, and until when.
     saw : callable, default=None
         Told each answer.
@@ -103,7 +103,7 @@ def poll(
         When the deadline came first.
     """
     while True:
-        answer = patiently(describe, pace)
+        answer = with_retries(describe, pace)
         if saw is not None:
             saw(answer)
         if is_over(answer):

@@ -20,7 +20,7 @@ _DATA = "/data/"
 
 
 @dataclass(frozen=True)
-class Recalled:
+class StagingRecord:
     """What is known of a job beside what the service says.
 
     Attributes
@@ -53,7 +53,7 @@ def forget(platform: Platform, staged: Iterable[Staged], job_name: str) -> None:
         platform.delete(_record(one.folder, job_name))
 
 
-def recall(platform: Platform, description: Mapping[str, Any]) -> Recalled:
+def recall(platform: Platform, description: Mapping[str, Any]) -> StagingRecord:
     """Read the record and the manifests of a job from its description."""
     record, manifests = None, {}
     for channel, folder in folders_of(description).items():
@@ -62,7 +62,7 @@ def recall(platform: Platform, description: Mapping[str, Any]) -> Recalled:
             manifests[channel] = manifest["data"]
         if record is None:
             record = read_json(platform, _record(folder, description["TrainingJobName"]))
-    return Recalled(record if isinstance(record, dict) else None, manifests)
+    return StagingRecord(record if isinstance(record, dict) else None, manifests)
 
 
 def collected(platform: Platform, description: Mapping[str, Any], kms_key: str | None = None) -> None:

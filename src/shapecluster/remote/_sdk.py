@@ -1,4 +1,4 @@
-"""The SageMaker SDK, version 3, as a neighbour: its sessions come in, its training jobs go out."""
+"""The SageMaker SDK, version 3, as a neighbor: its sessions come in, its training jobs go out."""
 
 from __future__ import annotations
 

@@ -28,16 +28,16 @@ from shapecluster.remote._concurrency import slot
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._outcome import IS_OVER, JobProgress, Outcome, outcome_of
+from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, outcome_of
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import Pace, patiently, poll
+from shapecluster.remote._polling import PollSchedule, poll, with_retries
 from shapecluster.remote._records import forget, register
 from shapecluster.remote._request import TrainingSpec, training_request
 from shapecluster.remote._staging import Staged
 
 logger = logging.getLogger("shapecluster.remote")
 
-Progress = Callable[[JobProgress], object]
+JobWatcher = Callable[[JobProgress], object]
 
 _NAMES = 3  # that are tried before we believe that none is free
 _INTERVALS = {"aws": 10.0, "rehearsal": 0.1}
@@ -71,7 +71,7 @@ class TrainingRun:
         name: str,
         job: Job,
         *,
-        progress: Progress | None = None,
+        progress: JobWatcher | None = None,
         clock: Clock = CLOCK,
     ) -> None:
         self.platform = platform
@@ -90,7 +90,7 @@ class TrainingRun:
         """What the service says of the job."""
         return self.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
 
-    def result(self, timeout: float | None = None) -> Outcome:
+    def result(self, timeout: float | None = None) -> JobOutcome:
         """Wait for the job to complete.
 
         Parameters
@@ -135,7 +135,7 @@ class TrainingRun:
         logger.warning("Interrupted: stopping %s. Interrupt again to let it run on.", self._title)
         try:
             self.stop()
-            pace = Pace(interval_of(self.platform, self.job), self._clock)
+            pace = PollSchedule(interval_of(self.platform, self.job), self._clock)
             end = poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace)
         except NotFoundError:
             return self._note(error, f"{self._title} had not been created.")
@@ -148,7 +148,7 @@ class TrainingRun:
         return self._note(error, f"{self._title} was stopped.")
 
     def _wait(self, deadline: float | None) -> dict[str, Any]:
-        pace = Pace(interval_of(self.platform, self.job), self._clock, deadline)
+        pace = PollSchedule(interval_of(self.platform, self.job), self._clock, deadline)
         return poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace, self._tell)
 
     def _tell(self, description: Mapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ class TrainingRun:
         def ask() -> None:
             self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
 
-        patiently(ask, Pace(interval_of(self.platform, self.job), self._clock))
+        with_retries(ask, PollSchedule(interval_of(self.platform, self.job), self._clock))
 
     def _read_tail(self) -> tuple[str, ...]:
         self._log.read()
@@ -225,7 +225,7 @@ def start_training(
     staged: Sequence[Staged] = (),
     record: Mapping[str, Any] | None = None,
     named: Callable[[str], None] | None = None,
-    progress: Progress | None = None,
+    progress: JobWatcher | None = None,
     clock: Clock = CLOCK,
 ) -> TrainingRun:
     """Create a training job.
@@ -281,7 +281,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]
         return True
 
     try:
-        created = patiently(create, Pace(interval_of(run.platform, run.job), run._clock))
+        created = with_retries(create, PollSchedule(interval_of(run.platform, run.job), run._clock))
     except RemoteError as error:
         exists = _exists(run, request, error) if unsure else False
         if exists is None:
@@ -336,7 +336,7 @@ def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool
     return same_output and uris[0] == uris[1]
 
 
-def run_training(platform: Platform, spec: TrainingSpec, job: Job, **options: Any) -> Outcome:
+def run_training(platform: Platform, spec: TrainingSpec, job: Job, **options: Any) -> JobOutcome:
     """Create a training job and wait for it, as one of at most `job.max_parallel_jobs`.
 
     Parameters
@@ -353,7 +353,7 @@ def attach_training(
     name: str,
     job: Job | None = None,
     *,
-    progress: Progress | None = None,
+    progress: JobWatcher | None = None,
     clock: Clock = CLOCK,
 ) -> tuple[TrainingRun, dict[str, Any]]:
     """Find a training job again; the job, and what the service says of it.
@@ -376,9 +376,9 @@ def attach_training(
     """
     job = Job(on_interrupt="detach") if job is None else job
     run = TrainingRun(platform, check_name(name, "job_name"), job, progress=progress, clock=clock)
-    pace = Pace(interval_of(platform, job), clock)
+    pace = PollSchedule(interval_of(platform, job), clock)
     try:
-        return run, patiently(run.describe, pace)
+        return run, with_retries(run.describe, pace)
     except NotFoundError as error:
         told = run._runs_on(error)
     raise told

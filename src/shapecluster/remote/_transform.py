@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shapecluster.exceptions import InvalidRequestError, NameTakenError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import Undo, cleaned_up
+from shapecluster.remote._cleanup import CleanupStack, cleaned_up
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import TRANSFORM, LogReader
@@ -15,7 +15,7 @@ from shapecluster.remote._models import ModelSource, create_model
 from shapecluster.remote._names import unique_name
 from shapecluster.remote._outcome import IS_OVER, ended_badly
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import Pace, patiently, poll
+from shapecluster.remote._polling import PollSchedule, poll, with_retries
 from shapecluster.remote._request import tags
 from shapecluster.remote._training import interval_of
 from shapecluster.remote._uris import join, within
@@ -86,7 +86,7 @@ def run_transform(
         When the job did not complete.
     """
     name = unique_name(base_name, clock.wall())
-    undo = Undo(platform, Pace(interval_of(platform, job), clock))
+    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
     with cleaned_up(undo):
         create_model(platform, source, job, name, undo)
         output = join(spec.output_uri, name)
@@ -131,7 +131,7 @@ def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str,
     return request
 
 
-def _run(platform: Platform, request: dict[str, Any], pace: Pace) -> dict[str, Any]:
+def _run(platform: Platform, request: dict[str, Any], pace: PollSchedule) -> dict[str, Any]:
     name = request["TransformJobName"]
 
     def create() -> None:
@@ -140,7 +140,7 @@ def _run(platform: Platform, request: dict[str, Any], pace: Pace) -> dict[str, A
         except NameTakenError:
             logger.debug("%s is ours: the answer to an earlier try was lost", name)
 
-    patiently(create, pace)
+    with_retries(create, pace)
     return poll(
         lambda: platform.call("sagemaker.describe_transform_job", TransformJobName=name),
         lambda answer: answer["TransformJobStatus"] in IS_OVER,
@@ -148,10 +148,10 @@ def _run(platform: Platform, request: dict[str, Any], pace: Pace) -> dict[str, A
     )
 
 
-def _stop(platform: Platform, name: str, pace: Pace, error: BaseException) -> None:
+def _stop(platform: Platform, name: str, pace: PollSchedule, error: BaseException) -> None:
     """Ask a job to end; `error`, which is the reason, gets a note where that cannot be done."""
     try:
-        patiently(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), pace)
+        with_retries(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), pace)
     except (InvalidRequestError, NotFoundError):
         return  # it is over, or was never created
     except RemoteError as second:

@@ -24,12 +24,12 @@ from shapecluster.report._findings import (
     Choice,
     Cleaning,
     Cluster,
-    Findings,
-    Settings,
-    Source,
+    PriceSource,
+    StocksFindings,
+    StocksSettings,
 )
 
-Progress = Callable[[str, int, int], None]
+StageProgress = Callable[[str, int, int], None]
 """Told of a stage, how much of it is done, and its total."""
 
 _NEAREST_ANYWAY = 10  # pairs to show when none is near-identical
@@ -41,8 +41,8 @@ _LONG_LAG = 21  # trading days in a month
 _LEVELS_NOTE = (
     "Price levels are compared, which is the lab's recipe: two trending prices look alike whatever the "
     "companies do. On 470 stocks of the S&P 500 (2013-2018, 11 clusters) levels agree with sectors to 0.14, "
-    "log returns to 0.67 (adjusted mutual information), and neighbours by levels last less: in the half year "
-    "after, they correlate by 0.17, neighbours by log returns by 0.30. Use --on log-returns to see who moves "
+    "log returns to 0.67 (adjusted mutual information), and neighbors by levels last less: in the half year "
+    "after, they correlate by 0.17, neighbors by log returns by 0.30. Use --on log-returns to see who moves "
     "together."
 )
 
@@ -53,7 +53,7 @@ class Analysis:
 
     Parameters
     ----------
-    findings : Findings
+    findings : StocksFindings
         What was found.
     sweep : KSweep
         Fitted; `best_estimator_` has the clusters that are shown.
@@ -61,17 +61,19 @@ class Analysis:
         What was compared: log returns or price levels.
     """
 
-    findings: Findings
+    findings: StocksFindings
     sweep: KSweep
     series: pd.DataFrame
 
 
-def check_settings(settings: Settings, tickers: pd.Index[Any], dropped: Mapping[str, str]) -> tuple[int, ...]:
+def check_settings(
+    settings: StocksSettings, tickers: pd.Index[Any], dropped: Mapping[str, str]
+) -> tuple[int, ...]:
     """Check what was asked against the stocks there are, before any work is done.
 
     Parameters
     ----------
-    settings : Settings
+    settings : StocksSettings
         What was asked.
     tickers : Index
         The stocks that will be compared.
@@ -105,14 +107,14 @@ def check_settings(settings: Settings, tickers: pd.Index[Any], dropped: Mapping[
     return ks
 
 
-def analyse(
+def analyze(
     prices: pd.DataFrame,
-    settings: Settings,
-    source: Source,
+    settings: StocksSettings,
+    source: PriceSource,
     cleaning: Cleaning,
     *,
     dropped: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Analysis:
     """Find clusters, near-identical pairs, and the look-alikes of a portfolio.
 
@@ -120,9 +122,9 @@ def analyse(
     ----------
     prices : DataFrame of shape (n_stocks, n_days)
         Clean prices, tickers as rows; NaN only where a stock was not listed or not observed.
-    settings : Settings
+    settings : StocksSettings
         What is asked.
-    source : Source
+    source : PriceSource
         Where the prices came from.
     cleaning : Cleaning
         What was done to them.
@@ -153,7 +155,7 @@ def analyse(
         told("Comparing all pairs", 1, 1)
         look_alikes, basket = _look_alikes(series, settings, missing, source.sectors, told)
     members = _members(sweep.best_estimator_, source.sectors)
-    findings = Findings(
+    findings = StocksFindings(
         source=source,
         settings=settings,
         n_stocks=len(prices),
@@ -178,7 +180,7 @@ def analyse(
 
 def near_identical(
     series: pd.DataFrame,
-    settings: Settings,
+    settings: StocksSettings,
     missing: Literal["error", "mask"],
     sectors: Mapping[str, str],
 ) -> tuple[pd.DataFrame, int]:
@@ -190,7 +192,7 @@ def near_identical(
     Returns
     -------
     pairs : DataFrame
-        Columns as in `Findings.pairs`; the nearest few when none is near-identical.
+        Columns as in `StocksFindings.pairs`; the nearest few when none is near-identical.
     n_identical : int
         How many are.
     """
@@ -239,9 +241,9 @@ def _joint_correlation(x: Float64Array, y: Float64Array, lag: int) -> tuple[floa
 def _sweep(
     series: pd.DataFrame,
     ks: tuple[int, ...],
-    settings: Settings,
+    settings: StocksSettings,
     missing: Literal["error", "mask"],
-    told: Progress,
+    told: StageProgress,
 ) -> KSweep:
     """Cluster for every k."""
 
@@ -256,10 +258,10 @@ def _sweep(
 
 def _look_alikes(
     series: pd.DataFrame,
-    settings: Settings,
+    settings: StocksSettings,
     missing: Literal["error", "mask"],
     sectors: Mapping[str, str],
-    told: Progress,
+    told: StageProgress,
 ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
     """Find the look-alikes of every holding, and of the portfolio as a whole."""
     if not settings.portfolio:
@@ -324,8 +326,8 @@ def _choice(sweep: KSweep) -> Choice:
 def _notes(
     prices: pd.DataFrame,
     ks: tuple[int, ...],
-    settings: Settings,
-    source: Source,
+    settings: StocksSettings,
+    source: PriceSource,
     look_alikes: pd.DataFrame | None,
     caught: list[warnings.WarningMessage],
 ) -> tuple[str, ...]:

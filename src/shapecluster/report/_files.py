@@ -10,8 +10,8 @@ import pandas as pd
 
 from shapecluster._optional import import_optional
 from shapecluster.plotting import ClusterDisplay, ClusterGridDisplay, SSDCurveDisplay
-from shapecluster.report._analysis import Analysis, Progress
-from shapecluster.report._findings import Findings
+from shapecluster.report._analysis import Analysis, StageProgress
+from shapecluster.report._findings import StocksFindings
 from shapecluster.report._html import to_html
 from shapecluster.report._json import to_json
 from shapecluster.report._words import printable
@@ -21,7 +21,7 @@ _DPI = 120
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def write_files(analysis: Analysis, folder: Path, *, progress: Progress | None = None) -> None:
+def write_files(analysis: Analysis, folder: Path, *, progress: StageProgress | None = None) -> None:
     """Write all files of a report into a folder that exists.
 
     File names never come from tickers or sectors: clusters are numbered.
@@ -62,7 +62,7 @@ def _spreadsheet_safe(value: Any) -> str:
     return printable("'" + text if text.startswith(_FORMULA) else text)
 
 
-def _tables(findings: Findings) -> dict[str, pd.DataFrame]:
+def _tables(findings: StocksFindings) -> dict[str, pd.DataFrame]:
     """Name the tables as files; those that were not asked for have none."""
     tables = {
         "clusters.csv": findings.members,
@@ -75,7 +75,7 @@ def _tables(findings: Findings) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in tables.items() if table is not None}
 
 
-def _draw(analysis: Analysis, folder: Path, told: Progress) -> dict[str, bytes]:
+def _draw(analysis: Analysis, folder: Path, told: StageProgress) -> dict[str, bytes]:
     """Draw the pictures; returns the bytes of those that the page shows, by name."""
     findings, series = analysis.findings, analysis.series
     cumulative = findings.settings.on == "log-returns"

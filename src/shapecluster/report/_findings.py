@@ -17,7 +17,7 @@ On = Literal["levels", "log-returns"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class StocksSettings:
     """What was asked.
 
     Parameters
@@ -38,7 +38,7 @@ class Settings:
         SBD up to which two stocks count as near-identical; None for 0.05 on log returns and 0.005 on
         levels.
     seed : int, default=0
-        Seeds the first centres.
+        Seeds the first centers.
     repair_prints : bool, default=False
         Whether prices that jump away for one day and back were replaced.
     n_jobs : int, default=None
@@ -65,7 +65,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Source:
+class PriceSource:
     """Where the prices came from, in words, and what is known beside them.
 
     Parameters
@@ -210,14 +210,14 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Findings:
+class StocksFindings:
     """Everything that was found.
 
     Parameters
     ----------
-    source : Source
+    source : PriceSource
         Where the prices came from.
-    settings : Settings
+    settings : StocksSettings
         What was asked.
     n_stocks, n_days : int
         What was compared, after cleaning.
@@ -250,8 +250,8 @@ class Findings:
         What deserves a second look: warnings, and limits of the data.
     """
 
-    source: Source
-    settings: Settings
+    source: PriceSource
+    settings: StocksSettings
     n_stocks: int
     n_days: int
     n_incomplete: int

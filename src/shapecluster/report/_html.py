@@ -12,7 +12,7 @@ import pandas as pd
 
 from shapecluster._optional import import_optional
 from shapecluster.report import _words as words
-from shapecluster.report._findings import Cluster, Findings
+from shapecluster.report._findings import Cluster, StocksFindings
 
 _FIRST_TICKERS = 16
 _NOT_WORTH_FOLDING = 8
@@ -65,19 +65,19 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class HtmlTable:
     """A table on the page."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
 
-def to_html(findings: Findings, pictures: Mapping[str, bytes]) -> str:
+def to_html(findings: StocksFindings, pictures: Mapping[str, bytes]) -> str:
     """Render the page.
 
     Parameters
     ----------
-    findings : Findings
+    findings : StocksFindings
         What was found.
     pictures : mapping of str to bytes
         PNG files: "ssd_by_k.png", and "cluster_NN.png" for every cluster.
@@ -99,7 +99,7 @@ def to_html(findings: Findings, pictures: Mapping[str, bytes]) -> str:
     return page
 
 
-def _context(findings: Findings, pictures: Mapping[str, bytes]) -> dict[str, Any]:
+def _context(findings: StocksFindings, pictures: Mapping[str, bytes]) -> dict[str, Any]:
     """Everything that the template names, as text."""
     shown = min(len(findings.pairs), _SHOWN_PAIRS)
     return {
@@ -138,7 +138,7 @@ def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def _facts(findings: Findings) -> list[dict[str, str]]:
+def _facts(findings: StocksFindings) -> list[dict[str, str]]:
     """Collect the numbers that open the page."""
     facts = [
         ("stocks", f"{findings.n_stocks:,}"),
@@ -153,7 +153,7 @@ def _facts(findings: Findings) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in facts]
 
 
-def _drawn(findings: Findings) -> str:
+def _drawn(findings: StocksFindings) -> str:
     """Say what the pictures of clusters show."""
     text = (
         "Members are thin and blue, moved by their lags; the centroid is thick and orange. Tickers: the "
@@ -164,7 +164,7 @@ def _drawn(findings: Findings) -> str:
     return "Drawn as prices, scaled alike. " + text
 
 
-def sweep_table(findings: Findings) -> Table:
+def sweep_table(findings: StocksFindings) -> HtmlTable:
     """SSD and scores by k, with who chose which."""
     sweep = findings.sweep
     scores = [name for name in ("silhouette",) if name in sweep.columns]
@@ -180,10 +180,10 @@ def sweep_table(findings: Findings) -> Table:
         cells = (str(k), words.number(result["ssd"], 2), *(words.number(result[s]) for s in scores))
         mark = "chosen" if k == findings.choice.k else ""
         rows.append(Row((*cells, ", ".join(chosen_by) + (" \u2190 shown" if mark else "")), mark))
-    return Table(columns, tuple(rows))
+    return HtmlTable(columns, tuple(rows))
 
 
-def _overview(findings: Findings) -> Table:
+def _overview(findings: StocksFindings) -> HtmlTable:
     """One line a cluster."""
     known = any(cluster.sectors for cluster in findings.clusters)
     sector_columns = (Column("dominant sector", "text"), Column("share", "number")) if known else ()
@@ -210,7 +210,7 @@ def _overview(findings: Findings) -> Table:
                 )
             )
         )
-    return Table(columns, tuple(rows))
+    return HtmlTable(columns, tuple(rows))
 
 
 def _card(cluster: Cluster, pictures: Mapping[str, bytes]) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def _card(cluster: Cluster, pictures: Mapping[str, bytes]) -> dict[str, Any]:
     }
 
 
-def _pairs(pairs: pd.DataFrame) -> Table:
+def _pairs(pairs: pd.DataFrame) -> HtmlTable:
     known = bool(pairs["first_sector"].notna().any() or pairs["second_sector"].notna().any())
     sector = (Column("sectors", "text"),) if known else ()
     columns = (Column("first"), Column("second"), *sector, *_DISTANCES)
@@ -237,10 +237,10 @@ def _pairs(pairs: pd.DataFrame) -> Table:
         both = dict.fromkeys(s for s in (pair["first_sector"], pair["second_sector"]) if isinstance(s, str))
         middle = (" / ".join(both) or words.MISSING,) if known else ()
         rows.append(Row((str(pair["first"]), str(pair["second"]), *middle, *_distances(pair))))
-    return Table(columns, tuple(rows))
+    return HtmlTable(columns, tuple(rows))
 
 
-def _look_alikes(found: pd.DataFrame) -> Table:
+def _look_alikes(found: pd.DataFrame) -> HtmlTable:
     grouped = "holding" in found.columns
     known = bool(found["sector"].notna().any())
     columns = (
@@ -264,7 +264,7 @@ def _look_alikes(found: pd.DataFrame) -> Table:
             *_distances(entry),
         )
         rows.append(Row(cells, "first" if new and rows else ""))
-    return Table(columns, tuple(rows))
+    return HtmlTable(columns, tuple(rows))
 
 
 _DISTANCES = (
@@ -285,7 +285,7 @@ def _distances(entry: Mapping[Any, Any]) -> tuple[str, ...]:
     )
 
 
-def _cleaning_said(findings: Findings) -> str:
+def _cleaning_said(findings: StocksFindings) -> str:
     said = words.cleaning_in_words(findings)
     total = len(findings.cleaning.details)
     if total > _SHOWN_CLEANING:
@@ -293,7 +293,7 @@ def _cleaning_said(findings: Findings) -> str:
     return said
 
 
-def _cleaning(details: pd.DataFrame) -> Table:
+def _cleaning(details: pd.DataFrame) -> HtmlTable:
     columns = (
         Column("ticker"),
         Column("what"),
@@ -315,4 +315,4 @@ def _cleaning(details: pd.DataFrame) -> Table:
             str(entry["detail"]),
         )
         rows.append(Row(cells))
-    return Table(columns, tuple(rows))
+    return HtmlTable(columns, tuple(rows))

@@ -13,8 +13,8 @@ import pandas as pd
 
 from shapecluster.datasets import make_market
 from shapecluster.prices import fetch_prices, load_prices, load_sectors
-from shapecluster.report._analysis import Progress
-from shapecluster.report._findings import Source
+from shapecluster.report._analysis import StageProgress
+from shapecluster.report._findings import PriceSource
 
 _N_EXAMPLE_HOLDINGS = 5
 
@@ -27,19 +27,19 @@ class Inputs:
     ----------
     prices : DataFrame of shape (n_stocks, n_days)
         Tickers as rows; not cleaned.
-    source : Source
+    source : PriceSource
         Where they came from.
     """
 
     prices: pd.DataFrame
-    source: Source
+    source: PriceSource
 
 
 def from_file(path: Path, sectors: Path | None) -> Inputs:
     """Load prices, and sectors if there are any, from files."""
     with _noted() as notes:
         prices = load_prices(path)
-    return _with_sectors(prices, Source("file", f"Prices from {path.name}", notes=tuple(notes)), sectors)
+    return _with_sectors(prices, PriceSource("file", f"Prices from {path.name}", notes=tuple(notes)), sectors)
 
 
 def from_yahoo(
@@ -48,7 +48,7 @@ def from_yahoo(
     end: str | None,
     sectors: Path | None,
     *,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Inputs:
     """Fetch prices from Yahoo, all of them or none: `MissingPricesError` holds what did arrive."""
     told = progress or (lambda stage, done, total: None)
@@ -56,7 +56,7 @@ def from_yahoo(
         prices = fetch_prices(
             tickers, start, end, progress=lambda done, total, ticker: told("Fetching prices", done, total)
         )
-    source = Source("yahoo", f"Prices from Yahoo, {start} to {end or 'today'}", notes=tuple(notes))
+    source = PriceSource("yahoo", f"Prices from Yahoo, {start} to {end or 'today'}", notes=tuple(notes))
     return _with_sectors(prices, source, sectors)
 
 
@@ -65,7 +65,7 @@ def from_simulation(seed: int) -> Inputs:
     # A little of everything that real panels have.
     market = make_market(n_pairs=3, n_late=6, n_halts=6, n_bad_prints=6, random_state=seed)
     twins = ", ".join(f"{pair.stock} and {pair.twin}" for pair in market.pairs.itertuples())
-    source = Source(
+    source = PriceSource(
         "simulated",
         f"A simulated market (seed {seed})",
         sectors=_as_text(market.sectors),
@@ -78,7 +78,9 @@ def from_simulation(seed: int) -> Inputs:
     return Inputs(market.prices, source)
 
 
-def with_example_portfolio(source: Source, tickers: pd.Index[Any]) -> tuple[Source, tuple[str, ...]]:
+def with_example_portfolio(
+    source: PriceSource, tickers: pd.Index[Any]
+) -> tuple[PriceSource, tuple[str, ...]]:
     """Pick holdings on the simulated market, one from each of the first sectors, and say so."""
     by_sector: dict[str, str] = {}
     for ticker in tickers:
@@ -88,7 +90,7 @@ def with_example_portfolio(source: Source, tickers: pd.Index[Any]) -> tuple[Sour
     return replace(source, notes=(*source.notes, note)), holdings
 
 
-def _with_sectors(prices: pd.DataFrame, source: Source, path: Path | None) -> Inputs:
+def _with_sectors(prices: pd.DataFrame, source: PriceSource, path: Path | None) -> Inputs:
     if path is None:
         return Inputs(prices, source)
     return Inputs(prices, replace(source, sectors=_as_text(load_sectors(path)), sectors_from=path.name))

@@ -40,17 +40,17 @@ from typing import Any
 
 import pandas as pd
 
-from shapecluster.report._findings import Cluster, Findings
+from shapecluster.report._findings import Cluster, StocksFindings
 
 SCHEMA = "shapecluster.findings/1"
 
 
-def to_json(findings: Findings) -> str:
+def to_json(findings: StocksFindings) -> str:
     """Write the findings as JSON text, in the schema that this module documents."""
     return json.dumps(to_dict(findings), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def to_dict(findings: Findings) -> dict[str, Any]:
+def to_dict(findings: StocksFindings) -> dict[str, Any]:
     """Write the findings as plain dictionaries, lists, strings, numbers and None."""
     asked, choice = findings.settings, findings.choice
     document = {

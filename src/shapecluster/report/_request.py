@@ -1,4 +1,4 @@
-"""What was typed, checked and read: from the options of `shapecluster stocks` to `Settings`."""
+"""What was typed, checked and read: from the options of `shapecluster stocks` to `StocksSettings`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, cast
 
-from shapecluster.report._findings import CRITERIA, On, Settings
+from shapecluster.report._findings import CRITERIA, On, StocksSettings
 
 _MOST_KS = 1000
 _MOST_DIGITS = 7
@@ -15,7 +15,7 @@ _LAG_ON_RETURNS = 5  # a trading week; a best match at a lag of months is chance
 
 
 @dataclass(frozen=True)
-class Request:
+class StocksRequest:
     """The options of `shapecluster stocks`, as they were typed."""
 
     prices: Path | None
@@ -34,12 +34,12 @@ class Request:
     jobs: int
 
 
-def check_sources(request: Request) -> None:
+def check_sources(request: StocksRequest) -> None:
     """Refuse options that contradict each other, and dates that are none.
 
     Parameters
     ----------
-    request : Request
+    request : StocksRequest
         The options.
 
     Raises
@@ -64,17 +64,17 @@ def check_sources(request: Request) -> None:
         raise ValueError(f"--start must not be after {'--end' if end else 'today'}. Got {start} instead.")
 
 
-def read_settings(request: Request) -> Settings:
+def read_settings(request: StocksRequest) -> StocksSettings:
     """Read what is asked of the prices.
 
     Parameters
     ----------
-    request : Request
+    request : StocksRequest
         The options.
 
     Returns
     -------
-    Settings
+    StocksSettings
         The same, as numbers and names.
 
     Raises
@@ -95,7 +95,7 @@ def read_settings(request: Request) -> Settings:
         raise ValueError(f"--criterion elbow needs at least three values of k. Got --k {request.k} instead.")
     if ks == (1,) and request.criterion == "silhouette":
         raise ValueError("--criterion silhouette needs a k of 2 or more. Got --k 1 instead.")
-    return Settings(
+    return StocksSettings(
         k=ks,
         criterion=cast("Literal['ssd', 'elbow', 'silhouette']", request.criterion),
         on=cast(On, request.on),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapecluster.report import _words as words
-from shapecluster.report._analysis import Progress
-from shapecluster.report._findings import Findings
+from shapecluster.report._analysis import StageProgress
+from shapecluster.report._findings import StocksFindings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def progress_bar(console: Console) -> Iterator[Progress]:
+def progress_bar(console: Console) -> Iterator[StageProgress]:
     """Show how the work goes on, where there is a terminal to show it on.
 
     Yields
@@ -63,7 +63,7 @@ def progress_bar(console: Console) -> Iterator[Progress]:
         yield told
 
 
-def print_findings(findings: Findings, console: Console) -> None:
+def print_findings(findings: StocksFindings, console: Console) -> None:
     """Print the findings that a person wants."""
     _heading(console, "Stocks by the shape of their prices")
     _say(console, f"{findings.source.description}.")
@@ -131,7 +131,7 @@ def make_table(columns: Mapping[str, str]) -> Table:
     return table
 
 
-def _print_sweep(findings: Findings, console: Console) -> None:
+def _print_sweep(findings: StocksFindings, console: Console) -> None:
     """Print SSD and silhouette by k, with the k that is shown marked."""
     table = make_table({"": "left", "k": "right", "SSD": "right", "silhouette": "right", "chosen by": "left"})
     for k, result in findings.sweep.iterrows():
@@ -147,7 +147,7 @@ def _print_sweep(findings: Findings, console: Console) -> None:
     console.print(table)
 
 
-def _print_clusters(findings: Findings, console: Console) -> None:
+def _print_clusters(findings: StocksFindings, console: Console) -> None:
     """Print one line a cluster, with the members that are nearest to its centroid."""
     known = any(cluster.sectors for cluster in findings.clusters)
     columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shapecluster._validation import listing
-from shapecluster.report._findings import Findings
+from shapecluster.report._findings import StocksFindings
 
 MISSING = "\N{EN DASH}"
 
@@ -56,7 +56,7 @@ def lag_in_words(lag: int) -> str:
     return f"{'trails' if lag > 0 else 'leads'} by {count(abs(lag), 'day')}"
 
 
-def compared(findings: Findings) -> str:
+def compared(findings: StocksFindings) -> str:
     """Say what was compared."""
     what = "daily log returns" if findings.settings.on == "log-returns" else "price levels"
     window = findings.settings.max_shift
@@ -70,7 +70,7 @@ def compared(findings: Findings) -> str:
     return text + "."
 
 
-def pairs_in_words(findings: Findings, *, shown: int) -> str:
+def pairs_in_words(findings: StocksFindings, *, shown: int) -> str:
     """Say how many pairs are near-identical, by which threshold, when only the first few are shown."""
     limit = findings.settings.identical_below
     rule = f"SBD at most {limit:g}"
@@ -85,7 +85,7 @@ def pairs_in_words(findings: Findings, *, shown: int) -> str:
     return text + "."
 
 
-def look_alikes_in_words(findings: Findings) -> str:
+def look_alikes_in_words(findings: StocksFindings) -> str:
     """Say what the look-alikes of each holding are, and how they are ranked."""
     rank = (
         "correlation over the days of both, since some days are missing" if findings.n_incomplete else "SBD"
@@ -93,7 +93,7 @@ def look_alikes_in_words(findings: Findings) -> str:
     return f"For each holding the stocks that are nearest in shape, by {rank}; the holdings are left out."
 
 
-def highlights(findings: Findings) -> list[str]:
+def highlights(findings: StocksFindings) -> list[str]:
     """Say what most people look for first: the same stock twice, and what is nearest to each holding."""
     said = []
     if findings.n_identical:
@@ -112,7 +112,7 @@ def highlights(findings: Findings) -> list[str]:
     return said
 
 
-def singles_in_words(findings: Findings) -> str | None:
+def singles_in_words(findings: StocksFindings) -> str | None:
     """Say when many clusters hold one stock only, which is no group."""
     singles = [cluster.tickers[0] for cluster in findings.clusters if len(cluster.tickers) == 1]
     if not singles:
@@ -123,7 +123,7 @@ def singles_in_words(findings: Findings) -> str | None:
     )
 
 
-def sectors_in_words(findings: Findings) -> str | None:
+def sectors_in_words(findings: StocksFindings) -> str | None:
     """Say how far clusters and sectors agree."""
     if findings.sector_agreement is None:
         return None
@@ -133,7 +133,7 @@ def sectors_in_words(findings: Findings) -> str | None:
     )
 
 
-def cleaning_in_words(findings: Findings) -> str:
+def cleaning_in_words(findings: StocksFindings) -> str:
     """Count what was dropped, filled or flagged."""
     counts = findings.cleaning.counts
     if counts.empty:
@@ -149,7 +149,7 @@ def cleaning_in_words(findings: Findings) -> str:
     return text
 
 
-def basket_in_words(findings: Findings) -> str:
+def basket_in_words(findings: StocksFindings) -> str:
     """Introduce the stocks that are nearest to the portfolio as a whole."""
     holdings = ", ".join(findings.settings.portfolio)
     return f"The stocks that are nearest to the portfolio as a whole ({holdings})."

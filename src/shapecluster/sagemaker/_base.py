@@ -35,7 +35,7 @@ from shapecluster.sagemaker._sweep import check_wanted, clock, side_by_side
 if TYPE_CHECKING:
     from typing import Self
 
-    from shapecluster.remote._outcome import JobProgress, Outcome
+    from shapecluster.remote._outcome import JobOutcome, JobProgress
 
 
 class Order(NamedTuple):
@@ -86,7 +86,7 @@ class TrainingJobEstimator(
 
     _run: TrainingRun | None = None
     _begun: bool
-    _outcome: Outcome
+    _outcome: JobOutcome
 
     _remote_constraints: ClassVar[dict[str, list[Any] | str]] = {
         "role": [str, None],
@@ -102,7 +102,7 @@ class TrainingJobEstimator(
         def transform(self, X: Any) -> Any: ...
 
     @abstractmethod
-    def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
+    def _collect(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
         """Read the model of a completed job, and label the data; None: as it was staged."""
 
     # --------------------------------------------------------------------------------- the life of a job
@@ -204,7 +204,7 @@ class TrainingJobEstimator(
             outcome = start_training(order.platform, order.spec, self._job(), **given).result()
         self._take_in(order.platform, outcome, data)
 
-    def _take_in(self, platform: Platform, outcome: Outcome, data: Any) -> None:
+    def _take_in(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
         try:
             self._collect(platform, outcome, data)
         except (RemoteError, ArtifactError) as error:
@@ -290,7 +290,7 @@ class TrainingJobEstimator(
         return self.fit(X, y, **kwargs).labels_
 
     def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any:
-        """Fit, and return the distances to the centres.
+        """Fit, and return the distances to the centers.
 
         Parameters
         ----------

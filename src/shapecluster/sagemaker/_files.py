@@ -24,7 +24,7 @@ from shapecluster.remote._records import folders_of, recall
 from shapecluster.remote._staging import Dataset, fingerprint
 
 if TYPE_CHECKING:
-    from shapecluster.remote._outcome import Outcome
+    from shapecluster.remote._outcome import JobOutcome
 
 RECORDIO = "application/x-recordio-protobuf"
 CSV = "text/csv"
@@ -74,7 +74,7 @@ def csv_of(rows: FloatArray, names: Sequence[str] | None, manifest: dict[str, An
 
 
 @dataclass(frozen=True)
-class Recalled:
+class StagedData:
     """The data of a training job, as it was staged.
 
     Attributes
@@ -98,7 +98,7 @@ class Recalled:
         return _read_back(self._platform, self._folders[name], self._manifests[name])
 
 
-def recalled(platform: Platform, outcome: Outcome) -> Recalled:
+def recalled(platform: Platform, outcome: JobOutcome) -> StagedData:
     """Find the data of a training job again.
 
     Raises
@@ -111,7 +111,7 @@ def recalled(platform: Platform, outcome: Outcome) -> Recalled:
     for name, manifest in manifests.items():
         if "shape" in manifest:
             rows = _read_back(platform, folders[name], manifest)
-            return Recalled(rows, manifest, platform, folders, manifests)
+            return StagedData(rows, manifest, platform, folders, manifests)
     raise _gone(outcome.name)
 
 
@@ -130,7 +130,7 @@ def _read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> Flo
     return rows
 
 
-def read_description(platform: Platform, outcome: Outcome) -> dict[str, Any]:
+def read_description(platform: Platform, outcome: JobOutcome) -> dict[str, Any]:
     """What our container says of the fit; nothing where it was another's.
 
     Warns
@@ -160,7 +160,7 @@ def read_description(platform: Platform, outcome: Outcome) -> dict[str, Any]:
 def _gone(where: str) -> ArtifactError:
     return ArtifactError(
         f"The data of the training job is no longer where it was staged ({where}), so its rows cannot be "
-        "labelled: fit again."
+        "labeled: fit again."
     )
 
 

@@ -35,7 +35,7 @@ from shapecluster.sagemaker._metrics import TEST, metrics_of_test
 if TYPE_CHECKING:
     from typing import Self
 
-    from shapecluster.remote._outcome import JobProgress, Outcome
+    from shapecluster.remote._outcome import JobOutcome, JobProgress
 
 _MODEL = "model_algo-*"
 _MOST_MODEL = 1 << 30  # bytes
@@ -48,8 +48,8 @@ _SENT = (
 class SageMakerKMeans(TrainingJobEstimator):
     """Cluster rows with the K-Means that is built into Amazon SageMaker.
 
-    `fit` stages the rows, has the job run, and reads its centres; labels and inertia are computed here from
-    these centres, and so are predictions.
+    `fit` stages the rows, has the job run, and reads its centers; labels and inertia are computed here from
+    these centers, and so are predictions.
 
     Parameters
     ----------
@@ -72,13 +72,13 @@ class SageMakerKMeans(TrainingJobEstimator):
     epochs : int, default=1
         Passes over the data.
     init_method : {"random", "kmeans++"}, default="random"
-        How the first centres of the pass over the data are chosen.
+        How the first centers of the pass over the data are chosen.
     extra_center_factor : int or "auto", default="auto"
-        How many times as many centres as wanted that pass keeps.
+        How many times as many centers as wanted that pass keeps.
     half_life_time_size : int, default=0
-        Rows after which the weight of a row in a centre has fallen by half; 0 means never.
+        Rows after which the weight of a row in a center has fallen by half; 0 means never.
     local_lloyd_max_iter : int, default=300
-        Most iterations of Lloyd's method, which reduces those centres to the wanted ones.
+        Most iterations of Lloyd's method, which reduces those centers to the wanted ones.
     local_lloyd_tol : float, default=1e-4
         Least relative gain of an iteration, in [0, 1].
     local_lloyd_num_trials : int or "auto", default="auto"
@@ -91,11 +91,11 @@ class SageMakerKMeans(TrainingJobEstimator):
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
-        Centres, float32 as the algorithm computes them.
+        Centers, float32 as the algorithm computes them.
     labels_ : ndarray of shape (n_rows,)
-        Nearest centre of each row.
+        Nearest center of each row.
     inertia_ : float
-        Sum of the squared distances of the rows to their centres, in float64.
+        Sum of the squared distances of the rows to their centers, in float64.
     test_metrics_ : dict of str to float
         What the job reported of the test rows: "msd", "ssd" or both, as `eval_metrics` says. Defined only
         when `fit` was given some; empty where neither the service nor the job's log tells.
@@ -189,7 +189,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         self.eval_metrics = eval_metrics
 
     def fit(self, X: Any, y: None = None, test: Any = None) -> Self:
-        """Compute the centres in a training job, and label the rows by them.
+        """Compute the centers in a training job, and label the rows by them.
 
         Parameters
         ----------
@@ -199,7 +199,7 @@ class SageMakerKMeans(TrainingJobEstimator):
             Ignored; here for Pipelines.
         test : array-like, DataFrame or sparse matrix of shape (n_test_rows, n_features), default=None
             Rows for the algorithm's channel `test`: they take no part in the fit, and the job measures them
-            against the centres, see `test_metrics_`.
+            against the centers, see `test_metrics_`.
 
         Returns
         -------
@@ -235,7 +235,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         return self
 
     def predict(self, X: Any) -> IntArray:
-        """Find the nearest centre of each row.
+        """Find the nearest center of each row.
 
         Parameters
         ----------
@@ -245,13 +245,13 @@ class SageMakerKMeans(TrainingJobEstimator):
         Returns
         -------
         labels : ndarray of shape (n_rows,)
-            Index of the nearest centre.
+            Index of the nearest center.
         """
         self._check_is_fitted()
         return nearest(self._rows(X), self.cluster_centers_)
 
     def transform(self, X: Any) -> Float64Array:
-        """Measure the Euclidean distance of each row to every centre.
+        """Measure the Euclidean distance of each row to every center.
 
         Parameters
         ----------
@@ -268,7 +268,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         return distances(rows, self.cluster_centers_).astype(rows.dtype, copy=False)
 
     def score(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Opposite of the SSD of rows under the fitted centres; greater is better.
+        """Opposite of the SSD of rows under the fitted centers; greater is better.
 
         Parameters
         ----------
@@ -297,12 +297,12 @@ class SageMakerKMeans(TrainingJobEstimator):
         Returns
         -------
         sklearn.cluster.KMeans
-            Fitted, with these centres in float64.
+            Fitted, with these centers in float64.
         """
         self._check_is_fitted()
-        centres = self.cluster_centers_.astype(np.float64)
-        local = KMeans(len(centres), init=centres, n_init=1, max_iter=1).fit(centres)
-        local.cluster_centers_ = centres  # else rounded by one step of Lloyd's method
+        centers = self.cluster_centers_.astype(np.float64)
+        local = KMeans(len(centers), init=centers, n_init=1, max_iter=1).fit(centers)
+        local.cluster_centers_ = centers  # else rounded by one step of Lloyd's method
         local.labels_, local.inertia_ = self.labels_.astype(np.int32), self.inertia_
         if hasattr(self, "feature_names_in_"):
             local.feature_names_in_ = self.feature_names_in_
@@ -361,7 +361,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         )
         return Order(platform, spec, staged, {"parameters": self._recorded()})
 
-    def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
+    def _collect(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
         rows = self._recall(platform, outcome) if data is None else data
         with open_artifact(platform, outcome) as file:
             member = read_member(file, _MODEL, max_bytes=_MOST_MODEL)
@@ -371,7 +371,7 @@ class SageMakerKMeans(TrainingJobEstimator):
             got = "no array" if not arrays else f"shape {arrays[0].shape}, or numbers that are not finite,"
             raise ArtifactError(
                 f"The model of the training job {outcome.name!r} must begin with {expected[0]} finite "
-                f"centres of {expected[1]} values. Got {got} instead: look at the job's log, and fit again."
+                f"centers of {expected[1]} values. Got {got} instead: look at the job's log, and fit again."
             )
         self.n_features_in_ = rows.shape[1]
         self.cluster_centers_ = np.ascontiguousarray(arrays[0], dtype=np.float32)
@@ -380,7 +380,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         if TEST in folders_of(outcome.description):
             self.test_metrics_ = metrics_of_test(platform, outcome)
 
-    def _recall(self, platform: Platform, outcome: Outcome) -> Any:
+    def _recall(self, platform: Platform, outcome: JobOutcome) -> Any:
         staged = recalled(platform, outcome)
         if staged.manifest["columns"] is not None:
             self.feature_names_in_ = np.asarray(staged.manifest["columns"], dtype=object)

@@ -43,7 +43,7 @@ from shapecluster.sagemaker._files import csv_of, named, read_description, recal
 if TYPE_CHECKING:
     from typing import Self
 
-    from shapecluster.remote._outcome import JobProgress, Outcome
+    from shapecluster.remote._outcome import JobOutcome, JobProgress
 
 _CENTROIDS = "centroids"
 _MOST_CENTROIDS = 1 << 28  # bytes
@@ -54,8 +54,8 @@ _REHEARSED = "rehearsal/shapecluster"  # an image that is never pulled
 class SageMakerKShape(TrainingJobEstimator, BaseShapeClusterer):
     """Cluster series by shape with k-Shape in an Amazon SageMaker training job.
 
-    `fit` checks everything here, stages the data, has the job run, and reads its centres; labels, shifts and
-    inertia are computed here from these centres, and so are predictions. With the same seed the result is
+    `fit` checks everything here, stages the data, has the job run, and reads its centers; labels, shifts and
+    inertia are computed here from these centers, and so are predictions. With the same seed the result is
     that of `LocalKShape`.
 
     Parameters
@@ -101,7 +101,7 @@ default="k-shape++"
     Attributes
     ----------
     cluster_centers_, labels_, shifts_, sbd_, inertia_, n_features_in_, series_names_in_
-        As of `LocalKShape`. Where the algorithm left fewer centres than clusters, there are as many as it
+        As of `LocalKShape`. Where the algorithm left fewer centers than clusters, there are as many as it
         left.
     n_iter_ : int
         Iterations of the best run, where the container told.
@@ -110,14 +110,14 @@ default="k-shape++"
     training_job_name_ : str
         Name of the job; there as soon as it is created, and also when the wait for it fails.
     centroid_report_ : CentroidReport
-        What the centres were like as the job left them.
+        What the centers were like as the job left them.
     billable_seconds_ : int or None
         For which each machine is billed.
 
     Warns
     -----
     ArtifactWarning
-        The job left fewer centres than clusters, or was run by another version of this package.
+        The job left fewer centers than clusters, or was run by another version of this package.
 
     See Also
     --------
@@ -189,7 +189,7 @@ default="k-shape++"
         self.verbose = verbose
 
     def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Compute the centres in a training job, and label the series by them.
+        """Compute the centers in a training job, and label the series by them.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ default="k-shape++"
             weights = self._weights(sample_weight, data)
             self._check_size(len(data.values))
             if not isinstance(self.init, str):
-                self._given_centres(data)
+                self._given_centers(data)
             self._taking_part(self._shapes(data, data.values.dtype), weights)
             order = self._order(self._platform(), data, None if sample_weight is None else weights)
             self._store_names(data)
@@ -251,8 +251,8 @@ default="k-shape++"
         """Clusters as the file of centroids numbers them."""
         return np.asarray(self.centroid_report_.kept, dtype=np.intp)[labels]
 
-    def _given_centres(self, data: SeriesData) -> Any:
-        return LocalKShape(self.n_clusters, init=self.init)._given_centres(data)
+    def _given_centers(self, data: SeriesData) -> Any:
+        return LocalKShape(self.n_clusters, init=self.init)._given_centers(data)
 
     # ------------------------------------------------------------------------------------ before the job
 
@@ -278,8 +278,8 @@ default="k-shape++"
             sent = merged(for_container(parameters, n_channels), job)
             datasets = {job.channel or "train": recordio_of(rows, manifest)}
             if not isinstance(self.init, str):
-                centres = np.asarray(self.init, dtype=data.values.dtype).reshape(self.n_clusters, -1)
-                datasets["init"] = recordio_of(centres, {"dtype": str(centres.dtype)})
+                centers = np.asarray(self.init, dtype=data.values.dtype).reshape(self.n_clusters, -1)
+                datasets["init"] = recordio_of(centers, {"dtype": str(centers.dtype)})
             if weights is not None:
                 datasets["weights"] = recordio_of(weights[:, None], {"dtype": str(weights.dtype)})
         return self._ordered(platform, job, algorithm, datasets, sent)
@@ -334,12 +334,12 @@ default="k-shape++"
 
     # ------------------------------------------------------------------------------------- after the job
 
-    def _collect(self, platform: Platform, outcome: Outcome, data: Any) -> None:
+    def _collect(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
         (series, weights), told = (self._recall(platform, outcome), False) if data is None else (data, True)
         dtype = series.values.dtype
         with open_artifact(platform, outcome) as file:
             member = read_member(file, _CENTROIDS, max_bytes=_MOST_CENTROIDS)
-        centres, report = decode_centroids(
+        centers, report = decode_centroids(
             member.data,
             self.n_clusters,
             series.values.shape[1],
@@ -352,19 +352,19 @@ default="k-shape++"
             )
         described = read_description(platform, outcome) if self.algorithm_arn is None else {}
         self.n_features_in_ = series.values.shape[1]
-        self.cluster_centers_ = centres.astype(dtype)
+        self.cluster_centers_ = centers.astype(dtype)
         self._label(series, weights, described.get("n_iter"), told=told)
         self.centroid_report_ = report
 
     def _label(self, series: SeriesData, weights: Float64Array, n_iter: Any, *, told: bool) -> None:
-        """Assign the series to the centres, as `predict` does; `told`: of flat ones, by `fit`."""
-        centres, threads = self._centres(), n_threads(self.n_jobs)
+        """Assign the series to the centers, as `predict` does; `told`: of flat ones, by `fit`."""
+        centers, threads = self._centers(), n_threads(self.n_jobs)
         if told:
             dtype = self.cluster_centers_.dtype
             x = shapes_of(series.channels_first, self.max_shift, dtype, n_threads=threads)
         else:
             x = self._shapes(series)
-        assigned = assign(x, centres, keep=False, n_threads=threads)
+        assigned = assign(x, centers, keep=False, n_threads=threads)
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
         first = SeriesData(self.cluster_centers_).channels_first
@@ -374,16 +374,16 @@ default="k-shape++"
         if n_iter is None:
             del self.n_iter_
 
-    def _recall(self, platform: Platform, outcome: Outcome) -> tuple[SeriesData, Float64Array]:
-        """The series as they were staged, their weights; and given centres, which are a parameter."""
+    def _recall(self, platform: Platform, outcome: JobOutcome) -> tuple[SeriesData, Float64Array]:
+        """The series as they were staged, their weights; and given centers, which are a parameter."""
         staged = recalled(platform, outcome)
         names, shape = staged.manifest["names"], staged.manifest["shape"]
         index = None if names is None else pd.Index(names, name=staged.manifest["axis"])
         series = SeriesData(staged.rows.reshape(shape), index)
         weights = staged.channel("weights")
-        centres = staged.channel("init")
-        if centres is not None and isinstance(self.init, str):  # attached: a record holds no array
-            self.init = centres.reshape(self.n_clusters, *shape[1:])
+        centers = staged.channel("init")
+        if centers is not None and isinstance(self.init, str):  # attached: a record holds no array
+            self.init = centers.reshape(self.n_clusters, *shape[1:])
         if weights is None:
             return series, np.ones(len(series.values))
         return series, weights[:, 0].astype(np.float64)

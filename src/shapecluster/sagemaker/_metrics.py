@@ -9,14 +9,14 @@ from shapecluster.remote._logs import LogReader
 from shapecluster.remote._platform import Platform
 
 if TYPE_CHECKING:
-    from shapecluster.remote._outcome import Outcome
+    from shapecluster.remote._outcome import JobOutcome
 
 TEST = "test"  # what the algorithm calls the channel
 
 _LINE = re.compile(r"#quality_metric: host=\S+, test (msd|ssd) <loss>=(\S+)")
 
 
-def metrics_of_test(platform: Platform, outcome: Outcome) -> dict[str, float]:
+def metrics_of_test(platform: Platform, outcome: JobOutcome) -> dict[str, float]:
     """The metrics by name: as the service describes them, else as the job has printed them."""
     told = outcome.description.get("FinalMetricDataList", [])
     found = {

@@ -23,7 +23,7 @@ from shapecluster.remote._uris import join
 from shapecluster.sagemaker._files import csv_of
 
 if TYPE_CHECKING:
-    from shapecluster.remote._outcome import Outcome
+    from shapecluster.remote._outcome import JobOutcome
     from shapecluster.remote._platform import Platform
 
 _CSV = "text/csv"
@@ -37,7 +37,7 @@ class ServingMixin:
     """
 
     if TYPE_CHECKING:
-        _outcome: Outcome
+        _outcome: JobOutcome
 
         def predict(self, X: Any) -> IntArray: ...
         def _check_is_fitted(self) -> None: ...

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from shapecluster._core.index.collect import Nearest, Within
-from shapecluster._core.index.inverted_lists import Cells, arrange, positions
-from shapecluster._core.index.search import Search, search_block
-from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_centres_of_sets
+from shapecluster._core.index.collect import RadiusCollector, TopK
+from shapecluster._core.index.inverted_lists import InvertedLists, arrange, positions
+from shapecluster._core.index.search import IndexSearch, search_block
+from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_centers_of_sets
 from shapecluster._core.index.shape_space import ShapeSpace, angle_of
-from shapecluster._core.index.vector_space import VectorSpace, direct_distances, nearest_centres
+from shapecluster._core.index.vector_space import VectorSpace, direct_distances, nearest_centers
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.lowpass import Level, LowPassScreen, highest, low_pass_screen_for
 from shapecluster._core.sbd.shapes import select, shapes_of
@@ -27,12 +27,12 @@ def shape_index(rng, n=120, k=6, m=64, max_shift=None, channels=1, dtype=np.floa
     values[list(flat)] = 1.0
     x = shapes_of(values, max_shift)
     moving = np.flatnonzero(~x.flat)[:k]
-    centres = shapes_of(values[moving], max_shift)
-    ncc = align_all(x, centres).ncc
+    centers = shapes_of(values[moving], max_shift)
+    ncc = align_all(x, centers).ncc
     labels = ncc.argmax(axis=1)
     reach = angle_of(ncc[np.arange(n), labels])
     cells, order = arrange(labels, reach, np.arange(n), k)
-    return x, cells, ShapeSpace.of(select(x, order), centres)
+    return x, cells, ShapeSpace.of(select(x, order), centers)
 
 
 class TestCells:
@@ -67,7 +67,7 @@ class TestCollectors:
         rng = np.random.default_rng(seed)
         n_queries, n_rows, k = 3, int(rng.integers(1, 20)), int(rng.integers(1, 6))
         values = rng.integers(4, size=(n_queries, n_rows)) / 4  # many ties
-        found = Nearest(n_queries, k)
+        found = TopK(n_queries, k)
         pairs = rng.permutation(n_queries * n_rows)
         for part in np.array_split(pairs, 4):
             queries, ids = np.divmod(part, n_rows)
@@ -79,7 +79,7 @@ class TestCollectors:
             assert found.hurdle[query] == (values[query, expected[-1]] if n_rows >= k else np.inf)
 
     def test_within_keeps_the_edge(self):
-        found = Within(1, 0.5)
+        found = RadiusCollector(1, 0.5)
         found.offer(np.zeros(3, int), np.array([0.5, 0.6, 0.1]), np.arange(3), np.zeros(3, int))
         assert found.hits().ids.tolist() == [2, 0]
 
@@ -161,12 +161,12 @@ class TestVectorSpace:
         assert (floor <= space.limit(values.reshape(5, 50).ravel()).reshape(5, 50)).all()
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_nearest_centres_are_those_of_direct_distances(self, rng, dtype):
+    def test_nearest_centers_are_those_of_direct_distances(self, rng, dtype):
         x = rng.integers(3, size=(200, 4)).astype(dtype)  # many ties
-        centres = rng.integers(3, size=(30, 4)).astype(float)
-        cells, distances = nearest_centres(x, centres, 5)
+        centers = rng.integers(3, size=(30, 4)).astype(float)
+        cells, distances = nearest_centers(x, centers, 5)
         first, second = (grid.ravel() for grid in np.mgrid[:200, :30])
-        exact = direct_distances(x, centres, first, second).reshape(200, 30)
+        exact = direct_distances(x, centers, first, second).reshape(200, 30)
         expected = np.argsort(exact, axis=1, kind="stable")[:, :5]
         np.testing.assert_array_equal(cells, expected)
         np.testing.assert_array_equal(distances, np.take_along_axis(exact, expected, 1))
@@ -187,11 +187,11 @@ class TestSetSpace:
             radius = space.radius(queries, np.full(9, hurdle))
             assert (apart <= np.where(exact <= hurdle, radius[:, None] + 1e-9, np.inf)).all()
 
-    def test_nearest_centres(self, rng):
+    def test_nearest_centers(self, rng):
         dense = (rng.random((40, 9)) < 0.4).astype(float)
-        centres = rng.random((6, 9))
-        cells, distances = nearest_centres_of_sets(as_sets(dense), centres, 6)
-        expected = np.linalg.norm(dense[:, None] - centres, axis=2)
+        centers = rng.random((6, 9))
+        cells, distances = nearest_centers_of_sets(as_sets(dense), centers, 6)
+        expected = np.linalg.norm(dense[:, None] - centers, axis=2)
         np.testing.assert_array_equal(cells, np.argsort(expected, axis=1))
         np.testing.assert_allclose(distances, np.sort(expected, axis=1))
 
@@ -211,7 +211,7 @@ class TestSearch:
             {"n_probe": 1, "exact": True},
             {"n_probe": 3, "exact": True},
         ):
-            found = Nearest(8, 7)
+            found = TopK(8, 7)
             search_block(space, cells, space.prepare(q), found, **options)
             np.testing.assert_array_equal(found.hits().ids.reshape(8, 7), expected)
             np.testing.assert_array_equal(
@@ -225,7 +225,7 @@ class TestSearch:
         labels = np.empty(len(x), dtype=int)
         labels[cells.ids] = cells.labels
         near, _ = space.nearest_cells(space.prepare(q), 2)
-        found = Nearest(8, 4)
+        found = TopK(8, 4)
         search_block(space, cells, space.prepare(q), found, n_probe=2)
         for query in range(8):
             mine = np.flatnonzero(np.isin(labels, near[query]))
@@ -240,19 +240,19 @@ class TestSearch:
         forbidden = rng.random(sbd.shape) < 0.5
         expected = np.argsort(np.where(forbidden, np.inf, sbd), axis=1, kind="stable")[:, :5]
         for options in ({"n_probe": len(cells)}, {"n_probe": 2, "exact": True}):
-            found = Nearest(6, 5)
+            found = TopK(6, 5)
             keep = lambda which, ids: ~forbidden[which, ids]  # noqa: E731
             search_block(space, cells, space.prepare(q), found, keep=keep, **options)
             np.testing.assert_array_equal(found.hits().ids.reshape(6, 5), expected)
 
     def test_an_exact_search_leaves_most_cells_alone(self, rng):
         """Groups far from each other: rows of other groups are never screened."""
-        centres = 100.0 * np.eye(20)
-        rows = np.repeat(centres, 50, axis=0) + rng.normal(size=(1000, 20))
-        labels, reach = nearest_centres(rows, centres)
+        centers = 100.0 * np.eye(20)
+        rows = np.repeat(centers, 50, axis=0) + rng.normal(size=(1000, 20))
+        labels, reach = nearest_centers(rows, centers)
         cells, order = arrange(labels[:, 0], reach[:, 0], np.arange(1000), 20)
-        space = Counting(VectorSpace.of(rows[order], centres))
-        found = Nearest(10, 3)
+        space = Counting(VectorSpace.of(rows[order], centers))
+        found = TopK(10, 3)
         search_block(space, cells, space.prepare(rows[:10]), found, n_probe=1, exact=True)
         assert space.n_screened == 10 * 50
         assert len(found.hits().ids) == 30
@@ -260,10 +260,10 @@ class TestSearch:
     def test_few_rows_in_a_cell_lead_on_to_more_cells(self, rng):
         _, cells, space = shape_index(rng, n=40, k=10)
         q = shapes_of(walks(rng, 5), None)
-        found = Nearest(5, 35)
+        found = TopK(5, 35)
         search_block(space, cells, space.prepare(q), found, n_probe=1)
         assert len(found.hits().ids) == 5 * 35
-        found = Nearest(5, 100)
+        found = TopK(5, 100)
         search_block(space, cells, space.prepare(q), found, n_probe=1)
         assert len(found.hits().ids) == 5 * 40
 
@@ -276,7 +276,7 @@ class TestSearch:
         q = shapes_of(walks(rng, 20), None)
 
         def answer():
-            found = Nearest(20, 5)
+            found = TopK(20, 5)
             search_block(space, cells, space.prepare(q), found, n_probe=2, exact=True)
             return found.hits()
 
@@ -290,16 +290,16 @@ class TestSearch:
 
     def test_empty_cells_hold_nothing(self, rng):
         rows = rng.normal(size=(30, 3))
-        centres = np.concatenate([rows[:4], np.full((2, 3), 50.0)])
-        labels, reach = nearest_centres(rows, centres)
+        centers = np.concatenate([rows[:4], np.full((2, 3), 50.0)])
+        labels, reach = nearest_centers(rows, centers)
         cells, order = arrange(labels[:, 0], reach[:, 0], np.arange(30), 6)
-        assert isinstance(cells, Cells)
-        space = VectorSpace.of(rows[order], centres)
+        assert isinstance(cells, InvertedLists)
+        space = VectorSpace.of(rows[order], centers)
         queries = np.array([[50.0, 50.0, 50.0], [0.0, 0.0, 0.0]])
-        found = Nearest(2, 4)
+        found = TopK(2, 4)
         search_block(space, cells, space.prepare(queries), found, n_probe=1)
         assert np.bincount(found.hits().queries).tolist() == [4, 4]
-        found = Nearest(2, 4)
+        found = TopK(2, 4)
         search_block(space, cells, space.prepare(queries), found, n_probe=1, exact=True)
         exact = np.linalg.norm(queries[:, None] - rows, axis=2)
         expected = np.argsort(exact, axis=1, kind="stable")[:, :4]
@@ -325,8 +325,8 @@ class Counting:
 def test_a_search_can_be_asked_in_steps(rng):
     x, cells, space = shape_index(rng)
     q = shapes_of(walks(rng, 4), None)
-    found = Nearest(4, 3)
-    search = Search(space, cells, space.prepare(q), 4, found)
+    found = TopK(4, 3)
+    search = IndexSearch(space, cells, space.prepare(q), 4, found)
     search.probe(1)
     first = found.hits().values
     search.sweep()

@@ -6,25 +6,25 @@ import pytest
 from shapecluster._core.kshape import extraction
 from shapecluster._core.kshape.extraction import leading_right_vector
 from shapecluster._core.sbd.alignment import align_members
-from shapecluster._core.sbd.normalize import unit_rows, znormalise
+from shapecluster._core.sbd.normalize import unit_rows, znormalize
 from tests.reference.kshape import extract
 
 
 def extract_shape(*args, **options):
-    """The centre as it is used: z-normalised."""
+    """The center as it is used: z-normalized."""
     shape = extraction.extract_shape(*args, **options)
-    return None if shape is None else znormalise(shape[None])[0]
+    return None if shape is None else znormalize(shape[None])[0]
 
 
 @pytest.mark.parametrize(("n_members", "channels"), [(1, 1), (4, 1), (60, 1), (4, 3), (80, 2)])
-def test_centre_agrees_with_the_dense_oracle(rng, n_members, channels):
+def test_center_agrees_with_the_dense_oracle(rng, n_members, channels):
     base = rng.normal(size=(channels, 24)).cumsum(axis=-1)
     members = unit_rows(base + 0.3 * rng.normal(size=(n_members, channels, 24))).values
     shifts = rng.integers(-3, 4, n_members)
     weights = rng.uniform(0.5, 2.0, n_members)
-    centre = extract_shape(members.__getitem__, shifts, weights, base)
-    np.testing.assert_allclose(centre, extract(list(members), list(shifts), list(weights)), atol=1e-9)
-    assert centre.dtype == np.float64
+    center = extract_shape(members.__getitem__, shifts, weights, base)
+    np.testing.assert_allclose(center, extract(list(members), list(shifts), list(weights)), atol=1e-9)
+    assert center.dtype == np.float64
 
 
 def test_alignment_takes_the_shift_back():
@@ -37,9 +37,9 @@ def test_alignment_takes_the_shift_back():
 def test_sign_agrees_with_the_members_over_all_channels_together(rng):
     up = np.linspace(-1, 1, 30)
     members = unit_rows(np.stack([np.stack([up, -up])] * 5) + 0.01 * rng.normal(size=(5, 2, 30))).values
-    centre = extract_shape(members.__getitem__, np.zeros(5, dtype=int), np.ones(5), members[0])
-    assert centre[0, -1] > 0
-    assert centre[1, -1] < 0
+    center = extract_shape(members.__getitem__, np.zeros(5, dtype=int), np.ones(5), members[0])
+    assert center[0, -1] > 0
+    assert center[1, -1] < 0
 
 
 def test_weight_two_is_the_same_as_twice(rng):
@@ -55,14 +55,14 @@ def test_weight_two_is_the_same_as_twice(rng):
     np.testing.assert_allclose(weighted, doubled, atol=1e-10)
 
 
-def test_float32_members_give_a_float32_centre(rng):
+def test_float32_members_give_a_float32_center(rng):
     members = unit_rows(rng.normal(size=(6, 1, 20)).astype(np.float32)).values
     assert (
         extract_shape(members.__getitem__, np.zeros(6, dtype=int), np.ones(6), members[0]).dtype == np.float32
     )
 
 
-def test_nothing_left_after_alignment_is_no_centre():
+def test_nothing_left_after_alignment_is_no_center():
     spike = np.zeros((1, 1, 9))
     spike[0, 0, 0] = 1.0
     assert extract_shape(spike.__getitem__, np.array([4]), np.ones(1), spike[0]) is None

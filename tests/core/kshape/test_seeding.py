@@ -62,11 +62,11 @@ def test_more_clusters_than_usable_rows_repeats_rows(rng, function):
 
 
 def test_spread_seeds_start_lower_than_random_ones(shapes):
-    from shapecluster._core.kshape.run import Settings, start
+    from shapecluster._core.kshape.run import FitSettings, start
 
     def first_inertia(function, seed):
         rows = draw(function, shapes, 8, seed=seed)
-        return start(shapes, Start(shapes.unit[rows]), np.ones(80), Settings()).current.inertia
+        return start(shapes, Start(shapes.unit[rows]), np.ones(80), FitSettings()).current.inertia
 
     spread = [first_inertia(k_shape_plus_plus, s) for s in range(20)]
     random = [first_inertia(random_rows, s) for s in range(20)]

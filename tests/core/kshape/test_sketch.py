@@ -18,14 +18,14 @@ from shapecluster._core.kshape.sketch import (
     start_stream,
 )
 from shapecluster._core.sbd.alignment import align_members
-from shapecluster._core.sbd.normalize import unit_rows, znormalise
+from shapecluster._core.sbd.normalize import unit_rows, znormalize
 from shapecluster._core.sbd.shapes import shapes_of, take
 
 
 def extract_shape(*args, **options):
-    """The centre as it is used: z-normalised."""
+    """The center as it is used: z-normalized."""
     shape = extraction.extract_shape(*args, **options)
-    return None if shape is None else znormalise(shape[None])[0]
+    return None if shape is None else znormalize(shape[None])[0]
 
 
 def members_of(rng, n, channels=1, timepoints=24, noise=0.3):
@@ -52,10 +52,10 @@ def absorb_in(batches, sketch, members, shifts, weights):
     return sketch
 
 
-class TestCentre:
+class TestCenter:
     @pytest.mark.parametrize("batches", [1, 7])
     @pytest.mark.parametrize(("n", "channels"), [(1, 1), (4, 1), (60, 1), (4, 3), (80, 2)])
-    def test_a_sketch_that_holds_all_members_gives_the_centre_of_extract_shape(
+    def test_a_sketch_that_holds_all_members_gives_the_center_of_extract_shape(
         self, rng, n, channels, batches
     ):
         members = members_of(rng, n, channels)
@@ -63,8 +63,8 @@ class TestCentre:
         weights = rng.uniform(0.5, 2.0, n)
         sketch = absorb_in(batches, empty_sketch(channels * 24, n), members, shifts, weights)
         expected = extract_shape(members.__getitem__, shifts, weights, members[0])
-        centre = sketched_shape(sketch, channels, members.dtype)
-        np.testing.assert_allclose(centre, expected, rtol=0, atol=1e-10)
+        center = sketched_shape(sketch, channels, members.dtype)
+        np.testing.assert_allclose(center, expected, rtol=0, atol=1e-10)
         assert sketch.error <= 1e-12 * n
 
     def test_a_small_sketch_comes_near_it(self, rng):
@@ -72,18 +72,18 @@ class TestCentre:
         shifts, weights = rng.integers(-2, 3, 400), np.ones(400)
         sketch = absorb_in(20, empty_sketch(100, 8), members, shifts, weights)
         assert len(sketch.rows) == 8
-        centre = sketched_shape(sketch, 1, members.dtype)
+        center = sketched_shape(sketch, 1, members.dtype)
         expected = extract_shape(members.__getitem__, shifts, weights, members[0])
-        assert (centre * expected).mean() > 0.999  # cosine: both have standard deviation one
+        assert (center * expected).mean() > 0.999  # cosine: both have standard deviation one
 
     def test_the_sign_agrees_with_the_members_over_all_channels_together(self, rng):
         up = np.linspace(-1, 1, 30)
         members = unit_rows(np.stack([np.stack([up, -up])] * 50) + 0.01 * rng.normal(size=(50, 2, 30))).values
         for sign in (1, -1):
             sketch = absorb(empty_sketch(60), sign * members, np.zeros(50, dtype=int), np.ones(50))
-            centre = sketched_shape(sketch, 2, members.dtype)
-            assert sign * centre[0, -1] > 0
-            assert sign * centre[1, -1] < 0
+            center = sketched_shape(sketch, 2, members.dtype)
+            assert sign * center[0, -1] > 0
+            assert sign * center[1, -1] < 0
 
     def test_float32_stays(self, rng):
         sketch = absorb(empty_sketch(24), members_of(rng, 5), np.zeros(5, dtype=int), np.ones(5))
@@ -155,7 +155,7 @@ class TestBounds:
             assert error <= squares[k:].sum() / (size + 1 - k) + 1e-11 * squares.sum()
 
     @given(streams())
-    def test_the_angle_to_the_exact_centre_is_within_its_bound(self, stream):
+    def test_the_angle_to_the_exact_center_is_within_its_bound(self, stream):
         members, shifts, weights, size, batches = stream
         rows = prepared(members, shifts, weights)
         sketch = absorb_in(batches, empty_sketch(rows.shape[1], size), members, shifts, weights)
@@ -219,17 +219,17 @@ def test_the_same_bits_whatever_blas_does(rng):
 class TestStep:
     def stream_and_batch(self, rng, n=60, k=3, size=12, dtype=np.float64):
         x = shapes_of(rng.normal(size=(n, 1, 30)).cumsum(axis=-1).astype(dtype), None)
-        return start_stream(znormalise(x.unit[:k]), size), x
+        return start_stream(znormalize(x.unit[:k]), size), x
 
     def test_everything_in_one_batch_is_one_iteration_of_k_shape(self, rng):
         stream, x = self.stream_and_batch(rng, size=60)
         weights = rng.uniform(0.5, 2, 60)
         after, inertia = advance_stream(stream, x, weights, np.random.RandomState(0))
-        settings = kshape.Settings()
-        start = kshape.start(x, Start(stream.centres), weights, settings)
+        settings = kshape.FitSettings()
+        start = kshape.start(x, Start(stream.centers), weights, settings)
         assert inertia == pytest.approx(start.current.inertia, rel=1e-13)
-        expected = kshape.advance(x, weights, settings, start).current.centres
-        np.testing.assert_allclose(after.centres, expected, rtol=0, atol=1e-10)
+        expected = kshape.advance(x, weights, settings, start).current.centers
+        np.testing.assert_allclose(after.centers, expected, rtol=0, atol=1e-10)
         np.testing.assert_allclose(
             after.counts, [weights[start.current.labels == j].sum() for j in range(3)], rtol=1e-14
         )
@@ -239,7 +239,7 @@ class TestStep:
         one, two = (
             advance_stream(stream, x, np.ones(200), np.random.RandomState(0), n_threads=n)[0] for n in (1, 3)
         )
-        np.testing.assert_array_equal(one.centres, two.centres)
+        np.testing.assert_array_equal(one.centers, two.centers)
         np.testing.assert_array_equal(one.counts, two.counts)
 
     def test_flat_series_and_those_without_weight_change_nothing(self, rng):
@@ -250,29 +250,29 @@ class TestStep:
         weights = np.r_[np.ones(60), np.zeros(5), np.ones(5)]
         expected, _ = advance_stream(stream, x, np.ones(60), np.random.RandomState(0))
         found, _ = advance_stream(stream, shapes_of(more, None), weights, np.random.RandomState(0))
-        np.testing.assert_allclose(found.centres, expected.centres, atol=1e-9)
+        np.testing.assert_allclose(found.centers, expected.centers, atol=1e-9)
         np.testing.assert_array_equal(found.counts, expected.counts)
 
     def test_an_empty_cluster_starts_anew_from_a_series_of_the_batch(self, rng):
         stream, x = self.stream_and_batch(rng)
-        twice = start_stream(stream.centres[[0, 0, 1, 2]])  # ties go to the first: the second stays empty
+        twice = start_stream(stream.centers[[0, 0, 1, 2]])  # ties go to the first: the second stays empty
         after, _ = advance_stream(twice, x, np.ones(60), np.random.RandomState(0))
         again, _ = advance_stream(twice, x, np.ones(60), np.random.RandomState(0))
         other = [advance_stream(twice, x, np.ones(60), np.random.RandomState(s))[0] for s in range(1, 5)]
-        np.testing.assert_array_equal(after.centres, again.centres)
-        assert any((o.centres[1] != after.centres[1]).any() for o in other)
-        distance = np.abs(znormalise(x.unit)[:, 0] - after.centres[1, 0]).max(axis=1)
+        np.testing.assert_array_equal(after.centers, again.centers)
+        assert any((o.centers[1] != after.centers[1]).any() for o in other)
+        distance = np.abs(znormalize(x.unit)[:, 0] - after.centers[1, 0]).max(axis=1)
         assert distance.min() < 1e-12
         assert after.counts[1] == after.counts[[0, 2, 3]].min() > 0
         assert len(after.sketches[1].rows) == 0
 
     def test_a_cluster_of_little_weight_starts_anew_when_it_is_looked_at(self, rng):
         _, x = self.stream_and_batch(rng)
-        far = start_stream(znormalise(np.concatenate([x.unit[:2], rng.normal(size=(1, 1, 30))])))
+        far = start_stream(znormalize(np.concatenate([x.unit[:2], rng.normal(size=(1, 1, 30))])))
         batch = take(x, slice(0, 20))
         weights = np.ones(20)
         before = advance_stream(far, batch, weights, np.random.RandomState(0))[0]
-        heavy = type(before)(before.centres, before.sketches, np.array([1e6, 1e6, 1.0]), 0)
+        heavy = type(before)(before.centers, before.sketches, np.array([1e6, 1e6, 1.0]), 0)
         kept, _ = advance_stream(heavy, batch, weights, np.random.RandomState(0))
         assert kept.counts[2] < 100  # 20 of 30 series have come: not yet
         assert kept.n_waiting == 20
@@ -280,9 +280,9 @@ class TestStep:
         assert renewed.counts[2] >= 1e6
         assert renewed.n_waiting == 0
 
-    def test_at_most_half_a_batch_becomes_new_centres(self, rng):
+    def test_at_most_half_a_batch_becomes_new_centers(self, rng):
         stream, x = self.stream_and_batch(rng)
-        same = start_stream(np.repeat(stream.centres[:1], 8, axis=0))
+        same = start_stream(np.repeat(stream.centers[:1], 8, axis=0))
         after, _ = advance_stream(same, take(x, slice(0, 6)), np.ones(6), np.random.RandomState(0))
         assert (after.counts == 0).sum() == 4
 
@@ -291,6 +291,6 @@ class TestStep:
         before, _ = advance_stream(stream, x, np.ones(60), np.random.RandomState(0))
         flat = shapes_of(np.ones((5, 1, 30)), None)
         after, inertia = advance_stream(before, flat, np.ones(5), np.random.RandomState(0))
-        np.testing.assert_array_equal(after.centres, before.centres)
+        np.testing.assert_array_equal(after.centers, before.centers)
         np.testing.assert_array_equal(after.counts, before.counts)
         assert inertia == 5.0

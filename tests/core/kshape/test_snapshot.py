@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shapecluster._core.kshape.run import Progress, Settings, best_run
+from shapecluster._core.kshape.run import FitProgress, FitSettings, best_run
 from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus
 from shapecluster._core.kshape.snapshot import from_arrays, to_arrays
 from shapecluster._core.sbd.shapes import shapes_of
@@ -25,7 +25,7 @@ def problem(rng, channels=1, max_shift=None, dtype=np.float64):
 @pytest.mark.parametrize(("channels", "max_shift", "dtype"), [(1, None, "f4"), (2, 9, "f8"), (1, 0, "f8")])
 def test_going_on_from_any_step_ends_with_the_same_bits(rng, channels, max_shift, dtype, keep):
     x, starts, weights = problem(rng, channels, max_shift, dtype)
-    settings = Settings(keep=keep)
+    settings = FitSettings(keep=keep)
     snapshots = []
     whole = best_run(
         x,
@@ -43,19 +43,19 @@ def test_going_on_from_any_step_ends_with_the_same_bits(rng, channels, max_shift
             whole.stopped,
             whole.best.inertia,
         )
-        for name in ("centres", "labels", "shifts", "sbd"):
+        for name in ("centers", "labels", "shifts", "sbd"):
             np.testing.assert_array_equal(getattr(again.best, name), getattr(whole.best, name))
 
 
 def test_there_is_no_snapshot_before_the_first_step():
     with pytest.raises(ValueError, match="only after a step"):
-        to_arrays(Progress())
+        to_arrays(FitProgress())
 
 
 def test_without_a_start_there_is_no_run(rng):
     x, _, weights = problem(rng)
     with pytest.raises(ValueError, match="at least one start"):
-        best_run(x, [], weights, Settings())
+        best_run(x, [], weights, FitSettings())
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def snapshot(rng):
     """The last one of two runs, and its series."""
     x, starts, weights = problem(rng)
     last: dict[str, np.ndarray] = {}
-    best_run(x, starts, weights, Settings(), lambda p: last.update(to_arrays(p)))
+    best_run(x, starts, weights, FitSettings(), lambda p: last.update(to_arrays(p)))
     return last, x
 
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from shapecluster._core.matching import holdings
 from shapecluster._core.matching import pairs as holding_pairs
-from shapecluster._core.matching.holdings import Postings, Rule, distinct_holdings, search
+from shapecluster._core.matching.holdings import MatchCriterion, Postings, distinct_holdings, search
 from shapecluster._core.matching.pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
 from tests.reference import holdings as oracle
 
@@ -31,7 +31,7 @@ def tables(elements):
 
 
 def rules(weighted):
-    return st.builds(Rule, st.sampled_from(METRICS), st.sampled_from(THRESHOLDS), st.just(weighted))
+    return st.builds(MatchCriterion, st.sampled_from(METRICS), st.sampled_from(THRESHOLDS), st.just(weighted))
 
 
 def found_one_by_one(table, rule):
@@ -131,7 +131,7 @@ def row(n_held, n_tickers=40, start=0):
     ],
 )
 def test_a_threshold_is_reached_exactly_or_not(metric, threshold, a, b, expected):
-    rule = Rule(metric, Fraction(threshold))
+    rule = MatchCriterion(metric, Fraction(threshold))
     assert ((0, 1) in check(np.stack([a, b]), rule)) is expected
 
 
@@ -139,7 +139,7 @@ def test_a_threshold_is_reached_exactly_or_not(metric, threshold, a, b, expected
 def test_needed_either_way_never_falls_when_a_side_grows(metric):
     sizes = np.arange(1, 60)
     for threshold in THRESHOLDS:
-        needed = Rule(metric, threshold).needed_either_way(sizes[:, None], sizes[None])
+        needed = MatchCriterion(metric, threshold).needed_either_way(sizes[:, None], sizes[None])
         assert (np.diff(needed, axis=0) >= 0).all()
         assert (np.diff(needed, axis=1) >= 0).all()
 
@@ -147,7 +147,7 @@ def test_needed_either_way_never_falls_when_a_side_grows(metric):
 @given(st.integers(1, 10**9), st.integers(1, 10**9), st.sampled_from(THRESHOLDS), st.sampled_from(METRICS))
 def test_needed_is_the_least_that_is_enough_for_masses_of_any_size(a, b, threshold, metric):
     p, q = threshold.numerator, threshold.denominator
-    needed = int(Rule(metric, threshold).needed(np.array([a]), np.array([b]))[0])
+    needed = int(MatchCriterion(metric, threshold).needed(np.array([a]), np.array([b]))[0])
 
     def enough(shared):
         if metric == "jaccard":
@@ -170,7 +170,7 @@ def test_identical_rows_are_found_though_keys_collide(rng, monkeypatch):
         return made % np.uint64(3) if len(calls) < 3 else made
 
     monkeypatch.setattr(holdings, "_row_keys", poor_at_first)
-    distinct = distinct_holdings(sparse.csr_matrix(table), Rule("jaccard", Fraction(1, 2)))
+    distinct = distinct_holdings(sparse.csr_matrix(table), MatchCriterion("jaccard", Fraction(1, 2)))
     assert len(calls) == 3
     kinds = {tuple(held) for held in table if held.any()}
     assert len(distinct.masses) == len(kinds)
@@ -182,7 +182,7 @@ def test_identical_rows_are_found_though_keys_collide(rng, monkeypatch):
 
 def test_scaled_quantities_have_a_cosine_of_1_and_nothing_overflows():
     table = np.array([[1.0, 2, 0], [1e200, 2e200, 0], [1e-200, 2e-200, 0], [1, 0, 2]])
-    assert check(table, Rule("cosine", Fraction(1), weighted=True)) == {
+    assert check(table, MatchCriterion("cosine", Fraction(1), weighted=True)) == {
         (i, j) for i in range(3) for j in range(3) if i != j
     }
 
@@ -198,8 +198,8 @@ def test_many_sizes_are_taken_in_bands(rng):
     for threshold in (Fraction(9, 10), Fraction(1, 2)):
         good = np.argwhere(np.triu(threshold.denominator * inner >= threshold.numerator * union, 1))
         expected = {tuple(pair) for pair in good.tolist()}
-        assert found_together(table, Rule("jaccard", threshold)) == expected
-        assert found_together(table, Rule("jaccard", threshold), block_pairs=7) == expected
+        assert found_together(table, MatchCriterion("jaccard", threshold)) == expected
+        assert found_together(table, MatchCriterion("jaccard", threshold), block_pairs=7) == expected
     assert 0 < len(expected) < 120 * 119 / 2
 
 

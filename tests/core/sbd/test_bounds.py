@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from shapecluster._core.sbd.bounds import (
     LowPass,
     SpectralBounds,
+    angle_lower_bound,
+    angle_upper_bound,
     band_starts,
-    ceiling_of,
-    floor_of,
-    floors_between,
+    center_drift,
+    center_separation_bounds,
     low_pass_for,
     magnitude_bound,
     profile_of,
-    steps_between,
-    way_round,
+    triangle_lower_bound,
 )
 from shapecluster._core.sbd.correlation import align_all, direct_ncc, peaks_between
 from shapecluster._core.sbd.shapes import Shapes, shapes_of
@@ -54,9 +54,9 @@ def angles(x: Shapes, y: Shapes) -> np.ndarray:
     return np.arccos(align_all(x, y).ncc)
 
 
-def pair(kind, centre_kind, seed, max_shift, dtype, m=24):
-    """Series and centres of the given kinds; float32 cannot hold the tiny and the huge."""
-    kinds = [k if dtype == np.float64 or k not in {"tiny", "huge"} else "walk" for k in (kind, centre_kind)]
+def pair(kind, center_kind, seed, max_shift, dtype, m=24):
+    """Series and centers of the given kinds; float32 cannot hold the tiny and the huge."""
+    kinds = [k if dtype == np.float64 or k not in {"tiny", "huge"} else "walk" for k in (kind, center_kind)]
     X, C = rows(kinds[0], 8, seed, m), np.nan_to_num(rows(kinds[1], 4, seed + 1, m))
     return shapes_of(X.astype(dtype), max_shift), C.astype(dtype)
 
@@ -72,13 +72,13 @@ case = given(
 
 @settings(max_examples=150)
 @case
-def test_a_step_never_leaves_a_floor_above_the_angle(kind, centre_kind, seed, max_shift, dtype):
-    x, old = pair(kind, "walk" if centre_kind in {"tiny", "huge"} else centre_kind, seed, max_shift, dtype)
+def test_a_step_never_leaves_a_floor_above_the_angle(kind, center_kind, seed, max_shift, dtype):
+    x, old = pair(kind, "walk" if center_kind in {"tiny", "huge"} else center_kind, seed, max_shift, dtype)
     rng = np.random.default_rng(seed + 2)
     moved = old + rng.choice([0.0, 1e-6, 0.1, 3.0], (4, 1, 1)) * rng.normal(size=old.shape)
     before, after = shapes_of(old, max_shift), shapes_of(moved.astype(dtype), max_shift)
-    floor = floor_of(align_all(x, before).ncc.astype(np.float32), x.screen_error)
-    steps = steps_between(before, after)
+    floor = angle_lower_bound(align_all(x, before).ncc.astype(np.float32), x.screen_error)
+    steps = center_drift(before, after)
     assert steps.dtype == floor.dtype == np.float32
     assert (floor - steps <= angles(x, after)).all()
     still = (before.unit == after.unit).all(axis=(1, 2))
@@ -88,12 +88,12 @@ def test_a_step_never_leaves_a_floor_above_the_angle(kind, centre_kind, seed, ma
 
 @settings(max_examples=100)
 @case
-def test_a_step_bounds_every_single_shift(kind, centre_kind, seed, max_shift, dtype):
+def test_a_step_bounds_every_single_shift(kind, center_kind, seed, max_shift, dtype):
     """What `elsewhere` relies on: the floor of the angles at any set of shifts may be lowered by the step."""
-    x, old = pair(kind, "walk" if centre_kind in {"tiny", "huge"} else centre_kind, seed, max_shift, dtype)
+    x, old = pair(kind, "walk" if center_kind in {"tiny", "huge"} else center_kind, seed, max_shift, dtype)
     moved = old + 0.2 * np.random.default_rng(seed).normal(size=old.shape)
     before, after = shapes_of(old, max_shift), shapes_of(moved.astype(dtype), max_shift)
-    steps = steps_between(before, after)
+    steps = center_drift(before, after)
     first, second = (part.ravel() for part in np.indices((8, 4)))
     for shift in (0, 1, -4):
         shifts = np.full(32, shift)
@@ -104,61 +104,61 @@ def test_a_step_bounds_every_single_shift(kind, centre_kind, seed, max_shift, dt
 
 @settings(max_examples=150)
 @case
-def test_the_way_round_by_the_own_centre_is_never_shorter(kind, centre_kind, seed, max_shift, dtype):
-    x, C = pair(kind, centre_kind, seed, max_shift, dtype)
-    centres = shapes_of(C, max_shift)
-    apart = floors_between(centres)
+def test_the_way_round_by_the_own_center_is_never_shorter(kind, center_kind, seed, max_shift, dtype):
+    x, C = pair(kind, center_kind, seed, max_shift, dtype)
+    centers = shapes_of(C, max_shift)
+    apart = center_separation_bounds(centers)
     assert (apart is None) == (max_shift is not None)
     if apart is None:
         return
-    nearest = align_nearest(x, centres)
-    floor = way_round(nearest.ncc, nearest.labels, apart, 2 * x.tie_band)
-    exact = angles(x, centres)
+    nearest = align_nearest(x, centers)
+    floor = triangle_lower_bound(nearest.ncc, nearest.labels, apart, 2 * x.tie_band)
+    exact = angles(x, centers)
     exact[x.flat] = np.pi  # flat rows are at no angle to anything, and never asked about
     assert (floor <= exact).all()
 
 
 def test_a_narrow_window_would_break_the_way_round():
-    """Why `floors_between` gives nothing with a window: the triangle inequality fails there."""
+    """Why `center_separation_bounds` gives nothing with a window: the triangle inequality fails there."""
     spike = np.zeros((3, 1, 30))
     spike[0, 0, 10] = spike[1, 0, 13] = spike[2, 0, 16] = 1.0
     x = shapes_of(spike, 3)
     a = angles(x, x)
     assert a[0, 2] > a[0, 1] + a[1, 2] + 1.0
-    assert floors_between(x) is None
+    assert center_separation_bounds(x) is None
 
 
 @settings(max_examples=200)
 @case
-def test_no_correlation_exceeds_its_magnitudes(kind, centre_kind, seed, max_shift, dtype):
-    x, C = pair(kind, centre_kind, seed, max_shift, dtype)
-    centres = shapes_of(C, max_shift)
+def test_no_correlation_exceeds_its_magnitudes(kind, center_kind, seed, max_shift, dtype):
+    x, C = pair(kind, center_kind, seed, max_shift, dtype)
+    centers = shapes_of(C, max_shift)
     if x.narrow:
         return
-    profiles = [profile_of(s) for s in (x, centres)]
-    for profile, s in zip(profiles, (x, centres), strict=True):
+    profiles = [profile_of(s) for s in (x, centers)]
+    for profile, s in zip(profiles, (x, centers), strict=True):
         np.testing.assert_allclose((profile**2).sum(axis=1), ~s.flat, atol=1e-4)
     bound = magnitude_bound(*profiles)
-    assert (bound + x.screen_error >= align_all(x, centres).ncc).all()
+    assert (bound + x.screen_error >= align_all(x, centers).ncc).all()
 
 
 @settings(max_examples=200)
 @case
-def test_no_correlation_exceeds_what_low_frequencies_leave(kind, centre_kind, seed, max_shift, dtype):
-    x, C = pair(kind, centre_kind, seed, max_shift, dtype, m=150)
-    centres = shapes_of(C, max_shift)
+def test_no_correlation_exceeds_what_low_frequencies_leave(kind, center_kind, seed, max_shift, dtype):
+    x, C = pair(kind, center_kind, seed, max_shift, dtype, m=150)
+    centers = shapes_of(C, max_shift)
     if x.narrow:
         return
-    profiles = [profile_of(s) for s in (x, centres)]
+    profiles = [profile_of(s) for s in (x, centers)]
     first, second = (part.ravel() for part in np.indices((8, 4)))
-    exact = align_all(x, centres).ncc.ravel()
+    exact = align_all(x, centers).ncc.ravel()
     starts = band_starts(x.length)
     for cutoff in (2, 5, 16, int(starts[20])):
         for n_grid in (2 * cutoff, 3 * cutoff, 7 * cutoff):
             band = int(np.searchsorted(starts, cutoff))
             weights = np.ones(len(starts) - 1, dtype=np.float32)
             weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
-            bounds = SpectralBounds(centres, profiles[1], LowPass(cutoff, n_grid, weights))
+            bounds = SpectralBounds(centers, profiles[1], LowPass(cutoff, n_grid, weights))
             floor = bounds.short(x, profiles[0], first, second, block_bytes=1000)
             assert (floor <= np.arccos(exact)).all()
             everything = bounds.short_of_all(x, profiles[0], block_bytes=5000)
@@ -191,11 +191,15 @@ def test_screened_peaks_between_series_are_within_their_error(rng):
 
 @pytest.mark.parametrize("ncc", [-1.0, 0.0, 0.5, 1 - 1e-16, 1.0])
 def test_slack_lowers_floors_and_raises_ceilings(ncc):
-    assert floor_of(np.array([ncc]), 1e-6) < floor_of(np.array([ncc]), 0.0) or ncc == 1.0
-    assert ceiling_of(np.array([ncc]), 1e-6) > ceiling_of(np.array([ncc]), 0.0) or ncc == -1.0
+    assert angle_lower_bound(np.array([ncc]), 1e-6) < angle_lower_bound(np.array([ncc]), 0.0) or ncc == 1.0
+    assert angle_upper_bound(np.array([ncc]), 1e-6) > angle_upper_bound(np.array([ncc]), 0.0) or ncc == -1.0
 
 
 @pytest.mark.parametrize("ncc", [-1.0, 0.0, 0.5, 1 - 1e-16, 1.0])
 def test_floor_and_ceiling_enclose_the_angle(ncc):
     for slack in (0.0, 1e-15, 1e-6):
-        assert floor_of(np.array([ncc]), slack) <= np.arccos(ncc) <= ceiling_of(np.array([ncc]), slack)
+        assert (
+            angle_lower_bound(np.array([ncc]), slack)
+            <= np.arccos(ncc)
+            <= angle_upper_bound(np.array([ncc]), slack)
+        )

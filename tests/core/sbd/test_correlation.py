@@ -77,9 +77,9 @@ def test_same_bits_for_every_block_size_and_number_of_threads(rng, dtype, max_sh
 def test_nearest_is_the_best_of_all_with_the_lowest_index_on_ties(rng):
     X = walks(rng, 50)
     x = shapes_of(X, None)
-    centres = shapes_of(np.concatenate([X[:4], X[:4] * 7 - 2]), None)  # the second four are the first again
-    everything = align_all(x, centres)
-    nearest = align_nearest(x, centres)
+    centers = shapes_of(np.concatenate([X[:4], X[:4] * 7 - 2]), None)  # the second four are the first again
+    everything = align_all(x, centers)
+    nearest = align_nearest(x, centers)
     np.testing.assert_array_equal(nearest.labels, everything.ncc[:, :4].argmax(axis=1))
     assert nearest.labels.max() < 4
     rows = np.arange(50)
@@ -142,7 +142,7 @@ def test_flat_series_have_correlation_zero_with_everything(rng):
     assert not aligned.shifts[2].any()
     nearest = align_nearest(x, take(x, np.array([2, 0])))
     assert nearest.labels[2] == 0
-    assert nearest.labels[0] == 1  # never the flat centre
+    assert nearest.labels[0] == 1  # never the flat center
 
 
 def test_pairwise_is_symmetric_with_ones_on_the_diagonal(rng):

@@ -47,16 +47,16 @@ def test_queries_may_be_others_than_the_universe(rng):
 
 
 def test_smooth_series_need_few_full_transforms(rng, monkeypatch):
-    from shapecluster._core.sbd import nearest as neighbours
+    from shapecluster._core.sbd import nearest as neighbors
 
     transformed = []
-    original = neighbours.evaluate_pairs
+    original = neighbors.evaluate_pairs
 
     def count(x, y, first, *rest):
         transformed.append(len(first))
         return original(x, y, first, *rest)
 
-    monkeypatch.setattr(neighbours, "evaluate_pairs", count)
+    monkeypatch.setattr(neighbors, "evaluate_pairs", count)
     X = series("walks", rng, n=300, m=400)
     nearest_rows(shapes_of(X, None), shapes_of(X, None), 5, own=True)
     assert 0 < sum(transformed) < 0.35 * 300 * 299

@@ -6,22 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shapecluster._core.sbd.normalize import standardise, unit_rows, znormalise
+from shapecluster._core.sbd.normalize import standardize, unit_rows, znormalize
 from tests.reference.sbd import unit
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_get_mean_zero_and_standard_deviation_one(rng, dtype):
     values = (rng.normal(size=(7, 2, 50)) * 30 + 100).astype(dtype)
-    z = znormalise(values)
+    z = znormalize(values)
     assert z.dtype == dtype
     np.testing.assert_allclose(z.mean(axis=-1), 0, atol=1e-6)
     np.testing.assert_allclose(z.std(axis=-1), 1, rtol=1e-6)
 
 
-def test_statistics_are_those_of_numpy_and_undo_the_normalisation(rng):
+def test_statistics_are_those_of_numpy_and_undo_the_normalization(rng):
     values = rng.normal(size=(5, 40)) * 3 + 7
-    z, mean, std, flat = standardise(values)
+    z, mean, std, flat = standardize(values)
     np.testing.assert_allclose(mean, values.mean(axis=-1))
     np.testing.assert_allclose(std, values.std(axis=-1))
     np.testing.assert_allclose(z * std[:, None] + mean[:, None], values)
@@ -32,7 +32,7 @@ def test_missing_values_are_zero_and_do_not_count(rng):
     values = rng.normal(size=(3, 1, 30))
     values[0, 0, :10] = np.nan
     values[2, 0, :] = np.nan
-    z, mean, std, flat = standardise(values)
+    z, mean, std, flat = standardize(values)
     np.testing.assert_array_equal(z[0, 0, :10], 0)
     np.testing.assert_allclose(mean[0, 0], np.nanmean(values[0, 0]))
     np.testing.assert_allclose(std[0, 0], np.nanstd(values[0, 0]))

@@ -38,7 +38,7 @@ class Collector(Protocol):
         """Take pairs, each once; values may be infinite where they were seen to be beyond the hurdle."""
 
 
-class Nearest:
+class TopK:
     """The `wanted` nearest rows of each query.
 
     Where distances are equal to the last bit, the lower id comes first.
@@ -76,7 +76,7 @@ class Nearest:
         return found.at(rank < self.wanted)
 
 
-class Within:
+class RadiusCollector:
     """All rows that are no farther from a query than a radius."""
 
     wanted = None

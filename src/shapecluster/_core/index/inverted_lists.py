@@ -1,11 +1,11 @@
 """Rows stored cell by cell: where each cell begins, and which part of it a distance leaves open.
 
-A cell holds the rows that are nearest to one centre, in the order of their distance to it. So the rows whose
-distance to the centre lies between two values stand side by side, and by the triangle inequality
+A cell holds the rows that are nearest to one center, in the order of their distance to it. So the rows whose
+distance to the center lies between two values stand side by side, and by the triangle inequality
 
     |d(q, c) - d(x, c)| <= d(q, x)
 
-all rows x that can be within a radius of a query q are such a ring around each centre c.
+all rows x that can be within a radius of a query q are such a ring around each center c.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Cells:
+class InvertedLists:
     """The order in which rows are stored.
 
     Attributes
@@ -31,7 +31,7 @@ class Cells:
     ids : ndarray of shape (n_rows,), int64
         Which row stands at each position.
     reach : ndarray of shape (n_rows,)
-        Its distance to the centre of its cell; increasing within a cell.
+        Its distance to the center of its cell; increasing within a cell.
     """
 
     starts: IntArray
@@ -78,18 +78,18 @@ class Cells:
         return first, stop
 
 
-def arrange(labels: IntArray, reach: Float64Array, ids: Ids, n_cells: int) -> tuple[Cells, IntArray]:
+def arrange(labels: IntArray, reach: Float64Array, ids: Ids, n_cells: int) -> tuple[InvertedLists, IntArray]:
     """Put rows into the order of their cells.
 
     Returns
     -------
-    cells : Cells
+    cells : InvertedLists
     order : ndarray of shape (n_rows,)
         The row (of those given) that comes to each position.
     """
     order = np.lexsort((ids, reach, labels))
     starts = np.searchsorted(labels[order], np.arange(n_cells + 1))
-    return Cells(starts, ids[order], reach[order]), order
+    return InvertedLists(starts, ids[order], reach[order]), order
 
 
 def positions(first: IntArray, stop: IntArray) -> IntArray:

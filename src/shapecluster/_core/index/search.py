@@ -1,6 +1,6 @@
 """Search of an inverted file: only the cells near a query, or all but what bounds rule out.
 
-    probe      the cells nearest to each query, by the exact distances to their centres
+    probe      the cells nearest to each query, by the exact distances to their centers
     floors     lower bounds of the distances to all rows of these cells: one matrix product per cell
     tighten    better bounds, for the pairs that are left
     values     exact distances, for the few pairs that are left then
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from shapecluster._core.index.collect import Collector
-from shapecluster._core.index.inverted_lists import Cells, positions
+from shapecluster._core.index.inverted_lists import InvertedLists, positions
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 QUERIES = 1024  # searched together, so that a cell is read once for all that probe it
@@ -30,14 +30,14 @@ _HELD = 1 << 22  # floors held at once
 _PENDING = 1 << 19  # pairs held at once
 _STAGE = 4  # times the cells seen so far are looked at next
 _COMPANY, _IN_COMMON = 16, 2  # so many queries with about the same rings go through cells together
-_ROUNDS = (1, 3)  # times the number of neighbours wanted: pairs tried before all that are left
+_ROUNDS = (1, 3)  # times the number of neighbors wanted: pairs tried before all that are left
 
-Keep = Callable[[IntArray, IntArray], BoolArray]
+RowFilter = Callable[[IntArray, IntArray], BoolArray]
 """Takes queries and ids that broadcast against each other; says which pairs count at all."""
 
 
 class Space(Protocol):
-    """Rows and centres under one metric. `queries` is what the metric made of them."""
+    """Rows and centers under one metric. `queries` is what the metric made of them."""
 
     @property
     def rows(self) -> Any:
@@ -54,10 +54,10 @@ class Space(Protocol):
         """A block of queries, from rows as they are stored."""
 
     def nearest_cells(self, queries: Any, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centres, and their reach: shape (n_queries, n_cells), best first."""
+        """The nearest centers, and their reach: shape (n_queries, n_cells), best first."""
 
     def reaches(self, queries: Any) -> Float64Array:
-        """Reach of all centres, to within `reach_error`: shape (n_queries, n_cells)."""
+        """Reach of all centers, to within `reach_error`: shape (n_queries, n_cells)."""
 
     def reach_error(self, queries: Any) -> float:
         """What a difference of two reaches may be off by."""
@@ -95,17 +95,17 @@ class Pairs(NamedTuple):
         return Pairs(self.which[some], self.rows[some], self.floor[some])
 
 
-class Search:
+class IndexSearch:
     """One block of queries."""
 
     def __init__(
         self,
         space: Space,
-        cells: Cells,
+        cells: InvertedLists,
         queries: Any,
         n_queries: int,
         found: Collector,
-        keep: Keep | None = None,
+        keep: RowFilter | None = None,
     ) -> None:
         self.space, self.cells, self.queries, self.found, self.keep = space, cells, queries, found, keep
         self.n_queries = n_queries
@@ -317,19 +317,19 @@ def _joined(parts: list[Pairs]) -> Pairs:
 
 def search_block(
     space: Space,
-    cells: Cells,
+    cells: InvertedLists,
     queries: Any,
     found: Collector,
     *,
     n_probe: int,
     exact: bool = False,
-    keep: Keep | None = None,
+    keep: RowFilter | None = None,
 ) -> None:
-    """Search for a block of queries, which `space` has prepared; `found` holds the answer afterwards.
+    """Search for a block of queries, which `space` has prepared; `found` holds the answer afterward.
 
     Where so few cells hold fewer rows than are wanted, more of them are looked at.
     """
-    search = Search(space, cells, queries, len(queries), found, keep)
+    search = IndexSearch(space, cells, queries, len(queries), found, keep)
     search.probe(n_probe)
     if exact:
         search.sweep()

@@ -1,4 +1,4 @@
-"""Sets (sparse rows of ones) and centres under the Jaccard distance, as an inverted file asks for them.
+"""Sets (sparse rows of ones) and centers under the Jaccard distance, as an inverted file asks for them.
 
 Intersections are counted by sparse products, which are exact in float32 below 2^24, so every floor is the
 distance itself: one minus intersection over union, and 0 for two empty sets. Cells are those of K-Means, so
@@ -17,7 +17,7 @@ from scipy import sparse
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
-_ROUNDING = 1e-9  # what a squared distance to a centre may be off by, as a share of what it is made of
+_ROUNDING = 1e-9  # what a squared distance to a center may be off by, as a share of what it is made of
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,27 @@ class SetQueries:
 
 @dataclass(frozen=True)
 class SetSpace:
-    """Sets by cell, and the centres of the cells.
+    """Sets by cell, and the centers of the cells.
 
     Attributes
     ----------
     rows : CSR matrix of shape (n_rows, n_features), float32
         Ones only.
-    centres : ndarray of shape (n_cells, n_features)
+    centers : ndarray of shape (n_cells, n_features)
         float64.
     sizes : ndarray of shape (n_rows,)
     """
 
     rows: Any
-    centres: Float64Array
+    centers: Float64Array
     sizes: Float64Array
 
     exact = True
 
     @classmethod
-    def of(cls, rows: Any, centres: Float64Array) -> SetSpace:
+    def of(cls, rows: Any, centers: Float64Array) -> SetSpace:
         """Count the sizes."""
-        return cls(rows, centres, sizes_of(rows))
+        return cls(rows, centers, sizes_of(rows))
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
@@ -64,16 +64,16 @@ class SetSpace:
         return SetQueries(x, np.ascontiguousarray(x.T.toarray()), sizes_of(x))
 
     def nearest_cells(self, queries: SetQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centres of each query, and the Euclidean distances to them."""
-        return nearest_centres_of_sets(queries.rows, self.centres, n_cells)
+        """The nearest centers of each query, and the Euclidean distances to them."""
+        return nearest_centers_of_sets(queries.rows, self.centers, n_cells)
 
     def reaches(self, queries: SetQueries) -> Float64Array:
-        """Euclidean distances to all centres."""
-        return _distances(queries.rows, self.centres)
+        """Euclidean distances to all centers."""
+        return _distances(queries.rows, self.centers)
 
     def reach_error(self, queries: SetQueries) -> float:
         """A distance near 0 is off by the root of what its square is off by."""
-        largest = queries.sizes.max(initial=0.0) + np.square(self.centres).sum(axis=1).max(initial=0.0)
+        largest = queries.sizes.max(initial=0.0) + np.square(self.centers).sum(axis=1).max(initial=0.0)
         return float(2 * np.sqrt(_ROUNDING * (largest + self.sizes.max(initial=0.0))))
 
     def radius(self, queries: SetQueries, hurdle: Float64Array) -> Float64Array:
@@ -125,22 +125,22 @@ def jaccard_distances(common: Float64Array, first: Float64Array, second: Float64
     return 1.0 - np.divide(common, union, out=np.ones_like(union), where=union > 0)
 
 
-def nearest_centres_of_sets(
-    x: Any, centres: Float64Array, n_cells: int = 1, *, n_threads: int = 1
+def nearest_centers_of_sets(
+    x: Any, centers: Float64Array, n_cells: int = 1, *, n_threads: int = 1
 ) -> tuple[IntArray, Float64Array]:
-    """The nearest centres of each set, best first; the lowest index first where they are as near."""
+    """The nearest centers of each set, best first; the lowest index first where they are as near."""
     cells = np.empty((x.shape[0], n_cells), dtype=np.intp)
     distances = np.empty((x.shape[0], n_cells))
 
     def find(rows: slice) -> None:
-        values = _distances(x[rows], centres)
+        values = _distances(x[rows], centers)
         if n_cells == 1:
             order = values.argmin(axis=1)[:, None]
         else:
             order = np.argsort(values, axis=1, kind="stable")[:, :n_cells]
         cells[rows], distances[rows] = order, np.take_along_axis(values, order, axis=1)
 
-    map_blocks(find, row_blocks(x.shape[0], 8 * len(centres), BLOCK_BYTES), n_threads)
+    map_blocks(find, row_blocks(x.shape[0], 8 * len(centers), BLOCK_BYTES), n_threads)
     return cells, distances
 
 
@@ -150,11 +150,11 @@ def sizes_of(x: Any) -> Float64Array:
     return sizes
 
 
-def _distances(x: Any, centres: Float64Array) -> Float64Array:
+def _distances(x: Any, centers: Float64Array) -> Float64Array:
     """Euclidean distances; a sparse product adds up the members of a row in their order, in any block."""
-    squares = x.astype(np.float64) @ np.ascontiguousarray(centres.T)
+    squares = x.astype(np.float64) @ np.ascontiguousarray(centers.T)
     squares *= -2
-    squares += sizes_of(x)[:, None] + np.square(centres).sum(axis=1)
+    squares += sizes_of(x)[:, None] + np.square(centers).sum(axis=1)
     distances: Float64Array = np.sqrt(np.maximum(squares, 0.0))
     return distances
 

@@ -1,4 +1,4 @@
-"""Series and centres under the shape-based distance, as an inverted file asks for them."""
+"""Series and centers under the shape-based distance, as an inverted file asks for them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class ShapeQueries:
 
 @dataclass(frozen=True)
 class ShapeSpace:
-    """Series by cell, their centres, and how they are screened.
+    """Series by cell, their centers, and how they are screened.
 
-    Angles are what the triangle inequality holds for (see `bounds.floors_between`): the reach is the angle
-    to the centre. Three screens: low frequencies by matrix products, where these tell enough; for
-    narrow windows products with shifted copies of the queries; else full transforms.
+    Angles are what the triangle inequality holds for (see `bounds.center_separation_bounds`): the reach
+    is the angle to the center. Three screens: low frequencies by matrix products, where these tell
+    enough; for narrow windows products with shifted copies of the queries; else full transforms.
 
     Attributes
     ----------
     rows : Shapes
         Unit rows, without spectra.
-    centres : Shapes
+    centers : Shapes
         With spectra and profiles.
     low_pass : LowPassScreen or None
     features : ndarray of shape (n_rows, n_features), float32, or None
@@ -48,16 +48,16 @@ class ShapeSpace:
     """
 
     rows: Shapes
-    centres: Shapes
+    centers: Shapes
     low_pass: LowPassScreen | None
     features: FloatArray | None
 
     @classmethod
-    def of(cls, rows: Shapes, centres: Shapes, *, n_threads: int = 1) -> ShapeSpace:
+    def of(cls, rows: Shapes, centers: Shapes, *, n_threads: int = 1) -> ShapeSpace:
         """Choose the screen, and compute what it keeps."""
-        centres = with_profiles(with_spectra(centres))
+        centers = with_profiles(with_spectra(centers))
         low_pass = None if rows.narrow else low_pass_screen_for(rows)
-        space = cls(rows, centres, low_pass, None)
+        space = cls(rows, centers, low_pass, None)
         return replace(space, features=space._features(rows, n_threads))
 
     def _features(self, x: Shapes, n_threads: int = 1) -> FloatArray | None:
@@ -88,16 +88,16 @@ class ShapeSpace:
         return ShapeQueries(x, features, self.low_pass.coarse_matrices(features, x.n_channels))
 
     def nearest_cells(self, queries: ShapeQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centres of each query and the angles to them."""
-        found = nearest_rows(queries.shapes, self.centres, n_cells)
+        """The nearest centers of each query and the angles to them."""
+        found = nearest_rows(queries.shapes, self.centers, n_cells)
         return found.rows, angle_of(found.ncc)
 
     def reaches(self, queries: ShapeQueries) -> Float64Array:
-        """Screened angles to all centres."""
+        """Screened angles to all centers."""
         x = queries.shapes
-        out = np.empty((len(x), len(self.centres)))
-        for rows in row_blocks(len(x), rows_at_once(x, self.centres), BLOCK_BYTES):
-            peak = screen(take(x, rows), self.centres).peak.astype(np.float64)
+        out = np.empty((len(x), len(self.centers)))
+        for rows in row_blocks(len(x), rows_at_once(x, self.centers), BLOCK_BYTES):
+            peak = screen(take(x, rows), self.centers).peak.astype(np.float64)
             out[rows] = angle_of(np.where(x.flat[rows, None], 0.0, peak))
         return out
 

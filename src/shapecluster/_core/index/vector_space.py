@@ -1,4 +1,4 @@
-"""Vectors and centres under the Euclidean distance, as an inverted file asks for them.
+"""Vectors and centers under the Euclidean distance, as an inverted file asks for them.
 
 Matrix products in the precision of the rows screen, with a bound of their rounding; distances are decided by
 differences in float64.
@@ -29,29 +29,29 @@ class VectorQueries:
 
 @dataclass(frozen=True)
 class VectorSpace:
-    """Vectors by cell, and their centres.
+    """Vectors by cell, and their centers.
 
     Attributes
     ----------
     rows : ndarray of shape (n_rows, n_features)
         float32 or float64.
-    centres : ndarray of shape (n_cells, n_features)
+    centers : ndarray of shape (n_cells, n_features)
         float64.
     squares : ndarray of shape (n_rows,)
         Squared norms of the rows, less what products may be off by.
     """
 
     rows: FloatArray
-    centres: Float64Array
+    centers: Float64Array
     squares: FloatArray
 
     exact = True
 
     @classmethod
-    def of(cls, rows: FloatArray, centres: Float64Array) -> VectorSpace:
+    def of(cls, rows: FloatArray, centers: Float64Array) -> VectorSpace:
         """Compute the norms."""
         squares = squared_norms(rows) * (1.0 - _rounding(rows))
-        return cls(rows, centres, squares.astype(rows.dtype))
+        return cls(rows, centers, squares.astype(rows.dtype))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,18 +62,18 @@ class VectorSpace:
         return VectorQueries(given.astype(np.float64), given, given * -2, squared_norms(given))
 
     def nearest_cells(self, queries: VectorQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centres of each query, and the distances to them."""
-        return nearest_centres(queries.given, self.centres, n_cells)
+        """The nearest centers of each query, and the distances to them."""
+        return nearest_centers(queries.given, self.centers, n_cells)
 
     def reaches(self, queries: VectorQueries) -> Float64Array:
-        """Distances to all centres, by a product."""
-        squares = queries.squares[:, None] + squared_norms(self.centres)
-        squares -= 2 * (queries.values @ self.centres.T)
+        """Distances to all centers, by a product."""
+        squares = queries.squares[:, None] + squared_norms(self.centers)
+        squares -= 2 * (queries.values @ self.centers.T)
         return np.sqrt(np.maximum(squares, 0.0))
 
     def reach_error(self, queries: VectorQueries) -> float:
         """A distance near 0 is off by the root of what its square is off by."""
-        largest = squared_norms(self.centres).max(initial=0.0) + queries.squares.max(initial=0.0)
+        largest = squared_norms(self.centers).max(initial=0.0) + queries.squares.max(initial=0.0)
         return float(np.sqrt(2 * _rounding(queries.values) * float(largest)))
 
     def radius(self, queries: VectorQueries, hurdle: Float64Array) -> Float64Array:
@@ -109,10 +109,10 @@ class VectorSpace:
         return direct_distances(queries.values, self.rows, which, rows), np.zeros(len(which), dtype=np.intp)
 
 
-def nearest_centres(
-    x: FloatArray, centres: Float64Array, n_cells: int = 1, *, n_threads: int = 1
+def nearest_centers(
+    x: FloatArray, centers: Float64Array, n_cells: int = 1, *, n_threads: int = 1
 ) -> tuple[IntArray, Float64Array]:
-    """The nearest centres of each vector, best first; the lowest index first where they are as near.
+    """The nearest centers of each vector, best first; the lowest index first where they are as near.
 
     Returns
     -------
@@ -120,8 +120,8 @@ def nearest_centres(
     """
     cells = np.empty((len(x), n_cells), dtype=np.intp)
     distances = np.empty((len(x), n_cells))
-    columns = (centres.T * -2).astype(x.dtype)
-    offsets = squared_norms(centres)
+    columns = (centers.T * -2).astype(x.dtype)
+    offsets = squared_norms(centers)
     error = 2 * _rounding(x) * (offsets.max(initial=0.0) + squared_norms(x))
 
     def find(rows: slice) -> None:
@@ -130,14 +130,14 @@ def nearest_centres(
         kth = np.partition(values, n_cells - 1, axis=1)[:, n_cells - 1] if n_cells > 1 else values.min(axis=1)
         reach = np.nextafter((kth + 2 * error[rows]).astype(x.dtype), x.dtype.type(np.inf))
         near = np.flatnonzero(values <= reach[:, None])
-        first, second = np.divmod(near, len(centres))
-        exact = direct_distances(x[rows], centres, first, second)
+        first, second = np.divmod(near, len(centers))
+        exact = direct_distances(x[rows], centers, first, second)
         order = np.lexsort((second, exact, first))
         starts = np.searchsorted(first[order], np.arange(len(values)))
         best = order[starts[:, None] + np.arange(n_cells)]
         cells[rows], distances[rows] = second[best], exact[best]
 
-    map_blocks(find, row_blocks(len(x), x.itemsize * len(centres), BLOCK_BYTES), n_threads)
+    map_blocks(find, row_blocks(len(x), x.itemsize * len(centers), BLOCK_BYTES), n_threads)
     return cells, distances
 
 

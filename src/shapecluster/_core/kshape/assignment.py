@@ -1,4 +1,4 @@
-"""Nearest centres, exactly, without transforming the pairs that bounds rule out.
+"""Nearest centers, exactly, without transforming the pairs that bounds rule out.
 
 What one assignment learned spares the next most of its work. Whether bounds pay is seen on a sample of the
 series before each assignment; where they do not, all pairs are screened, which costs less than to look.
@@ -15,23 +15,23 @@ from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, shared_blocks
 from shapecluster._core.sbd.bounds import (
     FLOAT32,
     SpectralBounds,
-    ceiling_of,
-    floor_of,
-    floors_between,
+    angle_lower_bound,
+    angle_upper_bound,
+    bounds_may_pay,
+    center_drift,
+    center_separation_bounds,
     short_transforms_for,
-    steps_between,
-    way_round,
-    worth_looking,
+    triangle_lower_bound,
 )
 from shapecluster._core.sbd.correlation import (
     Alignment,
     Assignment,
+    candidate_centers,
     direct_ncc,
     evaluate_pairs,
     first_of_ties,
-    may_be_nearest,
-    peak_elsewhere,
     rows_at_once,
+    runner_up_peak,
     screen,
     settle,
 )
@@ -42,30 +42,30 @@ _SAMPLE = 64
 _PILOT = 1 / 32
 _LEAST_GAIN = 0.25  # of the pairs a short transform must close, to cost less than it saves
 _WORTH_IT = 0.4  # bounds that leave a larger share of the pairs open cost more than they save
-_ONE_BY_ONE = 3  # rounds in which each series tries its most promising centre; then all that are left
+_ONE_BY_ONE = 3  # rounds in which each series tries its most promising center; then all that are left
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """An assignment to centres, and what it proves about all other pairs.
+    """An assignment to centers, and what it proves about all other pairs.
 
     Attributes
     ----------
-    centres : Shapes
+    centers : Shapes
         What the series were assigned to.
     nearest : Assignment
-        Nearest centre of each series, exact.
+        Nearest center of each series, exact.
     elsewhere : ndarray of shape (n_series,), float32
-        No angle between a series and its own centre is smaller at any other shift.
-    floor : ndarray of shape (n_series, n_centres), float32, or None
-        No angle between a series and a centre is smaller; None where this was not kept.
+        No angle between a series and its own center is smaller at any other shift.
+    floor : ndarray of shape (n_series, n_centers), float32, or None
+        No angle between a series and a center is smaller; None where this was not kept.
     n_correlations : int
-        Pairs that were transformed to find out, those between centres included.
+        Pairs that were transformed to find out, those between centers included.
     low_pass_gain : float
         Share of the pairs that a short transform closed, of those for which one was made.
     """
 
-    centres: Shapes
+    centers: Shapes
     nearest: Assignment
     elsewhere: FloatArray
     floor: FloatArray | None
@@ -74,10 +74,10 @@ class Assigned:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _SearchPlan:
     """What is known before a search begins, the same for all series."""
 
-    centres: Shapes
+    centers: Shapes
     before: Assigned | None
     steps: FloatArray
     apart: FloatArray | None
@@ -96,7 +96,7 @@ class _Found(NamedTuple):
 
 def assign(
     x: Shapes,
-    centres: Shapes,
+    centers: Shapes,
     before: Assigned | None = None,
     *,
     prune: bool = True,
@@ -105,41 +105,41 @@ def assign(
     n_threads: int = 1,
     block_bytes: int = BLOCK_BYTES,
 ) -> Assigned:
-    """Find the centre that each series correlates with most; ties go to the lowest index.
+    """Find the center that each series correlates with most; ties go to the lowest index.
 
     Flat series get label 0, shift 0 and correlation 0. The result is that of screening all pairs.
 
     Parameters
     ----------
-    x, centres : Shapes
-        Series and centres.
+    x, centers : Shapes
+        Series and centers.
     before : Assigned, default=None
-        An assignment of the same series to other positions of the same centres.
+        An assignment of the same series to other positions of the same centers.
     prune : bool, default=True
         Whether to use bounds.
     keep : bool, default=True
         Whether to keep floors, which the next assignment can use.
-    out : ndarray of shape (n_series, n_centres), float32, default=None
+    out : ndarray of shape (n_series, n_centers), float32, default=None
         Where to keep them; may be those of `before`.
     n_threads, block_bytes : int
         Results do not depend on them.
     """
-    centres = with_spectra(centres)
-    prune = prune and not x.narrow and worth_looking(x, len(x) * len(centres))
-    plan, n_spent = _plan(x, centres, before, block_bytes) if prune else (None, 0)
+    centers = with_spectra(centers)
+    prune = prune and not x.narrow and bounds_may_pay(x, len(x) * len(centers))
+    plan, n_spent = _plan(x, centers, before, block_bytes) if prune else (None, 0)
     n_series, keep = len(x), keep and prune
     floor = None
     if keep:
-        floor = np.empty((n_series, len(centres)), dtype=np.float32) if out is None else out
+        floor = np.empty((n_series, len(centers)), dtype=np.float32) if out is None else out
     nearest = Assignment.empty(n_series)
     elsewhere = np.zeros(n_series, dtype=np.float32)
 
     def find(rows: slice) -> tuple[int, int, int]:
         block = take(x, rows)
         if plan is None:
-            found = _screen_all(block, centres, keep, block_bytes)
+            found = _screen_all(block, centers, keep, block_bytes)
         else:
-            found = _Search(block, plan, rows).run()
+            found = _AssignmentSearch(block, plan, rows).run()
         for whole, part in zip(nearest, found.nearest, strict=True):
             whole[rows] = part
         elsewhere[rows] = found.elsewhere
@@ -147,12 +147,12 @@ def assign(
             floor[rows] = found.floor
         return found.counts
 
-    row_bytes = rows_at_once(x, centres) if plan is None else max(x.row_bytes // 8, 32 * len(centres))
+    row_bytes = rows_at_once(x, centers) if plan is None else max(x.row_bytes // 8, 32 * len(centers))
     counts = map_blocks(find, shared_blocks(n_series, row_bytes, block_bytes, n_threads), n_threads)
     n_correlations, n_short, n_closed = (sum(column) for column in zip(*counts, strict=True))
     gain = 1.0 if before is None else before.low_pass_gain
     return Assigned(
-        centres,
+        centers,
         nearest,
         elsewhere,
         floor,
@@ -161,8 +161,10 @@ def assign(
     )
 
 
-def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int) -> tuple[_Plan | None, int]:
-    """Look at how centres lie and have moved; None where bounds would spare too little.
+def _plan(
+    x: Shapes, centers: Shapes, before: Assigned | None, block_bytes: int
+) -> tuple[_SearchPlan | None, int]:
+    """Look at how centers lie and have moved; None where bounds would spare too little.
 
     Returns the number of pairs that were transformed for that as well.
     """
@@ -172,35 +174,35 @@ def _plan(x: Shapes, centres: Shapes, before: Assigned | None, block_bytes: int)
     if before is None or before.low_pass_gain >= _LEAST_GAIN:
         low_pass = short_transforms_for(x)
         if before is None or low_pass is not None:
-            spectral = SpectralBounds(centres, profile_of(centres), low_pass)
+            spectral = SpectralBounds(centers, profile_of(centers), low_pass)
     if before is None and spectral is not None and not spectral.promising(x):
         return None, 0
     apart, n_spent = None, 0
-    if len(centres) ** 2 <= len(x):  # else there are more pairs of centres than they could spare
-        apart = floors_between(centres)
+    if len(centers) ** 2 <= len(x):  # else there are more pairs of centers than they could spare
+        apart = center_separation_bounds(centers)
     if apart is not None:
-        n_spent = len(centres) * (len(centres) - 1) // 2
-    steps = np.zeros(len(centres), dtype=np.float32)
+        n_spent = len(centers) * (len(centers) - 1) // 2
+    steps = np.zeros(len(centers), dtype=np.float32)
     if before is not None:
-        steps = steps_between(before.centres, centres)
-    plan = _Plan(centres, before, steps, apart, spectral, block_bytes)
+        steps = center_drift(before.centers, centers)
+    plan = _SearchPlan(centers, before, steps, apart, spectral, block_bytes)
     if before is None:
         sample = sample_of(x, min(_SAMPLE, max(4, int(len(x) * _PILOT))))
-        n_pilot = _Search(sample, plan, slice(0, 0)).run().counts[0]
-        worth_it = n_pilot <= _WORTH_IT * len(sample) * len(centres)
+        n_pilot = _AssignmentSearch(sample, plan, slice(0, 0)).run().counts[0]
+        worth_it = n_pilot <= _WORTH_IT * len(sample) * len(centers)
         n_spent += n_pilot
-    else:  # where short transforms paid in the last step, they do so wherever centres have gone since
+    else:  # where short transforms paid in the last step, they do so wherever centers have gone since
         worth_it = spectral is not None or _share_open(x, plan, before) <= _WORTH_IT
     return (plan if worth_it else None), n_spent
 
 
-def _share_open(x: Shapes, plan: _Plan, before: Assigned) -> float:
+def _share_open(x: Shapes, plan: _SearchPlan, before: Assigned) -> float:
     """Share of the pairs of a sample that the floors of the last assignment leave open."""
     if before.floor is None:
         return 1.0
     rows = np.linspace(0, len(x) - 1, _SAMPLE).astype(np.intp)
     labels, _, ncc = before.nearest.at(rows)
-    reach = ceiling_of(ncc, 2 * x.tie_band) + plan.steps[labels]
+    reach = angle_upper_bound(ncc, 2 * x.tie_band) + plan.steps[labels]
     floor = before.floor[rows] - plan.steps
     if plan.apart is not None:
         np.maximum(floor, plan.apart[labels] - reach[:, None], out=floor)
@@ -208,37 +210,37 @@ def _share_open(x: Shapes, plan: _Plan, before: Assigned) -> float:
     return float(np.mean(floor <= reach[:, None]))
 
 
-def _screen_all(x: Shapes, centres: Shapes, keep: bool, block_bytes: int) -> _Found:
+def _screen_all(x: Shapes, centers: Shapes, keep: bool, block_bytes: int) -> _Found:
     """Assign a block by screening all pairs."""
-    screened = screen(x, centres, block_bytes)
-    first, second = may_be_nearest(x, centres, screened.peak)
+    screened = screen(x, centers, block_bytes)
+    first, second = candidate_centers(x, centers, screened.peak)
     curves = screened.curves(first, second)
-    found = settle(x, centres, first, second, curves)
+    found = settle(x, centers, first, second, curves)
     won = first_of_ties(first, second, found.ncc, x.tie_band)
     nearest = Assignment.empty(len(x))
     nearest.put(first[won], second[won], found.at(won))
     elsewhere, floor = np.zeros(len(x), dtype=np.float32), None
     if keep and not x.narrow:
-        peak = peak_elsewhere(x, curves[won], found.shifts[won])
-        elsewhere[first[won]] = floor_of(peak, x.screen_error)
-        floor = floor_of(screened.peak, x.screen_error)
-    n_pairs = int(np.count_nonzero(~x.flat) * np.count_nonzero(~centres.flat))
+        peak = runner_up_peak(x, curves[won], found.shifts[won])
+        elsewhere[first[won]] = angle_lower_bound(peak, x.screen_error)
+        floor = angle_lower_bound(screened.peak, x.screen_error)
+    n_pairs = int(np.count_nonzero(~x.flat) * np.count_nonzero(~centers.flat))
     return _Found(nearest, elsewhere, floor, (n_pairs, 0, 0))
 
 
-class _Search:
+class _AssignmentSearch:
     """The pruned assignment of a block of series.
 
-    Each series meets its own centre first (unless that has not moved), or the one that promises most. The
-    correlation it has there rules out every centre whose floor is too high to win or tie; of the others
+    Each series meets its own center first (unless that has not moved), or the one that promises most. The
+    correlation it has there rules out every center whose floor is too high to win or tie; of the others
     the most promising comes first, until nothing is open.
     """
 
-    def __init__(self, x: Shapes, plan: _Plan, rows: slice) -> None:
+    def __init__(self, x: Shapes, plan: _SearchPlan, rows: slice) -> None:
         self.x, self.plan, self.rows = x, plan, rows
-        self.best = np.full(len(x), -np.inf)  # exact value of the best centre so far
-        self.done: BoolArray = plan.centres.flat | x.flat[:, None]
-        self.floor: FloatArray = np.zeros((len(x), len(plan.centres)), dtype=np.float32)
+        self.best = np.full(len(x), -np.inf)  # exact value of the best center so far
+        self.done: BoolArray = plan.centers.flat | x.flat[:, None]
+        self.floor: FloatArray = np.zeros((len(x), len(plan.centers)), dtype=np.float32)
         nothing = np.empty(0, dtype=np.intp)
         self.settled = [(nothing, nothing, Alignment(np.empty(0), nothing), self.floor[:0, 0])]
         self.n_correlations = self.n_short = self.n_closed = 0
@@ -249,7 +251,7 @@ class _Search:
             self._start_from_nothing()
         else:
             self._start_from_before(self.plan.before)
-        for attempt in range(len(self.plan.centres) + 1):
+        for attempt in range(len(self.plan.centers) + 1):
             open_pairs = self._open()
             if not open_pairs.any():
                 break
@@ -258,7 +260,7 @@ class _Search:
             else:
                 self._evaluate(*np.nonzero(open_pairs))
             if attempt == 0 and self.plan.before is None:
-                self._go_round(self._nearest_so_far())
+                self._apply_elkan_bounds(self._nearest_so_far())
         return self._result()
 
     def _start_from_nothing(self) -> None:
@@ -267,42 +269,42 @@ class _Search:
             self.floor = self.plan.spectral.short_of_all(self.x, profile, self.plan.block_bytes)
 
     def _start_from_before(self, before: Assigned) -> None:
-        """Evaluate each series with the centre it belongs to; what has not moved is known already."""
+        """Evaluate each series with the center it belongs to; what has not moved is known already."""
         labels, shifts, ncc = before.nearest.at(self.rows)
         if before.floor is not None:
             self.floor = before.floor[self.rows] - self.plan.steps
         elsewhere = before.elsewhere[self.rows] - self.plan.steps[labels]
-        rows = np.flatnonzero(~self.x.flat & ~self.plan.centres.flat[labels])
+        rows = np.flatnonzero(~self.x.flat & ~self.plan.centers.flat[labels])
         self.done[rows, labels[rows]] = True
         moved = self.plan.steps[labels[rows]] > 0.0
         known, stale = rows[~moved], rows[moved]
         value = ncc.copy()
-        value[stale] = direct_ncc(self.x, self.plan.centres, stale, labels[stale], shifts[stale])
+        value[stale] = direct_ncc(self.x, self.plan.centers, stale, labels[stale], shifts[stale])
         # Where no other shift can come near the old one's value, that value is the best one.
         sure = elsewhere[stale] > self._reach(value[stale])
         known = np.concatenate([known, stale[sure]])
         self._add(known, labels[known], Alignment(value[known], shifts[known]), elsewhere[known])
         unsure = stale[~sure]
         self._evaluate(unsure, labels[unsure])
-        self._go_round(labels)
+        self._apply_elkan_bounds(labels)
         if self.plan.spectral is not None:
-            self.n_short, self.n_closed = self._tighten(profile_of(self.x))
+            self.n_short, self.n_closed = self._apply_lowpass_bounds(profile_of(self.x))
 
-    def _go_round(self, labels: IntArray) -> None:
-        """Raise floors by way of the centres that `labels` name, whose values are the best so far."""
+    def _apply_elkan_bounds(self, labels: IntArray) -> None:
+        """Raise floors by way of the centers that `labels` name, whose values are the best so far."""
         if self.plan.apart is not None:
             own = np.where(self.x.flat, 0.0, self.best)
-            floor = way_round(own, labels, self.plan.apart, 2 * self.x.tie_band)
+            floor = triangle_lower_bound(own, labels, self.plan.apart, 2 * self.x.tie_band)
             np.maximum(self.floor, floor, out=self.floor)
 
     def _reach(self, value: Float64Array) -> FloatArray:
         """Angles beyond which nothing can win or tie with the given values."""
-        return (ceiling_of(value, 2 * self.x.tie_band) + FLOAT32).astype(np.float32)
+        return (angle_upper_bound(value, 2 * self.x.tie_band) + FLOAT32).astype(np.float32)
 
     def _open(self) -> BoolArray:
         return (self.floor <= self._reach(self.best)[:, None]) & ~self.done
 
-    def _tighten(self, profile: FloatArray) -> tuple[int, int]:
+    def _apply_lowpass_bounds(self, profile: FloatArray) -> tuple[int, int]:
         """Raise the floors of open pairs by short transforms; returns how many were made, and closed."""
         if self.plan.spectral is None or self.plan.spectral.low_pass is None:
             return 0, 0
@@ -324,12 +326,12 @@ class _Search:
 
     def _evaluate(self, rows: IntArray, columns: IntArray) -> None:
         hurdle = self.best[rows] - 2 * self.x.tie_band
-        found = evaluate_pairs(self.x, self.plan.centres, rows, columns, hurdle, self.plan.block_bytes)
+        found = evaluate_pairs(self.x, self.plan.centers, rows, columns, hurdle, self.plan.block_bytes)
         self.n_correlations += len(rows)
         self.done[rows, columns] = True
-        self.floor[rows, columns] = floor_of(found.peak, self.x.screen_error)
+        self.floor[rows, columns] = angle_lower_bound(found.peak, self.x.screen_error)
         near = np.flatnonzero(found.ncc > -np.inf)
-        elsewhere = floor_of(found.elsewhere[near], self.x.screen_error)
+        elsewhere = angle_lower_bound(found.elsewhere[near], self.x.screen_error)
         self._add(rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]), elsewhere)
 
     def _add(self, rows: IntArray, columns: IntArray, found: Alignment, elsewhere: FloatArray) -> None:
@@ -337,7 +339,7 @@ class _Search:
         np.maximum.at(self.best, rows, found.ncc)
 
     def _result(self) -> _Found:
-        """Settle ties between centres."""
+        """Settle ties between centers."""
         rows, columns = (np.concatenate([part[i] for part in self.settled]) for i in (0, 1))
         found = Alignment(*(np.concatenate([part[2][i] for part in self.settled]) for i in (0, 1)))
         won = first_of_ties(rows, columns, found.ncc, self.x.tie_band)

@@ -1,4 +1,4 @@
-"""Shape extraction: the centre of a cluster is what its aligned members have most in common."""
+"""Shape extraction: the center of a cluster is what its aligned members have most in common."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DENSE_SIZE = 3000
 _TOLERANCE = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 2e-13}
 
 
-Rows = list[FloatArray] | Callable[[], Iterable[FloatArray]]
+MatrixBlocks = list[FloatArray] | Callable[[], Iterable[FloatArray]]
 """Rows of a matrix in blocks: held, or made again for each pass."""
 
 
@@ -36,18 +36,18 @@ def extract_shape(
     *,
     held_bytes: int = HELD_BYTES,
 ) -> FloatArray | None:
-    """Centre of one cluster: leading right singular vector of its aligned, centred, weighted members.
+    """Center of one cluster: leading right singular vector of its aligned, centered, weighted members.
 
     Parameters
     ----------
     members : callable
         Gives the unit rows of a slice of the members, shape (n_rows, n_channels, n_timepoints).
     shifts : ndarray of shape (n_members,)
-        By how much each member trails the old centre.
+        By how much each member trails the old center.
     weights : ndarray of shape (n_members,)
         Positive; row i counts with sqrt(weights[i]).
     old : ndarray of shape (n_channels, n_timepoints)
-        The old centre, where the search for the new one starts.
+        The old center, where the search for the new one starts.
     held_bytes : int
         Aligned members are held if they are few or take no more than this, else made again for each pass
         over them; the result does not depend on it.
@@ -56,7 +56,7 @@ def extract_shape(
     -------
     ndarray of shape (n_channels, n_timepoints) or None
         In the dtype of `old`, its sign chosen once over all channels so that it agrees with the members; to
-        be z-normalised per channel. None when the aligned members have nothing left to agree on.
+        be z-normalized per channel. None when the aligned members have nothing left to agree on.
 
     References
     ----------
@@ -75,7 +75,7 @@ def extract_shape(
             yield aligned.reshape(len(aligned), -1)
 
     held = len(shifts) <= _FEW_ROWS or len(shifts) * old.nbytes <= held_bytes
-    rows: Rows = list(blocks()) if held else blocks
+    rows: MatrixBlocks = list(blocks()) if held else blocks
     if not any(block.any() for block in _each(rows)):
         return None
     vector = leading_right_vector(rows, old.reshape(-1).astype(np.float64))
@@ -88,8 +88,8 @@ def extract_shape(
     return shape
 
 
-def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float64Array:
-    """Unit vector v that maximises |rows @ v|.
+def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -> Float64Array:
+    """Unit vector v that maximizes |rows @ v|.
 
     Parameters
     ----------
@@ -103,8 +103,9 @@ def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float6
     ndarray of shape (size,)
         Its residual is at most 2e-13 (for float32 rows 4e-6) of the largest eigenvalue sigma_1^2, so its
         angle to the exact vector is at most so much times sigma_1 / (sigma_1 - sigma_2). (A small residual
-        alone says that a singular vector was found, not which. `_stirred` sees to it that it is the leading
-        one; only a start within rounding of another, with values equal to ten digits, has been seen to stay.)
+        alone says that a singular vector was found, not which. `_perturbed_start` sees to it that it is the
+        leading one; only a start within rounding of another, with values equal to ten digits, has been
+        seen to stay.)
 
     Notes
     -----
@@ -119,7 +120,7 @@ def leading_right_vector(rows: Rows | FloatArray, start: Float64Array) -> Float6
         rows = [rows]
     if isinstance(rows, list) and sum(len(block) for block in rows) <= _FEW_ROWS:
         return _from_products(_joined(rows), start)
-    vector = _unit(_stirred(rows, start))
+    vector = _unit(_perturbed_start(rows, start))
     for _ in range(_LANCZOS_ROUNDS * _LANCZOS_STEPS // _steps_of(start)):
         vector, converged = _lanczos(rows, vector)
         if converged:
@@ -142,7 +143,7 @@ def _from_products(rows: Float64Array, start: Float64Array) -> Float64Array:
     return _unit(np.einsum("ij,i->j", rows, leading))
 
 
-def _dense(rows: Rows, best: Float64Array) -> Float64Array:
+def _dense(rows: MatrixBlocks, best: Float64Array) -> Float64Array:
     """Leading vector by a dense eigensolver, or the best so far where that would be too large."""
     n_rows = sum(len(block) for block in _each(rows))
     if min(n_rows, len(best)) > _DENSE_SIZE:
@@ -157,7 +158,7 @@ def _dense(rows: Rows, best: Float64Array) -> Float64Array:
     return vector
 
 
-def _lanczos(rows: Rows, start: Float64Array) -> tuple[Float64Array, bool]:
+def _lanczos(rows: MatrixBlocks, start: Float64Array) -> tuple[Float64Array, bool]:
     """One round: the best vector of a Krylov space that grows until its residual is small."""
     n_rows = sum(len(block) for block in _each(rows))
     basis = np.empty((min(_steps_of(start), n_rows, len(start)) + 1, len(start)))
@@ -187,7 +188,7 @@ def _steps_of(vector: Float64Array) -> int:
     return max(min(8, _LANCZOS_STEPS), min(_LANCZOS_STEPS, _BASIS_BYTES // vector.nbytes))
 
 
-def _each(rows: Rows) -> Iterable[FloatArray]:
+def _each(rows: MatrixBlocks) -> Iterable[FloatArray]:
     return rows if isinstance(rows, list) else rows()
 
 
@@ -195,13 +196,13 @@ def _joined(rows: list[FloatArray]) -> Float64Array:
     return (rows[0] if len(rows) == 1 else np.concatenate(rows)).astype(np.float64, copy=False)
 
 
-def _product(rows: Rows, vector: Float64Array) -> Float64Array:
+def _product(rows: MatrixBlocks, vector: Float64Array) -> Float64Array:
     """Rows @ vector, in the precision of the rows."""
     parts = [np.einsum("ij,j->i", block, vector.astype(block.dtype, copy=False)) for block in _each(rows)]
     return np.concatenate(parts).astype(np.float64, copy=False)
 
 
-def _square_product(rows: Rows, vector: Float64Array) -> tuple[Float64Array, float, float]:
+def _square_product(rows: MatrixBlocks, vector: Float64Array) -> tuple[Float64Array, float, float]:
     """rows.T @ rows @ vector, |rows @ vector|^2, and the tolerance that suits the precision of the rows."""
     total, square_norm = np.zeros(len(vector)), 0.0
     for block in _each(rows):
@@ -212,7 +213,7 @@ def _square_product(rows: Rows, vector: Float64Array) -> tuple[Float64Array, flo
     return total, square_norm, tolerance
 
 
-def _stirred(rows: Rows, start: Float64Array) -> Float64Array:
+def _perturbed_start(rows: MatrixBlocks, start: Float64Array) -> Float64Array:
     """The start after one power step, within the span of the rows, plus a little of a vector like no other.
 
     The little makes sure that a start that is orthogonal to what is looked for still leads there.

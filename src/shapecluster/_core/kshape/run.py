@@ -17,7 +17,7 @@ from shapecluster._core.kshape.assignment import Assigned, assign
 from shapecluster._core.kshape.extraction import HELD_BYTES, extract_shape
 from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of, units
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
@@ -28,7 +28,7 @@ _WORK_ROWS = 64  # per thread, where series are long: the aligned members of a s
 
 
 @dataclass(frozen=True)
-class Settings:
+class FitSettings:
     """What does not change during a run.
 
     Attributes
@@ -61,21 +61,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class Iterate:
-    """Centres, the assignment to exactly these centres, and its inertia.
+    """Centers, the assignment to exactly these centers, and its inertia.
 
     Attributes
     ----------
-    centres : ndarray of shape (n_clusters, n_channels, n_timepoints)
-        z-normalised.
+    centers : ndarray of shape (n_clusters, n_channels, n_timepoints)
+        z-normalized.
     labels, shifts : ndarray of shape (n_series,)
-        Nearest centre, and by how much the series trails it.
+        Nearest center, and by how much the series trails it.
     sbd : ndarray of shape (n_series,)
-        Shape-based distance to that centre; 1 for flat series.
+        Shape-based distance to that center; 1 for flat series.
     inertia : float
         Sum of weight * SBD^2.
     """
 
-    centres: FloatArray
+    centers: FloatArray
     labels: IntArray
     shifts: IntArray
     sbd: Float64Array
@@ -91,17 +91,17 @@ class RunState:
     current, best : Iterate
         The last iterate, and the one of least inertia so far; k-Shape's objective can rise.
     previous : Iterate or None
-        The one before the last, whose members formed the current centres; None at the start.
+        The one before the last, whose members formed the current centers; None at the start.
     n_iter : int
         Steps done.
     n_correlations : int
-        Pairs of series and centre that were transformed.
+        Pairs of series and center that were transformed.
     anchor : float
         Inertia at the last real gain.
     stalled : int
         Steps since then.
     seen : frozenset of bytes
-        Digests of all labellings (with their shifts) so far.
+        Digests of all labelings (with their shifts) so far.
     stopped : str or None
         Why the run is over: "unchanged", "cycle", "no gain" or "max_iter"; None while it is not.
     assigned : Assigned
@@ -131,7 +131,7 @@ class ClusterRun:
 
 
 @dataclass(frozen=True)
-class Progress:
+class FitProgress:
     """How far the runs of a fit have come.
 
     Attributes
@@ -150,7 +150,7 @@ class Progress:
 
 
 def inertia(sbd: Float64Array, weights: Float64Array) -> float:
-    """Sum of squares of the distances to the nearest centres: sum_i weights_i * sbd_i^2, in float64."""
+    """Sum of squares of the distances to the nearest centers: sum_i weights_i * sbd_i^2, in float64."""
     return float((weights * (sbd * sbd)).sum())
 
 
@@ -160,10 +160,10 @@ def counted(x: Shapes, weights: Float64Array) -> BoolArray:
     return taking_part
 
 
-def allowance(
+def memory_plan(
     n_series: int, n_clusters: int, input_bytes: int, n_threads: int
 ) -> tuple[int, Literal["all", "last", "none"]]:
-    """Bytes that prepared series may keep, and what bounds may be kept from step to step; see `Settings`.
+    """Bytes that prepared series may keep, and what bounds may be kept from step to step; see `FitSettings`.
 
     All in all a fit takes no more than the size of its input and 64 MB beside the input itself.
     """
@@ -177,22 +177,22 @@ def allowance(
     return max(0, spare), "none"
 
 
-def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) -> RunState:
-    """First state of a run: the assignment to the given centres.
+def start(x: Shapes, first: Start, weights: Float64Array, settings: FitSettings) -> RunState:
+    """First state of a run: the assignment to the given centers.
 
     Parameters
     ----------
     x : Shapes
         The series.
     first : Start
-        Where to start from; centres are z-normalised here.
+        Where to start from; centers are z-normalized here.
     weights : ndarray of shape (n_series,)
         Not negative, at least one positive.
-    settings : Settings
+    settings : FitSettings
         Limits of the run.
     """
-    centres = znormalise(first.centres)
-    iterate, assigned, n_correlations = assign_filling(x, centres, weights, settings, first.assigned)
+    centers = znormalize(first.centers)
+    iterate, assigned, n_correlations = assign_refill_empty(x, centers, weights, settings, first.assigned)
     return RunState(
         current=iterate,
         best=iterate,
@@ -207,10 +207,10 @@ def start(x: Shapes, first: Start, weights: Float64Array, settings: Settings) ->
     )
 
 
-def advance(x: Shapes, weights: Float64Array, settings: Settings, state: RunState) -> RunState:
-    """One step: extract every centre from its members, assign all series, and decide whether to go on."""
-    centres = _new_centres(x, state, weights, settings)
-    iterate, assigned, n_correlations = assign_filling(x, centres, weights, settings, state.assigned)
+def advance(x: Shapes, weights: Float64Array, settings: FitSettings, state: RunState) -> RunState:
+    """One step: extract every center from its members, assign all series, and decide whether to go on."""
+    centers = _new_centers(x, state, weights, settings)
+    iterate, assigned, n_correlations = assign_refill_empty(x, centers, weights, settings, state.assigned)
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
     stalled = 0 if gained else state.stalled + 1
@@ -251,7 +251,7 @@ def run(
     x: Shapes,
     begin: Callable[[], Start],
     weights: Float64Array,
-    settings: Settings,
+    settings: FitSettings,
     watch: Callable[[RunState], None] | None = None,
     state: RunState | None = None,
 ) -> ClusterRun:
@@ -272,16 +272,16 @@ def best_run(
     x: Shapes,
     starts: Iterable[Callable[[], Start]],
     weights: Float64Array,
-    settings: Settings,
-    watch: Callable[[Progress], None] | None = None,
-    progress: Progress | None = None,
+    settings: FitSettings,
+    watch: Callable[[FitProgress], None] | None = None,
+    progress: FitProgress | None = None,
 ) -> ClusterRun:
     """Run from each of the given starts; the least inertia wins, and among equals the first.
 
     `watch` is shown after each step how far the runs have come; from there, as `progress`, another call
     goes on and ends with the same result.
     """
-    before = Progress() if progress is None else progress
+    before = FitProgress() if progress is None else progress
     best = before.best
     for n_done, begin in islice(enumerate(starts), before.n_done, None):
         told = None if watch is None else _teller(watch, n_done, best)
@@ -295,17 +295,17 @@ def best_run(
 
 
 def _teller(
-    watch: Callable[[Progress], None], n_done: int, best: ClusterRun | None
+    watch: Callable[[FitProgress], None], n_done: int, best: ClusterRun | None
 ) -> Callable[[RunState], None]:
-    return lambda state: watch(Progress(n_done, best, state))
+    return lambda state: watch(FitProgress(n_done, best, state))
 
 
-def _new_centres(x: Shapes, state: RunState, weights: Float64Array, settings: Settings) -> FloatArray:
-    """Extract centres from their members; those whose members stayed as they were are kept."""
+def _new_centers(x: Shapes, state: RunState, weights: Float64Array, settings: FitSettings) -> FloatArray:
+    """Extract centers from their members; those whose members stayed as they were are kept."""
     now, before = state.current, state.previous
     taking_part = counted(x, weights)
-    centres, extracted = now.centres.copy(), np.zeros(len(now.centres), dtype=np.bool_)
-    changed = np.arange(len(centres))
+    centers, extracted = now.centers.copy(), np.zeros(len(now.centers), dtype=np.bool_)
+    changed = np.arange(len(centers))
     if before is not None:
         moved = taking_part & ((now.labels != before.labels) | (now.shifts != before.shifts))
         changed = np.union1d(now.labels[moved], before.labels[moved])
@@ -313,62 +313,62 @@ def _new_centres(x: Shapes, state: RunState, weights: Float64Array, settings: Se
     def extract(part: slice) -> None:
         label = changed[part.start]
         mine = np.flatnonzero(taking_part & (now.labels == label))
-        if len(mine):  # an empty cluster keeps its centre
+        if len(mine):  # an empty cluster keeps its center
             shape = extract_shape(
                 lambda rows: units(x, mine[rows]),
                 now.shifts[mine],
                 weights[mine],
-                now.centres[label],
+                now.centers[label],
                 held_bytes=settings.held_bytes,
             )
             if shape is not None:
-                centres[label] = shape
+                centers[label] = shape
                 extracted[label] = True
 
     map_blocks(extract, row_blocks(len(changed), 1, 1), settings.n_threads)
-    new = znormalise(centres[extracted])
+    new = znormalize(centers[extracted])
     kept = ~new.any(axis=(1, 2))  # where nothing but a level came out
-    new[kept] = now.centres[extracted][kept]
-    centres[extracted] = new
-    return centres
+    new[kept] = now.centers[extracted][kept]
+    centers[extracted] = new
+    return centers
 
 
-def assign_filling(
+def assign_refill_empty(
     x: Shapes,
-    centres: FloatArray,
+    centers: FloatArray,
     weights: Float64Array,
-    settings: Settings,
+    settings: FitSettings,
     before: Assigned | None = None,
 ) -> tuple[Iterate, Assigned, int]:
-    """Assign all series; an empty cluster takes the series farthest from its own centre, then again.
+    """Assign all series; an empty cluster takes the series farthest from its own center, then again.
 
     Returns the iterate, its bounds, and the number of pairs that were transformed.
     """
     taking_part = counted(x, weights)
     n_correlations = 0
     out = before.floor if before is not None and settings.keep == "last" else None
-    for attempt in range(len(centres) + 1):
-        assigned = _assign(x, centres, settings, before, out)
+    for attempt in range(len(centers) + 1):
+        assigned = _assign(x, centers, settings, before, out)
         out = assigned.floor  # those of a further attempt replace them
         n_correlations += assigned.n_correlations
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
-        empty = np.flatnonzero(np.bincount(labels[taking_part], minlength=len(centres)) == 0)
+        empty = np.flatnonzero(np.bincount(labels[taking_part], minlength=len(centers)) == 0)
         farthest = int(np.where(taking_part, sbd, -1.0).argmax())
-        if attempt == len(centres) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
+        if attempt == len(centers) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
             break
-        centres = centres.copy()
-        centres[empty[0]] = znormalise(units(x, slice(farthest, farthest + 1)))[0]
+        centers = centers.copy()
+        centers[empty[0]] = znormalize(units(x, slice(farthest, farthest + 1)))[0]
         before = assigned
-    return Iterate(centres, labels, shifts, sbd, inertia(sbd, weights)), assigned, n_correlations
+    return Iterate(centers, labels, shifts, sbd, inertia(sbd, weights)), assigned, n_correlations
 
 
 def _assign(
-    x: Shapes, centres: FloatArray, settings: Settings, before: Assigned | None, out: FloatArray | None
+    x: Shapes, centers: FloatArray, settings: FitSettings, before: Assigned | None, out: FloatArray | None
 ) -> Assigned:
     return assign(
         x,
-        shapes_of(centres, x.window),
+        shapes_of(centers, x.window),
         before,
         prune=settings.prune,
         keep=settings.keep != "none",
@@ -379,7 +379,7 @@ def _assign(
 
 
 def _digest(iterate: Iterate, taking_part: BoolArray) -> bytes:
-    """Fingerprint of what the next centres follow from: who belongs where, at which shift."""
+    """Fingerprint of what the next centers follow from: who belongs where, at which shift."""
     digest = hashlib.sha256()
     for part in (iterate.labels, iterate.shifts):
         digest.update(part[taking_part].data)

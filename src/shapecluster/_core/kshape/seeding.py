@@ -1,4 +1,4 @@
-"""The first centres: rows spread out by k-means++ under SBD^2, or rows drawn at random."""
+"""The first centers: rows spread out by k-means++ under SBD^2, or rows drawn at random."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, shared_blocks
 from shapecluster._core.sbd.bounds import (
     FLOAT32,
     SpectralBounds,
-    ceiling_of,
-    floor_of,
+    angle_lower_bound,
+    angle_upper_bound,
     short_transforms_for,
 )
 from shapecluster._core.sbd.correlation import Alignment, Assignment, Evaluated, evaluate
@@ -27,12 +27,12 @@ N_CANDIDATES = 4
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts: centres of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
+    """Where a run starts: centers of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
 
-    `assigned` is an assignment of the series to these centres or ones near by, or None.
+    `assigned` is an assignment of the series to these centers or ones near by, or None.
     """
 
-    centres: FloatArray
+    centers: FloatArray
     assigned: Assigned | None = None
 
 
@@ -184,7 +184,9 @@ class _SeedSearch:
             sbd = 1.0 - ncc
             sbd[sbd <= self.x.tie_band] = 0.0
             reached[j, rows] = np.minimum(reached[j, rows], sbd * sbd)
-            nearer.append(_Nearer(rows, Alignment(ncc, shifts), floor_of(elsewhere, self.x.screen_error)))
+            nearer.append(
+                _Nearer(rows, Alignment(ncc, shifts), angle_lower_bound(elsewhere, self.x.screen_error))
+            )
         return _Compared(candidates, reached, np.concatenate([part[0] for part in parts]), nearer)
 
     def choose(self, compared: _Compared, best: int) -> None:
@@ -203,7 +205,7 @@ class _SeedSearch:
     ) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
         """Floors of all pairs, and the exact values of those in which the candidate is nearer."""
         hurdle = self.ncc[rows]
-        reach = ceiling_of(hurdle, 0.0).astype(np.float32) + FLOAT32
+        reach = angle_upper_bound(hurdle, 0.0).astype(np.float32) + FLOAT32
         floor = np.full((len(x), len(y)), -np.inf, dtype=np.float32)
         if known is not None:
             np.subtract(known.T[self.labels[rows]], reach[:, None], out=floor)
@@ -216,7 +218,7 @@ class _SeedSearch:
             open_pairs = (floor <= reach[:, None]) & possible
         first, second = np.nonzero(open_pairs)
         found = evaluate(x, y, first, second, hurdle[first])
-        floor[first, second] = floor_of(found.peak, x.screen_error)
+        floor[first, second] = angle_lower_bound(found.peak, x.screen_error)
         near = np.flatnonzero(found.ncc > hurdle[first])
         return floor, found.at(near), first[near], second[near]
 

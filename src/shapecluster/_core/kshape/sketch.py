@@ -1,6 +1,6 @@
 """k-Shape on a stream: what is kept of members that are gone, and the step that one mini-batch makes.
 
-The centre of a cluster is the leading right singular vector of its aligned members. When they pass by in
+The center of a cluster is the leading right singular vector of its aligned members. When they pass by in
 batches, a few orthogonal rows stand for all that were seen: the Frequent Directions sketch. The rows of a
 batch are put under the sketch, the whole is turned onto its principal axes, and what exceeds the size is paid
 for evenly by all axes, so none of the great ones can be lost.
@@ -16,7 +16,7 @@ from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import counted, inertia
 from shapecluster._core.sbd.alignment import align_members
 from shapecluster._core.sbd.blocks import map_blocks, row_blocks
-from shapecluster._core.sbd.normalize import znormalise
+from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import Shapes, shapes_of
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
@@ -30,14 +30,14 @@ _LOWEST_EXPONENT = -1100  # below that of any weight
 
 @dataclass(frozen=True)
 class Sketch:
-    """What is remembered of the aligned, centred and weighted members A of one cluster.
+    """What is remembered of the aligned, centered and weighted members A of one cluster.
 
     Attributes
     ----------
     rows : ndarray of shape (n_rows, width)
         B: at most `size` orthogonal rows, the longest first, in units of 2 ** (exponent / 2).
     total : ndarray of shape (width,)
-        Weighted sum of the members, in units of 2 ** exponent; decides the sign of the centre.
+        Weighted sum of the members, in units of 2 ** exponent; decides the sign of the center.
     error : float
         Bound on what B lacks, in the same units: 0 <= A.T A - B.T B <= error, as quadratic forms.
     size : int
@@ -57,7 +57,7 @@ class Sketch:
     dimensions. A truncated SVD, the incremental SVD of [2]_, takes nothing from the axes that it keeps; it
     has the first bound but not the second, and an adversary can hide a direction from it.
 
-    The error moves the centre by an angle of at most
+    The error moves the center by an angle of at most
 
         sin(angle) <= error / (lambda_1 - lambda_2),
 
@@ -106,7 +106,7 @@ def absorb(sketch: Sketch, members: FloatArray, shifts: IntArray, weights: Float
     members : ndarray of shape (n_members, n_channels, n_timepoints)
         Unit rows, at least one.
     shifts : ndarray of shape (n_members,)
-        By how much each member trails the centre.
+        By how much each member trails the center.
     weights : ndarray of shape (n_members,)
         Positive; row i counts with sqrt(weights[i]).
 
@@ -137,7 +137,7 @@ def absorb(sketch: Sketch, members: FloatArray, shifts: IntArray, weights: Float
 
 
 def sketched_shape(sketch: Sketch, n_channels: int, dtype: DType) -> FloatArray | None:
-    """Centre of a cluster, from its sketch; what `extract_shape` is to its members.
+    """Center of a cluster, from its sketch; what `extract_shape` is to its members.
 
     Parameters
     ----------
@@ -146,12 +146,12 @@ def sketched_shape(sketch: Sketch, n_channels: int, dtype: DType) -> FloatArray 
     n_channels : int
         Channels that its width holds.
     dtype : dtype
-        Of the centre.
+        Of the center.
 
     Returns
     -------
     ndarray of shape (n_channels, n_timepoints) or None
-        z-normalised per channel, its sign chosen once over all channels so that it agrees with the sum
+        z-normalized per channel, its sign chosen once over all channels so that it agrees with the sum
         of the members. None when there is nothing that the members agree on.
     """
     if not len(sketch.rows):
@@ -161,60 +161,60 @@ def sketched_shape(sketch: Sketch, n_channels: int, dtype: DType) -> FloatArray 
     if agreement == 0.0:
         agreement = vector[np.abs(vector).argmax()]
     vector = np.copysign(1.0, agreement) / np.sqrt((vector * vector).sum()) * vector
-    centre: FloatArray = znormalise(vector.reshape(1, n_channels, -1).astype(dtype))[0]
-    return centre if centre.any() else None
+    center: FloatArray = znormalize(vector.reshape(1, n_channels, -1).astype(dtype))[0]
+    return center if center.any() else None
 
 
 @dataclass(frozen=True)
-class Stream:
+class MiniBatchState:
     """All that the next mini-batch needs to know of those before it.
 
     Attributes
     ----------
-    centres : ndarray of shape (n_clusters, n_channels, n_timepoints)
-        z-normalised.
+    centers : ndarray of shape (n_clusters, n_channels, n_timepoints)
+        z-normalized.
     sketches : tuple of Sketch
-        What each centre was extracted from; empty for a centre that was given or drawn.
+        What each center was extracted from; empty for a center that was given or drawn.
     counts : ndarray of shape (n_clusters,)
-        Weight behind each centre, as reassignment sees it.
+        Weight behind each center, as reassignment sees it.
     n_waiting : int
         Series that came since clusters were last looked at for reassignment.
     """
 
-    centres: FloatArray
+    centers: FloatArray
     sketches: tuple[Sketch, ...]
     counts: Float64Array
     n_waiting: int = 0
 
-    def restarted(self, clusters: IntArray, rows: FloatArray) -> Stream:
+    def restarted(self, clusters: IntArray, rows: FloatArray) -> MiniBatchState:
         """The same stream with some clusters starting anew from given unit rows."""
-        centres, sketches = self.centres.copy(), list(self.sketches)
-        centres[clusters] = znormalise(rows)
+        centers, sketches = self.centers.copy(), list(self.sketches)
+        centers[clusters] = znormalize(rows)
         for cluster in clusters:
             sketches[cluster] = faded(sketches[cluster], 0.0)
-        return replace(self, centres=centres, sketches=tuple(sketches))
+        return replace(self, centers=centers, sketches=tuple(sketches))
 
 
-def start_stream(centres: FloatArray, size: int = SKETCH_ROWS) -> Stream:
-    """Stream that has seen nothing but its first, z-normalised centres; `size` rows are kept of a cluster."""
-    sketch = empty_sketch(centres[0].size, size)
-    return Stream(centres, (sketch,) * len(centres), np.zeros(len(centres)))
+def start_stream(centers: FloatArray, size: int = SKETCH_ROWS) -> MiniBatchState:
+    """Stream that has seen nothing but its first, z-normalized centers; `size` rows are kept of a cluster."""
+    sketch = empty_sketch(centers[0].size, size)
+    return MiniBatchState(centers, (sketch,) * len(centers), np.zeros(len(centers)))
 
 
 def advance_stream(
-    stream: Stream,
+    stream: MiniBatchState,
     batch: Shapes,
     weights: Float64Array,
     rng: np.random.RandomState,
     *,
     fade: float = 1.0,
     n_threads: int = 1,
-) -> tuple[Stream, float]:
-    """One mini-batch: assign it, extract the centres of what was seen so far, reassign clusters that died.
+) -> tuple[MiniBatchState, float]:
+    """One mini-batch: assign it, extract the centers of what was seen so far, reassign clusters that died.
 
     Parameters
     ----------
-    stream : Stream
+    stream : MiniBatchState
         What came before.
     batch : Shapes
         The mini-batch; flat rows and rows of weight zero take no part.
@@ -229,29 +229,29 @@ def advance_stream(
 
     Returns
     -------
-    stream : Stream
+    stream : MiniBatchState
         The stream after the mini-batch.
     inertia : float
-        Of the mini-batch, under the centres before.
+        Of the mini-batch, under the centers before.
     """
-    centres = shapes_of(stream.centres, batch.window)
-    nearest = assign(batch, centres, keep=False, n_threads=n_threads).nearest
+    centers = shapes_of(stream.centers, batch.window)
+    nearest = assign(batch, centers, keep=False, n_threads=n_threads).nearest
     taking_part = counted(batch, weights)
 
     def update(clusters: slice) -> tuple[FloatArray, Sketch]:
         cluster = clusters.start
-        old, sketch = stream.centres[cluster], faded(stream.sketches[cluster], fade)
+        old, sketch = stream.centers[cluster], faded(stream.sketches[cluster], fade)
         members = np.flatnonzero(taking_part & (nearest.labels == cluster))
-        if not len(members):  # fading alone does not turn a centre
+        if not len(members):  # fading alone does not turn a center
             return old, sketch
         sketch = absorb(sketch, batch.unit[members], nearest.shifts[members], weights[members])
         shape = sketched_shape(sketch, len(old), old.dtype)
         return (old if shape is None else shape), sketch
 
-    parts = map_blocks(update, row_blocks(len(stream.centres), 1, 1), n_threads)
-    gained = np.bincount(nearest.labels, np.where(taking_part, weights, 0.0), len(stream.centres))
-    after = Stream(
-        centres=np.stack([centre for centre, _ in parts]),
+    parts = map_blocks(update, row_blocks(len(stream.centers), 1, 1), n_threads)
+    gained = np.bincount(nearest.labels, np.where(taking_part, weights, 0.0), len(stream.centers))
+    after = MiniBatchState(
+        centers=np.stack([center for center, _ in parts]),
         sketches=tuple(sketch for _, sketch in parts),
         counts=fade * stream.counts + gained,
         n_waiting=stream.n_waiting + len(batch),
@@ -259,7 +259,9 @@ def advance_stream(
     return _reassigned(after, batch, taking_part, rng), inertia(1.0 - nearest.ncc, weights)
 
 
-def _reassigned(stream: Stream, batch: Shapes, taking_part: BoolArray, rng: np.random.RandomState) -> Stream:
+def _reassigned(
+    stream: MiniBatchState, batch: Shapes, taking_part: BoolArray, rng: np.random.RandomState
+) -> MiniBatchState:
     """Let clusters of little weight start anew from random series of the batch, half of the batch at most.
 
     They are given the least count of the other clusters, so that they do not start anew at once again.

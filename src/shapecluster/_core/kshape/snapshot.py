@@ -13,20 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.kshape.assignment import Assigned
-from shapecluster._core.kshape.run import ClusterRun, Iterate, Progress, RunState
+from shapecluster._core.kshape.run import ClusterRun, FitProgress, Iterate, RunState
 from shapecluster._core.sbd.correlation import Assignment
 from shapecluster._core.sbd.shapes import Shapes, shapes_of
 
 _DIGEST_BYTES = 32
+# The keys are those of checkpoints that older versions wrote.
+_KEYS = {"centers": "centres", "labels": "labels", "shifts": "shifts", "sbd": "sbd", "inertia": "inertia"}
 _REASONS = ("unchanged", "cycle", "no gain", "max_iter")
 
 
-def to_arrays(progress: Progress) -> dict[str, NDArray[Any]]:
+def to_arrays(progress: FitProgress) -> dict[str, NDArray[Any]]:
     """Arrays that `from_arrays` turns back; they share memory with what they show.
 
     Parameters
     ----------
-    progress : Progress
+    progress : FitProgress
         With a run under way.
     """
     state, found = progress.state, progress.best
@@ -45,12 +47,12 @@ def to_arrays(progress: Progress) -> dict[str, NDArray[Any]]:
         arrays["found.stopped"] = np.array(_code(found.stopped))
     for owner, iterate in iterates.items():
         if iterate is not None:
-            for name in ("centres", "labels", "shifts", "sbd", "inertia"):
-                arrays[f"{owner}.{name}"] = np.asarray(getattr(iterate, name))
+            for name, key in _KEYS.items():
+                arrays[f"{owner}.{key}"] = np.asarray(getattr(iterate, name))
     return arrays
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) -> Progress:
+def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) -> FitProgress:
     """How far a fit of the same series into so many clusters had come.
 
     Parameters
@@ -67,7 +69,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) 
     ValueError
         If the arrays are not a snapshot of such a fit.
     """
-    read = _Reader(arrays, x, n_clusters)
+    read = _SnapshotReader(arrays, x, n_clusters)
     current = read.iterate("current")
     nearest = Assignment(current.labels, current.shifts, 1.0 - current.sbd)
     unknown = np.zeros(len(x), dtype=np.float32)
@@ -82,7 +84,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) 
         stalled=read.count("stalled"),
         seen=frozenset(row.tobytes() for row in seen),
         stopped=read.reason("stopped"),
-        assigned=Assigned(shapes_of(current.centres, x.window), nearest, unknown, None, 0),
+        assigned=Assigned(shapes_of(current.centers, x.window), nearest, unknown, None, 0),
     )
     n_done = read.count("n_done")
     if (n_done > 0) != ("found.labels" in arrays):
@@ -94,10 +96,10 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) 
             raise ValueError("A run that is over must have stopped.")
         counts = (read.count("found.n_iter"), read.count("found.n_correlations"))
         found = ClusterRun(read.iterate("found"), *counts, stopped)
-    return Progress(n_done, found, state)
+    return FitProgress(n_done, found, state)
 
 
-class _Reader:
+class _SnapshotReader:
     """Arrays by name, each of the type and shape that it must have."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) -> None:
@@ -128,17 +130,17 @@ class _Reader:
 
     def iterate(self, owner: str) -> Iterate:
         n_series = (len(self.x),)
-        centres_shape = (self.n_clusters, self.x.n_channels, self.x.n_timepoints)
+        centers_shape = (self.n_clusters, self.x.n_channels, self.x.n_timepoints)
         labels = self.array(f"{owner}.labels", np.intp, n_series)
         shifts = self.array(f"{owner}.shifts", np.intp, n_series)
         if labels.min() < 0 or labels.max() >= self.n_clusters or np.abs(shifts).max() > self.x.window:
             raise ValueError(f"{owner}: labels and shifts are out of range.")
-        centres = self.array(f"{owner}.centres", self.x.dtype, centres_shape)
+        centers = self.array(f"{owner}.centres", self.x.dtype, centers_shape)
         sbd = self.array(f"{owner}.sbd", np.float64, n_series)
         inertia = float(self.array(f"{owner}.inertia", np.float64, ()))
-        if not (np.isfinite(centres).all() and np.isfinite(sbd).all() and np.isfinite(inertia)):
+        if not (np.isfinite(centers).all() and np.isfinite(sbd).all() and np.isfinite(inertia)):
             raise ValueError(f"{owner}: all numbers must be finite.")
-        return Iterate(centres, labels, shifts, sbd, inertia)
+        return Iterate(centers, labels, shifts, sbd, inertia)
 
 
 def _code(stopped: str | None) -> int:

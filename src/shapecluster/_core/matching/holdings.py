@@ -18,7 +18,7 @@ from scipy import sparse
 
 from shapecluster._typing import Float64Array, IntArray
 
-Metric: TypeAlias = Literal["jaccard", "containment", "overlap", "cosine"]
+MatchMetric: TypeAlias = Literal["jaccard", "containment", "overlap", "cosine"]
 Masses: TypeAlias = NDArray[Any]
 """int64 for sets, float64 for quantities."""
 
@@ -30,7 +30,7 @@ _SLACK = 1e-9  # windows and prefixes are wider than they need be by this, which
 
 
 @dataclass(frozen=True)
-class Rule:
+class MatchCriterion:
     """When one portfolio matches another.
 
     Attributes
@@ -43,7 +43,7 @@ class Rule:
         Whether quantities count.
     """
 
-    metric: Metric
+    metric: MatchMetric
     threshold: Fraction
     weighted: bool = False
 
@@ -173,14 +173,14 @@ class Distinct:
         return counts
 
 
-def distinct_holdings(matrix: Any, rule: Rule) -> Distinct:
+def distinct_holdings(matrix: Any, rule: MatchCriterion) -> Distinct:
     """Put identical portfolios together.
 
     Parameters
     ----------
     matrix : csr_matrix of shape (n_traders, n_tickers)
         Holdings, with sorted indices and no explicit zeros.
-    rule : Rule
+    rule : MatchCriterion
         Says whether quantities count, and so what is identical.
 
     Returns
@@ -203,7 +203,7 @@ def distinct_holdings(matrix: Any, rule: Rule) -> Distinct:
     return Distinct(rows[order], masses[order], of_trader, traders, starts.astype(np.intp))
 
 
-def as_query(amounts: Float64Array, rule: Rule) -> tuple[Float64Array, Any]:
+def as_query(amounts: Float64Array, rule: MatchCriterion) -> tuple[Float64Array, Any]:
     """What somebody holds, in every ticker that they hold, as `Distinct.rows` has it; and its mass."""
     row = sparse.csr_matrix(amounts[None] if rule.weighted else np.ones((1, len(amounts))))
     row = _unit_rows(row, rule)
@@ -214,7 +214,7 @@ def _with_data(matrix: Any, data: NDArray[Any]) -> Any:
     return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _unit_rows(rows: Any, rule: Rule) -> Any:
+def _unit_rows(rows: Any, rule: MatchCriterion) -> Any:
     """Quantities in float64, with a norm of 1 for the cosine."""
     data = rows.data.astype(np.float64)
     if rule.weighted and rule.metric == "cosine":
@@ -233,7 +233,7 @@ def _norms(rows: Any) -> Float64Array:
     return norms
 
 
-def _masses(rows: Any, rule: Rule) -> Masses:
+def _masses(rows: Any, rule: MatchCriterion) -> Masses:
     if not rule.weighted:
         sizes: Masses = np.diff(rows.indptr).astype(np.int64)
         return sizes
@@ -281,7 +281,7 @@ class Postings:
     amounts: Float64Array | None
 
     @classmethod
-    def of(cls, distinct: Distinct, rule: Rule) -> Postings:
+    def of(cls, distinct: Distinct, rule: MatchCriterion) -> Postings:
         """Turn holdings around."""
         columns = distinct.rows.tocsc()
         amounts = columns.data if rule.weighted else None
@@ -291,7 +291,7 @@ class Postings:
 def search(
     distinct: Distinct,
     postings: Postings,
-    rule: Rule,
+    rule: MatchCriterion,
     tickers: IntArray,
     amounts: Float64Array,
     mass: Any,
@@ -303,7 +303,7 @@ def search(
     ----------
     distinct, postings : Distinct, Postings
         Where to look.
-    rule : Rule
+    rule : MatchCriterion
         What matches.
     tickers : ndarray of shape (n_known,)
         Columns of the asker's tickers that somebody may hold, in increasing order.
@@ -338,7 +338,11 @@ def search(
 
 
 def _shared_with_all(
-    postings: Postings, rule: Rule, tickers: IntArray, amounts: Float64Array, window: tuple[int, int]
+    postings: Postings,
+    rule: MatchCriterion,
+    tickers: IntArray,
+    amounts: Float64Array,
+    window: tuple[int, int],
 ) -> Masses:
     """What each portfolio of the window shares with one, ticker after ticker."""
     bounds = np.asarray(window, dtype=postings.holders.dtype)  # another dtype would convert them all

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shapecluster._core.matching.holdings import Distinct, Masses, Rule, row_sums
+from shapecluster._core.matching.holdings import Distinct, Masses, MatchCriterion, row_sums
 from shapecluster._typing import Float64Array, IntArray
 
 BLOCK_PAIRS = 1 << 18
@@ -42,7 +42,7 @@ class Filed:
 
 
 def matching_pairs(
-    distinct: Distinct, rule: Rule, block_pairs: int = BLOCK_PAIRS
+    distinct: Distinct, rule: MatchCriterion, block_pairs: int = BLOCK_PAIRS
 ) -> tuple[IntArray, IntArray, Masses]:
     """Find all pairs of distinct portfolios of which at least one matches the other.
 
@@ -50,7 +50,7 @@ def matching_pairs(
     ----------
     distinct : Distinct
         Portfolios.
-    rule : Rule
+    rule : MatchCriterion
         What matches.
     block_pairs : int
         Pairs that are compared at a time. The answer does not depend on it.
@@ -73,7 +73,7 @@ def matching_pairs(
     return lighter, heavier, shared if rule.weighted else shared.astype(np.int64)
 
 
-def _bands(distinct: Distinct, rule: Rule) -> Iterator[tuple[slice, slice]]:
+def _bands(distinct: Distinct, rule: MatchCriterion) -> Iterator[tuple[slice, slice]]:
     """Rows of about one mass, and the rows from there on that may match them."""
     masses = distinct.masses
     edges = np.flatnonzero(np.diff(masses, prepend=-1))
@@ -93,7 +93,7 @@ def _bands(distinct: Distinct, rule: Rule) -> Iterator[tuple[slice, slice]]:
 class _Join:
     """Files portfolios, and compares those that are filed together."""
 
-    def __init__(self, distinct: Distinct, rule: Rule) -> None:
+    def __init__(self, distinct: Distinct, rule: MatchCriterion) -> None:
         self.rule = rule
         self.masses = distinct.masses
         self.compared = distinct.rows

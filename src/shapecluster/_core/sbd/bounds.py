@@ -29,27 +29,27 @@ _SHORT = 64  # transforms of so many points are quicker than bounds
 _SMALL = 2_000_000  # points: so many are transformed in the time that Python takes to prepare a search
 
 
-def worth_looking(x: Shapes, n_pairs: int) -> bool:
+def bounds_may_pay(x: Shapes, n_pairs: int) -> bool:
     """Whether the transforms of so many pairs cost more than to look which of them can be spared."""
     return x.length >= _SHORT and n_pairs * x.length >= _SMALL
 
 
-def floor_of(ncc: FloatArray, slack: float) -> FloatArray:
+def angle_lower_bound(ncc: FloatArray, slack: float) -> FloatArray:
     """Floor of the angle whose cosine was computed to within `slack`."""
     floor: FloatArray = np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
     return floor
 
 
-def ceiling_of(ncc: FloatArray, slack: float) -> FloatArray:
+def angle_upper_bound(ncc: FloatArray, slack: float) -> FloatArray:
     """Upper bound of the angle whose cosine was computed to within `slack`."""
     ceiling: FloatArray = np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
     return ceiling
 
 
-def steps_between(old: Shapes, new: Shapes) -> FloatArray:
-    """Angle by which each centre has moved, rounded up to float32; 0 for those that did not.
+def center_drift(old: Shapes, new: Shapes) -> FloatArray:
+    """Angle by which each center has moved, rounded up to float32; 0 for those that did not.
 
-    A floor less this angle is a floor of the angle to the moved centre. Proof: at each shift s the angles
+    A floor less this angle is a floor of the angle to the moved center. Proof: at each shift s the angles
     between S_-s x (whose norm is at most one), c and c' obey the triangle inequality, so
     angle_s(x, c') >= angle_s(x, c) - angle(c, c'); the least over the shifts of any window, or of any part
     of it, obeys it too. For |S_-s x| < 1 put the missing length into a coordinate of its own, orthogonal
@@ -57,21 +57,21 @@ def steps_between(old: Shapes, new: Shapes) -> FloatArray:
     """
     cosine = (old.unit.astype(np.float64) * new.unit).reshape(len(new), -1).sum(axis=-1)
     same = (old.unit == new.unit).all(axis=(1, 2))
-    steps = ceiling_of(cosine, new.tie_band) + FLOAT32
+    steps = angle_upper_bound(cosine, new.tie_band) + FLOAT32
     return np.where(same, 0.0, steps).astype(np.float32)
 
 
-def floors_between(centres: Shapes) -> FloatArray | None:
-    """Floors of the angles between centres, zero on the diagonal; None where they would prove nothing.
+def center_separation_bounds(centers: Shapes) -> FloatArray | None:
+    """Floors of the angles between centers, zero on the diagonal; None where they would prove nothing.
 
-    theta(x, c) >= theta(c_own, c) - theta(x, c_own) for every series x and any centre c_own. Proof: with all
+    theta(x, c) >= theta(c_own, c) - theta(x, c_own) for every series x and any center c_own. Proof: with all
     shifts allowed, S_s is an isometry of zero-padded sequences, so theta is the distance of two orbits of
     a group of isometries of the sphere, and obeys the triangle inequality. With a narrower window it
     does not.
     """
-    if not centres.all_shifts:
+    if not centers.all_shifts:
         return None
-    apart = floor_of(peaks_between(centres), centres.screen_error)
+    apart = angle_lower_bound(peaks_between(centers), centers.screen_error)
     np.fill_diagonal(apart, 0.0)
     return apart
 
@@ -101,7 +101,7 @@ class LowPass:
 
     Split the spectrum at `cutoff`: NCC(s) = low(s) + high(s). `high` is at most what `magnitude_bound` gives
     for its bands. `low` is a trigonometric polynomial, computed on a grid of `n_grid` points around the
-    whole circle; between neighbours, h = L / n_grid apart, it exceeds their linear interpolation by at most
+    whole circle; between neighbors, h = L / n_grid apart, it exceeds their linear interpolation by at most
     (h^2 / 8) max |low''|, and |low''| <= (1/L) sum_f w_f (2 pi f / L)^2 |X_f||C_f|, in each band at most the
     square of its highest frequency times both roots of energies. So the bound is the largest value on
     the grid plus a sum over bands of `weights` times both profiles. The circle holds all shifts of any
@@ -162,12 +162,12 @@ def low_pass_for(profile: FloatArray, length: int) -> LowPass | None:
 
 @dataclass(frozen=True)
 class SpectralBounds:
-    """Bounds for comparisons with some series or centres, from their spectra alone.
+    """Bounds for comparisons with some series or centers, from their spectra alone.
 
     Attributes
     ----------
     y : Shapes
-        The series or centres.
+        The series or centers.
     profile : ndarray of shape (len(y), n_bands)
         How their energy is spread.
     low_pass : LowPass or None
@@ -187,7 +187,7 @@ class SpectralBounds:
 
     def magnitudes(self, profile: FloatArray) -> FloatArray:
         """Floors of the angles between all series of a block, given their profile, and all of `y`."""
-        return floor_of(magnitude_bound(profile, self.profile), self.y.screen_error)
+        return angle_lower_bound(magnitude_bound(profile, self.profile), self.y.screen_error)
 
     def short(
         self, x: Shapes, profile: FloatArray, first: IntArray, second: IntArray, block_bytes: int
@@ -203,7 +203,7 @@ class SpectralBounds:
             product *= theirs[second[part]]
             bound = self.low_pass.highest(product, x.length)
             bound += np.einsum("pb,pb->p", weighted[first[part]], self.profile[second[part]])
-            floor[part] = floor_of(bound, x.screen_error)
+            floor[part] = angle_lower_bound(bound, x.screen_error)
         return floor
 
     def short_of_all(self, x: Shapes, profile: FloatArray, block_bytes: int) -> FloatArray:
@@ -218,7 +218,7 @@ class SpectralBounds:
                 bound = self.low_pass.highest(ours[rows, None] * theirs[columns], x.length)
                 bound += weighted[rows] @ self.profile[columns].T
                 tile = floor[rows, columns]
-                np.maximum(tile, floor_of(bound, x.screen_error), out=tile)
+                np.maximum(tile, angle_lower_bound(bound, x.screen_error), out=tile)
         return floor
 
 
@@ -227,19 +227,19 @@ def short_transforms_for(x: Shapes) -> LowPass | None:
     return low_pass_for(profile_of(sample_of(x, _SAMPLE)), x.length)
 
 
-def way_round(own: Float64Array, labels: IntArray, apart: FloatArray, slack: float) -> FloatArray:
-    """Floors by way of any centre of each series (near ones help most): see `floors_between`.
+def triangle_lower_bound(own: Float64Array, labels: IntArray, apart: FloatArray, slack: float) -> FloatArray:
+    """Floors by way of any center of each series (near ones help most): see `center_separation_bounds`.
 
     Parameters
     ----------
     own : ndarray of shape (n_series,)
-        Correlation with the centre that `labels` names.
+        Correlation with the center that `labels` names.
     labels : ndarray of shape (n_series,)
-    apart : ndarray of shape (n_centres, n_centres)
-        Floors of the angles between centres.
+    apart : ndarray of shape (n_centers, n_centers)
+        Floors of the angles between centers.
     slack : float
         What `own` may be off by.
     """
-    reach = (ceiling_of(own, slack) + FLOAT32).astype(np.float32)
+    reach = (angle_upper_bound(own, slack) + FLOAT32).astype(np.float32)
     floor: FloatArray = apart[labels] - reach[:, None]
     return floor

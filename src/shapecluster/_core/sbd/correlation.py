@@ -1,7 +1,7 @@
-"""Normalised cross-correlation of unit rows: the best shift of every pair, and the nearest centre.
+"""Normalized cross-correlation of unit rows: the best shift of every pair, and the nearest center.
 
 Transforms (for narrow windows: matrix products) in float32 screen, and never decide. Their rounding
-depends on how rows are batched; so the shifts (and centres) that could win are evaluated again by one
+depends on how rows are batched; so the shifts (and centers) that could win are evaluated again by one
 direct float64 dot product each, whose rounding depends on the pair alone, and ties are settled on those
 values. Results are therefore the same to the last bit for every block size and every number of threads.
 """
@@ -36,7 +36,7 @@ class Alignment(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """The nearest centre of each series."""
+    """The nearest center of each series."""
 
     labels: IntArray
     shifts: IntArray
@@ -120,11 +120,11 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
     def align(rows: slice) -> None:
         block = take(x, rows)
         for columns in row_blocks(len(y), x.pair_bytes * len(block), block_bytes):
-            centres = take(y, columns)
-            first, second = np.nonzero(~(block.flat[:, None] | centres.flat))
+            centers = take(y, columns)
+            first, second = np.nonzero(~(block.flat[:, None] | centers.flat))
             if len(first):
-                curves = _tile_curves(block, centres)[first, second]
-                found = settle(block, centres, first, second, curves)
+                curves = _tile_curves(block, centers)[first, second]
+                found = settle(block, centers, first, second, curves)
                 ncc[rows, columns][first, second] = found.ncc
                 shifts[rows, columns][first, second] = found.shifts
 
@@ -171,14 +171,14 @@ def screen(x: Shapes, y: Shapes, block_bytes: int = BLOCK_BYTES) -> Screened:
     return Screened(peak, partial(_pair_curves, x, y))
 
 
-def may_be_nearest(x: Shapes, centres: Shapes, peak: FloatArray) -> tuple[IntArray, IntArray]:
-    """Pairs whose centre may be the nearest, given the screened peaks of all pairs.
+def candidate_centers(x: Shapes, centers: Shapes, peak: FloatArray) -> tuple[IntArray, IntArray]:
+    """Pairs whose center may be the nearest, given the screened peaks of all pairs.
 
     A tie among the shifts of a pair, and one among pairs, cost a tie band each.
     """
-    best = np.where(centres.flat, -np.inf, peak).max(axis=1, keepdims=True)
+    best = np.where(centers.flat, -np.inf, peak).max(axis=1, keepdims=True)
     near = peak >= best - 2 * (x.tie_band + x.screen_error)
-    first, second = np.nonzero(near & ~(x.flat[:, None] | centres.flat))
+    first, second = np.nonzero(near & ~(x.flat[:, None] | centers.flat))
     return first, second
 
 
@@ -205,7 +205,7 @@ def evaluate_pairs(
     Parameters
     ----------
     x, y : Shapes
-        Blocks of series and centres, with spectra.
+        Blocks of series and centers, with spectra.
     first, second : ndarray of shape (n_pairs,)
         Rows of `x` and of `y`.
     hurdle : ndarray of shape (n_pairs,)
@@ -259,10 +259,10 @@ def _settle_some(
     """Enter what the given curves of some of the pairs tell."""
     found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
     if not x.narrow:
-        found.elsewhere[mine] = peak_elsewhere(x, curves, found.shifts[mine])
+        found.elsewhere[mine] = runner_up_peak(x, curves, found.shifts[mine])
 
 
-def peak_elsewhere(x: Shapes, curves: FloatArray, shifts: IntArray) -> FloatArray:
+def runner_up_peak(x: Shapes, curves: FloatArray, shifts: IntArray) -> FloatArray:
     """Largest correlation of each curve at any other shift than the given one, which it is made to forget."""
     curves[np.arange(len(curves)), shifts % x.length] = -np.inf
     return np.asarray(curves.max(axis=-1))

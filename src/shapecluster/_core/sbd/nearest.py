@@ -10,20 +10,20 @@ from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks, s
 from shapecluster._core.sbd.bounds import (
     FLOAT32,
     SpectralBounds,
-    ceiling_of,
+    angle_upper_bound,
+    bounds_may_pay,
     short_transforms_for,
-    worth_looking,
 )
 from shapecluster._core.sbd.correlation import Alignment, evaluate_pairs, screen, settle
 from shapecluster._core.sbd.shapes import Shapes, profile_of, take
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 
 _MOST = 0.75
-_SHARE = 4  # bounds pay if fewer than one in so many are neighbours
+_SHARE = 4  # bounds pay if fewer than one in so many are neighbors
 _ROUNDS = 3  # in which each query tries its most promising rows; then all that are left
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """The nearest rows of each query, best first: correlations, rows and shifts, shape (n_queries, k)."""
 
     ncc: Float64Array
@@ -40,7 +40,7 @@ def nearest_rows(
     prune: bool = True,
     n_threads: int = 1,
     block_bytes: int = BLOCK_BYTES,
-) -> Neighbours:
+) -> Neighbors:
     """Find the rows of a universe that each query correlates with most.
 
     Parameters
@@ -48,9 +48,9 @@ def nearest_rows(
     queries, universe : Shapes
         With spectra. Flat series correlate with nothing: 0.
     k : int
-        Number of neighbours.
+        Number of neighbors.
     own : bool, default=False
-        Whether the queries are the universe, and a row is not to be its own neighbour.
+        Whether the queries are the universe, and a row is not to be its own neighbor.
     prune : bool, default=True
         Whether to use bounds; results do not depend on it.
     n_threads, block_bytes : int
@@ -58,26 +58,26 @@ def nearest_rows(
 
     Returns
     -------
-    Neighbours
+    Neighbors
         Where distances, 1 - ncc, are equal to the last bit, the lower row comes first.
     """
     bounds = None
-    few = k * _SHARE <= len(universe) and worth_looking(universe, len(queries) * len(universe))
+    few = k * _SHARE <= len(universe) and bounds_may_pay(universe, len(queries) * len(universe))
     if prune and few and not universe.narrow:
         bounds = SpectralBounds(universe, profile_of(universe), short_transforms_for(universe))
         bounds = bounds if bounds.promising(queries) else None
 
-    def search(rows: slice) -> Neighbours:
+    def search(rows: slice) -> Neighbors:
         excluded = rows.start + np.arange(rows.stop - rows.start) if own else None
-        return _Search(take(queries, rows), universe, k, excluded, bounds, block_bytes).run()
+        return _NearestSearch(take(queries, rows), universe, k, excluded, bounds, block_bytes).run()
 
     blocks = shared_blocks(len(queries), 32 * len(universe), block_bytes, n_threads)
     parts = map_blocks(search, blocks, n_threads)
-    return Neighbours(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return Neighbors(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-class _Search:
-    """Neighbours of a block of queries: the k-th best correlation so far is the hurdle for all others."""
+class _NearestSearch:
+    """Neighbors of a block of queries: the k-th best correlation so far is the hurdle for all others."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class _Search:
         nothing = Alignment(np.zeros(len(flat[0])), np.zeros(len(flat[0]), dtype=np.intp))
         self._add(flat[0], flat[1], nothing)
 
-    def run(self) -> Neighbours:
+    def run(self) -> Neighbors:
         """Search until no row is open."""
         if self.bounds is not None:
             self._bound(self.bounds)
@@ -135,7 +135,7 @@ class _Search:
 
     def _open(self) -> BoolArray:
         hurdle = self.best.min(axis=1)
-        reach = (ceiling_of(hurdle, 0.0) + FLOAT32).astype(np.float32)
+        reach = (angle_upper_bound(hurdle, 0.0) + FLOAT32).astype(np.float32)
         return (self.floor <= reach[:, None]) & ~self.done
 
     def _most_promising(self) -> tuple[IntArray, IntArray]:
@@ -170,10 +170,10 @@ class _Search:
         both = np.concatenate([self.best, new], axis=1)
         self.best = np.partition(both, self.k, axis=1)[:, self.k :]
 
-    def _result(self) -> Neighbours:
+    def _result(self) -> Neighbors:
         rows, columns = (np.concatenate([part[i] for part in self.found]) for i in (0, 1))
         ncc, shifts = (np.concatenate([part[2][i] for part in self.found]) for i in (0, 1))
         order = np.lexsort((columns, 1.0 - ncc, rows))
         starts = np.searchsorted(rows[order], np.arange(len(self.x)))
         chosen = order[starts[:, None] + np.arange(self.k)]
-        return Neighbours(ncc[chosen], columns[chosen], shifts[chosen])
+        return Neighbors(ncc[chosen], columns[chosen], shifts[chosen])

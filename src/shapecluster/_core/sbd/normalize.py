@@ -1,4 +1,4 @@
-"""z-normalised and unit rows: what makes a shape independent of level and scale."""
+"""z-normalized and unit rows: what makes a shape independent of level and scale."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLAT_EPS = 8  # a standard deviation of so many roundings of the largest value 
 _SAFE_EXPONENT = 400  # values up to 2^400 have squares that can be added up; to scale them changes no bit
 
 
-class Standardised(NamedTuple):
+class Standardized(NamedTuple):
     """Rows with zero mean and unit standard deviation, and what was taken away.
 
     Attributes
@@ -35,8 +35,8 @@ class Standardised(NamedTuple):
     flat: BoolArray
 
 
-def standardise(values: FloatArray) -> Standardised:
-    """z-normalise along the last axis, over observed (not NaN) values.
+def standardize(values: FloatArray) -> Standardized:
+    """z-normalize along the last axis, over observed (not NaN) values.
 
     Very large and very small rows are first scaled by a power of two, which is exact, so that neither 1e300
     nor 1e-300 overflows or loses digits.
@@ -48,16 +48,16 @@ def standardise(values: FloatArray) -> Standardised:
 
     Returns
     -------
-    Standardised
+    Standardized
         z-scores, means, standard deviations (ddof=0) and the flags of flat rows.
     """
-    x, mean, std, exponent, flat, n_values = _centred(values)
+    x, mean, std, exponent, flat, n_values = _centered(values)
     _over(x, std, flat, x)
     mean[n_values == 0], std[n_values == 0] = np.nan, np.nan
-    return Standardised(x, np.ldexp(mean, exponent)[..., 0], np.ldexp(std, exponent)[..., 0], flat[..., 0])
+    return Standardized(x, np.ldexp(mean, exponent)[..., 0], np.ldexp(std, exponent)[..., 0], flat[..., 0])
 
 
-class _Centred(NamedTuple):
+class _Centered(NamedTuple):
     """Rows over 2^exponent, less their mean; all but `x` have a last axis of one."""
 
     x: Float64Array
@@ -68,7 +68,7 @@ class _Centred(NamedTuple):
     n_values: Float64Array
 
 
-def _centred(values: FloatArray) -> _Centred:
+def _centered(values: FloatArray) -> _Centered:
     x = np.array(values, dtype=np.float64, order="C")
     n_values = np.full((*x.shape[:-1], 1), float(x.shape[-1]))
     top, missing = _largest(x), None
@@ -93,7 +93,7 @@ def _centred(values: FloatArray) -> _Centred:
         mean += step
     std = np.sqrt((x * x).sum(axis=-1, keepdims=True) / divisor)
     flat = std <= _FLAT_EPS * float(np.finfo(values.dtype).eps) * top
-    return _Centred(x, mean, std, exponent, flat, n_values)
+    return _Centered(x, mean, std, exponent, flat, n_values)
 
 
 def _largest(x: Float64Array) -> Float64Array:
@@ -127,13 +127,13 @@ class UnitRows:
     flat: BoolArray
 
 
-def znormalise(values: FloatArray) -> FloatArray:
-    """z-normalise every channel of every series, keeping the dtype; see `standardise`."""
+def znormalize(values: FloatArray) -> FloatArray:
+    """z-normalize every channel of every series, keeping the dtype; see `standardize`."""
     return _by_blocks(values, values.dtype, unit=False).values
 
 
 def unit_rows(values: FloatArray, dtype: DType | None = None) -> UnitRows:
-    """z-normalise every channel, then scale each series to joint norm one.
+    """z-normalize every channel, then scale each series to joint norm one.
 
     Every row is treated by itself, so the same row gives the same bits wherever it stands. The result
     has the given dtype, or that of `values`; which rows are flat is for the precision of `values` to say.
@@ -146,8 +146,8 @@ def _by_blocks(values: FloatArray, dtype: DType, *, unit: bool) -> UnitRows:
     out: FloatArray = np.empty(values.shape, dtype=dtype)
     flat = np.empty(n_series, dtype=np.bool_)
     for rows in row_blocks(n_series, 8 * n_channels * n_timepoints, _BLOCK_BYTES):
-        x, _, std, _, flat_channels, n_values = _centred(values[rows])
-        if unit:  # the square norm of a z-normalised channel is the number of its values
+        x, _, std, _, flat_channels, n_values = _centered(values[rows])
+        if unit:  # the square norm of a z-normalized channel is the number of its values
             std *= np.sqrt(np.where(flat_channels, 0.0, n_values).sum(axis=1, keepdims=True))
         _over(x, std, flat_channels, out[rows])
         flat[rows] = flat_channels.all(axis=(1, 2))

@@ -46,12 +46,12 @@ def overlap_correlation(
     Returns
     -------
     Overlap
-        Channels are centred each, and pooled.
+        Channels are centered each, and pooled.
     """
     joint = align_members(x_observed, shifts) * y_observed
     count = joint.sum(axis=-1, keepdims=True)
-    moved = _centred(align_members(x, shifts), joint, count)
-    other = _centred(y, joint, count)
+    moved = _centered(align_members(x, shifts), joint, count)
+    other = _centered(y, joint, count)
     axes = (-2, -1)
     spread, other_spread = (moved * moved).sum(axis=axes), (other * other).sum(axis=axes)
     product = (moved * other).sum(axis=axes)
@@ -69,7 +69,7 @@ def _rounding(values: FloatArray) -> Float64Array:
     return bound
 
 
-def _centred(values: FloatArray, joint: FloatArray, count: FloatArray) -> Float64Array:
+def _centered(values: FloatArray, joint: FloatArray, count: FloatArray) -> Float64Array:
     mean = (values * joint).sum(axis=-1, keepdims=True) / np.maximum(count, 1.0)
-    centred: Float64Array = (values - mean) * joint
-    return centred
+    centered: Float64Array = (values - mean) * joint
+    return centered

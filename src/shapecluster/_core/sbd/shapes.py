@@ -150,7 +150,7 @@ def shapes_of(
     spare: int | None = None,
     n_threads: int = 1,
 ) -> Shapes:
-    """Normalise series and transform them, once for all their comparisons.
+    """Normalize series and transform them, once for all their comparisons.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -12,14 +12,12 @@ from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import listing
 from shapecluster.remote._rehearsal.logs import Logs
 from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, moment
+from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, moment
 from shapecluster.remote._rehearsal.register import kept, listed, tagged
 from shapecluster.remote._rehearsal.serving import Serving
 from shapecluster.remote._rehearsal.training import TrainingJobs
 from shapecluster.remote._rehearsal.transform import TransformJobs
 from shapecluster.remote._uris import split
-
-Call = Callable[..., dict[str, Any]]
 
 
 class Rehearsal:

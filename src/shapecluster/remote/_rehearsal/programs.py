@@ -17,6 +17,14 @@ from typing import Any, TypeAlias
 # No variable of AWS, and none that could hold a secret: a container would not see them either.
 _ALLOWED = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHASHSEED"),
+    # Which kernels compute: the last bits depend on it.
+    *(
+        "OPENBLAS_CORETYPE",
+        "OPENBLAS_L2_SIZE",
+        "MKL_CBWR",
+        "MKL_ENABLE_INSTRUCTIONS",
+        "NPY_DISABLE_CPU_FEATURES",
+    ),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_THREAD_LIMIT"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from shapecluster.remote._rehearsal.folders import claim, read_json, write_json
 
 ACCOUNT = "000000000000"
 REGION = "rehearsal"
+
+Call = Callable[..., dict[str, Any]]
+"""One call of a service: boto3's arguments in, boto3's answer out."""
 
 
 def arn(kind: str, name: str) -> str:

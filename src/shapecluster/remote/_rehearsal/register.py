@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.records import Records, arn, moment
-
-Call = Callable[..., dict[str, Any]]
+from shapecluster.remote._rehearsal.records import Call, Records, arn, moment
 
 
 def kept(records: Records, noun: str, title: str) -> dict[str, Call]:

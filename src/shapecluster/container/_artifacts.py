@@ -1,8 +1,8 @@
-"""The files of a model: written by training, read by serving, and by whoever fetches the artefact.
+"""The files of a model: written by training, read by serving, and by whoever fetches the artifact.
 
 ```
-k-shape   centroids              text, one centre a line, 17 digits; channels of a timepoint side by side
-k-means   model_algo-1           NDArray list, array 0 the k x d matrix of centres in float32
+k-shape   centroids              text, one center a line, 17 digits; channels of a timepoint side by side
+k-means   model_algo-1           NDArray list, array 0 the k x d matrix of centers in float32
           state_<uuid>           JSON, how the training went
 both      shapecluster.json      the library's version, the algorithm, its parameters, what came out
 ```
@@ -22,7 +22,7 @@ MODEL = "model_algo-1"
 DESCRIPTION = "shapecluster.json"
 
 
-def write_artefact(
+def write_artifact(
     root: Root, algorithm: str, files: Mapping[str, bytes], parameters: Mapping[str, Any], **found: Any
 ) -> None:
     """Write a model and its description; the description comes last, when all else is there."""
