@@ -16,7 +16,7 @@ from benchmarks import libraries, matchers, plain
 from benchmarks._common import MAX_ITER, Outcome, Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import FitSettings, run
+from shapecluster._core.kshape.run import FitSettings, best_run
 from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.sbd.nearest import nearest_rows
 from shapecluster._core.sbd.shapes import shapes_of
@@ -55,7 +55,9 @@ def ours_unpruned(task: Task) -> Callable[[], Outcome]:
     def fit() -> Outcome:
         shapes = shapes_of(task.X[:, None], None)
         start = Start(task.X[: task.k, None])
-        done = run(shapes, lambda: start, np.ones(len(task.X)), FitSettings(max_iter=MAX_ITER, prune=False))
+        done = best_run(
+            shapes, [lambda: start], np.ones(len(task.X)), FitSettings(max_iter=MAX_ITER, prune=False)
+        )
         best = done.best
         return {
             "centers": best.centers[:, 0],
@@ -119,7 +121,7 @@ def all_pairs(task: Task) -> Callable[[], Outcome]:
     shapes = shapes_of(task.X[:, None], None)
 
     def search() -> Outcome:
-        found = nearest_rows(shapes, shapes, task.k, own=True, prune=False)
+        found = nearest_rows(shapes, shapes, task.k, exclude_self=True, prune=False)
         return _neighbors(1.0 - found.ncc, found.rows, found.shifts)
 
     return search

@@ -9,7 +9,7 @@ from scipy import fft
 from benchmarks import plain
 from benchmarks.verdict import verdict
 from shapecluster import LocalKShape
-from shapecluster._core.kshape.run import FitSettings, run
+from shapecluster._core.kshape.run import FitSettings, best_run
 from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.sbd import bounds
 from shapecluster._core.sbd.shapes import shapes_of
@@ -47,14 +47,14 @@ def test_engine_without_bounds_transforms_what_a_plain_one_does(walks, transform
     transformed.update(rows=0, points=0)
     shapes = shapes_of(walks[:, None], None)
     start = Start(walks[:k, None])
-    ours = run(shapes, lambda: start, np.ones(len(walks)), FitSettings(prune=False))
+    ours = best_run(shapes, [lambda: start], np.ones(len(walks)), FitSettings(prune=False))
     n_pairs = len(walks) * k * (ours.n_iter + 1)
     assert n_pairs <= transformed["rows"] <= 1.03 * n_pairs
     assert transformed["points"] <= 1.03 * n_pairs * points
 
     transformed.update(rows=0, points=0)
     monkeypatch.setattr(bounds, "_SMALL", 0)  # or so little work is not looked at
-    pruned = run(shapes, lambda: start, np.ones(len(walks)), FitSettings())
+    pruned = best_run(shapes, [lambda: start], np.ones(len(walks)), FitSettings())
     assert pruned.best.inertia == ours.best.inertia
     assert transformed["rows"] < 0.9 * n_pairs  # the count can tell
 

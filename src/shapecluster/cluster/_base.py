@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import ClusterRun, counted, inertia
+from shapecluster._core.kshape.run import ClusterRun, inertia, participating
 from shapecluster._core.sbd.correlation import Assignment, align_all, align_pairwise
 from shapecluster._core.sbd.normalize import standardize
 from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of
@@ -253,7 +253,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
     def _taking_part(self, shapes: Shapes, weights: Float64Array) -> BoolArray:
         """The series that a fit counts; it is an error when there are none."""
-        taking_part = counted(shapes, weights)
+        taking_part = participating(shapes, weights)
         if not taking_part.any():
             raise ValueError(
                 f"{type(self).__name__}: no series of X (with a positive weight) ever moves, so there is no "

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.kshape.extraction import HELD_BYTES
-from shapecluster._core.kshape.run import FitProgress, FitSettings, best_run, counted, memory_plan
+from shapecluster._core.kshape.run import FitProgress, FitSettings, best_run, memory_plan, participating
 from shapecluster._core.kshape.seeding import Seeds, Start, k_shape_plus_plus, random_rows
 from shapecluster._core.kshape.snapshot import from_arrays, to_arrays
 from shapecluster._core.sbd.normalize import unit_rows
@@ -47,7 +47,7 @@ class _Prepared:
     @property
     def counted(self) -> BoolArray:
         """The series that take part in the fit; the others are only labeled."""
-        return counted(self.shapes, self.weights)
+        return participating(self.shapes, self.weights)
 
 
 class LocalKShape(BaseShapeClusterer):

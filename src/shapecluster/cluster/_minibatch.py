@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import ClusterRun, FitSettings, best_run, counted, inertia
+from shapecluster._core.kshape.run import ClusterRun, FitSettings, best_run, inertia, participating
 from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus, random_rows
 from shapecluster._core.kshape.sketch import MiniBatchState, advance_stream, start_stream
 from shapecluster._core.sbd.correlation import Assignment
 from shapecluster._core.sbd.normalize import znormalize
-from shapecluster._core.sbd.shapes import Shapes, shapes_of, take
+from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of
 from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
@@ -254,7 +254,7 @@ default="k-shape++"
         rng = check_random_state(self.random_state)
         rows = np.flatnonzero(taking_part)
         sample = self._sample(rows, rng)
-        first = self._first_stream(data, take(x, sample), weights[sample], rng)
+        first = self._first_stream(data, materialize(x, sample), weights[sample], rng)
         course = run_passes(
             source,
             first,
@@ -328,7 +328,7 @@ default="k-shape++"
         self, data: SeriesData, batch: Shapes, weights: Float64Array, rng: np.random.RandomState
     ) -> MiniBatchState:
         """Stream with first centers out of its first batch."""
-        rows = np.flatnonzero(counted(batch, weights))
+        rows = np.flatnonzero(participating(batch, weights))
         if len(rows) < self.n_clusters:
             raise ValueError(
                 f"{type(self).__name__}: the first batch must hold at least n_clusters={self.n_clusters} "
@@ -336,7 +336,7 @@ default="k-shape++"
                 "Start with a larger batch."
             )
         sample = self._sample(rows, rng)
-        return self._first_stream(data, take(batch, sample), weights[sample], rng)
+        return self._first_stream(data, materialize(batch, sample), weights[sample], rng)
 
     def _sample(self, rows: IntArray, rng: np.random.RandomState) -> IntArray:
         """Series that first centers are drawn from: `init_size` of those that take part."""

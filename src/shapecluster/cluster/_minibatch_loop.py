@@ -12,7 +12,7 @@ import numpy as np
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import FitSettings, Iterate, assign_refill_empty, inertia
 from shapecluster._core.kshape.sketch import MiniBatchState, advance_stream
-from shapecluster._core.sbd.shapes import Shapes, select, shapes_of, take
+from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of, subset
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 logger = logging.getLogger("shapecluster")
@@ -30,7 +30,7 @@ class BatchSource:
     def inertia(self, centers: FloatArray, rows: IntArray) -> float:
         """Inertia of some of the series under given centers."""
         targets = shapes_of(centers, self.x.window)
-        part = select(self.x, rows)
+        part = subset(self.x, rows)
         assigned = assign(part, targets, keep=False, n_threads=self.settings.n_threads)
         self.n_correlations += assigned.n_correlations
         return inertia(1.0 - assigned.nearest.ncc, self.weights[rows])
@@ -124,7 +124,7 @@ def run_passes(
         fade = 1.0 if n_passes == 0 else 1.0 - 1.0 / n_batches
         before, weights = stream.centers, source.weights[batch]
         stream, ssd = advance_stream(
-            stream, take(source.x, batch), weights, rng, fade=fade, n_threads=settings.n_threads
+            stream, materialize(source.x, batch), weights, rng, fade=fade, n_threads=settings.n_threads
         )
         source.n_correlations += len(batch) * len(before)
         stopped = progress.stopped(ssd / weights.sum(), _movement(before, stream.centers))

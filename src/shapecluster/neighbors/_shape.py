@@ -14,7 +14,7 @@ from scipy import sparse
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.nearest import nearest_rows
 from shapecluster._core.sbd.overlap import Overlap, overlap_correlation
-from shapecluster._core.sbd.shapes import Shapes, shapes_of, take, with_spectra
+from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of, with_spectra
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
@@ -183,7 +183,9 @@ class ShapeNeighbors(BaseEstimator):
             )
         data = None if X is None else self._check(X, reset=False)
         queries = self._shapes if data is None else self._like_universe(data)[0]
-        found = nearest_rows(queries, self._shapes, int(k), own=X is None, n_threads=n_threads(self.n_jobs))
+        found = nearest_rows(
+            queries, self._shapes, int(k), exclude_self=X is None, n_threads=n_threads(self.n_jobs)
+        )
         sbd = (1.0 - found.ncc).astype(queries.dtype, copy=False)
         answer = (sbd, found.rows, found.shifts)
         chosen = [
@@ -280,12 +282,12 @@ class ShapeNeighbors(BaseEstimator):
             queries, observed = self._like_universe(self._basket(held, weights))
             labels = ["basket"]
         else:
-            queries, observed = take(self._shapes, held), self._observed[held]
+            queries, observed = materialize(self._shapes, held), self._observed[held]
             labels = [names[row] for row in held]
             if queries.flat.any():
                 flat = SeriesData(queries.unit, pd.Index(labels))
                 warn_flat(flat, queries.flat, "nothing is like them: all others are at distance 1")
-        aligned = align_all(take(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
+        aligned = align_all(materialize(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
         blocks = []
         for i, label in enumerate(labels):
             sbd, shifts = 1.0 - aligned.ncc[:, i], aligned.shifts[:, i]

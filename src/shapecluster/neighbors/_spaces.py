@@ -16,7 +16,7 @@ from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_center
 from shapecluster._core.index.shape_space import ShapeSpace, angle_of
 from shapecluster._core.index.vector_space import VectorSpace, nearest_centers
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.sbd.shapes import Shapes, select, shapes_of
+from shapecluster._core.sbd.shapes import Shapes, shapes_of, subset
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._typing import DType, Float64Array, IntArray
 from shapecluster._validation import SeriesData, check_labels, check_series, warn_flat
@@ -131,7 +131,7 @@ class ShapeMetric(IndexMetric):
         return ShapeSpace.of(rows, self._centers(), n_threads=n_threads)
 
     def take(self, rows: Shapes, some: Any) -> Shapes:
-        return select(rows, some)
+        return subset(rows, some)
 
     def width(self, rows: Shapes) -> tuple[int, ...]:
         channels = (rows.n_channels,) if self.centers.ndim == 3 else ()

@@ -14,7 +14,7 @@ from shapecluster._core.index.shape_space import ShapeSpace, angle_of
 from shapecluster._core.index.vector_space import VectorSpace, direct_distances, nearest_centers
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.lowpass import Level, LowPassScreen, highest, low_pass_screen_for
-from shapecluster._core.sbd.shapes import select, shapes_of
+from shapecluster._core.sbd.shapes import shapes_of, subset
 
 
 def walks(rng, n, m=64, channels=1):
@@ -32,7 +32,7 @@ def shape_index(rng, n=120, k=6, m=64, max_shift=None, channels=1, dtype=np.floa
     labels = ncc.argmax(axis=1)
     reach = angle_of(ncc[np.arange(n), labels])
     cells, order = arrange(labels, reach, np.arange(n), k)
-    return x, cells, ShapeSpace.of(select(x, order), centers)
+    return x, cells, ShapeSpace.of(subset(x, order), centers)
 
 
 class TestCells:

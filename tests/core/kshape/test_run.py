@@ -6,8 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from shapecluster._core.kshape import run as core
-from shapecluster._core.kshape.run import FitSettings, advance, best_run, finish, inertia, memory_plan
+from shapecluster._core.kshape.run import FitSettings, advance, best_run, inertia, memory_plan, start_run
 from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus
 from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import shapes_of
@@ -15,12 +14,12 @@ from tests.reference.kshape import kshape
 from tests.reference.nearest import align_nearest
 
 
-def run(x, centers, weights, settings, watch=None):
-    return core.run(x, lambda: Start(centers), weights, settings, watch)
+def run(x, centers, weights, settings, callback=None):
+    return best_run(x, [lambda: Start(centers)], weights, settings, callback)
 
 
 def start(x, centers, weights, settings):
-    return core.start(x, Start(centers), weights, settings)
+    return start_run(x, Start(centers), weights, settings)
 
 
 def walks(rng, n=40, channels=1, timepoints=26):
@@ -47,20 +46,12 @@ def test_a_run_can_be_resumed_after_every_step(rng):
     state = start(x, X[:6], weights, settings)
     while state.stopped is None:
         state = advance(x, weights, settings, dataclasses.replace(state))
-    again = finish(state)
-    assert (again.n_iter, again.stopped, again.best.inertia) == (
+    assert (state.n_iter, state.stopped, state.best.inertia) == (
         whole.n_iter,
         whole.stopped,
         whole.best.inertia,
     )
-    np.testing.assert_array_equal(again.best.centers, whole.best.centers)
-
-
-def test_a_state_that_has_not_stopped_has_no_result(rng):
-    X = walks(rng)
-    state = start(shapes_of(X, None), X[:3], np.ones(40), FitSettings())
-    with pytest.raises(ValueError, match="not stopped"):
-        finish(state)
+    np.testing.assert_array_equal(state.best.centers, whole.best.centers)
 
 
 def test_the_best_iterate_is_kept_with_the_assignment_to_exactly_its_centers(rng):
@@ -70,7 +61,7 @@ def test_the_best_iterate_is_kept_with_the_assignment_to_exactly_its_centers(rng
         X = walks(np.random.default_rng(seed), 60, timepoints=20)
         x, weights, settings = shapes_of(X, None), np.ones(60), FitSettings(tol=0.0)
         history = []
-        result = run(x, X[:7], weights, settings, watch=lambda s, h=history: h.append(s.current.inertia))
+        result = run(x, X[:7], weights, settings, lambda p, h=history: h.append(p.state.current.inertia))
         rises += any(b > a for a, b in pairwise(history))
         assert result.best.inertia <= min(history)
         labels, shifts, ncc = align_nearest(x, shapes_of(result.best.centers, None))
@@ -217,7 +208,7 @@ def test_what_seeding_learned_changes_nothing_but_the_work(rng, kind, max_shift,
     x, weights = shapes_of(X, max_shift), np.ones(120)
     seeds = k_shape_plus_plus(x, 11, weights, np.random.RandomState(3))
     for k in (2, 7, 11):
-        informed = core.run(x, lambda k=k: seeds.start(k), weights, FitSettings())
+        informed = best_run(x, [lambda k=k: seeds.start(k)], weights, FitSettings())
         plain = run(x, seeds.start(k).centers, weights, FitSettings(prune=False))
         same(informed, plain)
         assert informed.n_correlations <= 1.02 * plain.n_correlations  # pairs of centers are counted too

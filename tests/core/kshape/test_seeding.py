@@ -5,7 +5,7 @@ import pytest
 
 from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus, random_rows
 from shapecluster._core.sbd.correlation import align_all
-from shapecluster._core.sbd.shapes import shapes_of, take
+from shapecluster._core.sbd.shapes import materialize, shapes_of
 
 
 @pytest.fixture
@@ -62,11 +62,11 @@ def test_more_clusters_than_usable_rows_repeats_rows(rng, function):
 
 
 def test_spread_seeds_start_lower_than_random_ones(shapes):
-    from shapecluster._core.kshape.run import FitSettings, start
+    from shapecluster._core.kshape.run import FitSettings, start_run
 
     def first_inertia(function, seed):
         rows = draw(function, shapes, 8, seed=seed)
-        return start(shapes, Start(shapes.unit[rows]), np.ones(80), FitSettings()).current.inertia
+        return start_run(shapes, Start(shapes.unit[rows]), np.ones(80), FitSettings()).current.inertia
 
     spread = [first_inertia(k_shape_plus_plus, s) for s in range(20)]
     random = [first_inertia(random_rows, s) for s in range(20)]
@@ -83,7 +83,7 @@ def plain_seeds(x, k, weights, rng):
         return np.minimum(at, np.flatnonzero(potential)[-1])
 
     def square(rows):
-        sbd = 1.0 - align_all(x, take(x, rows)).ncc
+        sbd = 1.0 - align_all(x, materialize(x, rows)).ncc
         sbd[sbd <= x.tie_band] = 0.0
         return sbd.T**2
 
@@ -114,10 +114,10 @@ def test_bounds_change_no_seed_and_know_the_nearest_one(rng, kind, max_shift):
         expected, closest = plain_seeds(x, 12, weights, np.random.RandomState(seed))
         found = k_shape_plus_plus(x, 12, weights, np.random.RandomState(seed))
         assert found.rows.tolist() == expected
-        if found.floor is None:
+        if found.lower_bounds is None:
             assert x.narrow
             continue
         known = found.assigned(12)
         np.testing.assert_allclose((1 - known.nearest.ncc[~x.flat]) ** 2, closest[~x.flat], atol=1e-12)
-        exact = align_all(x, take(x, found.rows)).ncc
-        assert (np.cos(np.maximum(known.floor, 0.0)) >= exact - 1e-6)[~x.flat].all()
+        exact = align_all(x, materialize(x, found.rows)).ncc
+        assert (np.cos(np.maximum(known.lower_bounds, 0.0)) >= exact - 1e-6)[~x.flat].all()

@@ -19,7 +19,7 @@ from shapecluster._core.kshape.sketch import (
 )
 from shapecluster._core.sbd.alignment import align_members
 from shapecluster._core.sbd.normalize import unit_rows, znormalize
-from shapecluster._core.sbd.shapes import shapes_of, take
+from shapecluster._core.sbd.shapes import materialize, shapes_of
 
 
 def extract_shape(*args, **options):
@@ -226,7 +226,7 @@ class TestStep:
         weights = rng.uniform(0.5, 2, 60)
         after, inertia = advance_stream(stream, x, weights, np.random.RandomState(0))
         settings = kshape.FitSettings()
-        start = kshape.start(x, Start(stream.centers), weights, settings)
+        start = kshape.start_run(x, Start(stream.centers), weights, settings)
         assert inertia == pytest.approx(start.current.inertia, rel=1e-13)
         expected = kshape.advance(x, weights, settings, start).current.centers
         np.testing.assert_allclose(after.centers, expected, rtol=0, atol=1e-10)
@@ -269,7 +269,7 @@ class TestStep:
     def test_a_cluster_of_little_weight_starts_anew_when_it_is_looked_at(self, rng):
         _, x = self.stream_and_batch(rng)
         far = start_stream(znormalize(np.concatenate([x.unit[:2], rng.normal(size=(1, 1, 30))])))
-        batch = take(x, slice(0, 20))
+        batch = materialize(x, slice(0, 20))
         weights = np.ones(20)
         before = advance_stream(far, batch, weights, np.random.RandomState(0))[0]
         heavy = type(before)(before.centers, before.sketches, np.array([1e6, 1e6, 1.0]), 0)
@@ -283,7 +283,7 @@ class TestStep:
     def test_at_most_half_a_batch_becomes_new_centers(self, rng):
         stream, x = self.stream_and_batch(rng)
         same = start_stream(np.repeat(stream.centers[:1], 8, axis=0))
-        after, _ = advance_stream(same, take(x, slice(0, 6)), np.ones(6), np.random.RandomState(0))
+        after, _ = advance_stream(same, materialize(x, slice(0, 6)), np.ones(6), np.random.RandomState(0))
         assert (after.counts == 0).sum() == 4
 
     def test_a_batch_without_a_shape_leaves_everything_as_it_was(self, rng):

@@ -159,9 +159,9 @@ def test_no_correlation_exceeds_what_low_frequencies_leave(kind, center_kind, se
             weights = np.ones(len(starts) - 1, dtype=np.float32)
             weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
             bounds = SpectralBounds(centers, profiles[1], LowPass(cutoff, n_grid, weights))
-            floor = bounds.short(x, profiles[0], first, second, block_bytes=1000)
+            floor = bounds.listed_pairs(x, profiles[0], first, second, block_bytes=1000)
             assert (floor <= np.arccos(exact)).all()
-            everything = bounds.short_of_all(x, profiles[0], block_bytes=5000)
+            everything = bounds.all_pairs(x, profiles[0], block_bytes=5000)
             assert (everything.ravel() <= np.arccos(exact)).all()
             assert (np.cos(everything.ravel()) <= np.cos(np.maximum(floor, 0.0)) + 1e-5).all()
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shapecluster._core.sbd.correlation import align_all, align_pairwise
-from shapecluster._core.sbd.shapes import shapes_of, take
+from shapecluster._core.sbd.shapes import materialize, shapes_of
 from tests.reference.nearest import align_nearest
 from tests.reference.sbd import best, unit
 
@@ -60,7 +60,7 @@ def test_same_bits_for_every_block_size_and_number_of_threads(rng, dtype, max_sh
     X[20, :, :] = np.tile([1.0, -1.0], 45)  # ties between shifts
     X[30] = 4.0  # flat
     x = shapes_of(X, max_shift)
-    y = take(x, slice(0, 13))
+    y = materialize(x, slice(0, 13))
     expected = align_all(x, y)
     nearest = align_nearest(x, y)
     for n_threads in (1, 2, 3):
@@ -140,7 +140,7 @@ def test_flat_series_have_correlation_zero_with_everything(rng):
     assert not aligned.ncc[2].any()
     assert not aligned.ncc[:, 2].any()
     assert not aligned.shifts[2].any()
-    nearest = align_nearest(x, take(x, np.array([2, 0])))
+    nearest = align_nearest(x, materialize(x, np.array([2, 0])))
     assert nearest.labels[2] == 0
     assert nearest.labels[0] == 1  # never the flat center
 

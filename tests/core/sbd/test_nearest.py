@@ -5,7 +5,7 @@ import pytest
 
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.nearest import nearest_rows
-from shapecluster._core.sbd.shapes import shapes_of, take
+from shapecluster._core.sbd.shapes import materialize, shapes_of
 
 
 def series(kind, rng, n=130, m=90):
@@ -33,7 +33,7 @@ def test_the_answer_is_that_of_sorting_all_distances(rng, kind, max_shift, dtype
     for k in (1, 7, 129):
         expected = np.argsort(sbd, axis=1, kind="stable")[:, :k]
         for options in ({}, {"prune": False}, {"n_threads": 2, "block_bytes": 20_000}):
-            found = nearest_rows(x, x, k, own=True, **options)
+            found = nearest_rows(x, x, k, exclude_self=True, **options)
             np.testing.assert_array_equal(found.rows, expected)
             np.testing.assert_array_equal(found.ncc, np.take_along_axis(every.ncc, expected, 1))
             np.testing.assert_array_equal(found.shifts, np.take_along_axis(every.shifts, expected, 1))
@@ -41,7 +41,7 @@ def test_the_answer_is_that_of_sorting_all_distances(rng, kind, max_shift, dtype
 
 def test_queries_may_be_others_than_the_universe(rng):
     x = shapes_of(series("walks", rng), None)
-    found = nearest_rows(take(x, np.array([3, 77])), x, 4)
+    found = nearest_rows(materialize(x, np.array([3, 77])), x, 4)
     assert found.rows[:, 0].tolist() == [3, 77]
     assert found.rows.shape == (2, 4)
 
@@ -58,5 +58,5 @@ def test_smooth_series_need_few_full_transforms(rng, monkeypatch):
 
     monkeypatch.setattr(neighbors, "evaluate_pairs", count)
     X = series("walks", rng, n=300, m=400)
-    nearest_rows(shapes_of(X, None), shapes_of(X, None), 5, own=True)
+    nearest_rows(shapes_of(X, None), shapes_of(X, None), 5, exclude_self=True)
     assert 0 < sum(transformed) < 0.35 * 300 * 299

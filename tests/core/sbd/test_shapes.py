@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shapecluster._core.sbd.correlation import align_all, screen
-from shapecluster._core.sbd.shapes import select, shapes_of, take, units
+from shapecluster._core.sbd.shapes import materialize, shapes_of, subset, unit_rows_of
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -23,9 +23,9 @@ def test_what_is_not_kept_is_made_again_with_the_same_bits(rng, dtype, max_shift
         np.testing.assert_array_equal(made.flat, kept.flat)
         np.testing.assert_array_equal(made.unit, kept.unit)
         for rows in (slice(3, 30), np.array([9, 7, 7, 0])):
-            a, b = take(made, rows), take(kept, rows)
+            a, b = materialize(made, rows), materialize(kept, rows)
             np.testing.assert_array_equal(a.unit, b.unit)
-            np.testing.assert_array_equal(units(made, rows), units(kept, rows))
+            np.testing.assert_array_equal(unit_rows_of(made, rows), unit_rows_of(kept, rows))
             if not kept.narrow:
                 np.testing.assert_array_equal(a.spectrum, b.spectrum)
 
@@ -33,7 +33,7 @@ def test_what_is_not_kept_is_made_again_with_the_same_bits(rng, dtype, max_shift
 def test_nothing_but_the_input_is_held_without_spare_memory(rng):
     X = rng.normal(size=(50, 1, 40))
     assert shapes_of(X, None, spare=0).series is X
-    assert select(shapes_of(X, None, spare=0), slice(5, 9)).raw
+    assert subset(shapes_of(X, None, spare=0), slice(5, 9)).raw
 
 
 @pytest.mark.parametrize("n_channels", [1, 40, 3000])

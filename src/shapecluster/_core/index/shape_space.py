@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, row_blocks
-from shapecluster._core.sbd.bounds import FLOAT32
-from shapecluster._core.sbd.correlation import evaluate_pairs, rows_at_once, screen
+from shapecluster._core.sbd.bounds import ANGLE_ROUNDING
+from shapecluster._core.sbd.correlation import evaluate_pairs, screen, screening_row_bytes
 from shapecluster._core.sbd.lowpass import LowPassScreen, highest, low_pass_screen_for
 from shapecluster._core.sbd.nearest import nearest_rows
-from shapecluster._core.sbd.shapes import Shapes, select, take, with_profiles, with_spectra
+from shapecluster._core.sbd.shapes import Shapes, materialize, subset, with_profiles, with_spectra
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 
@@ -77,9 +77,9 @@ class ShapeSpace:
 
     def prepare(self, x: Shapes) -> ShapeQueries:
         """A block of queries."""
-        x = with_profiles(take(x, slice(None)))
+        x = with_profiles(materialize(x, slice(None)))
         if x.narrow:
-            shifted = x.moved.swapaxes(1, 2).astype(np.float32)
+            shifted = x.shifted_copies.swapaxes(1, 2).astype(np.float32)
             shifted = shifted.reshape(len(x), len(x.shifts), -1)
             return ShapeQueries(x, None, shifted)
         if self.low_pass is None:
@@ -96,15 +96,15 @@ class ShapeSpace:
         """Screened angles to all centers."""
         x = queries.shapes
         out = np.empty((len(x), len(self.centers)))
-        for rows in row_blocks(len(x), rows_at_once(x, self.centers), BLOCK_BYTES):
-            peak = screen(take(x, rows), self.centers).peak.astype(np.float64)
+        for rows in row_blocks(len(x), screening_row_bytes(x, self.centers), BLOCK_BYTES):
+            peak = screen(materialize(x, rows), self.centers).peak.astype(np.float64)
             out[rows] = angle_of(np.where(x.flat[rows, None], 0.0, peak))
         return out
 
     def reach_error(self, queries: ShapeQueries) -> float:
         """An angle near 0 is off by the root of twice what its cosine is off by."""
         exact, screened = 2 * self.rows.tie_band, self.rows.screen_error + 2 * self.rows.tie_band
-        return float(2 * np.arccos(1 - exact) + np.arccos(1 - screened)) + FLOAT32
+        return float(2 * np.arccos(1 - exact) + np.arccos(1 - screened)) + ANGLE_ROUNDING
 
     def radius(self, queries: ShapeQueries, hurdle: Float64Array) -> Float64Array:
         """The angle that belongs to a distance."""
@@ -133,11 +133,11 @@ class ShapeSpace:
 
     def _screened(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """By full transforms of all pairs."""
-        some = select(queries.shapes, which)
+        some = subset(queries.shapes, which)
         at = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         peak = np.empty((len(which), len(at)), dtype=np.float32)
         for part in row_blocks(len(at), self.rows.row_bytes, BLOCK_BYTES):
-            peak[:, part] = screen(some, take(self.rows, at[part])).peak
+            peak[:, part] = screen(some, materialize(self.rows, at[part])).peak
         return peak
 
     def tighten(
@@ -167,7 +167,7 @@ class ShapeSpace:
         for part in row_blocks(len(moving), x.row_bytes, BLOCK_BYTES):
             mine = moving[part]
             used, second = np.unique(rows[mine], return_inverse=True)
-            others = take(self.rows, used)
+            others = materialize(self.rows, used)
             found = evaluate_pairs(x, others, which[mine], second.ravel(), 1.0 - hurdle[mine])
             values[mine], shifts[mine] = 1.0 - found.ncc, found.shifts
         return values, shifts

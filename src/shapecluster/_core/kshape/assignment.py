@@ -1,26 +1,28 @@
-"""Nearest centers, exactly, without transforming the pairs that bounds rule out.
+"""Assign each series to its nearest center, exactly, without transforming the pairs that bounds rule out.
 
-What one assignment learned spares the next most of its work. Whether bounds pay is seen on a sample of the
-series before each assignment; where they do not, all pairs are screened, which costs less than to look.
+Each assignment passes its bounds on to the next one. A sample of the series shows before each assignment
+whether bounds pay. If they do not, all pairs are screened, which costs less than the bookkeeping.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, shared_blocks
 from shapecluster._core.sbd.bounds import (
-    FLOAT32,
+    ANGLE_ROUNDING,
     SpectralBounds,
     angle_lower_bound,
     angle_upper_bound,
     bounds_may_pay,
     center_drift,
     center_separation_bounds,
-    short_transforms_for,
+    choose_low_pass,
     triangle_lower_bound,
 )
 from shapecluster._core.sbd.correlation import (
@@ -30,45 +32,45 @@ from shapecluster._core.sbd.correlation import (
     direct_ncc,
     evaluate_pairs,
     first_of_ties,
-    rows_at_once,
+    resolve_best_shift,
     runner_up_peak,
     screen,
-    settle,
+    screening_row_bytes,
 )
-from shapecluster._core.sbd.shapes import Shapes, profile_of, sample_of, take, with_spectra
+from shapecluster._core.sbd.shapes import Shapes, materialize, profile_of, sample_of, with_spectra
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
-_SAMPLE = 64
-_PILOT = 1 / 32
-_LEAST_GAIN = 0.25  # of the pairs a short transform must close, to cost less than it saves
-_WORTH_IT = 0.4  # bounds that leave a larger share of the pairs open cost more than they save
-_ONE_BY_ONE = 3  # rounds in which each series tries its most promising center; then all that are left
+_SAMPLE_SIZE = 64
+_PILOT_SHARE = 1 / 32  # of the series: a trial search over more would cost what it may save
+_MIN_LOW_PASS_GAIN = 0.25  # of the pairs a short transform must rule out, to cost less than it saves
+_MAX_OPEN_SHARE = 0.4  # bounds that leave a larger share of the pairs open cost more than they save
+_SINGLE_ROUNDS = 3  # in which each series tries its most promising center; then all that are left
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """An assignment to centers, and what it proves about all other pairs.
+    """An assignment to centers, and the bounds that it proves for all other pairs.
 
     Attributes
     ----------
     centers : Shapes
-        What the series were assigned to.
+        The centers that the series were assigned to.
     nearest : Assignment
         Nearest center of each series, exact.
-    elsewhere : ndarray of shape (n_series,), float32
-        No angle between a series and its own center is smaller at any other shift.
-    floor : ndarray of shape (n_series, n_centers), float32, or None
-        No angle between a series and a center is smaller; None where this was not kept.
+    other_shift_bound : ndarray of shape (n_series,), float32
+        Lower bound of the angle between a series and its own center at any other shift.
+    lower_bounds : ndarray of shape (n_series, n_centers), float32, or None
+        Lower bounds of the angles between series and centers; None if they were not kept.
     n_correlations : int
-        Pairs that were transformed to find out, those between centers included.
+        Pairs that were transformed, those between centers included.
     low_pass_gain : float
-        Share of the pairs that a short transform closed, of those for which one was made.
+        Share of the pairs that a short transform ruled out, of those for which one was computed.
     """
 
     centers: Shapes
     nearest: Assignment
-    elsewhere: FloatArray
-    floor: FloatArray | None
+    other_shift_bound: FloatArray
+    lower_bounds: FloatArray | None
     n_correlations: int
     low_pass_gain: float = 1.0
 
@@ -79,19 +81,32 @@ class _SearchPlan:
 
     centers: Shapes
     before: Assigned | None
-    steps: FloatArray
-    apart: FloatArray | None
+    drift: FloatArray
+    separation: FloatArray | None
     spectral: SpectralBounds | None
     block_bytes: int
 
 
-class _Found(NamedTuple):
-    """Result for a block of series; see `Assigned`."""
+class _Counts(NamedTuple):
+    """Work done for a block: full transforms, short transforms, and pairs that the short ones ruled out."""
+
+    full: int
+    short: int
+    ruled_out: int
+
+
+@dataclass(frozen=True)
+class _Result:
+    """Arrays that blocks of series write their assignment to; see `Assigned`."""
 
     nearest: Assignment
-    elsewhere: FloatArray
-    floor: FloatArray | None
-    counts: tuple[int, int, int]  # full transforms, short ones, and pairs that these closed
+    other_shift_bound: FloatArray
+    lower_bounds: FloatArray | None
+
+    @classmethod
+    def empty(cls, n_series: int, lower_bounds: FloatArray | None = None) -> _Result:
+        """Flat series keep these values: label 0, shift 0, correlation 0."""
+        return cls(Assignment.empty(n_series), np.zeros(n_series, dtype=np.float32), lower_bounds)
 
 
 def assign(
@@ -107,7 +122,7 @@ def assign(
 ) -> Assigned:
     """Find the center that each series correlates with most; ties go to the lowest index.
 
-    Flat series get label 0, shift 0 and correlation 0. The result is that of screening all pairs.
+    Flat series get label 0, shift 0 and correlation 0. The result equals that of screening all pairs.
 
     Parameters
     ----------
@@ -118,7 +133,7 @@ def assign(
     prune : bool, default=True
         Whether to use bounds.
     keep : bool, default=True
-        Whether to keep floors, which the next assignment can use.
+        Whether to keep lower bounds for the next assignment.
     out : ndarray of shape (n_series, n_centers), float32, default=None
         Where to keep them; may be those of `before`.
     n_threads, block_bytes : int
@@ -128,224 +143,222 @@ def assign(
     prune = prune and not x.narrow and bounds_may_pay(x, len(x) * len(centers))
     plan, n_spent = _plan(x, centers, before, block_bytes) if prune else (None, 0)
     n_series, keep = len(x), keep and prune
-    floor = None
+    lower_bounds = None
     if keep:
-        floor = np.empty((n_series, len(centers)), dtype=np.float32) if out is None else out
-    nearest = Assignment.empty(n_series)
-    elsewhere = np.zeros(n_series, dtype=np.float32)
-
-    def find(rows: slice) -> tuple[int, int, int]:
-        block = take(x, rows)
-        if plan is None:
-            found = _screen_all(block, centers, keep, block_bytes)
-        else:
-            found = _AssignmentSearch(block, plan, rows).run()
-        for whole, part in zip(nearest, found.nearest, strict=True):
-            whole[rows] = part
-        elsewhere[rows] = found.elsewhere
-        if floor is not None:
-            floor[rows] = found.floor
-        return found.counts
-
-    row_bytes = rows_at_once(x, centers) if plan is None else max(x.row_bytes // 8, 32 * len(centers))
-    counts = map_blocks(find, shared_blocks(n_series, row_bytes, block_bytes, n_threads), n_threads)
-    n_correlations, n_short, n_closed = (sum(column) for column in zip(*counts, strict=True))
-    gain = 1.0 if before is None else before.low_pass_gain
+        lower_bounds = np.empty((n_series, len(centers)), dtype=np.float32) if out is None else out
+    result = _Result.empty(n_series, lower_bounds)
+    search: Callable[[slice], _Counts]
+    if plan is None:
+        search = partial(_screen_block, x, centers, result, block_bytes)
+        row_bytes = screening_row_bytes(x, centers)
+    else:
+        search = partial(_search_block, x, plan, result)
+        row_bytes = max(x.row_bytes // 8, 32 * len(centers))
+    counts = map_blocks(search, shared_blocks(n_series, row_bytes, block_bytes, n_threads), n_threads)
+    full, short, ruled_out = (sum(column) for column in zip(*counts, strict=True))
+    # If no short transform was tried, the last known gain stands.
+    known_gain = 1.0 if before is None else before.low_pass_gain
+    gain = ruled_out / short if short else known_gain
     return Assigned(
-        centers,
-        nearest,
-        elsewhere,
-        floor,
-        n_spent + n_correlations,
-        n_closed / n_short if n_short else gain,
+        centers, result.nearest, result.other_shift_bound, result.lower_bounds, n_spent + full, gain
     )
 
 
 def _plan(
     x: Shapes, centers: Shapes, before: Assigned | None, block_bytes: int
 ) -> tuple[_SearchPlan | None, int]:
-    """Look at how centers lie and have moved; None where bounds would spare too little.
+    """Plan a search by how centers lie and have moved; None if bounds would spare too little.
 
     Returns the number of pairs that were transformed for that as well.
     """
-    if before is not None and before.floor is None:
+    if before is not None and before.lower_bounds is None:
         before = None
     spectral = None
-    if before is None or before.low_pass_gain >= _LEAST_GAIN:
-        low_pass = short_transforms_for(x)
+    if before is None or before.low_pass_gain >= _MIN_LOW_PASS_GAIN:
+        low_pass = choose_low_pass(x)
         if before is None or low_pass is not None:
             spectral = SpectralBounds(centers, profile_of(centers), low_pass)
-    if before is None and spectral is not None and not spectral.promising(x):
+    if before is None and spectral is not None and not spectral.may_separate(x):
         return None, 0
-    apart, n_spent = None, 0
+    separation, n_spent = None, 0
     if len(centers) ** 2 <= len(x):  # else there are more pairs of centers than they could spare
-        apart = center_separation_bounds(centers)
-    if apart is not None:
+        separation = center_separation_bounds(centers)
+    if separation is not None:
         n_spent = len(centers) * (len(centers) - 1) // 2
-    steps = np.zeros(len(centers), dtype=np.float32)
+    drift = np.zeros(len(centers), dtype=np.float32)
     if before is not None:
-        steps = center_drift(before.centers, centers)
-    plan = _SearchPlan(centers, before, steps, apart, spectral, block_bytes)
+        drift = center_drift(before.centers, centers)
+    plan = _SearchPlan(centers, before, drift, separation, spectral, block_bytes)
     if before is None:
-        sample = sample_of(x, min(_SAMPLE, max(4, int(len(x) * _PILOT))))
-        n_pilot = _AssignmentSearch(sample, plan, slice(0, 0)).run().counts[0]
-        worth_it = n_pilot <= _WORTH_IT * len(sample) * len(centers)
+        sample = sample_of(x, min(_SAMPLE_SIZE, max(4, int(len(x) * _PILOT_SHARE))))
+        # The trial search is thrown away; its transforms are counted all the same.
+        n_pilot = _search_block(sample, plan, _Result.empty(len(sample)), slice(0, len(sample))).full
+        pays = n_pilot <= _MAX_OPEN_SHARE * len(sample) * len(centers)
         n_spent += n_pilot
-    else:  # where short transforms paid in the last step, they do so wherever centers have gone since
-        worth_it = spectral is not None or _share_open(x, plan, before) <= _WORTH_IT
-    return (plan if worth_it else None), n_spent
+    else:  # short transforms that paid in the last step pay wherever the centers have moved since
+        pays = spectral is not None or _open_share(x, plan, before) <= _MAX_OPEN_SHARE
+    return (plan if pays else None), n_spent
 
 
-def _share_open(x: Shapes, plan: _SearchPlan, before: Assigned) -> float:
-    """Share of the pairs of a sample that the floors of the last assignment leave open."""
-    if before.floor is None:
+def _open_share(x: Shapes, plan: _SearchPlan, before: Assigned) -> float:
+    """Share of the pairs of a sample that the bounds of the last assignment leave open."""
+    if before.lower_bounds is None:
         return 1.0
-    rows = np.linspace(0, len(x) - 1, _SAMPLE).astype(np.intp)
+    rows = np.linspace(0, len(x) - 1, _SAMPLE_SIZE).astype(np.intp)
     labels, _, ncc = before.nearest.at(rows)
-    reach = angle_upper_bound(ncc, 2 * x.tie_band) + plan.steps[labels]
-    floor = before.floor[rows] - plan.steps
-    if plan.apart is not None:
-        np.maximum(floor, plan.apart[labels] - reach[:, None], out=floor)
-    floor[np.arange(len(rows)), labels] = before.elsewhere[rows] - plan.steps[labels]
-    return float(np.mean(floor <= reach[:, None]))
+    radius = angle_upper_bound(ncc, 2 * x.tie_band) + plan.drift[labels]
+    bounds = before.lower_bounds[rows] - plan.drift
+    if plan.separation is not None:
+        np.maximum(bounds, plan.separation[labels] - radius[:, None], out=bounds)
+    bounds[np.arange(len(rows)), labels] = before.other_shift_bound[rows] - plan.drift[labels]
+    return float(np.mean(bounds <= radius[:, None]))
 
 
-def _screen_all(x: Shapes, centers: Shapes, keep: bool, block_bytes: int) -> _Found:
-    """Assign a block by screening all pairs."""
-    screened = screen(x, centers, block_bytes)
-    first, second = candidate_centers(x, centers, screened.peak)
+def _screen_block(x: Shapes, centers: Shapes, result: _Result, block_bytes: int, rows: slice) -> _Counts:
+    """Assign a block of series by screening all pairs."""
+    block = materialize(x, rows)
+    screened = screen(block, centers, block_bytes)
+    first, second = candidate_centers(block, centers, screened.peak)
     curves = screened.curves(first, second)
-    found = settle(x, centers, first, second, curves)
-    won = first_of_ties(first, second, found.ncc, x.tie_band)
-    nearest = Assignment.empty(len(x))
-    nearest.put(first[won], second[won], found.at(won))
-    elsewhere, floor = np.zeros(len(x), dtype=np.float32), None
-    if keep and not x.narrow:
-        peak = runner_up_peak(x, curves[won], found.shifts[won])
-        elsewhere[first[won]] = angle_lower_bound(peak, x.screen_error)
-        floor = angle_lower_bound(screened.peak, x.screen_error)
-    n_pairs = int(np.count_nonzero(~x.flat) * np.count_nonzero(~centers.flat))
-    return _Found(nearest, elsewhere, floor, (n_pairs, 0, 0))
+    found = resolve_best_shift(block, centers, first, second, curves)
+    won = first_of_ties(first, second, found.ncc, block.tie_band)
+    result.nearest.put(rows.start + first[won], second[won], found.at(won))
+    if result.lower_bounds is not None and not block.narrow:
+        runner_up = runner_up_peak(block, curves[won], found.shifts[won])
+        bound = angle_lower_bound(runner_up, block.screen_error)
+        result.other_shift_bound[rows.start + first[won]] = bound
+        result.lower_bounds[rows] = angle_lower_bound(screened.peak, block.screen_error)
+    n_pairs = int(np.count_nonzero(~block.flat) * np.count_nonzero(~centers.flat))
+    return _Counts(n_pairs, 0, 0)
+
+
+def _search_block(x: Shapes, plan: _SearchPlan, result: _Result, rows: slice) -> _Counts:
+    """Assign a block of series with the bounds of a plan.
+
+    Each series meets its own center first (unless that has not moved), or the most promising one. The
+    correlation there rules out every center whose bound is too high to win or tie. The most promising of
+    the others follows, until no pair is open.
+    """
+    search = _AssignmentSearch(materialize(x, rows), plan)
+    if plan.before is not None:
+        labels = plan.before.nearest.labels[rows]
+        stale = search.resolve_own_centers(plan.before, rows)
+        search.evaluate(stale, labels[stale])
+        search.apply_elkan_bounds(labels)
+        search.apply_lowpass_bounds()
+    elif plan.spectral is not None:
+        profile = profile_of(search.x)
+        search.lower_bounds = plan.spectral.all_pairs(search.x, profile, plan.block_bytes)
+    for attempt in range(len(plan.centers) + 1):
+        open_pairs = search.open_pairs()
+        if not open_pairs.any():
+            break
+        if attempt < _SINGLE_ROUNDS:
+            search.evaluate(*search.most_promising(open_pairs))
+        else:
+            search.evaluate(*np.nonzero(open_pairs))
+        if attempt == 0 and plan.before is None:
+            search.apply_elkan_bounds(search.nearest_so_far())
+    return search.finish(result, rows)
 
 
 class _AssignmentSearch:
-    """The pruned assignment of a block of series.
+    """State of the pruned assignment of a block of series."""
 
-    Each series meets its own center first (unless that has not moved), or the one that promises most. The
-    correlation it has there rules out every center whose floor is too high to win or tie; of the others
-    the most promising comes first, until nothing is open.
-    """
-
-    def __init__(self, x: Shapes, plan: _SearchPlan, rows: slice) -> None:
-        self.x, self.plan, self.rows = x, plan, rows
-        self.best = np.full(len(x), -np.inf)  # exact value of the best center so far
+    def __init__(self, x: Shapes, plan: _SearchPlan) -> None:
+        self.x, self.plan = x, plan
+        self.best = np.full(len(x), -np.inf)  # exact correlation with the best center so far
         self.done: BoolArray = plan.centers.flat | x.flat[:, None]
-        self.floor: FloatArray = np.zeros((len(x), len(plan.centers)), dtype=np.float32)
+        self.lower_bounds: FloatArray = np.zeros((len(x), len(plan.centers)), dtype=np.float32)
         nothing = np.empty(0, dtype=np.intp)
-        self.settled = [(nothing, nothing, Alignment(np.empty(0), nothing), self.floor[:0, 0])]
-        self.n_correlations = self.n_short = self.n_closed = 0
+        self.resolved = [(nothing, nothing, Alignment(np.empty(0), nothing), self.lower_bounds[:0, 0])]
+        self.n_full = self.n_short = self.n_ruled_out = 0
 
-    def run(self) -> _Found:
-        """Search until no pair is open."""
-        if self.plan.before is None:
-            self._start_from_nothing()
-        else:
-            self._start_from_before(self.plan.before)
-        for attempt in range(len(self.plan.centers) + 1):
-            open_pairs = self._open()
-            if not open_pairs.any():
-                break
-            if attempt < _ONE_BY_ONE:
-                self._evaluate(*self._most_promising(open_pairs))
-            else:
-                self._evaluate(*np.nonzero(open_pairs))
-            if attempt == 0 and self.plan.before is None:
-                self._apply_elkan_bounds(self._nearest_so_far())
-        return self._result()
-
-    def _start_from_nothing(self) -> None:
-        if self.plan.spectral is not None:
-            profile = profile_of(self.x)
-            self.floor = self.plan.spectral.short_of_all(self.x, profile, self.plan.block_bytes)
-
-    def _start_from_before(self, before: Assigned) -> None:
-        """Evaluate each series with the center it belongs to; what has not moved is known already."""
-        labels, shifts, ncc = before.nearest.at(self.rows)
-        if before.floor is not None:
-            self.floor = before.floor[self.rows] - self.plan.steps
-        elsewhere = before.elsewhere[self.rows] - self.plan.steps[labels]
-        rows = np.flatnonzero(~self.x.flat & ~self.plan.centers.flat[labels])
-        self.done[rows, labels[rows]] = True
-        moved = self.plan.steps[labels[rows]] > 0.0
-        known, stale = rows[~moved], rows[moved]
+    def resolve_own_centers(self, before: Assigned, rows: slice) -> IntArray:
+        """Take over what the last assignment knows; return the series whose own center must be evaluated."""
+        plan = self.plan
+        labels, shifts, ncc = before.nearest.at(rows)
+        if before.lower_bounds is not None:
+            self.lower_bounds = before.lower_bounds[rows] - plan.drift
+        other_shift_bound = before.other_shift_bound[rows] - plan.drift[labels]
+        own = np.flatnonzero(~self.x.flat & ~plan.centers.flat[labels])
+        self.done[own, labels[own]] = True
+        moved = plan.drift[labels[own]] > 0.0
+        known, stale = own[~moved], own[moved]
         value = ncc.copy()
-        value[stale] = direct_ncc(self.x, self.plan.centers, stale, labels[stale], shifts[stale])
-        # Where no other shift can come near the old one's value, that value is the best one.
-        sure = elsewhere[stale] > self._reach(value[stale])
+        value[stale] = direct_ncc(self.x, plan.centers, stale, labels[stale], shifts[stale])
+        # If no other shift can come near the value at the old shift, that value is the best one.
+        sure = other_shift_bound[stale] > self._pruning_radius(value[stale])
         known = np.concatenate([known, stale[sure]])
-        self._add(known, labels[known], Alignment(value[known], shifts[known]), elsewhere[known])
-        unsure = stale[~sure]
-        self._evaluate(unsure, labels[unsure])
-        self._apply_elkan_bounds(labels)
-        if self.plan.spectral is not None:
-            self.n_short, self.n_closed = self._apply_lowpass_bounds(profile_of(self.x))
+        self._add(known, labels[known], Alignment(value[known], shifts[known]), other_shift_bound[known])
+        return stale[~sure]
 
-    def _apply_elkan_bounds(self, labels: IntArray) -> None:
-        """Raise floors by way of the centers that `labels` name, whose values are the best so far."""
-        if self.plan.apart is not None:
+    def apply_elkan_bounds(self, labels: IntArray) -> None:
+        """Raise bounds by the triangle inequality with the centers that `labels` name."""
+        if self.plan.separation is not None:
             own = np.where(self.x.flat, 0.0, self.best)
-            floor = triangle_lower_bound(own, labels, self.plan.apart, 2 * self.x.tie_band)
-            np.maximum(self.floor, floor, out=self.floor)
+            bounds = triangle_lower_bound(own, labels, self.plan.separation, 2 * self.x.tie_band)
+            np.maximum(self.lower_bounds, bounds, out=self.lower_bounds)
 
-    def _reach(self, value: Float64Array) -> FloatArray:
-        """Angles beyond which nothing can win or tie with the given values."""
-        return (angle_upper_bound(value, 2 * self.x.tie_band) + FLOAT32).astype(np.float32)
-
-    def _open(self) -> BoolArray:
-        return (self.floor <= self._reach(self.best)[:, None]) & ~self.done
-
-    def _apply_lowpass_bounds(self, profile: FloatArray) -> tuple[int, int]:
-        """Raise the floors of open pairs by short transforms; returns how many were made, and closed."""
+    def apply_lowpass_bounds(self) -> None:
+        """Raise the bounds of open pairs by short transforms."""
         if self.plan.spectral is None or self.plan.spectral.low_pass is None:
-            return 0, 0
-        first, second = np.nonzero(self._open())
-        short = self.plan.spectral.short(self.x, profile, first, second, self.plan.block_bytes)
-        self.floor[first, second] = np.maximum(self.floor[first, second], short)
-        return len(first), int(np.count_nonzero(short > self._reach(self.best)[first]))
+            return
+        first, second = np.nonzero(self.open_pairs())
+        profile = profile_of(self.x)
+        bounds = self.plan.spectral.listed_pairs(self.x, profile, first, second, self.plan.block_bytes)
+        self.lower_bounds[first, second] = np.maximum(self.lower_bounds[first, second], bounds)
+        self.n_short = len(first)
+        self.n_ruled_out = int(np.count_nonzero(bounds > self._pruning_radius(self.best)[first]))
 
-    def _most_promising(self, open_pairs: BoolArray) -> tuple[IntArray, IntArray]:
+    def open_pairs(self) -> BoolArray:
+        """Pairs that may still win or tie, and were not evaluated."""
+        return (self.lower_bounds <= self._pruning_radius(self.best)[:, None]) & ~self.done
+
+    def most_promising(self, open_pairs: BoolArray) -> tuple[IntArray, IntArray]:
+        """For each series with an open pair, the center with the lowest bound."""
         rows = np.flatnonzero(open_pairs.any(axis=1))
-        return rows, np.where(open_pairs[rows], self.floor[rows], np.inf).argmin(axis=1)
+        return rows, np.where(open_pairs[rows], self.lower_bounds[rows], np.inf).argmin(axis=1)
 
-    def _nearest_so_far(self) -> IntArray:
+    def nearest_so_far(self) -> IntArray:
+        """The center of the best correlation so far; 0 for series that have none."""
         labels = np.zeros(len(self.x), dtype=np.intp)
-        for rows, columns, found, _ in self.settled:
+        for rows, columns, found, _ in self.resolved:
             top = found.ncc >= self.best[rows]
             labels[rows[top]] = columns[top]
         return labels
 
-    def _evaluate(self, rows: IntArray, columns: IntArray) -> None:
-        hurdle = self.best[rows] - 2 * self.x.tie_band
-        found = evaluate_pairs(self.x, self.plan.centers, rows, columns, hurdle, self.plan.block_bytes)
-        self.n_correlations += len(rows)
+    def evaluate(self, rows: IntArray, columns: IntArray) -> None:
+        """Transform listed pairs, and resolve those that may win or tie."""
+        threshold = self.best[rows] - 2 * self.x.tie_band
+        found = evaluate_pairs(self.x, self.plan.centers, rows, columns, threshold, self.plan.block_bytes)
+        self.n_full += len(rows)
         self.done[rows, columns] = True
-        self.floor[rows, columns] = angle_lower_bound(found.peak, self.x.screen_error)
+        self.lower_bounds[rows, columns] = angle_lower_bound(found.peak, self.x.screen_error)
         near = np.flatnonzero(found.ncc > -np.inf)
-        elsewhere = angle_lower_bound(found.elsewhere[near], self.x.screen_error)
-        self._add(rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]), elsewhere)
+        other_shift_bound = angle_lower_bound(found.runner_up[near], self.x.screen_error)
+        self._add(
+            rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]), other_shift_bound
+        )
 
-    def _add(self, rows: IntArray, columns: IntArray, found: Alignment, elsewhere: FloatArray) -> None:
-        self.settled.append((rows, columns, found, elsewhere))
-        np.maximum.at(self.best, rows, found.ncc)
-
-    def _result(self) -> _Found:
-        """Settle ties between centers."""
-        rows, columns = (np.concatenate([part[i] for part in self.settled]) for i in (0, 1))
-        found = Alignment(*(np.concatenate([part[2][i] for part in self.settled]) for i in (0, 1)))
+    def finish(self, result: _Result, block: slice) -> _Counts:
+        """Decide ties between centers, and write the block's part of the result."""
+        rows, columns = (np.concatenate([part[i] for part in self.resolved]) for i in (0, 1))
+        found = Alignment(*(np.concatenate([part[2][i] for part in self.resolved]) for i in (0, 1)))
         won = first_of_ties(rows, columns, found.ncc, self.x.tie_band)
-        nearest = Assignment.empty(len(self.x))
-        nearest.put(rows[won], columns[won], found.at(won))
-        own_elsewhere = np.zeros(len(self.x), dtype=np.float32)
-        own_elsewhere[rows[won]] = np.concatenate([part[3] for part in self.settled])[won]
-        counts = (self.n_correlations, self.n_short, self.n_closed)
-        return _Found(nearest, own_elsewhere, self.floor, counts)
+        result.nearest.put(block.start + rows[won], columns[won], found.at(won))
+        other_shift_bound = np.concatenate([part[3] for part in self.resolved])
+        result.other_shift_bound[block.start + rows[won]] = other_shift_bound[won]
+        if result.lower_bounds is not None:
+            result.lower_bounds[block] = self.lower_bounds
+        return _Counts(self.n_full, self.n_short, self.n_ruled_out)
+
+    def _pruning_radius(self, value: Float64Array) -> FloatArray:
+        """Angles beyond which no center can win or tie with the given correlations."""
+        return (angle_upper_bound(value, 2 * self.x.tie_band) + ANGLE_ROUNDING).astype(np.float32)
+
+    def _add(
+        self, rows: IntArray, columns: IntArray, found: Alignment, other_shift_bound: FloatArray
+    ) -> None:
+        self.resolved.append((rows, columns, found, other_shift_bound))
+        np.maximum.at(self.best, rows, found.ncc)

@@ -1,6 +1,6 @@
-"""One run of k-Shape, as a chain of states: `start`, then `advance` until it says why it stopped.
+"""One run of k-Shape as a chain of states: `start_run`, then `advance` until the state says why it stopped.
 
-A state is frozen and complete: a run can be watched, interrupted and resumed after any step.
+A state is frozen and complete, so a run can be watched, interrupted and resumed after any step.
 """
 
 from __future__ import annotations
@@ -18,25 +18,28 @@ from shapecluster._core.kshape.extraction import HELD_BYTES, extract_shape
 from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._core.sbd.normalize import znormalize
-from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of, units
+from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of, unit_rows_of
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
-_PATIENCE = 5
-_STATE_BYTES = 224  # per series: labels, shifts and distances of three iterates; what seeding remembers
-_WORK_BYTES = 24 << 20  # per thread: one block of series with what is computed of it
-_WORK_ROWS = 64  # per thread, where series are long: the aligned members of a small cluster, a few spectra
+_PATIENCE = 5  # steps without gain; k-Shape's objective can rise for a while before it falls again
+_STATE_BYTES = 224  # per series: labels, shifts and distances of three iterates, and the state of seeding
+_WORK_BYTES = 24 << 20  # per thread: one block of series, and the arrays computed from it
+_WORK_ROWS = 64  # per thread, if series are long: the aligned members of a small cluster, a few spectra
+
+KeepBounds = Literal["all", "last", "none"]
+"""States that keep their bounds, 4 bytes a pair: all, only the last (earlier ones cannot resume), or none."""
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What does not change during a run.
+    """Settings that do not change during a run.
 
     Attributes
     ----------
     max_iter : int
-        Most steps.
+        Largest number of steps.
     tol : float
-        Least relative gain in the best inertia within 5 steps.
+        Smallest relative gain in the best inertia within 5 steps.
     n_threads : int
         Threads for the correlations; results do not depend on it.
     block_bytes : int
@@ -44,8 +47,7 @@ class FitSettings:
     prune : bool
         Whether to skip pairs that bounds rule out; results do not depend on it.
     keep : {"all", "last", "none"}
-        What bounds are kept from step to step: 4 bytes a pair in every state, or in the last one only (an
-        earlier state cannot be resumed then), or nowhere. Results do not depend on it.
+        Which states keep their bounds; results do not depend on it.
     held_bytes : int
         Aligned members of one cluster that each thread may hold; results do not depend on it.
     """
@@ -55,7 +57,7 @@ class FitSettings:
     n_threads: int = 1
     block_bytes: int = BLOCK_BYTES
     prune: bool = True
-    keep: Literal["all", "last", "none"] = "all"
+    keep: KeepBounds = "all"
     held_bytes: int = HELD_BYTES
 
 
@@ -84,26 +86,26 @@ class Iterate:
 
 @dataclass(frozen=True)
 class RunState:
-    """Everything that the next step of a run needs to know.
+    """Everything that the next step of a run needs.
 
     Attributes
     ----------
     current, best : Iterate
         The last iterate, and the one of least inertia so far; k-Shape's objective can rise.
     previous : Iterate or None
-        The one before the last, whose members formed the current centers; None at the start.
+        The iterate before, whose members formed the current centers; None at the start.
     n_iter : int
         Steps done.
     n_correlations : int
         Pairs of series and center that were transformed.
     anchor : float
-        Inertia at the last real gain.
+        Inertia at the last gain of at least `tol`.
     stalled : int
         Steps since then.
     seen : frozenset of bytes
-        Digests of all labelings (with their shifts) so far.
+        Digests of all labels and shifts so far.
     stopped : str or None
-        Why the run is over: "unchanged", "cycle", "no gain" or "max_iter"; None while it is not.
+        Why the run ended: "unchanged", "cycle", "no gain" or "max_iter"; None before that.
     assigned : Assigned
         The last assignment, with the bounds that spare the next one most of its work.
     """
@@ -137,11 +139,11 @@ class FitProgress:
     Attributes
     ----------
     n_done : int
-        Runs that are over.
+        Runs that have ended.
     best : ClusterRun or None
         The best of them.
     state : RunState or None
-        Where the run under way is; None where it has to start.
+        State of the current run; None before it starts.
     """
 
     n_done: int = 0
@@ -154,30 +156,28 @@ def inertia(sbd: Float64Array, weights: Float64Array) -> float:
     return float((weights * (sbd * sbd)).sum())
 
 
-def counted(x: Shapes, weights: Float64Array) -> BoolArray:
-    """The series that take part in a fit: those that move and weigh something."""
-    taking_part: BoolArray = (weights > 0) & ~x.flat
-    return taking_part
+def participating(x: Shapes, weights: Float64Array) -> BoolArray:
+    """Flags of the series that take part in a fit: not flat, with a positive weight."""
+    flags: BoolArray = (weights > 0) & ~x.flat
+    return flags
 
 
-def memory_plan(
-    n_series: int, n_clusters: int, input_bytes: int, n_threads: int
-) -> tuple[int, Literal["all", "last", "none"]]:
-    """Bytes that prepared series may keep, and what bounds may be kept from step to step; see `FitSettings`.
+def memory_plan(n_series: int, n_clusters: int, input_bytes: int, n_threads: int) -> tuple[int, KeepBounds]:
+    """Bytes that prepared series may keep, and which states may keep their bounds.
 
-    All in all a fit takes no more than the size of its input and 64 MB beside the input itself.
+    Together with its working memory a fit needs at most the size of its input plus 64 MB of extra memory.
     """
     work = n_threads * max(_WORK_BYTES, _WORK_ROWS * input_bytes // n_series)
     spare = input_bytes + SPARE_BYTES - _STATE_BYTES * n_series - work
-    floors = 4 * n_series * n_clusters
-    if 2 * floors <= spare:  # those of the last step and those of the next
-        return spare - 2 * floors, "all"
-    if floors <= spare:
-        return spare - floors, "last"
+    bounds = 4 * n_series * n_clusters
+    if 2 * bounds <= spare:  # those of the last step and those of the next
+        return spare - 2 * bounds, "all"
+    if bounds <= spare:
+        return spare - bounds, "last"
     return max(0, spare), "none"
 
 
-def start(x: Shapes, first: Start, weights: Float64Array, settings: FitSettings) -> RunState:
+def start_run(x: Shapes, first: Start, weights: Float64Array, settings: FitSettings) -> RunState:
     """First state of a run: the assignment to the given centers.
 
     Parameters
@@ -185,7 +185,7 @@ def start(x: Shapes, first: Start, weights: Float64Array, settings: FitSettings)
     x : Shapes
         The series.
     first : Start
-        Where to start from; centers are z-normalized here.
+        First centers; they are z-normalized here.
     weights : ndarray of shape (n_series,)
         Not negative, at least one positive.
     settings : FitSettings
@@ -201,7 +201,7 @@ def start(x: Shapes, first: Start, weights: Float64Array, settings: FitSettings)
         n_correlations=n_correlations,
         anchor=iterate.inertia,
         stalled=0,
-        seen=frozenset([_digest(iterate, counted(x, weights))]),
+        seen=frozenset([_digest(iterate, participating(x, weights))]),
         stopped=None,
         assigned=assigned,
     )
@@ -214,12 +214,12 @@ def advance(x: Shapes, weights: Float64Array, settings: FitSettings, state: RunS
     n_iter = state.n_iter + 1
     gained = iterate.inertia < state.anchor and iterate.inertia <= (1.0 - settings.tol) * state.anchor
     stalled = 0 if gained else state.stalled + 1
-    taking_part = counted(x, weights)
+    taking_part = participating(x, weights)
     digest = _digest(iterate, taking_part)
     stopped = None
     if digest == _digest(state.current, taking_part):
         stopped = "unchanged"
-    elif digest in state.seen:
+    elif digest in state.seen:  # the run would repeat itself from here on
         stopped = "cycle"
     elif stalled >= _PATIENCE:
         stopped = "no gain"
@@ -240,70 +240,53 @@ def advance(x: Shapes, weights: Float64Array, settings: FitSettings, state: RunS
     )
 
 
-def finish(state: RunState) -> ClusterRun:
-    """Result of a state that has stopped."""
-    if state.stopped is None:
-        raise ValueError("The run has not stopped yet: advance it further.")
-    return ClusterRun(state.best, state.n_iter, state.n_correlations, state.stopped)
-
-
-def run(
-    x: Shapes,
-    begin: Callable[[], Start],
-    weights: Float64Array,
-    settings: FitSettings,
-    watch: Callable[[RunState], None] | None = None,
-    state: RunState | None = None,
-) -> ClusterRun:
-    """Cluster from where `begin` says, or on from a state, until the run stops.
-
-    `watch` is shown the state after each step.
-    """
-    if state is None:
-        state = start(x, begin(), weights, settings)  # nobody else holds what is known of the start
-    while state.stopped is None:
-        state = advance(x, weights, settings, state)
-        if watch is not None:
-            watch(state)
-    return finish(state)
-
-
 def best_run(
     x: Shapes,
     starts: Iterable[Callable[[], Start]],
     weights: Float64Array,
     settings: FitSettings,
-    watch: Callable[[FitProgress], None] | None = None,
+    callback: Callable[[FitProgress], None] | None = None,
     progress: FitProgress | None = None,
 ) -> ClusterRun:
     """Run from each of the given starts; the least inertia wins, and among equals the first.
 
-    `watch` is shown after each step how far the runs have come; from there, as `progress`, another call
-    goes on and ends with the same result.
+    Parameters
+    ----------
+    x : Shapes
+        The series.
+    starts : iterable of callables
+        Each makes the start of one run, when that run begins.
+    weights : ndarray of shape (n_series,)
+        Not negative, at least one positive.
+    settings : FitSettings
+        Limits of each run.
+    callback : callable, default=None
+        Gets a `FitProgress` after each step.
+    progress : FitProgress, default=None
+        Where to go on; the result is that of the uninterrupted call.
     """
-    before = FitProgress() if progress is None else progress
-    best = before.best
-    for n_done, begin in islice(enumerate(starts), before.n_done, None):
-        told = None if watch is None else _teller(watch, n_done, best)
-        state = before.state if n_done == before.n_done else None
-        result = run(x, begin, weights, settings, told, state)
-        if best is None or result.best.inertia < best.best.inertia:
-            best = result
+    resumed = FitProgress() if progress is None else progress
+    best = resumed.best
+    for n_done, make_start in islice(enumerate(starts), resumed.n_done, None):
+        state = resumed.state if n_done == resumed.n_done else None
+        if state is None:
+            # No name holds the start, so that its bounds are freed after the first step.
+            state = start_run(x, make_start(), weights, settings)
+        while state.stopped is None:
+            state = advance(x, weights, settings, state)
+            if callback is not None:
+                callback(FitProgress(n_done, best, state))
+        if best is None or state.best.inertia < best.best.inertia:
+            best = ClusterRun(state.best, state.n_iter, state.n_correlations, state.stopped)
     if best is None:
         raise ValueError("There must be at least one start.")
     return best
 
 
-def _teller(
-    watch: Callable[[FitProgress], None], n_done: int, best: ClusterRun | None
-) -> Callable[[RunState], None]:
-    return lambda state: watch(FitProgress(n_done, best, state))
-
-
 def _new_centers(x: Shapes, state: RunState, weights: Float64Array, settings: FitSettings) -> FloatArray:
-    """Extract centers from their members; those whose members stayed as they were are kept."""
+    """Extract centers from their members; a center whose members did not change is kept."""
     now, before = state.current, state.previous
-    taking_part = counted(x, weights)
+    taking_part = participating(x, weights)
     centers, extracted = now.centers.copy(), np.zeros(len(now.centers), dtype=np.bool_)
     changed = np.arange(len(centers))
     if before is not None:
@@ -312,12 +295,12 @@ def _new_centers(x: Shapes, state: RunState, weights: Float64Array, settings: Fi
 
     def extract(part: slice) -> None:
         label = changed[part.start]
-        mine = np.flatnonzero(taking_part & (now.labels == label))
-        if len(mine):  # an empty cluster keeps its center
+        members = np.flatnonzero(taking_part & (now.labels == label))
+        if len(members):  # an empty cluster keeps its center
             shape = extract_shape(
-                lambda rows: units(x, mine[rows]),
-                now.shifts[mine],
-                weights[mine],
+                lambda rows: unit_rows_of(x, members[rows]),
+                now.shifts[members],
+                weights[members],
                 now.centers[label],
                 held_bytes=settings.held_bytes,
             )
@@ -327,8 +310,8 @@ def _new_centers(x: Shapes, state: RunState, weights: Float64Array, settings: Fi
 
     map_blocks(extract, row_blocks(len(changed), 1, 1), settings.n_threads)
     new = znormalize(centers[extracted])
-    kept = ~new.any(axis=(1, 2))  # where nothing but a level came out
-    new[kept] = now.centers[extracted][kept]
+    flat = ~new.any(axis=(1, 2))  # the members agree on nothing but a level, which is no shape
+    new[flat] = now.centers[extracted][flat]
     centers[extracted] = new
     return centers
 
@@ -344,12 +327,22 @@ def assign_refill_empty(
 
     Returns the iterate, its bounds, and the number of pairs that were transformed.
     """
-    taking_part = counted(x, weights)
+    taking_part = participating(x, weights)
     n_correlations = 0
-    out = before.floor if before is not None and settings.keep == "last" else None
+    # With "last" the new bounds overwrite the old ones in place, which halves their memory.
+    out = before.lower_bounds if before is not None and settings.keep == "last" else None
     for attempt in range(len(centers) + 1):
-        assigned = _assign(x, centers, settings, before, out)
-        out = assigned.floor  # those of a further attempt replace them
+        assigned = assign(
+            x,
+            shapes_of(centers, x.window),
+            before,
+            prune=settings.prune,
+            keep=settings.keep != "none",
+            out=out,
+            n_threads=settings.n_threads,
+            block_bytes=settings.block_bytes,
+        )
+        out = assigned.lower_bounds  # the bounds of a further attempt replace them
         n_correlations += assigned.n_correlations
         labels, shifts, ncc = assigned.nearest
         sbd = 1.0 - ncc
@@ -358,28 +351,13 @@ def assign_refill_empty(
         if attempt == len(centers) or not len(empty) or sbd[farthest] <= 2 * x.tie_band:
             break
         centers = centers.copy()
-        centers[empty[0]] = znormalize(units(x, slice(farthest, farthest + 1)))[0]
+        centers[empty[0]] = znormalize(unit_rows_of(x, slice(farthest, farthest + 1)))[0]
         before = assigned
     return Iterate(centers, labels, shifts, sbd, inertia(sbd, weights)), assigned, n_correlations
 
 
-def _assign(
-    x: Shapes, centers: FloatArray, settings: FitSettings, before: Assigned | None, out: FloatArray | None
-) -> Assigned:
-    return assign(
-        x,
-        shapes_of(centers, x.window),
-        before,
-        prune=settings.prune,
-        keep=settings.keep != "none",
-        out=out,
-        n_threads=settings.n_threads,
-        block_bytes=settings.block_bytes,
-    )
-
-
 def _digest(iterate: Iterate, taking_part: BoolArray) -> bytes:
-    """Fingerprint of what the next centers follow from: who belongs where, at which shift."""
+    """Fingerprint of the labels and shifts, from which the next centers follow."""
     digest = hashlib.sha256()
     for part in (iterate.labels, iterate.shifts):
         digest.update(part[taking_part].data)

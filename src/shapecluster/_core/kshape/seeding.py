@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,15 +11,15 @@ import numpy as np
 from shapecluster._core.kshape.assignment import Assigned
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, shared_blocks
 from shapecluster._core.sbd.bounds import (
-    FLOAT32,
+    ANGLE_ROUNDING,
     SpectralBounds,
     angle_lower_bound,
     angle_upper_bound,
-    short_transforms_for,
+    choose_low_pass,
 )
-from shapecluster._core.sbd.correlation import Alignment, Assignment, Evaluated, evaluate
+from shapecluster._core.sbd.correlation import Alignment, Assignment, Evaluated, evaluate_block
 from shapecluster._core.sbd.normalize import scaled_weights
-from shapecluster._core.sbd.shapes import Shapes, profile_of, take, units
+from shapecluster._core.sbd.shapes import Shapes, materialize, profile_of, unit_rows_of
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 N_CANDIDATES = 4
@@ -27,9 +28,9 @@ N_CANDIDATES = 4
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run starts: centers of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
+    """Start of a run: centers of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
 
-    `assigned` is an assignment of the series to these centers or ones near by, or None.
+    `assigned` is an assignment of the series to these centers or to nearby ones, or None.
     """
 
     centers: FloatArray
@@ -38,7 +39,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Rows to start from, and what choosing them told about all others.
+    """Rows to start from, and the bounds that choosing them gave for all others.
 
     Attributes
     ----------
@@ -46,40 +47,40 @@ class Seeds:
         All series.
     rows : ndarray of shape (n_seeds,)
         The seeds, in the order in which they were drawn.
-    floor : ndarray of shape (n_series, n_seeds), float32, or None
-        No angle between a series and a seed is smaller; None where this was not kept.
+    lower_bounds : ndarray of shape (n_series, n_seeds), float32, or None
+        Lower bounds of the angles between series and seeds; None if they were not kept.
     nearer : list of _Nearer
         For each seed, the series that are nearer to it than to any seed before.
     """
 
     x: Shapes
     rows: IntArray
-    floor: FloatArray | None
+    lower_bounds: FloatArray | None
     nearer: list[_Nearer]
 
     def start(self, n_clusters: int) -> Start:
-        """Where a run with so many clusters starts: at the first seeds."""
-        return Start(units(self.x, self.rows[:n_clusters]), self.assigned(n_clusters))
+        """Start of a run with so many clusters, at the first seeds."""
+        return Start(unit_rows_of(self.x, self.rows[:n_clusters]), self.assigned(n_clusters))
 
     def assigned(self, n_clusters: int) -> Assigned | None:
-        """What is known of an assignment to the first seeds; None where nothing was kept."""
-        if self.floor is None:
+        """Assignment to the first seeds; None if no bounds were kept."""
+        if self.lower_bounds is None:
             return None
         nearest = Assignment.empty(len(self.x))
-        elsewhere = np.zeros(len(self.x), dtype=np.float32)
-        for label, (rows, found, other) in enumerate(self.nearer[:n_clusters]):
+        other_shift_bound = np.zeros(len(self.x), dtype=np.float32)
+        for label, (rows, found, bound) in enumerate(self.nearer[:n_clusters]):
             nearest.put(rows, label, found)
-            elsewhere[rows] = other
-        seeds = take(self.x, self.rows[:n_clusters])
-        return Assigned(seeds, nearest, elsewhere, self.floor[:, :n_clusters], 0)
+            other_shift_bound[rows] = bound
+        seeds = materialize(self.x, self.rows[:n_clusters])
+        return Assigned(seeds, nearest, other_shift_bound, self.lower_bounds[:, :n_clusters], 0)
 
 
 class _Nearer(NamedTuple):
-    """Series that a candidate is nearer to than any seed: exact values, and the floor at other shifts."""
+    """Series that a candidate is nearer to than any seed: exact values, and bounds at other shifts."""
 
     rows: IntArray
     found: Alignment
-    elsewhere: FloatArray
+    other_shift_bound: FloatArray
 
 
 def k_shape_plus_plus(
@@ -91,10 +92,10 @@ def k_shape_plus_plus(
     keep: bool = True,
     n_threads: int = 1,
 ) -> Seeds:
-    """Draw rows far from each other: greedy k-means++ with SBD^2 in the place of squared distance.
+    """Draw rows far from each other: greedy k-means++ with SBD^2 in place of the squared distance.
 
-    A candidate matters only to the series that are nearer to it than to any seed so far. Bounds (the way
-    round by the nearest seed, short transforms) rule out most others.
+    A candidate matters only to the series that are nearer to it than to any seed so far. Bounds rule out
+    most others: the triangle inequality with the nearest seed, and short transforms.
 
     Parameters
     ----------
@@ -107,14 +108,14 @@ def k_shape_plus_plus(
     rng : numpy.random.RandomState
         Source of randomness.
     keep : bool, default=True
-        Whether to keep floors for the first assignment, n_series x n_clusters numbers.
+        Whether to keep bounds for the first assignment, n_series x n_clusters numbers.
     n_threads : int, default=1
         Threads for the correlations; the result does not depend on it.
 
     Returns
     -------
     Seeds
-        Row numbers repeat only when there are fewer distinct shapes than clusters.
+        Row numbers repeat only if there are fewer distinct shapes than clusters.
 
     References
     ----------
@@ -130,16 +131,24 @@ def k_shape_plus_plus(
         drawn = _unused(usable, search.seeds) if exhausted else _draw(potential, draws)
         compared = search.compare(drawn)
         search.choose(compared, int((usable * compared.reached).sum(axis=-1).argmin()))
-    return Seeds(x, np.array(search.seeds, dtype=np.intp), search.floor, search.nearer)
+    return Seeds(x, np.array(search.seeds, dtype=np.intp), search.lower_bounds, search.nearer)
 
 
 class _Compared(NamedTuple):
-    """All series against some candidates: SBD^2 to the nearest seed if each were one, and how it came."""
+    """All series against some candidates: SBD^2 to the nearest seed if each were one, and its source."""
 
     candidates: IntArray
     reached: Float64Array
-    floor: FloatArray
+    lower_bounds: FloatArray
     nearer: list[_Nearer]
+
+
+class _Candidates(NamedTuple):
+    """Candidates for the next seed, with the bounds that apply to them."""
+
+    y: Shapes
+    separation: FloatArray | None
+    spectral: SpectralBounds | None
 
 
 class _SeedSearch:
@@ -149,78 +158,74 @@ class _SeedSearch:
         self.x, self.n_threads = x, n_threads
         self.seeds: list[int] = []
         self.nearer: list[_Nearer] = []
-        self.floor = np.zeros((len(x), n_clusters), dtype=np.float32) if keep else None
+        self.lower_bounds = np.zeros((len(x), n_clusters), dtype=np.float32) if keep else None
         self.labels = np.zeros(len(x), dtype=np.intp)
         self.ncc = np.full(len(x), -np.inf)
         self.square_distance = np.where(x.flat, 1.0, np.inf)
-        self.low_pass = None if x.narrow else short_transforms_for(x)
+        self.low_pass = None if x.narrow else choose_low_pass(x)
 
     def compare(self, candidates: IntArray) -> _Compared:
         """Find the series that each candidate is nearer to than any seed."""
-        y = take(self.x, candidates)
-        known = None
-        if self.floor is not None and self.seeds and self.x.all_shifts:
-            known = self.floor[candidates, : len(self.seeds)]
-
-        bounds = None if self.low_pass is None else SpectralBounds(y, profile_of(y), self.low_pass)
-
-        def compare_block(rows: slice) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
-            return self._compare_block(take(self.x, rows), rows, y, known, bounds)
-
+        y = materialize(self.x, candidates)
+        separation = None
+        if self.lower_bounds is not None and self.seeds and self.x.all_shifts:
+            separation = self.lower_bounds[candidates, : len(self.seeds)]
+        spectral = None if self.low_pass is None else SpectralBounds(y, profile_of(y), self.low_pass)
+        compare_block = partial(self._compare_block, _Candidates(y, separation, spectral))
         blocks = list(shared_blocks(len(self.x), self.x.row_bytes // 8, BLOCK_BYTES, self.n_threads))
         parts = map_blocks(compare_block, blocks, self.n_threads)
         reached = np.repeat(self.square_distance[None], len(candidates), axis=0)
         nearer = []
         for j in range(len(candidates)):
-            mine = [
+            of_candidate = [
                 (block.start, part, np.flatnonzero(part[3] == j))
                 for block, part in zip(blocks, parts, strict=True)
             ]
-            rows = np.concatenate([start + first[at] for start, (_, _, first, _), at in mine])
-            ncc, shifts, elsewhere = (
-                np.concatenate([getattr(found, name)[at] for _, (_, found, _, _), at in mine])
-                for name in ("ncc", "shifts", "elsewhere")
+            rows = np.concatenate([start + first[at] for start, (_, _, first, _), at in of_candidate])
+            ncc, shifts, runner_up = (
+                np.concatenate([getattr(found, name)[at] for _, (_, found, _, _), at in of_candidate])
+                for name in ("ncc", "shifts", "runner_up")
             )
             sbd = 1.0 - ncc
-            sbd[sbd <= self.x.tie_band] = 0.0
+            sbd[sbd <= self.x.tie_band] = 0.0  # a copy of a seed must never be drawn
             reached[j, rows] = np.minimum(reached[j, rows], sbd * sbd)
-            nearer.append(
-                _Nearer(rows, Alignment(ncc, shifts), angle_lower_bound(elsewhere, self.x.screen_error))
-            )
+            other_shift_bound = angle_lower_bound(runner_up, self.x.screen_error)
+            nearer.append(_Nearer(rows, Alignment(ncc, shifts), other_shift_bound))
         return _Compared(candidates, reached, np.concatenate([part[0] for part in parts]), nearer)
 
     def choose(self, compared: _Compared, best: int) -> None:
         """Make one of the candidates the next seed."""
         label = len(self.seeds)
         self.seeds.append(int(compared.candidates[best]))
-        if self.floor is not None:
-            self.floor[:, label] = compared.floor[:, best]
+        if self.lower_bounds is not None:
+            self.lower_bounds[:, label] = compared.lower_bounds[:, best]
             self.nearer.append(compared.nearer[best])
         rows, found, _ = compared.nearer[best]
         self.labels[rows], self.ncc[rows] = label, found.ncc
         self.square_distance = compared.reached[best]
 
     def _compare_block(
-        self, x: Shapes, rows: slice, y: Shapes, known: FloatArray | None, bounds: SpectralBounds | None
+        self, candidates: _Candidates, rows: slice
     ) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
-        """Floors of all pairs, and the exact values of those in which the candidate is nearer."""
-        hurdle = self.ncc[rows]
-        reach = angle_upper_bound(hurdle, 0.0).astype(np.float32) + FLOAT32
-        floor = np.full((len(x), len(y)), -np.inf, dtype=np.float32)
-        if known is not None:
-            np.subtract(known.T[self.labels[rows]], reach[:, None], out=floor)
+        """Bounds of all pairs, and the exact values of those in which the candidate is nearer."""
+        x, y = materialize(self.x, rows), candidates.y
+        threshold = self.ncc[rows]
+        radius = angle_upper_bound(threshold, 0.0).astype(np.float32) + ANGLE_ROUNDING
+        bounds = np.full((len(x), len(y)), -np.inf, dtype=np.float32)
+        if candidates.separation is not None:
+            np.subtract(candidates.separation.T[self.labels[rows]], radius[:, None], out=bounds)
         possible = ~(x.flat[:, None] | y.flat)
-        open_pairs = (floor <= reach[:, None]) & possible
-        if bounds is not None and open_pairs.any():
+        open_pairs = (bounds <= radius[:, None]) & possible
+        if candidates.spectral is not None and open_pairs.any():
             first, second = np.nonzero(open_pairs)
-            short = bounds.short(x, profile_of(x), first, second, BLOCK_BYTES)
-            floor[first, second] = np.maximum(floor[first, second], short)
-            open_pairs = (floor <= reach[:, None]) & possible
+            tighter = candidates.spectral.listed_pairs(x, profile_of(x), first, second, BLOCK_BYTES)
+            bounds[first, second] = np.maximum(bounds[first, second], tighter)
+            open_pairs = (bounds <= radius[:, None]) & possible
         first, second = np.nonzero(open_pairs)
-        found = evaluate(x, y, first, second, hurdle[first])
-        floor[first, second] = angle_lower_bound(found.peak, x.screen_error)
-        near = np.flatnonzero(found.ncc > hurdle[first])
-        return floor, found.at(near), first[near], second[near]
+        found = evaluate_block(x, y, first, second, threshold[first])
+        bounds[first, second] = angle_lower_bound(found.peak, x.screen_error)
+        near = np.flatnonzero(found.ncc > threshold[first])
+        return bounds, found.at(near), first[near], second[near]
 
 
 def random_rows(x: Shapes, n_clusters: int, weights: Float64Array, rng: np.random.RandomState) -> Seeds:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import counted, inertia
+from shapecluster._core.kshape.run import inertia, participating
 from shapecluster._core.sbd.alignment import align_members
 from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._core.sbd.normalize import znormalize
@@ -236,7 +236,7 @@ def advance_stream(
     """
     centers = shapes_of(stream.centers, batch.window)
     nearest = assign(batch, centers, keep=False, n_threads=n_threads).nearest
-    taking_part = counted(batch, weights)
+    taking_part = participating(batch, weights)
 
     def update(clusters: slice) -> tuple[FloatArray, Sketch]:
         cluster = clusters.start

@@ -52,6 +52,6 @@ def map_blocks(
     """
     _keep_freed_memory()
     if n_threads <= 1:
-        return [function(block) for block in blocks]
+        return list(map(function, blocks))
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(function, blocks))

@@ -3,7 +3,7 @@
 Let x and c be unit vectors and S_s the shift by s, which fills with zeros and so never lengthens a
 vector. theta(x, c) = arccos max_s <x, S_s c> is the angle at the best shift within the window. A lower bound
 of such an angle is a *floor*: no correlation can exceed its cosine. Rounding goes to the safe side: `slack`
-exceeds what screened correlations, spectra and unit norms are off by, and `FLOAT32` what floors lose.
+exceeds what screened correlations, spectra and unit norms are off by, and `ANGLE_ROUNDING` what floors lose.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shapecluster._core.sbd.correlation import peaks_between
 from shapecluster._core.sbd.shapes import Shapes, band_starts, profile_of, sample_of
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
-FLOAT32 = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
+ANGLE_ROUNDING = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
 _SAMPLE = 64
 _LITTLE, _TOO_MUCH = 0.05, 0.15  # shares of the energy that a cutoff leaves above it
 _LEAST_CUTOFF = 8
@@ -57,7 +57,7 @@ def center_drift(old: Shapes, new: Shapes) -> FloatArray:
     """
     cosine = (old.unit.astype(np.float64) * new.unit).reshape(len(new), -1).sum(axis=-1)
     same = (old.unit == new.unit).all(axis=(1, 2))
-    steps = angle_upper_bound(cosine, new.tie_band) + FLOAT32
+    steps = angle_upper_bound(cosine, new.tie_band) + ANGLE_ROUNDING
     return np.where(same, 0.0, steps).astype(np.float32)
 
 
@@ -178,18 +178,18 @@ class SpectralBounds:
     profile: FloatArray
     low_pass: LowPass | None
 
-    def promising(self, x: Shapes) -> bool:
+    def may_separate(self, x: Shapes) -> bool:
         """Whether they may tell a sample of given series from `y`: near 1, a bound says nothing."""
         if self.low_pass is not None:
             return True
         bound = magnitude_bound(profile_of(sample_of(x, _SAMPLE)), self.profile)
         return bool(np.mean(bound > _HARDLY_A_BOUND) <= _MOST)
 
-    def magnitudes(self, profile: FloatArray) -> FloatArray:
+    def by_magnitude(self, profile: FloatArray) -> FloatArray:
         """Floors of the angles between all series of a block, given their profile, and all of `y`."""
         return angle_lower_bound(magnitude_bound(profile, self.profile), self.y.screen_error)
 
-    def short(
+    def listed_pairs(
         self, x: Shapes, profile: FloatArray, first: IntArray, second: IntArray, block_bytes: int
     ) -> FloatArray:
         """Floors of the angles of listed pairs, by short transforms."""
@@ -206,9 +206,9 @@ class SpectralBounds:
             floor[part] = angle_lower_bound(bound, x.screen_error)
         return floor
 
-    def short_of_all(self, x: Shapes, profile: FloatArray, block_bytes: int) -> FloatArray:
+    def all_pairs(self, x: Shapes, profile: FloatArray, block_bytes: int) -> FloatArray:
         """Floors of the angles of all pairs of a block and `y`, by magnitudes and short transforms."""
-        floor = self.magnitudes(profile)
+        floor = self.by_magnitude(profile)
         if self.low_pass is None:
             return floor
         ours, theirs = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
@@ -222,7 +222,7 @@ class SpectralBounds:
         return floor
 
 
-def short_transforms_for(x: Shapes) -> LowPass | None:
+def choose_low_pass(x: Shapes) -> LowPass | None:
     """The short transforms that suit given series, judged by a sample of them."""
     return low_pass_for(profile_of(sample_of(x, _SAMPLE)), x.length)
 
@@ -240,6 +240,6 @@ def triangle_lower_bound(own: Float64Array, labels: IntArray, apart: FloatArray,
     slack : float
         What `own` may be off by.
     """
-    reach = (angle_upper_bound(own, slack) + FLOAT32).astype(np.float32)
+    reach = (angle_upper_bound(own, slack) + ANGLE_ROUNDING).astype(np.float32)
     floor: FloatArray = apart[labels] - reach[:, None]
     return floor

@@ -1,9 +1,9 @@
 """Normalized cross-correlation of unit rows: the best shift of every pair, and the nearest center.
 
-Transforms (for narrow windows: matrix products) in float32 screen, and never decide. Their rounding
-depends on how rows are batched; so the shifts (and centers) that could win are evaluated again by one
-direct float64 dot product each, whose rounding depends on the pair alone, and ties are settled on those
-values. Results are therefore the same to the last bit for every block size and every number of threads.
+Float32 transforms (for narrow windows: matrix products) screen pairs and never decide. Their rounding
+depends on how rows are batched. The shifts and centers that could win are therefore evaluated again, each by
+one direct float64 dot product, whose rounding depends on the pair alone. Ties are decided on those values.
+So results are the same to the last bit for every block size and every number of threads.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from scipy import fft
 
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.sbd.shapes import Shapes, select, take
+from shapecluster._core.sbd.shapes import Shapes, materialize, subset
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
-_MOST = 0.75
-_DIRECT_BYTES = 1 << 21
+_MAX_LISTED_SHARE = 0.75  # of all pairs; when more are listed, screening all of them costs less
+_DIRECT_BYTES = 1 << 21  # of products at a time: they should stay in the cache until they are summed
 _CROWDED = 6  # so many shifts near the peak cost more to evaluate directly than by a float64 transform
 
 
@@ -44,7 +44,7 @@ class Assignment(NamedTuple):
 
     @classmethod
     def empty(cls, n_series: int) -> Assignment:
-        """Label 0, shift 0 and correlation 0 for all: what flat series have."""
+        """Label 0, shift 0 and correlation 0 for all: the values of flat series."""
         return cls(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
 
     def put(self, rows: IntArray, labels: IntArray | int, found: Alignment) -> None:
@@ -57,14 +57,14 @@ class Assignment(NamedTuple):
 
 
 class Screened(NamedTuple):
-    """What is known of all pairs of two sets once they were screened.
+    """Result of screening all pairs of two sets.
 
     Attributes
     ----------
     peak : ndarray of shape (len(x), len(y))
-        Largest correlation, off by at most the screen's error.
+        Largest correlation, off by at most the screening error.
     curves : callable
-        Takes rows of x and of y, and gives their correlations at all shifts, shape (n_pairs, n_shifts).
+        Takes rows of x and of y, and returns their correlations at all shifts, shape (n_pairs, n_shifts).
     """
 
     peak: FloatArray
@@ -72,33 +72,33 @@ class Screened(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """What is known of listed pairs: the peak up to the screen's error, the rest where the pair may win.
+    """Result of evaluating listed pairs: peaks of all, exact values of those that may win.
 
     Attributes
     ----------
     peak : ndarray of shape (n_pairs,)
-        Largest correlation.
+        Largest correlation, off by at most the screening error.
     ncc, shifts : ndarray of shape (n_pairs,)
-        Exact, where the peak came near the hurdle; else -inf and 0.
-    elsewhere : ndarray of shape (n_pairs,)
-        Where the pair was settled: the largest correlation at any other shift; 1 in narrow windows.
+        Exact if the peak reached the threshold; else -inf and 0.
+    runner_up : ndarray of shape (n_pairs,)
+        For resolved pairs the largest correlation at any other shift; 1 in narrow windows.
     """
 
     peak: FloatArray
     ncc: Float64Array
     shifts: IntArray
-    elsewhere: FloatArray
+    runner_up: FloatArray
 
     @classmethod
-    def of(cls, peak: FloatArray) -> Evaluated:
-        """Nothing but peaks: no pair is settled yet."""
+    def unresolved(cls, peak: FloatArray) -> Evaluated:
+        """Peaks without any exact value."""
         n_pairs = len(peak)
         nothing = np.full(n_pairs, -np.inf), np.zeros(n_pairs, dtype=np.intp)
         return cls(peak, *nothing, np.ones(n_pairs, dtype=np.float32))
 
     def at(self, pairs: IntArray) -> Evaluated:
         """Some of the pairs."""
-        return Evaluated(self.peak[pairs], self.ncc[pairs], self.shifts[pairs], self.elsewhere[pairs])
+        return Evaluated(self.peak[pairs], self.ncc[pairs], self.shifts[pairs], self.runner_up[pairs])
 
 
 def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES) -> Alignment:
@@ -112,49 +112,49 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
 
     Notes
     -----
-    O(len(x) len(y) L log L) with L about twice the number of timepoints.
+    The cost is O(len(x) len(y) L log L), with L about twice the number of timepoints.
     """
     ncc = np.zeros((len(x), len(y)))
     shifts = np.zeros((len(x), len(y)), dtype=np.intp)
 
     def align(rows: slice) -> None:
-        block = take(x, rows)
+        block = materialize(x, rows)
         for columns in row_blocks(len(y), x.pair_bytes * len(block), block_bytes):
-            centers = take(y, columns)
+            centers = materialize(y, columns)
             first, second = np.nonzero(~(block.flat[:, None] | centers.flat))
             if len(first):
                 curves = _tile_curves(block, centers)[first, second]
-                found = settle(block, centers, first, second, curves)
+                found = resolve_best_shift(block, centers, first, second, curves)
                 ncc[rows, columns][first, second] = found.ncc
                 shifts[rows, columns][first, second] = found.shifts
 
-    at_once = max(x.row_bytes, x.pair_bytes * min(len(y), 16))
-    map_blocks(align, row_blocks(len(x), at_once, block_bytes), n_threads)
+    row_bytes = max(x.row_bytes, x.pair_bytes * min(len(y), 16))
+    map_blocks(align, row_blocks(len(x), row_bytes, block_bytes), n_threads)
     return Alignment(ncc, shifts)
 
 
 def align_pairwise(x: Shapes, *, n_threads: int = 1) -> Alignment:
-    """Align every series with every other of the same set; each pair once, earlier with later.
+    """Align every series with every other of the same set, each pair once.
 
     Returns
     -------
     Alignment
         Arrays of shape (len(x), len(x)): symmetric correlations with ones on the diagonal, and
-        antisymmetric shifts, so ties between a shift and its opposite are settled for the earlier row.
+        antisymmetric shifts. A tie between a shift and its opposite is decided for the earlier row.
     """
     ncc = np.zeros((len(x), len(x)))
     shifts = np.zeros((len(x), len(x)), dtype=np.intp)
 
     def fill(rows: slice) -> None:
         later = slice(rows.start, len(x))
-        ncc[rows, later], shifts[rows, later] = align_all(take(x, rows), take(x, later))
+        ncc[rows, later], shifts[rows, later] = align_all(materialize(x, rows), materialize(x, later))
 
     map_blocks(fill, row_blocks(len(x), 1, 16), n_threads)
     ncc, shifts = np.triu(ncc, 1), np.triu(shifts, 1)
     return Alignment(ncc + ncc.T + np.eye(len(x)), shifts - shifts.T)
 
 
-def rows_at_once(x: Shapes, y: Shapes) -> int:
+def screening_row_bytes(x: Shapes, y: Shapes) -> int:
     """Bytes per row of `x` for blocks whose curves with all of `y` are worth holding at once."""
     return max(x.row_bytes, x.pair_bytes * min(len(y), 64))
 
@@ -164,19 +164,18 @@ def screen(x: Shapes, y: Shapes, block_bytes: int = BLOCK_BYTES) -> Screened:
     peak = np.empty((len(x), len(y)), dtype=np.float32)
     tiles = list(row_blocks(len(y), x.pair_bytes * len(x), block_bytes))
     for columns in tiles:
-        curves = _tile_curves(x, take(y, columns))
+        curves = _tile_curves(x, materialize(y, columns))
         curves.max(axis=-1, out=peak[:, columns])
     if len(tiles) == 1:
         return Screened(peak, lambda first, second: curves[first, second])
+    # The curves of several tiles would not fit; those of the few pairs that matter are transformed again.
     return Screened(peak, partial(_pair_curves, x, y))
 
 
 def candidate_centers(x: Shapes, centers: Shapes, peak: FloatArray) -> tuple[IntArray, IntArray]:
-    """Pairs whose center may be the nearest, given the screened peaks of all pairs.
-
-    A tie among the shifts of a pair, and one among pairs, cost a tie band each.
-    """
+    """Pairs whose center may be the nearest, given the screened peaks of all pairs."""
     best = np.where(centers.flat, -np.inf, peak).max(axis=1, keepdims=True)
+    # A tie among the shifts of a pair and a tie among pairs cost a tie band each.
     near = peak >= best - 2 * (x.tie_band + x.screen_error)
     first, second = np.nonzero(near & ~(x.flat[:, None] | centers.flat))
     return first, second
@@ -197,10 +196,10 @@ def evaluate_pairs(
     y: Shapes,
     first: IntArray,
     second: IntArray,
-    hurdle: Float64Array,
+    threshold: Float64Array,
     block_bytes: int = BLOCK_BYTES,
 ) -> Evaluated:
-    """Transform listed pairs, none of them flat, and settle those that come near a hurdle.
+    """Transform listed pairs, none of them flat, and resolve those that reach a threshold.
 
     Parameters
     ----------
@@ -208,68 +207,62 @@ def evaluate_pairs(
         Blocks of series and centers, with spectra.
     first, second : ndarray of shape (n_pairs,)
         Rows of `x` and of `y`.
-    hurdle : ndarray of shape (n_pairs,)
-        A pair whose peak is lower, by more than the screen's error, is not settled.
+    threshold : ndarray of shape (n_pairs,)
+        A pair whose peak is lower, by more than the screening error, is not resolved.
     block_bytes : int
-        As everywhere; the exact values do not depend on it.
+        The exact values do not depend on it.
     """
     n_pairs = len(first)
-    found = Evaluated.of(np.empty(n_pairs, dtype=np.float32))
+    found = Evaluated.unresolved(np.empty(n_pairs, dtype=np.float32))
     for part in row_blocks(n_pairs, x.pair_bytes, block_bytes):
         curves = _pair_curves(x, y, first[part], second[part])
         peak = curves.max(axis=-1, out=found.peak[part])
-        near = np.flatnonzero(peak >= hurdle[part] - x.screen_error)
+        near = np.flatnonzero(peak >= threshold[part] - x.screen_error)
         if not len(near):
             continue
         if len(near) < len(peak):
             curves = curves[near]
-        _settle_some(found, part.start + near, x, y, first, second, curves)
+        near += part.start
+        found.ncc[near], found.shifts[near] = resolve_best_shift(x, y, first[near], second[near], curves)
+        if not x.narrow:
+            found.runner_up[near] = runner_up_peak(x, curves, found.shifts[near])
     return found
 
 
-def evaluate(
+def evaluate_block(
     x: Shapes,
     y: Shapes,
     first: IntArray,
     second: IntArray,
-    hurdle: Float64Array,
+    threshold: Float64Array,
     block_bytes: int = BLOCK_BYTES,
 ) -> Evaluated:
-    """As `evaluate_pairs`, by screening all pairs where most of them are listed, or the window is narrow."""
-    if not x.narrow and len(first) <= _MOST * len(x) * len(y):
-        return evaluate_pairs(x, y, first, second, hurdle, block_bytes)
+    """As `evaluate_pairs`, but screen all pairs if most of them are listed, or if the window is narrow."""
+    if not x.narrow and len(first) <= _MAX_LISTED_SHARE * len(x) * len(y):
+        return evaluate_pairs(x, y, first, second, threshold, block_bytes)
     screened = screen(x, y, block_bytes)
-    found = Evaluated.of(screened.peak[first, second])
-    near = np.flatnonzero(found.peak >= hurdle - x.screen_error)
+    found = Evaluated.unresolved(screened.peak[first, second])
+    near = np.flatnonzero(found.peak >= threshold - x.screen_error)
     for part in row_blocks(len(near), x.pair_bytes, block_bytes):
-        mine = near[part]
-        _settle_some(found, mine, x, y, first, second, screened.curves(first[mine], second[mine]))
+        some = near[part]
+        curves = screened.curves(first[some], second[some])
+        found.ncc[some], found.shifts[some] = resolve_best_shift(x, y, first[some], second[some], curves)
+        if not x.narrow:
+            found.runner_up[some] = runner_up_peak(x, curves, found.shifts[some])
     return found
-
-
-def _settle_some(
-    found: Evaluated,
-    mine: IntArray,
-    x: Shapes,
-    y: Shapes,
-    first: IntArray,
-    second: IntArray,
-    curves: FloatArray,
-) -> None:
-    """Enter what the given curves of some of the pairs tell."""
-    found.ncc[mine], found.shifts[mine] = settle(x, y, first[mine], second[mine], curves)
-    if not x.narrow:
-        found.elsewhere[mine] = runner_up_peak(x, curves, found.shifts[mine])
 
 
 def runner_up_peak(x: Shapes, curves: FloatArray, shifts: IntArray) -> FloatArray:
-    """Largest correlation of each curve at any other shift than the given one, which it is made to forget."""
+    """Largest correlation of each curve at any other shift than the given one.
+
+    The curves are overwritten at the given shifts.
+    """
     curves[np.arange(len(curves)), shifts % x.length] = -np.inf
     return np.asarray(curves.max(axis=-1))
 
 
 def peaks_between(x: Shapes) -> FloatArray:
-    """Largest correlation of each series with each other of the same set, off by the screen's error."""
+    """Largest correlation of each series with each other of the same set, off by the screening error."""
     peak = np.ones((len(x), len(x)), dtype=np.float32)
     first, second = np.triu_indices(len(x), 1)
     for part in row_blocks(len(first), x.pair_bytes):
@@ -279,28 +272,28 @@ def peaks_between(x: Shapes) -> FloatArray:
 
 
 def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: IntArray) -> Float64Array:
-    """Correlate listed pairs at listed shifts, each by one float64 dot product.
-
-    The sum runs over the whole row in a fixed order, so a pair has the same bits in any batch.
-    """
+    """Correlate listed pairs at listed shifts, each by one float64 dot product."""
     out = np.empty(len(first))
     few = len(y) * x.row_bytes <= BLOCK_BYTES
     for pairs in row_blocks(len(first), 24 * x.n_channels * x.n_timepoints, _DIRECT_BYTES):
         others, position = y, second[pairs]
         if not few:
             used, position = np.unique(position, return_inverse=True)
-            others = select(y, used)
-        product = others.moved[position, :, x.window - shifts[pairs], :]
+            others = subset(y, used)
+        product = others.shifted_copies[position, :, x.window - shifts[pairs], :]
         product *= x.unit[first[pairs]]
+        # The sum runs over the whole row in a fixed order, so a pair has the same bits in any batch.
         out[pairs] = product.reshape(len(product), -1).sum(axis=-1)
     return np.clip(out, *x.ncc_range)
 
 
-def settle(x: Shapes, y: Shapes, first: IntArray, second: IntArray, curves: FloatArray) -> Alignment:
+def resolve_best_shift(
+    x: Shapes, y: Shapes, first: IntArray, second: IntArray, curves: FloatArray
+) -> Alignment:
     """Exact correlation and shift of listed pairs, given their screened correlations at all shifts.
 
-    Shifts that come within a tie and two errors of the peak are evaluated directly; among those that tie,
-    the smallest |s| wins, then the positive one.
+    Shifts within a tie band and two screening errors of the peak are evaluated directly. Among those that
+    tie, the smallest |s| wins, then the positive one.
     """
     if not len(first):
         return Alignment(np.empty(0), np.empty(0, dtype=np.intp))
@@ -308,52 +301,44 @@ def settle(x: Shapes, y: Shapes, first: IntArray, second: IntArray, curves: Floa
     near = np.flatnonzero(curves >= (curves.max(axis=-1) - np.float32(margin))[:, None])
     pair, position = np.divmod(near, curves.shape[-1])
     if len(pair) > len(first) and x.dtype == np.float64 and not x.narrow:
-        pair, position = _thinned(x, y, first, second, pair, position)
+        n_near = np.bincount(pair, minlength=len(first))
+        crowded = np.flatnonzero(n_near > _CROWDED)
+        if len(crowded):
+            plain = n_near[pair] <= _CROWDED
+            pairs, positions = [pair[plain]], [position[plain]]
+            # Float32 cannot tell the shifts of a broad peak apart, but a float64 transform can.
+            for part in row_blocks(len(crowded), 4 * x.pair_bytes):
+                some = crowded[part]
+                product = _spectrum64(x, first[some]) * np.conj(_spectrum64(y, second[some]))
+                curves = fft.irfft(_over_channels(product), n=x.length, axis=-1, overwrite_x=True)
+                curves = _within_window(curves, x)
+                near_peak = np.nonzero(curves >= curves.max(axis=-1, keepdims=True) - 3 * x.tie_band)
+                pairs.append(some[near_peak[0]])
+                positions.append(near_peak[1])
+            pair = np.concatenate(pairs)
+            order = np.argsort(pair, kind="stable")
+            pair, position = pair[order], np.concatenate(positions)[order]
     shifts = x.shifts[position]
     values = direct_ncc(x, y, first[pair], second[pair], shifts)
-    if len(pair) == len(first):  # no two shifts come near each other
+    if len(pair) == len(first):  # one candidate for each pair, so nothing can tie
         return Alignment(values, shifts)
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
     best = np.maximum.reduceat(values, starts)
     rank = 2 * np.abs(shifts) + (shifts < 0)
-    rank[values < best[pair] - x.tie_band] = 4 * x.length  # out of the tie
+    rank[values < best[pair] - x.tie_band] = 4 * x.length  # above every rank within the tie
     winner = np.flatnonzero(rank == np.minimum.reduceat(rank, starts)[pair])
     return Alignment(values[winner], shifts[winner])
-
-
-def _thinned(
-    x: Shapes, y: Shapes, first: IntArray, second: IntArray, pair: IntArray, position: IntArray
-) -> tuple[IntArray, IntArray]:
-    """Candidates for the best shift, fewer of them: crowded peaks are transformed again in float64."""
-    n_near = np.bincount(pair, minlength=len(first))
-    crowded = np.flatnonzero(n_near > _CROWDED)
-    if not len(crowded):
-        return pair, position
-    plain = n_near[pair] <= _CROWDED
-    pairs, positions = [pair[plain]], [position[plain]]
-    for part in row_blocks(len(crowded), 4 * x.pair_bytes):
-        mine = crowded[part]
-        ours, theirs = (
-            fft.rfft(side.unit[rows].astype(np.float64, copy=False), n=x.length, axis=-1)
-            for side, rows in ((x, first[mine]), (y, second[mine]))
-        )
-        curves = _inverse(ours * np.conj(theirs), x)
-        near = np.nonzero(curves >= curves.max(axis=-1, keepdims=True) - 3 * x.tie_band)
-        pairs.append(mine[near[0]])
-        positions.append(near[1])
-    joined, positioned = np.concatenate(pairs), np.concatenate(positions)
-    order = np.argsort(joined, kind="stable")
-    return joined[order], positioned[order]
 
 
 def _tile_curves(x: Shapes, y: Shapes) -> FloatArray:
     """Correlations of all pairs of two blocks, shape (len(x), len(y), n_shifts)."""
     if x.narrow:
-        moved = _moved_copies(y)  # (len(y), n_shifts, n_channels * n_timepoints)
+        copies = _single_copies(y)
         rows = x.unit.astype(np.float32, copy=False).reshape(len(x), -1)
-        curves: FloatArray = rows @ moved.reshape(-1, rows.shape[1]).T
+        curves: FloatArray = rows @ copies.reshape(-1, rows.shape[1]).T
         return curves.reshape(len(x), len(y), -1)
-    return _inverse(x.spectrum[:, None] * np.conj(y.spectrum), x)
+    product = _over_channels(x.spectrum[:, None] * np.conj(y.spectrum))
+    return _within_window(fft.irfft(product, n=x.length, axis=-1, overwrite_x=True), x)
 
 
 def _pair_curves(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> FloatArray:
@@ -362,29 +347,43 @@ def _pair_curves(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> Flo
         return np.empty((0, len(x.shifts)), dtype=np.float32)
     if x.narrow:
         used, position = np.unique(second, return_inverse=True)
-        moved = _moved_copies(take(y, used))
+        copies = _single_copies(materialize(y, used))
         rows = x.unit[first].astype(np.float32, copy=False).reshape(len(first), -1)
-        curves: FloatArray = np.einsum("psm,pm->ps", moved[position], rows)
+        curves: FloatArray = np.einsum("psm,pm->ps", copies[position], rows)
         return curves
-    if len(y) <= len(first):
+    if len(y) <= len(first):  # conjugate whichever array is smaller
         product = np.conj(y.spectrum)[second]
     else:
         product = y.spectrum[second]
         np.conj(product, out=product)
     product *= x.spectrum[first]
-    return _inverse(product, x)
+    return _within_window(fft.irfft(_over_channels(product), n=x.length, axis=-1, overwrite_x=True), x)
 
 
-def _moved_copies(y: Shapes) -> FloatArray:
-    """Every row shifted by every shift of the window, shape (len(y), n_shifts, n_channels * n_timepoints)."""
-    moved = y.moved[:, :, ::-1].swapaxes(1, 2)
-    return moved.astype(np.float32).reshape(len(y), len(y.shifts), y.n_channels * y.n_timepoints)
+def _single_copies(y: Shapes) -> FloatArray:
+    """Every row at every shift in float32, shape (len(y), n_shifts, n_channels * n_timepoints)."""
+    copies = y.shifted_copies[:, :, ::-1].swapaxes(1, 2)
+    return copies.astype(np.float32).reshape(len(y), len(y.shifts), y.n_channels * y.n_timepoints)
 
 
-def _inverse(product: ComplexArray, x: Shapes) -> FloatArray:
-    """Correlations from products of spectra: shift s stands at index s, shift -s at length - s."""
-    summed = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
-    correlation: FloatArray = fft.irfft(summed, n=x.length, axis=-1, overwrite_x=True)
+def _spectrum64(x: Shapes, rows: IntArray) -> ComplexArray:
+    """Spectra of some rows in float64; those that are kept are float32."""
+    unit = x.unit[rows].astype(np.float64, copy=False)
+    spectrum: ComplexArray = fft.rfft(unit, n=x.length, axis=-1)
+    return spectrum
+
+
+def _over_channels(product: ComplexArray) -> ComplexArray:
+    """Sum of products of spectra over the channels."""
+    summed: ComplexArray = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
+    return summed
+
+
+def _within_window(curves: FloatArray, x: Shapes) -> FloatArray:
+    """Set correlations at shifts outside the window to -inf.
+
+    Shift s stands at index s of a curve, and shift -s at index length - s.
+    """
     if x.window + 1 < x.length - x.window:
-        correlation[..., x.window + 1 : x.length - x.window] = -np.inf  # no shift of the window
-    return correlation
+        curves[..., x.window + 1 : x.length - x.window] = -np.inf
+    return curves

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from shapecluster._core.sbd.blocks import map_blocks, row_blocks
-from shapecluster._core.sbd.shapes import Shapes, sample_of, take
+from shapecluster._core.sbd.shapes import Shapes, materialize, sample_of
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray
 
 _SAMPLE = 256
@@ -65,7 +65,7 @@ class LowPassScreen:
         out = np.empty((len(x), width), dtype=np.float32)
 
         def fill(rows: slice) -> None:
-            block = take(x, rows)
+            block = materialize(x, rows)
             spectrum = block.spectrum[:, :, 1:].swapaxes(1, 2) * np.float32(np.sqrt(2 / x.length))
             power = (np.square(spectrum.real) + np.square(spectrum.imag)).sum(axis=2, dtype=np.float64)
             if x.length % 2 == 0:

@@ -99,8 +99,8 @@ class Shapes:
         return bool(2 * self.window + 1 <= _NARROW * np.log2(max(2, self.length)))
 
     @cached_property
-    def moved(self) -> Float64Array:
-        """Every row at every shift: moved[i, :, window - s, t] = unit[i, :, t - s]; for a few rows only."""
+    def shifted_copies(self) -> Float64Array:
+        """Every row at every shift: copies[i, :, window - s, t] = unit[i, :, t - s]; for a few rows only."""
         padded = np.zeros((len(self), self.n_channels, self.n_timepoints + 2 * self.window))
         padded[..., self.window : self.window + self.n_timepoints] = self.unit
         return sliding_window_view(padded, self.n_timepoints, axis=-1)
@@ -202,10 +202,10 @@ def with_profiles(shapes: Shapes) -> Shapes:
     if shapes.spectra is None or shapes.profiles is not None:
         return shapes
     blocks = row_blocks(len(shapes), shapes.row_bytes)
-    return replace(shapes, profiles=np.concatenate([profile_of(select(shapes, rows)) for rows in blocks]))
+    return replace(shapes, profiles=np.concatenate([profile_of(subset(shapes, rows)) for rows in blocks]))
 
 
-def select(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
+def subset(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     """Some of the series, as they are kept."""
     return replace(
         shapes,
@@ -216,9 +216,9 @@ def select(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     )
 
 
-def take(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
+def materialize(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     """Some of the series, with unit rows and spectra: those that are kept, or made now."""
-    part = select(shapes, rows)
+    part = subset(shapes, rows)
     if part.raw:
         part = replace(part, series=part.unit, raw=False)
     return with_spectra(part)
@@ -260,10 +260,10 @@ def band_starts(length: int) -> IntArray:
 def sample_of(shapes: Shapes, size: int) -> Shapes:
     """So many of the series, spread evenly over all of them; fewer, if they are very long."""
     size = min(size, max(_LEAST_SAMPLE, BLOCK_BYTES // shapes.row_bytes))
-    return take(shapes, np.unique(np.linspace(0, len(shapes) - 1, size).astype(np.intp)))
+    return materialize(shapes, np.unique(np.linspace(0, len(shapes) - 1, size).astype(np.intp)))
 
 
-def units(shapes: Shapes, rows: IntArray | BoolArray | slice) -> FloatArray:
+def unit_rows_of(shapes: Shapes, rows: IntArray | BoolArray | slice) -> FloatArray:
     """Unit rows of some of the series."""
     part = shapes.series[rows]
     return unit_rows(part, shapes.dtype).values if shapes.raw else part
