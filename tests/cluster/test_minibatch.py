@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from shapecluster import KSweep, LocalKShape, MiniBatchLocalKShape
 from shapecluster._core.kshape.run import FitSettings
-from shapecluster._core.kshape.sketch import start_stream
+from shapecluster._core.kshape.sketch import initial_state
 from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster.cluster import _minibatch
@@ -244,15 +244,15 @@ class TestFit:
     def test_a_cluster_that_is_empty_in_the_end_takes_the_series_farthest_from_its_center(self, rng):
         X = walks(rng, 60)
         source = BatchSource(shapes_of(X[:, None], None), np.ones(60), FitSettings())
-        twice = start_stream(znormalize(X[[0, 0, 1], None]))  # ties go to the first: the second stays empty
+        twice = initial_state(znormalize(X[[0, 0, 1], None]))  # ties go to the first: the second stays empty
         distances = sbd_distances(X, X[:2])
         farthest = distances.min(axis=1).argmax()
-        stream, final = source.assign(twice)
+        state, final = source.assign(twice)
         assert final.labels[farthest] == 1
         assert set(final.labels) == {0, 1, 2}
         assert final.inertia == (final.sbd**2).sum() < (distances.min(axis=1) ** 2).sum()
-        np.testing.assert_array_equal(final.centers, stream.centers)
-        np.testing.assert_allclose(stream.centers[1], znormalize(X[[farthest], None])[0], atol=1e-12)
+        np.testing.assert_array_equal(final.centers, state.centers)
+        np.testing.assert_allclose(state.centers[1], znormalize(X[[farthest], None])[0], atol=1e-12)
 
     def test_init_size_below_the_number_of_clusters_is_raised_with_a_warning(self, rng):
         model = MiniBatchLocalKShape(6, init_size=4, random_state=0)
@@ -509,3 +509,19 @@ def test_real_sets_end_near_the_ssd_of_all_series_at_once(shared_data, name):
         for model in streams:
             model.partial_fit(batch)
     assert np.mean([-model.score(X) for model in streams]) <= 1.3 * full
+
+
+def test_n_correlations_counts_the_pairs_that_were_transformed(rng):
+    """Screening all pairs transforms each once; flat series have none. Bounds spare most of the rest."""
+    X = rng.normal(size=(60, 40)).cumsum(axis=1)
+    X[:5] = 1.0
+    model = MiniBatchLocalKShape(3, init=X[10:13], random_state=0)
+    with pytest.warns(FlatSeriesWarning):
+        model.partial_fit(X)
+    assert model.n_correlations_ == 2 * 55 * 3  # so little work is screened: once before the step, once after
+    with pytest.warns(FlatSeriesWarning):
+        model.partial_fit(X)
+    assert model.n_correlations_ == 4 * 55 * 3
+    many = np.repeat(rng.normal(size=(20, 256)).cumsum(axis=1), 60, axis=0) + rng.normal(size=(1200, 256))
+    easy = MiniBatchLocalKShape(20, init=many[::60], random_state=0).partial_fit(many)
+    assert 1200 <= easy.n_correlations_ < 0.6 * 2 * 1200 * 20

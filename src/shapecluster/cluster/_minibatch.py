@@ -1,4 +1,4 @@
-"""k-Shape by mini-batches: for streams, and for more series than fit into memory."""
+"""k-Shape by mini-batches: for series that arrive over time, and for more than fit into memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import ClusterRun, FitSettings, best_run, inertia, participating
 from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus, random_rows
-from shapecluster._core.kshape.sketch import MiniBatchState, advance_stream, start_stream
+from shapecluster._core.kshape.sketch import MiniBatchState, advance_batch, initial_state
 from shapecluster._core.sbd.correlation import Assignment
 from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shapecluster")
 
-_SPARE_BYTES = 1 << 24  # of series that are kept normalized and transformed, instead of for each batch
-_FIRST_ITERATIONS = 5  # of k-Shape on the first sample: seeds are single series, and align others badly
+_SPARE_BYTES = 1 << 24  # for prepared series; what does not fit is prepared again for each batch
+_FIRST_ITERATIONS = 5  # of k-Shape on the first sample: seeds are single series and align others badly
 _RANDOM_RUNS = 3
 
 
@@ -124,7 +124,7 @@ default="k-shape++"
     the leading right singular vector of the sketch is the new center. The sketch keeps a bound on its own
     error. A member stays as it was aligned when it came; later centers do not move it, which is what a stream
     costs against `LocalKShape`. In `partial_fit` all the past counts alike. `fit` meets each series again in
-    every pass, so sketches fade there by the share of X that a mini-batch is; with one mini-batch that
+    every pass, so sketches decay there by the share of X that a mini-batch is; with one mini-batch that
     holds all of X a pass is one iteration of k-Shape.
 
     `fit` sees every series at least once, and draws a new order of them for each pass. Of the centers after
@@ -254,8 +254,8 @@ default="k-shape++"
         rng = check_random_state(self.random_state)
         rows = np.flatnonzero(taking_part)
         sample = self._sample(rows, rng)
-        first = self._first_stream(data, materialize(x, sample), weights[sample], rng)
-        course = run_passes(
+        first = self._initial_state(data, materialize(x, sample), weights[sample], rng)
+        history = run_passes(
             source,
             first,
             rows,
@@ -266,10 +266,10 @@ default="k-shape++"
             max_no_improvement=self.max_no_improvement,
             verbose=bool(self.verbose),
         )
-        stream, best = source.assign(course.stream)
-        run = ClusterRun(best, course.n_passes, source.n_correlations, course.stopped)
+        state, best = source.assign(history.state)
+        run = ClusterRun(best, history.n_passes, source.n_correlations, history.stopped)
         self._store(run, data, taking_part)
-        self._keep(stream, rng, course.n_steps)
+        self._store_state(state, rng, history.n_steps)
         return self
 
     @all_or_nothing
@@ -298,17 +298,17 @@ default="k-shape++"
             too few series that move in the first. The centers then stay as they were.
         """
         self._validate_params()
-        first = not hasattr(self, "_stream")
-        if not first and len(self._stream.centers) != self.n_clusters:
+        first = not hasattr(self, "_state")
+        if not first and len(self._state.centers) != self.n_clusters:
             raise ValueError(
-                f"n_clusters must not change between batches: there are {len(self._stream.centers)} centers. "
+                f"n_clusters must not change between batches: there are {len(self._state.centers)} centers. "
                 f"Got n_clusters={self.n_clusters} instead. Call fit, or start with a clone."
             )
         data = self._check(X, reset=first)
         weights = self._weights(sample_weight, data)
-        batch = self._shapes(data, data.values.dtype if first else self._stream.centers.dtype)
+        batch = self._shapes(data, data.values.dtype if first else self._state.centers.dtype)
         rng = check_random_state(self.random_state) if first else self._random_state
-        before = self._opened(data, batch, weights, rng) if first else self._stream
+        before = self._state_from_first_batch(data, batch, weights, rng) if first else self._state
         with np.errstate(over="ignore"):
             total = before.counts.sum() + weights.sum()
         if not np.isfinite(total):
@@ -317,14 +317,16 @@ default="k-shape++"
                 f"{weights.max()} in this one."
             )
         threads = n_threads(self.n_jobs)
-        stream, _ = advance_stream(before, batch, weights, rng, n_threads=threads)
-        centers = shapes_of(stream.centers, self.max_shift)
-        nearest = assign(batch, centers, keep=False, n_threads=threads).nearest
-        self._store_batch(stream, nearest, weights, data)
-        self._keep(stream, rng, 1 if first else self.n_steps_ + 1)
+        state, _, n_correlations = advance_batch(before, batch, weights, rng, n_threads=threads)
+        centers = shapes_of(state.centers, self.max_shift)
+        assigned = assign(batch, centers, keep=False, n_threads=threads)
+        n_correlations += assigned.n_correlations
+        self.n_correlations_ = n_correlations + (0 if first else self.n_correlations_)
+        self._store_batch(state, assigned.nearest, weights, data)
+        self._store_state(state, rng, 1 if first else self.n_steps_ + 1)
         return self
 
-    def _opened(
+    def _state_from_first_batch(
         self, data: SeriesData, batch: Shapes, weights: Float64Array, rng: np.random.RandomState
     ) -> MiniBatchState:
         """Stream with first centers out of its first batch."""
@@ -336,7 +338,7 @@ default="k-shape++"
                 "Start with a larger batch."
             )
         sample = self._sample(rows, rng)
-        return self._first_stream(data, materialize(batch, sample), weights[sample], rng)
+        return self._initial_state(data, materialize(batch, sample), weights[sample], rng)
 
     def _sample(self, rows: IntArray, rng: np.random.RandomState) -> IntArray:
         """Series that first centers are drawn from: `init_size` of those that take part."""
@@ -353,17 +355,17 @@ default="k-shape++"
             size = 3 * self.n_clusters
         return rows if size >= len(rows) else np.sort(rng.choice(rows, size, replace=False))
 
-    def _first_stream(
+    def _initial_state(
         self, data: SeriesData, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
     ) -> MiniBatchState:
         """Stream that starts at given centers, or at the best of those that a sample offers."""
         if not isinstance(self.init, str):
             centers = LocalKShape(self.n_clusters, init=self.init)._given_centers(data)
-            return start_stream(znormalize(centers))
+            return initial_state(znormalize(centers))
         threads = n_threads(self.n_jobs)
         settings = FitSettings(max_iter=_FIRST_ITERATIONS, n_threads=threads)
         starts = self._starts(sample, weights, rng)
-        return start_stream(best_run(sample, starts, weights, settings).best.centers)
+        return initial_state(best_run(sample, starts, weights, settings).best.centers)
 
     def _starts(
         self, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
@@ -377,17 +379,16 @@ default="k-shape++"
             yield lambda: draw(sample, self.n_clusters, weights, rng).start(self.n_clusters)
 
     def _store_batch(
-        self, stream: MiniBatchState, nearest: Assignment, weights: Float64Array, data: SeriesData
+        self, state: MiniBatchState, nearest: Assignment, weights: Float64Array, data: SeriesData
     ) -> None:
         """Keep what is known of the last batch as fitted attributes."""
-        centers = stream.centers.transpose(0, 2, 1) if data.values.ndim == 3 else stream.centers[:, 0]
+        centers = state.centers.transpose(0, 2, 1) if data.values.ndim == 3 else state.centers[:, 0]
         self.cluster_centers_ = np.ascontiguousarray(centers)
         self.labels_, self.shifts_, self.sbd_ = nearest.labels, nearest.shifts, 1.0 - nearest.ncc
         self.inertia_ = inertia(self.sbd_, weights)
-        self.n_correlations_ = getattr(self, "n_correlations_", 0) + 2 * len(weights) * self.n_clusters
         self._store_names(data)
 
-    def _keep(self, stream: MiniBatchState, rng: np.random.RandomState, n_steps: int) -> None:
+    def _store_state(self, state: MiniBatchState, rng: np.random.RandomState, n_steps: int) -> None:
         """Keep what the next batch needs."""
-        self._stream, self._random_state = stream, rng
-        self.n_steps_, self.counts_ = n_steps, stream.counts
+        self._state, self._random_state = state, rng
+        self.n_steps_, self.counts_ = n_steps, state.counts

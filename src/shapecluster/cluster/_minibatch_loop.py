@@ -1,4 +1,4 @@
-"""Passes over all series in random mini-batches: how they are taken, and when they no longer help."""
+"""The loop of `MiniBatchLocalKShape.fit`: passes over all series in random mini-batches, and when to stop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import FitSettings, Iterate, assign_refill_empty, inertia
-from shapecluster._core.kshape.sketch import MiniBatchState, advance_stream
+from shapecluster._core.kshape.sketch import MiniBatchState, advance_batch
 from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of, subset
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("shapecluster")
 
 @dataclass
 class BatchSource:
-    """The series of a fit, kept as memory allows, and the pairs that were transformed so far."""
+    """The series of a fit, and the number of pairs that were transformed so far."""
 
     x: Shapes
     weights: Float64Array
@@ -35,20 +35,20 @@ class BatchSource:
         self.n_correlations += assigned.n_correlations
         return inertia(1.0 - assigned.nearest.ncc, self.weights[rows])
 
-    def assign(self, stream: MiniBatchState) -> tuple[MiniBatchState, Iterate]:
-        """Assign all series; a cluster that would be empty starts anew."""
-        found, _, n_correlations = assign_refill_empty(self.x, stream.centers, self.weights, self.settings)
+    def assign(self, state: MiniBatchState) -> tuple[MiniBatchState, Iterate]:
+        """Assign all series; a cluster that would be empty is restarted."""
+        found, _, n_correlations = assign_refill_empty(self.x, state.centers, self.weights, self.settings)
         self.n_correlations += n_correlations
-        new = np.flatnonzero((found.centers != stream.centers).any(axis=(1, 2)))
-        return replace(stream.restarted(new, found.centers[new]), centers=found.centers), found
+        new = np.flatnonzero((found.centers != state.centers).any(axis=(1, 2)))
+        return replace(state.restarted(new, found.centers[new]), centers=found.centers), found
 
 
 @dataclass
 class EarlyStopping:
-    """Decides when mini-batches no longer help: by their smoothed inertia, as MiniBatchKMeans does.
+    """Stopping rule on the smoothed inertia of mini-batches, as in MiniBatchKMeans.
 
-    Unlike there, every series is seen once in any case. A long input starts with a smoothed inertia that is
-    hardly more than that of the first mini-batch, and if that is low by chance, it looks like no progress.
+    Unlike there, the first pass is always completed. The smoothed inertia of a long input starts close to
+    that of the first mini-batch. If that one is low by chance, later mini-batches look like no progress.
     """
 
     n_batches: int  # of a pass
@@ -60,7 +60,7 @@ class EarlyStopping:
     n_without: int = 0
 
     def stopped(self, mean_inertia: float, movement: float) -> str | None:
-        """Take in one more mini-batch, and say why it was the last one, if it was."""
+        """Record one more mini-batch; return why the fit stops here, or None."""
         share = max(1.0 / (self.n_steps + 1), min(1.0, 2.0 / self.n_batches))
         before = self.smoothed if self.n_steps else mean_inertia
         self.smoothed = before + share * (mean_inertia - before)
@@ -75,9 +75,9 @@ class EarlyStopping:
 
 
 class FitHistory(NamedTuple):
-    """How the mini-batches of a fit went."""
+    """Result of the passes of a fit."""
 
-    stream: MiniBatchState  # the best state
+    state: MiniBatchState  # the best state between passes
     n_steps: int
     n_passes: int
     stopped: str
@@ -85,7 +85,7 @@ class FitHistory(NamedTuple):
 
 def run_passes(
     source: BatchSource,
-    stream: MiniBatchState,
+    state: MiniBatchState,
     rows: IntArray,
     sample: IntArray,
     rng: np.random.RandomState,
@@ -95,44 +95,45 @@ def run_passes(
     max_no_improvement: int | None,
     verbose: bool,
 ) -> FitHistory:
-    """Take mini-batches until nothing is gained; the best of the states between passes is kept.
+    """Process mini-batches until the stopping rule says so; the best state between passes is kept.
 
     Parameters
     ----------
     source : BatchSource
         The series.
-    stream : MiniBatchState
-        Where to start.
+    state : MiniBatchState
+        First state.
     rows, sample : ndarray
-        The series that take part, and those of them by which states are compared.
+        The series that take part, and those on which states are compared.
     rng : numpy.random.RandomState
         Source of randomness.
     batch_size, tol, max_no_improvement, verbose
-        As the estimator has them; `source.settings.max_iter` is the largest number of passes.
+        As in the estimator; `source.settings.max_iter` is the largest number of passes.
     """
     n_batches, settings = math.ceil(len(rows) / batch_size), source.settings
     progress = EarlyStopping(n_batches, tol, max_no_improvement)
-    best, least = stream, math.inf
-    if len(sample) == len(rows):  # else first centers look better than they are: they were fitted to it
-        least = source.inertia(stream.centers, sample)
+    best, least = state, math.inf
+    if len(sample) == len(rows):  # first centers were fitted to a smaller sample, and look too good on it
+        least = source.inertia(state.centers, sample)
     stopped = None
     for step in range(settings.max_iter * n_batches):
         n_passes, position = divmod(step, n_batches)
         if position == 0:
             batches = np.array_split(rng.permutation(rows), n_batches)
         batch = np.sort(batches[position])  # files are read in their order
-        fade = 1.0 if n_passes == 0 else 1.0 - 1.0 / n_batches
-        before, weights = stream.centers, source.weights[batch]
-        stream, ssd = advance_stream(
-            stream, materialize(source.x, batch), weights, rng, fade=fade, n_threads=settings.n_threads
+        decay = 1.0 if n_passes == 0 else 1.0 - 1.0 / n_batches
+        before, weights = state.centers, source.weights[batch]
+        block = materialize(source.x, batch)
+        state, ssd, n_correlations = advance_batch(
+            state, block, weights, rng, decay=decay, n_threads=settings.n_threads
         )
-        source.n_correlations += len(batch) * len(before)
-        stopped = progress.stopped(ssd / weights.sum(), _movement(before, stream.centers))
+        source.n_correlations += n_correlations
+        stopped = progress.stopped(ssd / weights.sum(), _movement(before, state.centers))
         if verbose:
             logger.info("mini-batch %d: smoothed mean inertia %.6g", step + 1, progress.smoothed)
         if stopped or position == n_batches - 1:
-            now = source.inertia(stream.centers, sample)
-            best, least = (stream, now) if now < least else (best, least)
+            now = source.inertia(state.centers, sample)
+            best, least = (state, now) if now < least else (best, least)
         if stopped:
             break
     return FitHistory(best, step + 1, math.ceil((step + 1) / n_batches), stopped or "max_iter")

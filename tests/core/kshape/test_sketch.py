@@ -10,12 +10,12 @@ from shapecluster._core.kshape import extraction
 from shapecluster._core.kshape import run as kshape
 from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.kshape.sketch import (
-    absorb,
-    advance_stream,
+    advance_batch,
+    decayed,
     empty_sketch,
-    faded,
+    initial_state,
     sketched_shape,
-    start_stream,
+    update_sketch,
 )
 from shapecluster._core.sbd.alignment import align_members
 from shapecluster._core.sbd.normalize import unit_rows, znormalize
@@ -48,7 +48,7 @@ def square(sketch):
 def absorb_in(batches, sketch, members, shifts, weights):
     for part in np.array_split(np.arange(len(members)), batches):
         if len(part):
-            sketch = absorb(sketch, members[part], shifts[part], weights[part])
+            sketch = update_sketch(sketch, members[part], shifts[part], weights[part])
     return sketch
 
 
@@ -80,20 +80,20 @@ class TestCenter:
         up = np.linspace(-1, 1, 30)
         members = unit_rows(np.stack([np.stack([up, -up])] * 50) + 0.01 * rng.normal(size=(50, 2, 30))).values
         for sign in (1, -1):
-            sketch = absorb(empty_sketch(60), sign * members, np.zeros(50, dtype=int), np.ones(50))
+            sketch = update_sketch(empty_sketch(60), sign * members, np.zeros(50, dtype=int), np.ones(50))
             center = sketched_shape(sketch, 2, members.dtype)
             assert sign * center[0, -1] > 0
             assert sign * center[1, -1] < 0
 
     def test_float32_stays(self, rng):
-        sketch = absorb(empty_sketch(24), members_of(rng, 5), np.zeros(5, dtype=int), np.ones(5))
+        sketch = update_sketch(empty_sketch(24), members_of(rng, 5), np.zeros(5, dtype=int), np.ones(5))
         assert sketched_shape(sketch, 1, np.dtype(np.float32)).dtype == np.float32
 
     def test_there_is_none_where_nothing_is_left_or_was_ever_seen(self):
         spike = np.zeros((1, 1, 9))
         spike[0, 0, 0] = 1.0
         assert sketched_shape(empty_sketch(9), 1, spike.dtype) is None
-        gone = absorb(empty_sketch(9), spike, np.array([4]), np.ones(1))
+        gone = update_sketch(empty_sketch(9), spike, np.array([4]), np.ones(1))
         assert sketched_shape(gone, 1, spike.dtype) is None
 
     @pytest.mark.parametrize("weight", [5e-324, 1e-300, 1e-155, 1e-20, 1e155, 1e300])
@@ -114,7 +114,7 @@ class TestCenter:
         for order in ([(heavy, 1e250), (light, 1e-250)], [(light, 1e-250), (heavy, 1e250)]):
             sketch = empty_sketch(24, 20)
             for members, weight in order:
-                sketch = absorb(sketch, members, shifts, np.full(20, weight))
+                sketch = update_sketch(sketch, members, shifts, np.full(20, weight))
             np.testing.assert_allclose(sketched_shape(sketch, 1, heavy.dtype), expected, atol=1e-10)
 
 
@@ -198,10 +198,10 @@ def test_fading_is_weighing_less(rng):
     members, shifts, weights = members_of(rng, 80), rng.integers(-2, 3, 80), rng.uniform(0.5, 2, 80)
     sketch = absorb_in(4, empty_sketch(24), members, shifts, weights)
     less = absorb_in(4, empty_sketch(24), members, shifts, 0.25 * weights)
-    np.testing.assert_allclose(square(faded(sketch, 0.25)), square(less), atol=1e-10)
-    assert faded(sketch, 1.0) is sketch
-    assert len(faded(sketch, 0.0).rows) == 0
-    assert faded(sketch, 0.0).size == sketch.size
+    np.testing.assert_allclose(square(decayed(sketch, 0.25)), square(less), atol=1e-10)
+    assert decayed(sketch, 1.0) is sketch
+    assert len(decayed(sketch, 0.0).rows) == 0
+    assert decayed(sketch, 0.0).size == sketch.size
 
 
 def test_the_same_bits_whatever_blas_does(rng):
@@ -219,46 +219,47 @@ def test_the_same_bits_whatever_blas_does(rng):
 class TestStep:
     def stream_and_batch(self, rng, n=60, k=3, size=12, dtype=np.float64):
         x = shapes_of(rng.normal(size=(n, 1, 30)).cumsum(axis=-1).astype(dtype), None)
-        return start_stream(znormalize(x.unit[:k]), size), x
+        return initial_state(znormalize(x.unit[:k]), size), x
 
     def test_everything_in_one_batch_is_one_iteration_of_k_shape(self, rng):
-        stream, x = self.stream_and_batch(rng, size=60)
+        state, x = self.stream_and_batch(rng, size=60)
         weights = rng.uniform(0.5, 2, 60)
-        after, inertia = advance_stream(stream, x, weights, np.random.RandomState(0))
+        after, inertia, n_correlations = advance_batch(state, x, weights, np.random.RandomState(0))
         settings = kshape.FitSettings()
-        start = kshape.start_run(x, Start(stream.centers), weights, settings)
+        start = kshape.start_run(x, Start(state.centers), weights, settings)
         assert inertia == pytest.approx(start.current.inertia, rel=1e-13)
         expected = kshape.advance(x, weights, settings, start).current.centers
         np.testing.assert_allclose(after.centers, expected, rtol=0, atol=1e-10)
+        assert n_correlations == 60 * 3
         np.testing.assert_allclose(
             after.counts, [weights[start.current.labels == j].sum() for j in range(3)], rtol=1e-14
         )
 
     def test_the_same_bits_on_any_number_of_threads(self, rng):
-        stream, x = self.stream_and_batch(rng, 200, 5)
+        state, x = self.stream_and_batch(rng, 200, 5)
         one, two = (
-            advance_stream(stream, x, np.ones(200), np.random.RandomState(0), n_threads=n)[0] for n in (1, 3)
+            advance_batch(state, x, np.ones(200), np.random.RandomState(0), n_threads=n)[0] for n in (1, 3)
         )
         np.testing.assert_array_equal(one.centers, two.centers)
         np.testing.assert_array_equal(one.counts, two.counts)
 
     def test_flat_series_and_those_without_weight_change_nothing(self, rng):
-        stream, x = self.stream_and_batch(rng)
+        state, x = self.stream_and_batch(rng)
         more = rng.normal(size=(70, 1, 30)).cumsum(axis=-1)
         more[:60] = x.unit
         more[65:] = 3.0
         weights = np.r_[np.ones(60), np.zeros(5), np.ones(5)]
-        expected, _ = advance_stream(stream, x, np.ones(60), np.random.RandomState(0))
-        found, _ = advance_stream(stream, shapes_of(more, None), weights, np.random.RandomState(0))
+        expected = advance_batch(state, x, np.ones(60), np.random.RandomState(0)).state
+        found = advance_batch(state, shapes_of(more, None), weights, np.random.RandomState(0)).state
         np.testing.assert_allclose(found.centers, expected.centers, atol=1e-9)
         np.testing.assert_array_equal(found.counts, expected.counts)
 
     def test_an_empty_cluster_starts_anew_from_a_series_of_the_batch(self, rng):
-        stream, x = self.stream_and_batch(rng)
-        twice = start_stream(stream.centers[[0, 0, 1, 2]])  # ties go to the first: the second stays empty
-        after, _ = advance_stream(twice, x, np.ones(60), np.random.RandomState(0))
-        again, _ = advance_stream(twice, x, np.ones(60), np.random.RandomState(0))
-        other = [advance_stream(twice, x, np.ones(60), np.random.RandomState(s))[0] for s in range(1, 5)]
+        state, x = self.stream_and_batch(rng)
+        twice = initial_state(state.centers[[0, 0, 1, 2]])  # ties go to the first: the second stays empty
+        after = advance_batch(twice, x, np.ones(60), np.random.RandomState(0)).state
+        again = advance_batch(twice, x, np.ones(60), np.random.RandomState(0)).state
+        other = [advance_batch(twice, x, np.ones(60), np.random.RandomState(s))[0] for s in range(1, 5)]
         np.testing.assert_array_equal(after.centers, again.centers)
         assert any((o.centers[1] != after.centers[1]).any() for o in other)
         distance = np.abs(znormalize(x.unit)[:, 0] - after.centers[1, 0]).max(axis=1)
@@ -268,29 +269,30 @@ class TestStep:
 
     def test_a_cluster_of_little_weight_starts_anew_when_it_is_looked_at(self, rng):
         _, x = self.stream_and_batch(rng)
-        far = start_stream(znormalize(np.concatenate([x.unit[:2], rng.normal(size=(1, 1, 30))])))
+        far = initial_state(znormalize(np.concatenate([x.unit[:2], rng.normal(size=(1, 1, 30))])))
         batch = materialize(x, slice(0, 20))
         weights = np.ones(20)
-        before = advance_stream(far, batch, weights, np.random.RandomState(0))[0]
+        before = advance_batch(far, batch, weights, np.random.RandomState(0))[0]
         heavy = type(before)(before.centers, before.sketches, np.array([1e6, 1e6, 1.0]), 0)
-        kept, _ = advance_stream(heavy, batch, weights, np.random.RandomState(0))
+        kept = advance_batch(heavy, batch, weights, np.random.RandomState(0)).state
         assert kept.counts[2] < 100  # 20 of 30 series have come: not yet
         assert kept.n_waiting == 20
-        renewed, _ = advance_stream(kept, batch, weights, np.random.RandomState(0))
+        renewed = advance_batch(kept, batch, weights, np.random.RandomState(0)).state
         assert renewed.counts[2] >= 1e6
         assert renewed.n_waiting == 0
 
     def test_at_most_half_a_batch_becomes_new_centers(self, rng):
-        stream, x = self.stream_and_batch(rng)
-        same = start_stream(np.repeat(stream.centers[:1], 8, axis=0))
-        after, _ = advance_stream(same, materialize(x, slice(0, 6)), np.ones(6), np.random.RandomState(0))
+        state, x = self.stream_and_batch(rng)
+        same = initial_state(np.repeat(state.centers[:1], 8, axis=0))
+        after = advance_batch(same, materialize(x, slice(0, 6)), np.ones(6), np.random.RandomState(0)).state
         assert (after.counts == 0).sum() == 4
 
     def test_a_batch_without_a_shape_leaves_everything_as_it_was(self, rng):
-        stream, x = self.stream_and_batch(rng)
-        before, _ = advance_stream(stream, x, np.ones(60), np.random.RandomState(0))
+        state, x = self.stream_and_batch(rng)
+        before = advance_batch(state, x, np.ones(60), np.random.RandomState(0)).state
         flat = shapes_of(np.ones((5, 1, 30)), None)
-        after, inertia = advance_stream(before, flat, np.ones(5), np.random.RandomState(0))
+        after, inertia, n_correlations = advance_batch(before, flat, np.ones(5), np.random.RandomState(0))
         np.testing.assert_array_equal(after.centers, before.centers)
         np.testing.assert_array_equal(after.counts, before.counts)
         assert inertia == 5.0
+        assert n_correlations == 0
