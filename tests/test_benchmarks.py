@@ -53,7 +53,7 @@ def test_engine_without_bounds_transforms_what_a_plain_one_does(walks, transform
     assert transformed["points"] <= 1.03 * n_pairs * points
 
     transformed.update(rows=0, points=0)
-    monkeypatch.setattr(bounds, "_SMALL", 0)  # or so little work is not looked at
+    monkeypatch.setattr(bounds, "_MIN_POINTS", 0)  # or so little work is not looked at
     pruned = best_run(shapes, [lambda: start], np.ones(len(walks)), FitSettings())
     assert pruned.best.inertia == ours.best.inertia
     assert transformed["rows"] < 0.9 * n_pairs  # the count can tell

@@ -66,7 +66,7 @@ def die(job, monkeypatch, step: int, **asked) -> None:
 def uninterrupted(job, walks, tmp_path):
     """What a fit without any trouble gives, and the number of its steps."""
     steps: list[int] = []
-    local = LocalKShape(**SETTINGS)._fit_watched(walks, None, lambda arrays: steps.append(1))
+    local = LocalKShape(**SETTINGS)._fit_with_snapshots(walks, None, lambda arrays: steps.append(1))
     return local, len(steps)
 
 

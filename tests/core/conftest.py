@@ -9,5 +9,5 @@ from shapecluster._core.sbd import bounds
 
 @pytest.fixture(autouse=True)
 def _bounds_on_small_data(monkeypatch):
-    monkeypatch.setattr(bounds, "_SHORT", 0)
-    monkeypatch.setattr(bounds, "_SMALL", 0)
+    monkeypatch.setattr(bounds, "_MIN_LENGTH", 0)
+    monkeypatch.setattr(bounds, "_MIN_POINTS", 0)

@@ -1,42 +1,37 @@
-r"""What is computed: pure functions of arrays, without estimators, names or files.
+r"""The computations: pure functions of arrays, without estimators, names or files.
 
-Each layer uses only those below it::
+`kshape` and `index` stand on `sbd`, and `matching` stands alone. In them a module uses only those below it::
 
-    sketch                   k-Shape in mini-batches: what a center remembers of its members
-      |
-    kshape                   one run of k-Shape as a chain of states; the best of several runs
-      |   |
-      | seeding    neighbors    first centers: k-shape++, random rows  |  the nearest series of a universe
-      |   |           |
-      | assignment    |          nearest centers, from step to step
-      |      |        |
-      |     bounds ---+          angles that no pair can be below, so that most need no transform
-      |       |
-    extraction |                 the center of a cluster: leading right singular vector of its aligned members
-      |    correlation           screening in float32, the exact best shift of every pair, ties
-      |      |
-      |    shapes                unit rows and spectra: kept as memory allows, or made again by block
-      |      |
-    normalize                    z-normalized and unit rows, and which rows are flat
-      |
-    blocks                       cuts rows into blocks and runs them on threads
+    kshape/   sketch        mini-batches: the summary of earlier members
+                |
+              run           one run as a chain of states; the best of several runs; snapshot: states as arrays
+                |   \
+              seeding |     first centers: k-shape++, random rows
+                |   extraction    center of a cluster: leading singular vector of its aligned members
+              assignment    nearest centers, from step to step
 
-Beside these, an inverted file::
+    index/    search        candidate lists of a query, bounds, and exact values for the rows that are left
+                |
+              inverted_lists, collect                 rows in the order of their cells; the best rows so far
+              shape_space, vector_space, set_space    rows and centers under SBD, Euclid and Jaccard
 
-    inverted                 search: cells near a query, bounds, and exact values for what is left
-      |   |   |
-      |  cells  collect      the order in which rows are stored  |  the nearest rows so far
-      |
-    shape_space    vector_space    set_space      rows and centers under SBD, Euclid and Jaccard
-      |
-    lowpass                  bounds of correlations by matrix products; stands on shapes
+    sbd/      nearest       nearest rows of a universe
+                |
+              bounds, lowpass   bounds that rule out most pairs without a transform
+                |
+              correlation   float32 screening, the exact best shift of every pair, ties
+                |
+              shapes        unit rows and spectra: kept as memory allows, or computed again by block
+                |
+              normalize     z-normalized and unit rows, and which rows are flat
+                |
+              blocks        cuts rows into blocks and runs them on threads
+              alignment, overlap    shifted members; correlation where both series were observed
 
-Beside all stand `overlap`, the correlation of two series where both were observed, and `snapshot`, how far
-a fit has come as plain arrays.
+    matching/ pairs         all pairs of portfolios that match
+                |
+              holdings      when two portfolios match, and the search for one
 
-Portfolios, rows of what traders hold, have two layers of their own: `holding_pairs`, all pairs that match, on
-top of `holdings`: when two match, identical ones put together, and the search for one.
-
-Arrays of series have shape (n_series, n_channels, n_timepoints) here: channels before time, so that the
-axis that everything runs along is contiguous.
+Arrays of series have shape (n_series, n_channels, n_timepoints) here: channels come before time, so that the
+axis that every loop runs along is contiguous.
 """

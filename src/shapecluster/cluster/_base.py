@@ -1,4 +1,4 @@
-"""What every shape clusterer offers once it has centers, wherever they were computed."""
+"""Contract of the shape clusterers: the methods that follow from fitted centers."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 
 class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator, ABC):
-    """Contract of the estimators that cluster series by shape.
+    """Base of the estimators that cluster series by shape.
 
     A subclass has the parameters `n_clusters`, `max_shift`, `missing` and `n_jobs`, and its `fit` calls
-    `_store`. Everything else follows from the centers.
+    `_store`. The methods here need only the centers.
     """
 
     n_clusters: int
@@ -119,12 +119,12 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return -inertia(1.0 - nearest.ncc, weights)
 
     def labels_frame(self) -> pd.DataFrame:
-        """Tell for each series of `fit` its cluster, its shift and its distance.
+        """Table of the series of `fit` with their cluster, shift and distance.
 
         Returns
         -------
         frame : DataFrame
-            Indexed by series name (under the name that the index of X has, else "series"), with columns
+            Indexed by series name (the index keeps the name that it has in X, else "series"), with columns
             `cluster`, `shift` (timepoints by which the series trails its center) and `sbd`.
         """
         self._check_is_fitted()
@@ -137,7 +137,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Returns
         -------
         members : dict of int to list
-            Names where `fit` was given a DataFrame, else row numbers. Every cluster has an entry.
+            Names if `fit` got a DataFrame, else row numbers. Every cluster has an entry.
         """
         self._check_is_fitted()
         names = self._names()
@@ -153,7 +153,8 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
-            Series in the units wanted (prices, say), in any number; each counts for its nearest center.
+            Any number of series, in the units of the result (such as prices). Each counts for its nearest
+            center.
 
         Returns
         -------
@@ -185,8 +186,8 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return tags
 
     def _pairwise_distances(self, X: Any) -> Float64Array:
-        """SBD of all pairs of rows: the metric that criteria such as the silhouette should use."""
-        data = clone(self)._check(X, reset=True)  # fitted or not, and without a trace
+        """SBD of all pairs of rows: the metric for criteria such as the silhouette."""
+        data = clone(self)._check(X, reset=True)  # works before fit, and leaves no attributes behind
         shapes = shapes_of(data.channels_first, self.max_shift)
         return 1.0 - align_pairwise(shapes, n_threads=n_threads(self.n_jobs)).ncc
 
@@ -203,7 +204,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return data
 
     def _shapes(self, data: SeriesData, dtype: DType | None = None, spare: int = SPARE_BYTES) -> Shapes:
-        """Prepare checked series in the precision of the centers; flat ones are named in a warning."""
+        """Prepare checked series in the precision of the centers; warn with the names of flat ones."""
         dtype = self.cluster_centers_.dtype if dtype is None else dtype
         shapes = shapes_of(
             data.channels_first, self.max_shift, dtype, spare=spare, n_threads=n_threads(self.n_jobs)
@@ -244,7 +245,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return np.arange(len(self.labels_)) if names is None else names
 
     def _check_size(self, n_series: int) -> None:
-        """Refuse fewer series than clusters."""
+        """Raise ValueError if there are fewer series than clusters."""
         if n_series < self.n_clusters:
             raise ValueError(
                 f"n_samples={n_series} should be >= n_clusters={self.n_clusters}: there are fewer series "
@@ -252,7 +253,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             )
 
     def _taking_part(self, shapes: Shapes, weights: Float64Array) -> BoolArray:
-        """The series that a fit counts; it is an error when there are none."""
+        """Flags of the series that take part in a fit; raise ValueError if there are none."""
         taking_part = participating(shapes, weights)
         if not taking_part.any():
             raise ValueError(
@@ -262,15 +263,15 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return taking_part
 
     def _store_names(self, data: SeriesData) -> None:
-        """Keep what the series are called, or forget what those of an earlier fit were called."""
+        """Keep the names of the series, and drop those of an earlier fit."""
         self._axis_name = "series" if data.names is None or data.names.name is None else data.names.name
         if data.names is not None:
             self.series_names_in_ = np.asarray(data.names, dtype=object)
         elif hasattr(self, "series_names_in_"):
             del self.series_names_in_
 
-    def _store(self, run: ClusterRun, data: SeriesData, counted: BoolArray) -> None:
-        """Keep the result of a run as fitted attributes; `counted` rows took part in it."""
+    def _store(self, run: ClusterRun, data: SeriesData, taking_part: BoolArray) -> None:
+        """Store the result of a run as fitted attributes."""
         best = run.best
         centers = best.centers.transpose(0, 2, 1) if data.values.ndim == 3 else best.centers[:, 0]
         self.cluster_centers_ = np.ascontiguousarray(centers)
@@ -279,7 +280,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         self.n_iter_ = run.n_iter
         self.n_correlations_ = run.n_correlations
         self._store_names(data)
-        n_found = len(np.unique(best.labels[counted]))
+        n_found = len(np.unique(best.labels[taking_part]))
         if n_found < len(best.centers):
             warnings.warn(
                 f"Number of distinct clusters ({n_found}) found smaller than n_clusters "
@@ -290,7 +291,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
 
 def _median(values: Float64Array) -> Float64Array:
-    """Median over series of what each channel has; NaN for a channel that no series has."""
+    """Median over series for each channel; NaN for a channel without any value."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         return np.asarray(np.nanmedian(values, axis=0))

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.kshape.extraction import HELD_BYTES
-from shapecluster._core.kshape.run import FitProgress, FitSettings, best_run, memory_plan, participating
+from shapecluster._core.kshape.run import (
+    FitProgress,
+    FitSettings,
+    KeepBounds,
+    best_run,
+    memory_plan,
+    participating,
+)
 from shapecluster._core.kshape.seeding import Seeds, Start, k_shape_plus_plus, random_rows
 from shapecluster._core.kshape.snapshot import from_arrays, to_arrays
 from shapecluster._core.sbd.normalize import unit_rows
@@ -35,28 +42,27 @@ _RANDOM_RUNS = 10
 
 @dataclass(frozen=True)
 class _Prepared:
-    """Input that is ready to be clustered, into whatever number of clusters."""
+    """Input that is prepared for clustering, into any number of clusters."""
 
     data: SeriesData
     shapes: Shapes
     weights: Float64Array
-    keep: Literal["all", "last", "none"]  # bounds from step to step
+    keep: KeepBounds
     held_bytes: int  # of aligned members, in each thread
-    seeds: list[Seeds] | None = None  # to start each run from, enough for the largest k
+    seeds: list[Seeds] | None = None  # for each run, enough for the largest k of a path
 
     @property
-    def counted(self) -> BoolArray:
-        """The series that take part in the fit; the others are only labeled."""
+    def participating(self) -> BoolArray:
+        """Flags of the series that take part in the fit; the others only get labels."""
         return participating(self.shapes, self.weights)
 
 
 class LocalKShape(BaseShapeClusterer):
     """Cluster series by shape with k-Shape.
 
-    Two series are near when one looks like the other after moving, stretching in height and shifting
-    in time: distance is the shape-based distance (SBD), one minus the largest normalized
-    cross-correlation over all shifts. Every series is z-normalized here, in `fit` and in `predict`
-    alike, so level and scale never matter; what matters is whether prices or returns go in.
+    The distance is the shape-based distance (SBD): one minus the largest normalized cross-correlation over
+    all shifts in time. Every series is z-normalized here, in `fit` and in `predict` alike, so its level and
+    scale never matter. It does matter whether you pass prices or returns.
 
     Parameters
     ----------
@@ -64,20 +70,20 @@ class LocalKShape(BaseShapeClusterer):
         Number of clusters.
     init : {"k-shape++", "random"} or array-like of shape (n_clusters, n_timepoints[, n_channels]), \
 default="k-shape++"
-        Where to start: series far from each other (greedy k-means++ under SBD^2), series drawn at
-        random, or given centers.
+        First centers: series far from each other (greedy k-means++ under SBD^2), series drawn at random,
+        or given centers.
     n_init : int or "auto", default="auto"
-        Number of runs, of which the one of least inertia is kept. "auto" is 10 for `init="random"`,
-        else 1. Given centers are run once whatever is asked.
+        Number of runs; the one of least inertia is kept. "auto" is 10 for `init="random"`, else 1. Given
+        centers are run once for any value.
     max_iter : int, default=100
-        Most iterations of one run.
+        Largest number of iterations of one run.
     tol : float, default=1e-6
         A run stops when the best inertia has not fallen by this share within 5 iterations.
     max_shift : int or None, default=None
         Largest shift in timepoints. None allows all; 0 makes SBD one minus the Pearson correlation.
     missing : {"error", "mask"}, default="error"
-        What NaN means: an error, or a value that was not observed. With "mask" each series is
-        normalized over what was observed and counts as zero elsewhere.
+        Meaning of NaN: an error, or a value that was not observed. With "mask" each series is normalized
+        over its observed values and counts as zero elsewhere.
     random_state : int, RandomState instance or None, default=None
         Seeds the choice of first centers; an int makes the result reproducible.
     n_jobs : int or None, default=None
@@ -100,8 +106,8 @@ default="k-shape++"
     n_iter_ : int
         Iterations of the best run.
     n_correlations_ : int
-        Pairs that were transformed in the best run, those of centers with each other included; what
-        choosing the first centers took is not.
+        Pairs that were transformed in the best run, including those of centers with each other, without
+        those for choosing the first centers.
     n_features_in_ : int
         Number of timepoints.
     series_names_in_ : ndarray of shape (n_series,)
@@ -110,22 +116,21 @@ default="k-shape++"
     Warns
     -----
     FlatSeriesWarning
-        Some series never move; they take no part in the centers.
+        Some series are constant; they take no part in the centers.
     ConvergenceWarning
         There are fewer distinct shapes than clusters.
 
     Notes
     -----
-    k-Shape alternates between assigning every series to its nearest center, at most O(n k m log m)
-    because bounds spare most pairs, and extracting every center from its members. Its objective is not
-    monotone, so the best iterate is kept: centers, and the assignment to exactly those centers. A run ends
-    when neither labels nor shifts change any more (the next centers would be the same), when a labeling
-    with its shifts comes back, or as `tol` and `max_iter` say. An empty cluster takes the series farthest
-    from its own center.
+    k-Shape alternates between two steps: it assigns every series to its nearest center, and extracts every
+    center from its members. The first step costs at most O(n k m log m), because bounds spare most pairs.
+    The objective is not monotone, so `fit` keeps the best iterate: centers, and the assignment to exactly
+    those centers. A run ends when labels and shifts no longer change, when labels and shifts return to an
+    earlier state, or by `tol` and `max_iter`. An empty cluster takes the series farthest from its own center.
 
-    Correlations that differ by less than 16 eps log2(L), L the length of the transforms, are ties: the
-    smallest shift wins, then the positive one, and among centers the lowest index. Results are the same
-    to the last bit for any number of threads.
+    Correlations that differ by less than 16 eps log2(L) are ties, with L the length of the transforms. The
+    smallest shift wins, then the positive one, and among centers the lowest index. Results are the same to
+    the last bit for any number of threads.
 
     References
     ----------
@@ -206,36 +211,35 @@ default="k-shape++"
         Raises
         ------
         ValueError
-            For input that cannot be clustered: NaN or infinity, fewer series than clusters, no series
-            that moves, names that repeat, dates out of order. The message names the ticker.
+            For input that cannot be clustered: NaN or infinity, fewer series than clusters, only constant
+            series, names that repeat, dates out of order. The message names the ticker.
         """
         self._validate_params()
         return self._fit_prepared(self._prepare(X, sample_weight, self.n_clusters))
 
     @all_or_nothing
-    def _fit_watched(
+    def _fit_with_snapshots(
         self,
         X: Any,
         sample_weight: ArrayLike | None,
-        watch: Callable[[dict[str, NDArray[Any]]], None],
+        save_snapshot: Callable[[dict[str, NDArray[Any]]], None],
         snapshot: Mapping[str, NDArray[Any]] | None = None,
     ) -> Self:
-        """Fit, show `watch` a snapshot after each step, and go on from one if it is given.
+        """Fit, pass a snapshot to `save_snapshot` after each step, and go on from one if it is given.
 
-        With an int as `random_state`, another process that goes on from a snapshot of a fit of the same
-        series ends with what `fit` does, bit for bit, but for `n_correlations_`. It is a ValueError when
-        the snapshot is none of such a fit.
+        With an int as `random_state`, a fit that goes on from a snapshot ends like an uninterrupted one, bit
+        for bit except for `n_correlations_`. A snapshot of another fit raises ValueError.
         """
         self._validate_params()
-        return self._fit_prepared(self._prepare(X, sample_weight, self.n_clusters), watch, snapshot)
+        return self._fit_prepared(self._prepare(X, sample_weight, self.n_clusters), save_snapshot, snapshot)
 
     def _fit_path(
         self, X: Any, ks: list[int], *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
     ) -> Iterator[LocalKShape]:
-        """Fit a clone for each k, in order, sharing what does not depend on k: spectra and seeds.
+        """Fit a clone for each k, in order; the fits share spectra and seeds, which do not depend on k.
 
         The seeds of k-shape++ for k are the first k of those for the largest k, so every fit equals a
-        separate one. `n_jobs` fits run side by side on threads.
+        separate one. `n_jobs` fits run at the same time on threads.
         """
         self._validate_params()
         prepared = self._prepare(X, sample_weight, max(ks))
@@ -252,11 +256,11 @@ default="k-shape++"
         pool = ThreadPoolExecutor(threads)
         try:
             yield from pool.map(lambda model: model._fit_prepared(prepared), models)
-        finally:  # after Ctrl-C no further fit starts, and nobody waits for those that run
+        finally:  # after Ctrl-C no further fit starts, and running ones are not waited for
             pool.shutdown(wait=False)
 
     def _prepare(self, X: Any, sample_weight: ArrayLike | None, n_clusters: int) -> _Prepared:
-        """Check the input, normalize and transform it as far as memory allows."""
+        """Check the input, then normalize and transform it as far as memory allows."""
         data = self._check(X, reset=True)
         weights = self._weights(sample_weight, data)
         n_series, threads = len(data.values), n_threads(self.n_jobs)
@@ -269,7 +273,7 @@ default="k-shape++"
     def _fit_prepared(
         self,
         prepared: _Prepared,
-        watch: Callable[[dict[str, NDArray[Any]]], None] | None = None,
+        save_snapshot: Callable[[dict[str, NDArray[Any]]], None] | None = None,
         snapshot: Mapping[str, NDArray[Any]] | None = None,
     ) -> Self:
         n_series, self.n_features_in_ = prepared.data.values.shape[:2]
@@ -283,19 +287,19 @@ default="k-shape++"
             held_bytes=prepared.held_bytes,
         )
 
-        def told(progress: FitProgress) -> None:
+        def after_step(progress: FitProgress) -> None:
             if self.verbose:
                 _log_step(progress)
-            if watch is not None:
-                watch(to_arrays(progress))
+            if save_snapshot is not None:
+                save_snapshot(to_arrays(progress))
 
-        before = None if snapshot is None else from_arrays(snapshot, x, self.n_clusters)
-        run = best_run(x, self._starts(prepared), prepared.weights, settings, told, before)
-        self._store(run, prepared.data, prepared.counted)
+        progress = None if snapshot is None else from_arrays(snapshot, x, self.n_clusters)
+        run = best_run(x, self._starts(prepared), prepared.weights, settings, after_step, progress)
+        self._store(run, prepared.data, prepared.participating)
         return self
 
     def _starts(self, prepared: _Prepared) -> Iterator[Callable[[], Start]]:
-        """Where each run starts; what it takes to know is done when the run begins."""
+        """A function for each run that makes its start; the work is done when it is called."""
         k = self.n_clusters
         if not isinstance(self.init, str):
             yield lambda: Start(self._given_centers(prepared.data))
@@ -307,22 +311,23 @@ default="k-shape++"
                 yield partial(_draw_start, draw, k)
 
     def _draws(self, prepared: _Prepared) -> Iterator[Callable[[int], Seeds]]:
-        """For each run a function that draws so many seeds."""
+        """A function for each run that draws a given number of seeds."""
         n_runs = self.n_init
         if n_runs == "auto":
             n_runs = _RANDOM_RUNS if self.init == "random" else 1
         rng = check_random_state(self.random_state)
         x, weights = prepared.shapes, prepared.weights
         for _ in range(n_runs):
-            own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+            # A generator for each run: its seeds do not depend on how much the runs before it drew.
+            run_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
             if self.init == "random":
-                yield partial(random_rows, x, weights=weights, rng=own)
+                yield partial(random_rows, x, weights=weights, rng=run_rng)
             else:
                 yield partial(
                     k_shape_plus_plus,
                     x,
                     weights=weights,
-                    rng=own,
+                    rng=run_rng,
                     keep=prepared.keep == "all",
                     n_threads=n_threads(self.n_jobs),
                 )

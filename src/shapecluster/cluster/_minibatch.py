@@ -38,9 +38,9 @@ _RANDOM_RUNS = 3
 class MiniBatchLocalKShape(BaseShapeClusterer):
     """Cluster series by shape with k-Shape, one mini-batch at a time.
 
-    What `sklearn.cluster.MiniBatchKMeans` is to k-means: `fit` takes random mini-batches of an array that
-    may lie in a file (`numpy.memmap`), and `partial_fit` takes series as they come. Every center remembers
-    the members it has seen in a sketch of a few rows, so old series need not be kept.
+    As `sklearn.cluster.MiniBatchKMeans` for k-means: `fit` draws random mini-batches of an array that may lie
+    in a file (`numpy.memmap`), and `partial_fit` takes series as they arrive. A sketch of at most twelve rows
+    summarizes the earlier members of each cluster, so old series need not be kept.
 
     Parameters
     ----------
@@ -61,16 +61,16 @@ default="k-shape++"
         After a first pass, `fit` stops when so many mini-batches in a row have not lowered the smoothed
         inertia. None never stops it.
     init_size : int or None, default=None
-        Series in the sample that first centers are drawn from and states are compared on. None is three
-        mini-batches, and at least 3 * n_clusters.
+        Size of the sample for drawing first centers and comparing states. None is three mini-batches, and
+        at least 3 * n_clusters.
     n_init : int or "auto", default="auto"
-        Number of first centers tried, of which those of least inertia on the sample are used. "auto" is
-        3 for `init="random"`, else 1. Given centers are tried once whatever is asked.
+        Number of sets of first centers that are tried; those of least inertia on the sample are used.
+        "auto" is 3 for `init="random"`, else 1. Given centers are tried once for any value.
     max_shift : int or None, default=None
         Largest shift in timepoints. None allows all; 0 makes SBD one minus the Pearson correlation.
     missing : {"error", "mask"}, default="error"
-        What NaN means: an error, or a value that was not observed. With "mask" each series is
-        normalized over what was observed and counts as zero elsewhere.
+        Meaning of NaN: an error, or a value that was not observed. With "mask" each series is normalized
+        over its observed values and counts as zero elsewhere.
     random_state : int, RandomState instance or None, default=None
         Seeds first centers, mini-batches and reassignments; an int makes the result reproducible.
     n_jobs : int or None, default=None
@@ -93,10 +93,10 @@ default="k-shape++"
     n_steps_ : int
         Mini-batches processed.
     counts_ : ndarray of shape (n_clusters,)
-        Weight that each center rests on: of the series seen in all (`partial_fit`), or about within the
-        last pass (`fit`). A reassigned cluster is given the least of the others, as MiniBatchKMeans does.
+        Weight of the series behind each center: all series so far (`partial_fit`), or about those of the
+        last pass (`fit`). A reassigned cluster gets the smallest count of the others, as in MiniBatchKMeans.
     n_iter_ : int
-        Passes over X begun. Set by `fit` only.
+        Number of passes over X that were begun. Set by `fit` only.
     n_correlations_ : int
         Pairs of series and center that were transformed, without those of the first centers.
     n_features_in_ : int
@@ -107,7 +107,7 @@ default="k-shape++"
     Warns
     -----
     FlatSeriesWarning
-        Some series never move; they take no part in the centers.
+        Some series are constant; they take no part in the centers.
     ConvergenceWarning
         `fit` found fewer distinct shapes than clusters.
     RuntimeWarning
@@ -115,31 +115,31 @@ default="k-shape++"
 
     See Also
     --------
-    LocalKShape : Takes all series in every iteration; better when they fit into memory.
+    LocalKShape : Uses all series in every iteration; better if they fit into memory.
 
     Notes
     -----
-    A mini-batch is assigned to the centers exactly, as everywhere here. The aligned members then go into the
-    sketch of their cluster, at most 12 rows that stand for all members so far (Frequent Directions), and
-    the leading right singular vector of the sketch is the new center. The sketch keeps a bound on its own
-    error. A member stays as it was aligned when it came; later centers do not move it, which is what a stream
-    costs against `LocalKShape`. In `partial_fit` all the past counts alike. `fit` meets each series again in
-    every pass, so sketches decay there by the share of X that a mini-batch is; with one mini-batch that
-    holds all of X a pass is one iteration of k-Shape.
+    A mini-batch is assigned to the centers exactly. The aligned members are added to the sketch of their
+    cluster, at most 12 rows that summarize all members so far (Frequent Directions). The leading right
+    singular vector of the sketch is the new center. The sketch keeps a bound on its own error. Members keep
+    the shift that they had when they arrived; this is the cost compared with `LocalKShape`. In `partial_fit`
+    all earlier batches count alike. `fit` sees each series again in every pass, so the weights in a sketch
+    decay by the share of X that a mini-batch is. With one mini-batch that holds all of X, a pass equals one
+    iteration of k-Shape.
 
-    `fit` sees every series at least once, and draws a new order of them for each pass. Of the centers after
-    each pass and the last, it keeps those with the least inertia on the sample of `init_size`, and assigns
-    all of X to them: `labels_`, `shifts_`, `sbd_` and `inertia_` are exact for the centers kept. Where the
-    sample is all of X, first centers are compared too, and `inertia_` is never above theirs; nothing is
-    promised of states between passes. An empty cluster at last takes the series farthest from its own center.
+    `fit` sees every series at least once, in a new order for each pass. It keeps the centers, of those after
+    each pass and after the last mini-batch, with the least inertia on the sample of `init_size`. It then
+    assigns all of X to them: `labels_`, `shifts_`, `sbd_` and `inertia_` are exact for these centers. If the
+    sample is all of X, first centers are compared too, and `inertia_` is never above theirs. A cluster that
+    is empty at the end takes the series farthest from its own center.
 
-    During the passes, clusters with less than 1 % of the weight of the largest start anew from a random
-    series of the mini-batch. This is looked at after every 10 * n_clusters series, and whenever a cluster
-    is empty.
+    During the passes, a cluster with less than 1 % of the weight of the largest one restarts from a random
+    series of the mini-batch. `fit` checks this after every 10 * n_clusters series, and whenever a cluster is
+    empty.
 
-    Beside X, `fit` holds a block of 16 MB, one mini-batch, the sample, and some 100 bytes per series. X is
-    used as it is when it is an array of float32 or float64, in memory or in a file; anything else is
-    converted first, as a whole. Where values are missing, one byte per value is needed for a moment.
+    In addition to X, `fit` holds a block of 16 MB, one mini-batch, the sample, and about 100 bytes per
+    series. X is not copied if it is an array of float32 or float64, in memory or in a file. Anything else is first
+    converted as a whole. With missing values, one byte per value is needed temporarily.
 
     References
     ----------
@@ -341,7 +341,7 @@ default="k-shape++"
         return self._initial_state(data, materialize(batch, sample), weights[sample], rng)
 
     def _sample(self, rows: IntArray, rng: np.random.RandomState) -> IntArray:
-        """Series that first centers are drawn from: `init_size` of those that take part."""
+        """Sample of `init_size` of the series that take part, for drawing first centers."""
         size = self.init_size
         if size is None:
             size = max(3 * min(self.batch_size, len(rows)), 3 * self.n_clusters)
@@ -370,7 +370,7 @@ default="k-shape++"
     def _starts(
         self, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
     ) -> Iterator[Callable[[], Start]]:
-        """Series of the sample to start from, for each of `n_init` tries."""
+        """A function for each of `n_init` tries that draws first centers from the sample."""
         n_runs = self.n_init
         if n_runs == "auto":
             n_runs = _RANDOM_RUNS if self.init == "random" else 1
@@ -381,7 +381,7 @@ default="k-shape++"
     def _store_batch(
         self, state: MiniBatchState, nearest: Assignment, weights: Float64Array, data: SeriesData
     ) -> None:
-        """Keep what is known of the last batch as fitted attributes."""
+        """Store the result of the last batch as fitted attributes."""
         centers = state.centers.transpose(0, 2, 1) if data.values.ndim == 3 else state.centers[:, 0]
         self.cluster_centers_ = np.ascontiguousarray(centers)
         self.labels_, self.shifts_, self.sbd_ = nearest.labels, nearest.shifts, 1.0 - nearest.ncc
@@ -389,6 +389,6 @@ default="k-shape++"
         self._store_names(data)
 
     def _store_state(self, state: MiniBatchState, rng: np.random.RandomState, n_steps: int) -> None:
-        """Keep what the next batch needs."""
+        """Store what the next batch needs."""
         self._state, self._random_state = state, rng
         self.n_steps_, self.counts_ = n_steps, state.counts

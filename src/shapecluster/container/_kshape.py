@@ -117,10 +117,10 @@ def _fit(data: _FitInput, parameters: Mapping[str, Any], keeper: Checkpoints) ->
         if saved is not None:
             logger.info("going on from the checkpoint")
             try:
-                return model._fit_watched(data.X, data.weights, keeper.after_step, saved.arrays)
+                return model._fit_with_snapshots(data.X, data.weights, keeper.after_step, saved.arrays)
             except ValueError as error:  # if it is the data, the fit from the beginning says so again
                 logger.warning("no way on from the checkpoint (%s): training starts anew", error)
-        return model._fit_watched(data.X, data.weights, keeper.after_step)
+        return model._fit_with_snapshots(data.X, data.weights, keeper.after_step)
     except Terminated:
         keeper.save()
         raise

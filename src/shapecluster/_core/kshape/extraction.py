@@ -1,4 +1,4 @@
-"""Shape extraction: the center of a cluster is what its aligned members have most in common."""
+"""Shape extraction: the center of a cluster from its aligned members."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shapecluster._core.sbd.normalize import scaled_weights
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 HELD_BYTES = 1 << 24
-"""Aligned members of one cluster that may be held, unless a caller can spare more."""
+"""Bytes of aligned members of one cluster that may be held, unless a caller can spare more."""
 
 _BLOCK_BYTES = 1 << 21  # sums run block by block, so their rounding must not depend on a memory budget
-_FEW_ROWS = 32
+_FEW_ROWS = 32  # for so few rows the dense eigenproblem costs less than a Lanczos iteration
 _LANCZOS_STEPS = 100
 _LANCZOS_ROUNDS = 3
-_BASIS_BYTES = 1 << 24  # longer series get shorter rounds, and more of them
+_BASIS_BYTES = 1 << 24  # long series get shorter rounds, and more of them
 _DENSE_SIZE = 3000
 _TOLERANCE = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 2e-13}
 
 
 MatrixBlocks = list[FloatArray] | Callable[[], Iterable[FloatArray]]
-"""Rows of a matrix in blocks: held, or made again for each pass."""
+"""Rows of a matrix in blocks: held in a list, or computed again for each pass by a callable."""
 
 
 def extract_shape(
@@ -36,12 +36,12 @@ def extract_shape(
     *,
     held_bytes: int = HELD_BYTES,
 ) -> FloatArray | None:
-    """Center of one cluster: leading right singular vector of its aligned, centered, weighted members.
+    """Center of one cluster: the leading right singular vector of its aligned, centered, weighted members.
 
     Parameters
     ----------
     members : callable
-        Gives the unit rows of a slice of the members, shape (n_rows, n_channels, n_timepoints).
+        Returns the unit rows of a slice of the members, shape (n_rows, n_channels, n_timepoints).
     shifts : ndarray of shape (n_members,)
         By how much each member trails the old center.
     weights : ndarray of shape (n_members,)
@@ -49,14 +49,14 @@ def extract_shape(
     old : ndarray of shape (n_channels, n_timepoints)
         The old center, where the search for the new one starts.
     held_bytes : int
-        Aligned members are held if they are few or take no more than this, else made again for each pass
-        over them; the result does not depend on it.
+        Aligned members are held if they are few or fit this budget, else computed again for each pass
+        over them. The result does not depend on it.
 
     Returns
     -------
     ndarray of shape (n_channels, n_timepoints) or None
-        In the dtype of `old`, its sign chosen once over all channels so that it agrees with the members; to
-        be z-normalized per channel. None when the aligned members have nothing left to agree on.
+        In the dtype of `old`, to be z-normalized per channel. Its sign is chosen once over all channels so
+        that it agrees with the members. None if all aligned members are zero.
 
     References
     ----------
@@ -96,25 +96,24 @@ def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -
     rows : ndarray of shape (n_rows, size), or such arrays in blocks
         Not all zero, and of a scale whose squares neither overflow nor vanish.
     start : ndarray of shape (size,)
-        A guess; a good one saves steps, a bad one costs some.
+        A guess; a good one saves steps.
 
     Returns
     -------
     ndarray of shape (size,)
-        Its residual is at most 2e-13 (for float32 rows 4e-6) of the largest eigenvalue sigma_1^2, so its
-        angle to the exact vector is at most so much times sigma_1 / (sigma_1 - sigma_2). (A small residual
-        alone says that a singular vector was found, not which. `_perturbed_start` sees to it that it is the
-        leading one; only a start within rounding of another, with values equal to ten digits, has been
-        seen to stay.)
+        Its residual is at most 2e-13 (for float32 rows 4e-6) of the largest eigenvalue sigma_1^2. Its angle
+        to the exact vector is at most that factor times sigma_1 / (sigma_1 - sigma_2). A small residual
+        alone does not show that the vector is the leading one; `_perturbed_start` makes that so. The one
+        exception seen is a start within rounding of another vector, with values equal to ten digits.
 
     Notes
     -----
-    A few rows take the dense eigenproblem of their products with each other. More take restarted Lanczos
-    iteration on rows.T @ rows, O(n_rows * size) a step and no size x size matrix. Products are einsum's own
-    loops, which unlike BLAS round the same way on any number of threads. Where the leading values are so near
-    each other that the iteration does not get there, the dense problem is solved at last, up to a
-    size of 3000; beyond it the best vector found is returned. Where they are equal, iteration leads to the
-    vector of their space that is nearest to the start.
+    Up to 32 rows are solved as the dense eigenproblem of their products with each other. More rows use a
+    restarted Lanczos iteration on rows.T @ rows: O(n_rows * size) a step, and no size x size matrix. Products
+    use einsum's own loops, which unlike BLAS round the same way on any number of threads. If the leading
+    values are so close that the iteration does not converge, the dense problem is solved, up to a size of
+    3000; beyond it the best vector found is returned. If the leading values are equal, the iteration leads
+    to the vector of their space that is nearest to the start.
     """
     if isinstance(rows, np.ndarray):
         rows = [rows]
@@ -131,20 +130,20 @@ def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -
 def _from_products(rows: Float64Array, start: Float64Array) -> Float64Array:
     """Leading vector from the small matrix of all products of rows."""
     products = np.zeros((len(rows), len(rows)))
-    # Half of them will do: the eigensolver reads nothing above the diagonal.
+    # The eigensolver reads nothing above the diagonal, so half of the products are enough.
     for some in row_blocks(len(rows), 1, max(8, len(rows) // 4)):
         products[some, : some.stop] = np.einsum("it,jt->ij", rows[some], rows[: some.stop])
     values, vectors = np.linalg.eigh(products)
     leading = vectors[:, -1]
     tied = values >= values[-1] * (1 - 4 * len(rows) * np.finfo(np.float64).eps)
-    if tied[:-1].any():  # of a whole space of leading vectors, the one that is nearest to the start
+    if tied[:-1].any():  # of a space of leading vectors, take the one nearest to the start
         image = vectors[:, tied].T @ np.einsum("ij,j->i", rows, start)
         leading = vectors[:, tied] @ image if image.any() else leading
     return _unit(np.einsum("ij,i->j", rows, leading))
 
 
 def _dense(rows: MatrixBlocks, best: Float64Array) -> Float64Array:
-    """Leading vector by a dense eigensolver, or the best so far where that would be too large."""
+    """Leading vector by a dense eigensolver, or the best so far if the matrix would be too large."""
     n_rows = sum(len(block) for block in _each(rows))
     if min(n_rows, len(best)) > _DENSE_SIZE:
         return best
@@ -159,7 +158,7 @@ def _dense(rows: MatrixBlocks, best: Float64Array) -> Float64Array:
 
 
 def _lanczos(rows: MatrixBlocks, start: Float64Array) -> tuple[Float64Array, bool]:
-    """One round: the best vector of a Krylov space that grows until its residual is small."""
+    """One round: the best vector of a Krylov space, which grows until the residual is small."""
     n_rows = sum(len(block) for block in _each(rows))
     basis = np.empty((min(_steps_of(start), n_rows, len(start)) + 1, len(start)))
     diagonal, off_diagonal = np.empty(len(basis)), np.empty(len(basis))
@@ -170,6 +169,7 @@ def _lanczos(rows: MatrixBlocks, start: Float64Array) -> tuple[Float64Array, boo
         if step:
             new -= off_diagonal[step - 1] * basis[step - 1]
         known = basis[: step + 1]
+        # Full reorthogonalization: without it rounding lets copies of found vectors come back.
         new -= np.einsum("ij,i->j", known, np.einsum("ij,j->i", known, new))
         off_diagonal[step] = np.sqrt((new * new).sum())
         exhausted = off_diagonal[step] <= tolerance * diagonal[: step + 1].max()
@@ -184,7 +184,7 @@ def _lanczos(rows: MatrixBlocks, start: Float64Array) -> tuple[Float64Array, boo
 
 
 def _steps_of(vector: Float64Array) -> int:
-    """Steps of a round."""
+    """Number of steps of a round, from the memory that its basis needs."""
     return max(min(8, _LANCZOS_STEPS), min(_LANCZOS_STEPS, _BASIS_BYTES // vector.nbytes))
 
 
@@ -214,18 +214,18 @@ def _square_product(rows: MatrixBlocks, vector: Float64Array) -> tuple[Float64Ar
 
 
 def _perturbed_start(rows: MatrixBlocks, start: Float64Array) -> Float64Array:
-    """The start after one power step, within the span of the rows, plus a little of a vector like no other.
+    """The start after one power step, plus one percent of a fixed irregular vector.
 
-    The little makes sure that a start that is orthogonal to what is looked for still leads there.
+    Without that share a start orthogonal to the leading vector would never reach it.
     """
-    like_no_other = (np.arange(1, len(start) + 1) * np.sqrt(2.0)) % 1.0 - 0.5
-    image = _unit(_product(rows, start)) + 0.01 * _unit(_product(rows, like_no_other))
-    stirred, done = np.zeros(len(start)), 0
+    irregular = (np.arange(1, len(start) + 1) * np.sqrt(2.0)) % 1.0 - 0.5
+    image = _unit(_product(rows, start)) + 0.01 * _unit(_product(rows, irregular))
+    perturbed, done = np.zeros(len(start)), 0
     for block in _each(rows):
         part = image[done : done + len(block)]
-        stirred += np.einsum("ij,i->j", block, part.astype(block.dtype, copy=False))
+        perturbed += np.einsum("ij,i->j", block, part.astype(block.dtype, copy=False))
         done += len(block)
-    return stirred
+    return perturbed
 
 
 def _unit(vector: Float64Array) -> Float64Array:
@@ -236,7 +236,7 @@ def _unit(vector: Float64Array) -> Float64Array:
 def _leading_pair(diagonal: Float64Array, off_diagonal: Float64Array) -> tuple[float, Float64Array]:
     """Largest eigenvalue of a small tridiagonal matrix, and its eigenvector."""
     last = len(diagonal) - 1
-    if last <= 24:  # the overhead of the special routine is larger than its gain
+    if last <= 24:  # the special routine costs more than it saves on small matrices
         values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(off_diagonal, -1))
         return float(values[-1]), vectors[:, -1]
     values, vectors = eigh_tridiagonal(

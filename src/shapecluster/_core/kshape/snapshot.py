@@ -1,6 +1,6 @@
-"""How far a fit has come, as plain arrays: what it takes to go on in another process, and nothing more.
+"""The progress of a fit as plain arrays, from which another process can go on.
 
-Bounds are left out. They are made again as the fit goes on, which changes how many pairs are transformed
+Bounds are left out. They are computed again as the fit goes on. That changes how many pairs are transformed
 and nothing else.
 """
 
@@ -24,12 +24,12 @@ _REASONS = ("unchanged", "cycle", "no gain", "max_iter")
 
 
 def to_arrays(progress: FitProgress) -> dict[str, NDArray[Any]]:
-    """Arrays that `from_arrays` turns back; they share memory with what they show.
+    """Convert progress to arrays for `from_arrays`; they share memory with it.
 
     Parameters
     ----------
     progress : FitProgress
-        With a run under way.
+        With the state of a run.
     """
     state, found = progress.state, progress.best
     if state is None:
@@ -53,16 +53,16 @@ def to_arrays(progress: FitProgress) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) -> FitProgress:
-    """How far a fit of the same series into so many clusters had come.
+    """Convert arrays of `to_arrays` back to the progress of a fit.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        What `to_arrays` gave.
+        From `to_arrays`.
     x : Shapes
-        The same series.
+        The series of the fit.
     n_clusters : int
-        The same number.
+        Number of clusters of the fit.
 
     Raises
     ------
@@ -100,13 +100,13 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) 
 
 
 class _SnapshotReader:
-    """Arrays by name, each of the type and shape that it must have."""
+    """Reads arrays by name, and checks their types and shapes."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], x: Shapes, n_clusters: int) -> None:
         self.arrays, self.x, self.n_clusters = arrays, x, n_clusters
 
     def array(self, name: str, dtype: Any, shape: tuple[int | None, ...]) -> NDArray[Any]:
-        """The array of that name; None stands for any length."""
+        """The array of that name; None in `shape` allows any length."""
         if name not in self.arrays:
             raise ValueError(f"{name} is missing.")
         array = self.arrays[name]

@@ -1,4 +1,4 @@
-"""Series moved by their shifts, so that they lie on one another."""
+"""Members of a cluster, shifted so that they are aligned with its center."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shapecluster._typing import BoolArray, DType, FloatArray, IntArray
 def align_members(
     members: FloatArray | BoolArray, shifts: IntArray, dtype: DType | type[np.float64] = np.float64
 ) -> FloatArray:
-    """Shift members back by their lags: out[i, :, t] = members[i, :, t + shifts[i]], zeros outside.
+    """Undo the shifts of members: out[i, :, t] = members[i, :, t + shifts[i]], zeros outside.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ def align_members(
     ndarray of the shape of `members`, float64 unless `dtype` says otherwise
     """
     n_members, n_channels, n_timepoints = members.shape
-    reach = int(np.abs(shifts).max(initial=0))
-    padded = np.zeros((n_members, n_channels, n_timepoints + 2 * reach), dtype=dtype)
-    padded[..., reach : reach + n_timepoints] = members
+    margin = int(np.abs(shifts).max(initial=0))
+    padded = np.zeros((n_members, n_channels, n_timepoints + 2 * margin), dtype=dtype)
+    padded[..., margin : margin + n_timepoints] = members
     moved = sliding_window_view(padded, n_timepoints, axis=-1)
-    aligned: FloatArray = moved[np.arange(n_members), :, reach + shifts, :]
+    aligned: FloatArray = moved[np.arange(n_members), :, margin + shifts, :]
     return aligned

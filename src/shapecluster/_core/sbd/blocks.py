@@ -12,19 +12,18 @@ import numpy as np
 _Result = TypeVar("_Result")
 
 BLOCK_BYTES = 1 << 22
-"""Bytes that one block of cross-correlations may take, spectra included; caches hold about as much."""
+"""Bytes for one block of cross-correlations, spectra included: about the size of a processor's cache."""
 
-_BLOCKS_PER_THREAD = 4
+_BLOCKS_PER_THREAD = 4  # so that a slow block does not leave the other threads idle at the end
 _FREED_BYTES = 4 * BLOCK_BYTES
 
 
 @cache
 def _keep_freed_memory() -> None:
-    """Let the C library keep the memory of a block for the next one, once for the process.
+    """Make the C library keep the memory of a block for the next one, once per process.
 
-    glibc hands memory back to the system at once until it has seen an array of that size come and go; each
-    block then waits for thousands of fresh pages, which took as long as its transforms. The array is never
-    touched.
+    glibc returns large arrays to the system until it has freed one of that size. Each block would then wait
+    for thousands of fresh pages, which took as long as its transforms. The array is never touched.
     """
     np.empty(_FREED_BYTES, dtype=np.uint8)
 
@@ -37,7 +36,7 @@ def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> I
 
 
 def shared_blocks(n_rows: int, row_bytes: int, block_bytes: int, n_threads: int) -> Iterator[slice]:
-    """The same, but several blocks for each thread, so that all of them are busy until the end."""
+    """As `row_blocks`, with several blocks for each thread."""
     share = row_bytes * max(1, n_rows // (_BLOCKS_PER_THREAD * n_threads))
     return row_blocks(n_rows, row_bytes, block_bytes if n_threads <= 1 else min(block_bytes, share))
 
@@ -47,8 +46,8 @@ def map_blocks(
 ) -> list[_Result]:
     """Apply `function` to every block, in order, on up to `n_threads` threads.
 
-    NumPy and scipy.fft release the GIL inside; results do not depend on the number of threads as long
-    as `function` treats each row by itself.
+    NumPy and scipy.fft release the GIL. Results do not depend on the number of threads as long as
+    `function` treats each row by itself.
     """
     _keep_freed_memory()
     if n_threads <= 1:

@@ -1,9 +1,9 @@
-"""Bounds on correlations, which say of most pairs that no transform is needed.
+"""Bounds on correlations, which rule out most pairs without a transform.
 
-Let x and c be unit vectors and S_s the shift by s, which fills with zeros and so never lengthens a
-vector. theta(x, c) = arccos max_s <x, S_s c> is the angle at the best shift within the window. A lower bound
-of such an angle is a *floor*: no correlation can exceed its cosine. Rounding goes to the safe side: `slack`
-exceeds what screened correlations, spectra and unit norms are off by, and `ANGLE_ROUNDING` what floors lose.
+Let x and c be unit vectors. The shift by s, S_s, fills with zeros, so it never lengthens a vector.
+theta(x, c) = arccos max_s <x, S_s c> is the angle at the best shift within the window. No correlation
+exceeds the cosine of a lower bound of this angle. All rounding is to the safe side: `slack` exceeds the
+errors of screened correlations, spectra and unit norms, and `ANGLE_ROUNDING` that of float32 angles.
 """
 
 from __future__ import annotations
@@ -19,69 +19,69 @@ from shapecluster._core.sbd.shapes import Shapes, band_starts, profile_of, sampl
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
 ANGLE_ROUNDING = 1e-6  # radians: more than a float32 angle can be off by after a subtraction
-_SAMPLE = 64
-_LITTLE, _TOO_MUCH = 0.05, 0.15  # shares of the energy that a cutoff leaves above it
-_LEAST_CUTOFF = 8
-_HARDLY_A_BOUND, _MOST = 0.9, 0.75
-_POINTS_PER_FREQUENCY = 3
-_LEAST_GAIN = 4
-_SHORT = 64  # transforms of so many points are quicker than bounds
-_SMALL = 2_000_000  # points: so many are transformed in the time that Python takes to prepare a search
+_SAMPLE_SIZE = 64
+_TARGET_ENERGY, _MAX_ENERGY = 0.05, 0.15  # shares of the energy above the cutoff: aimed at, and accepted
+_MIN_CUTOFF = 8
+_LOOSE_BOUND, _MAX_LOOSE_SHARE = 0.9, 0.75  # with more bounds above 0.9 than this, few pairs are ruled out
+_POINTS_PER_FREQUENCY = 3  # of the grid; fewer points make the curvature term too large
+_MIN_GAIN = 4  # a short transform must be so many times shorter than the full one
+_MIN_LENGTH = 64  # shorter transforms cost less than bounds
+_MIN_POINTS = 2_000_000  # fewer points are transformed in the time that Python takes to prepare a search
 
 
 def bounds_may_pay(x: Shapes, n_pairs: int) -> bool:
-    """Whether the transforms of so many pairs cost more than to look which of them can be spared."""
-    return x.length >= _SHORT and n_pairs * x.length >= _SMALL
+    """Whether the transforms of so many pairs cost more than computing bounds."""
+    return x.length >= _MIN_LENGTH and n_pairs * x.length >= _MIN_POINTS
 
 
 def angle_lower_bound(ncc: FloatArray, slack: float) -> FloatArray:
-    """Floor of the angle whose cosine was computed to within `slack`."""
-    floor: FloatArray = np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
-    return floor
+    """Lower bound of the angle whose cosine was computed to within `slack`."""
+    bound: FloatArray = np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
+    return bound
 
 
 def angle_upper_bound(ncc: FloatArray, slack: float) -> FloatArray:
     """Upper bound of the angle whose cosine was computed to within `slack`."""
-    ceiling: FloatArray = np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
-    return ceiling
+    bound: FloatArray = np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
+    return bound
 
 
 def center_drift(old: Shapes, new: Shapes) -> FloatArray:
-    """Angle by which each center has moved, rounded up to float32; 0 for those that did not.
+    """Angle by which each center has moved, rounded up to float32; 0 for centers that did not move.
 
-    A floor less this angle is a floor of the angle to the moved center. Proof: at each shift s the angles
-    between S_-s x (whose norm is at most one), c and c' obey the triangle inequality, so
-    angle_s(x, c') >= angle_s(x, c) - angle(c, c'); the least over the shifts of any window, or of any part
-    of it, obeys it too. For |S_-s x| < 1 put the missing length into a coordinate of its own, orthogonal
+    A lower bound minus this angle is a lower bound of the angle to the moved center. Proof: at each shift s
+    the angles between S_-s x (of norm at most one), c and c' obey the triangle inequality, so
+    angle_s(x, c') >= angle_s(x, c) - angle(c, c'). The minimum over the shifts of any window, or of any part
+    of it, obeys it too. If |S_-s x| < 1, put the missing length into a coordinate of its own, orthogonal
     to c and c'. Channels are one long vector, and masked values are zeros of it.
     """
     cosine = (old.unit.astype(np.float64) * new.unit).reshape(len(new), -1).sum(axis=-1)
     same = (old.unit == new.unit).all(axis=(1, 2))
-    steps = angle_upper_bound(cosine, new.tie_band) + ANGLE_ROUNDING
-    return np.where(same, 0.0, steps).astype(np.float32)
+    drift = angle_upper_bound(cosine, new.tie_band) + ANGLE_ROUNDING
+    return np.where(same, 0.0, drift).astype(np.float32)
 
 
 def center_separation_bounds(centers: Shapes) -> FloatArray | None:
-    """Floors of the angles between centers, zero on the diagonal; None where they would prove nothing.
+    """Lower bounds of the angles between centers, zero on the diagonal; None if a window forbids shifts.
 
-    theta(x, c) >= theta(c_own, c) - theta(x, c_own) for every series x and any center c_own. Proof: with all
-    shifts allowed, S_s is an isometry of zero-padded sequences, so theta is the distance of two orbits of
-    a group of isometries of the sphere, and obeys the triangle inequality. With a narrower window it
-    does not.
+    theta(x, c) >= theta(c_own, c) - theta(x, c_own) for every series x and any center c_own. Proof: if all
+    shifts are allowed, S_s is an isometry of zero-padded sequences. Then theta is the distance between two
+    orbits of a group of isometries of the sphere, and obeys the triangle inequality. With a window it does
+    not (it fails by up to 0.5).
     """
     if not centers.all_shifts:
         return None
-    apart = angle_lower_bound(peaks_between(centers), centers.screen_error)
-    np.fill_diagonal(apart, 0.0)
-    return apart
+    separation = angle_lower_bound(peaks_between(centers), centers.screen_error)
+    np.fill_diagonal(separation, 0.0)
+    return separation
 
 
 def magnitude_bound(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Bound of all correlations of series with some others, from their profiles alone.
+    """Upper bound of all correlations of series with some others, from their profiles alone.
 
     Proof: a correlation is (1/L) sum_f w_f X_f conj(C_f) e^(2 pi i f s / L), with w_f = 1 at both ends of the
-    spectrum and 2 inside, so at most (1/L) sum_f w_f |X_f||C_f|, and within each band (over the channels
-    too) at most the product of the roots of both energies, by Cauchy and Schwarz.
+    spectrum and 2 inside. It is at most (1/L) sum_f w_f |X_f||C_f|. By the Cauchy-Schwarz inequality each
+    band (over the channels too) adds at most the product of the roots of both energies.
 
     Parameters
     ----------
@@ -97,15 +97,15 @@ def magnitude_bound(x: FloatArray, y: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class LowPass:
-    """Bound of a correlation from a short transform of its low frequencies.
+    """Upper bound of a correlation from a short transform of its low frequencies.
 
-    Split the spectrum at `cutoff`: NCC(s) = low(s) + high(s). `high` is at most what `magnitude_bound` gives
-    for its bands. `low` is a trigonometric polynomial, computed on a grid of `n_grid` points around the
-    whole circle; between neighbors, h = L / n_grid apart, it exceeds their linear interpolation by at most
-    (h^2 / 8) max |low''|, and |low''| <= (1/L) sum_f w_f (2 pi f / L)^2 |X_f||C_f|, in each band at most the
-    square of its highest frequency times both roots of energies. So the bound is the largest value on
-    the grid plus a sum over bands of `weights` times both profiles. The circle holds all shifts of any
-    window, and more.
+    Split the spectrum at `cutoff`: NCC(s) = low(s) + high(s). `high` is at most the `magnitude_bound` of its
+    bands. `low` is a trigonometric polynomial, computed on a grid of `n_grid` points around the whole
+    circle. Between neighboring points, h = L / n_grid apart, it exceeds their linear interpolation by at
+    most (h^2 / 8) max |low''|. Here |low''| <= (1/L) sum_f w_f (2 pi f / L)^2 |X_f||C_f|, in each band at
+    most the square of its highest frequency times both roots of energies. The bound is therefore the largest
+    value on the grid plus a sum over bands of `weights` times both profiles. The circle contains all
+    shifts of any window.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class LowPass:
     n_grid : int
         Points of the grid.
     weights : ndarray of shape (n_bands,)
-        What each band adds.
+        Amount that each band adds.
     """
 
     cutoff: int
@@ -122,7 +122,7 @@ class LowPass:
     weights: FloatArray
 
     def pair_bytes(self, x: Shapes) -> int:
-        """Memory for one pair."""
+        """Bytes of memory for one pair."""
         return 16 * self.cutoff * x.n_channels + 4 * self.n_grid
 
     def part_of(self, x: Shapes) -> ComplexArray:
@@ -139,20 +139,21 @@ class LowPass:
 
 
 def low_pass_for(profile: FloatArray, length: int) -> LowPass | None:
-    """The low-pass bound that suits series of the given profiles; None where it would tell too little.
+    """Choose a low-pass bound for series of the given profiles; None if it would be too loose.
 
-    The cutoff is the first that leaves little energy above it, as far as the short transforms stay much
+    The cutoff is the lowest one with little energy above it, among those whose short transforms are much
     shorter than the full ones.
     """
     starts = band_starts(length)
     energy = np.square(profile.astype(np.float64)).mean(axis=0)
     above = energy.sum() - np.cumsum(energy)  # energy from the start of the next band on
-    affordable = starts[1:] * _POINTS_PER_FREQUENCY * _LEAST_GAIN <= length
-    enough = above <= _LITTLE * energy.sum()
+    affordable = starts[1:] * _POINTS_PER_FREQUENCY * _MIN_GAIN <= length
+    enough = above <= _TARGET_ENERGY * energy.sum()
+    # Without a cutoff that leaves little energy, take the highest one that is affordable.
     band = int(np.argmax(enough)) if (enough & affordable).any() else int(affordable.sum()) - 1
-    if band < 0 or above[band] > _TOO_MUCH * energy.sum():
+    if band < 0 or above[band] > _MAX_ENERGY * energy.sum():
         return None
-    cutoff = max(int(starts[band + 1]), _LEAST_CUTOFF)
+    cutoff = max(int(starts[band + 1]), _MIN_CUTOFF)
     band = int(np.searchsorted(starts, cutoff))
     n_grid = int(fft.next_fast_len(_POINTS_PER_FREQUENCY * cutoff, real=True))
     weights = np.ones(len(starts) - 1)
@@ -169,9 +170,9 @@ class SpectralBounds:
     y : Shapes
         The series or centers.
     profile : ndarray of shape (len(y), n_bands)
-        How their energy is spread.
+        Their energy by bands of frequencies.
     low_pass : LowPass or None
-        The short transforms that suit the series to come; None where none do.
+        Short transforms for the series that are compared with `y`; None if they would not help.
     """
 
     y: Shapes
@@ -179,23 +180,23 @@ class SpectralBounds:
     low_pass: LowPass | None
 
     def may_separate(self, x: Shapes) -> bool:
-        """Whether they may tell a sample of given series from `y`: near 1, a bound says nothing."""
+        """Whether these bounds may rule out pairs of `x`, judged by a sample; a bound near 1 does not."""
         if self.low_pass is not None:
             return True
-        bound = magnitude_bound(profile_of(sample_of(x, _SAMPLE)), self.profile)
-        return bool(np.mean(bound > _HARDLY_A_BOUND) <= _MOST)
+        bound = magnitude_bound(profile_of(sample_of(x, _SAMPLE_SIZE)), self.profile)
+        return bool(np.mean(bound > _LOOSE_BOUND) <= _MAX_LOOSE_SHARE)
 
     def by_magnitude(self, profile: FloatArray) -> FloatArray:
-        """Floors of the angles between all series of a block, given their profile, and all of `y`."""
+        """Lower bounds of the angles between all series of a block and all of `y`, from magnitudes alone."""
         return angle_lower_bound(magnitude_bound(profile, self.profile), self.y.screen_error)
 
     def listed_pairs(
         self, x: Shapes, profile: FloatArray, first: IntArray, second: IntArray, block_bytes: int
     ) -> FloatArray:
-        """Floors of the angles of listed pairs, by short transforms."""
-        floor = np.full(len(first), -np.inf, dtype=np.float32)
+        """Lower bounds of the angles of listed pairs, by short transforms."""
+        lower = np.full(len(first), -np.inf, dtype=np.float32)
         if self.low_pass is None:
-            return floor
+            return lower
         ours, theirs = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
         weighted = profile * self.low_pass.weights
         for part in row_blocks(len(first), self.low_pass.pair_bytes(x), block_bytes):
@@ -203,43 +204,47 @@ class SpectralBounds:
             product *= theirs[second[part]]
             bound = self.low_pass.highest(product, x.length)
             bound += np.einsum("pb,pb->p", weighted[first[part]], self.profile[second[part]])
-            floor[part] = angle_lower_bound(bound, x.screen_error)
-        return floor
+            lower[part] = angle_lower_bound(bound, x.screen_error)
+        return lower
 
     def all_pairs(self, x: Shapes, profile: FloatArray, block_bytes: int) -> FloatArray:
-        """Floors of the angles of all pairs of a block and `y`, by magnitudes and short transforms."""
-        floor = self.by_magnitude(profile)
+        """Lower bounds of the angles of all pairs of a block and `y`, by magnitudes and short transforms."""
+        lower = self.by_magnitude(profile)
         if self.low_pass is None:
-            return floor
+            return lower
         ours, theirs = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
         weighted, pair_bytes = profile * self.low_pass.weights, self.low_pass.pair_bytes(x)
         for columns in row_blocks(len(theirs), 16 * pair_bytes, block_bytes):
             for rows in row_blocks(len(ours), pair_bytes * (columns.stop - columns.start), block_bytes):
                 bound = self.low_pass.highest(ours[rows, None] * theirs[columns], x.length)
                 bound += weighted[rows] @ self.profile[columns].T
-                tile = floor[rows, columns]
+                tile = lower[rows, columns]
                 np.maximum(tile, angle_lower_bound(bound, x.screen_error), out=tile)
-        return floor
+        return lower
 
 
 def choose_low_pass(x: Shapes) -> LowPass | None:
-    """The short transforms that suit given series, judged by a sample of them."""
-    return low_pass_for(profile_of(sample_of(x, _SAMPLE)), x.length)
+    """Choose short transforms for given series, by the profiles of a sample of them."""
+    return low_pass_for(profile_of(sample_of(x, _SAMPLE_SIZE)), x.length)
 
 
-def triangle_lower_bound(own: Float64Array, labels: IntArray, apart: FloatArray, slack: float) -> FloatArray:
-    """Floors by way of any center of each series (near ones help most): see `center_separation_bounds`.
+def triangle_lower_bound(
+    own: Float64Array, labels: IntArray, separation: FloatArray, slack: float
+) -> FloatArray:
+    """Lower bounds of angles by the triangle inequality with one center per series; a near one is best.
+
+    The proof is in `center_separation_bounds`.
 
     Parameters
     ----------
     own : ndarray of shape (n_series,)
         Correlation with the center that `labels` names.
     labels : ndarray of shape (n_series,)
-    apart : ndarray of shape (n_centers, n_centers)
-        Floors of the angles between centers.
+    separation : ndarray of shape (n_centers, n_centers)
+        Lower bounds of the angles between centers.
     slack : float
-        What `own` may be off by.
+        Largest error of `own`.
     """
-    reach = (angle_upper_bound(own, slack) + ANGLE_ROUNDING).astype(np.float32)
-    floor: FloatArray = apart[labels] - reach[:, None]
-    return floor
+    own_angle = (angle_upper_bound(own, slack) + ANGLE_ROUNDING).astype(np.float32)
+    bound: FloatArray = separation[labels] - own_angle[:, None]
+    return bound

@@ -1,14 +1,15 @@
 """Bounds of correlations by matrix products of low frequencies, for many rows at once.
 
-As `bounds.LowPass`, in a form that costs one product of a row's features with a matrix made of the query.
-Split the spectrum at a cutoff. What lies above it adds at most H(x) H(q), the roots of both energies there
-(Cauchy and Schwarz). What lies below is a trigonometric polynomial; between two points of a grid of n points
-around the circle it exceeds them by at most D(x) D(q), with
+This is `bounds.LowPass` as one product of the features of a row with a matrix made from the query. Split the
+spectrum at a cutoff. The part above it adds at most H(x) H(q), the roots of both energies there (by the
+Cauchy-Schwarz inequality). The part below is a trigonometric polynomial. Between two points of a grid of n
+points around the circle it exceeds them by at most D(x) D(q), with
 
     D(x)^2 = (2 / L) sum_f (2 pi f / n)^2 / 8 |X_f|^2
 
-(its second derivative, as there, and Cauchy and Schwarz again). H and D are two more features. The circle
-holds all shifts of any window. A coarse level is tried on all rows; a fine one on those that it leaves open.
+(by its second derivative as in `LowPass`, and Cauchy-Schwarz again). H and D are two more features. The
+circle contains all shifts of any window. A coarse level is tried on all rows, and a fine one on the rows that
+it leaves open.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._core.sbd.shapes import Shapes, materialize, sample_of
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray
 
-_SAMPLE = 256
-_COARSE, _FINE, _TOO_MUCH = 0.1, 0.05, 0.2  # shares of the energy above a cutoff
-_LEAST_CUTOFF = 6
-_LEAST_GAIN = 8  # a cutoff is at most the length of the transforms over this
+_SAMPLE_SIZE = 256
+_COARSE_ENERGY, _FINE_ENERGY, _MAX_ENERGY = 0.1, 0.05, 0.2  # shares above a cutoff: aimed at, and accepted
+_MIN_CUTOFF = 6
+_MIN_GAIN = 8  # a cutoff is at most the length of the transforms divided by this
 _COARSE_POINTS, _FINE_POINTS = 3, 4  # of the grid, per frequency
-_CONSTANTS = 2  # features beside frequencies, at each level
-_TOGETHER, _PRODUCT_BYTES = 8, 1 << 20  # queries in a product, and its size: what nearby caches hold
+_CONSTANTS = 2  # features other than frequencies at each level: H and D
+_QUERIES_PER_PRODUCT, _PRODUCT_BYTES = 8, 1 << 20  # so that a product stays in the cache for its maximum
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Level:
 
 @dataclass(frozen=True)
 class LowPassScreen:
-    """Two levels of bounds; features stand as H, D of the coarse one, frequencies, H, D of the fine one."""
+    """Two levels of bounds; features are H, D of the coarse level, frequencies, then H, D of the fine one."""
 
     coarse: Level
     fine: Level
 
     def features(self, x: Shapes, *, n_threads: int = 1) -> FloatArray:
-        """What is kept of every row: shape (n_series, n_features), float32."""
+        """Features of every row: shape (n_series, n_features), float32."""
         width = 2 * _CONSTANTS + 2 * x.n_channels * (self.fine.cutoff - 1)
         out = np.empty((len(x), width), dtype=np.float32)
 
@@ -89,38 +90,36 @@ class LowPassScreen:
         return slice(_CONSTANTS, None)
 
     def coarse_matrices(self, features: FloatArray, n_channels: int) -> FloatArray:
-        """What features of rows are multiplied with: shape (n_queries, n_points, n_features)."""
+        """Matrices of queries for products with features: shape (n_queries, n_points, n_features)."""
         own = features[:, self.coarse_columns(n_channels)]
-        low = _turned(own[:, _CONSTANTS:], self.coarse, n_channels)
+        low = _rotated(own[:, _CONSTANTS:], self.coarse, n_channels)
         constants = np.broadcast_to(own[:, :_CONSTANTS, None], (*own[:, :2].shape, low.shape[2]))
         return np.ascontiguousarray(np.concatenate([constants, low], axis=1).swapaxes(1, 2))
 
     def fine_matrix(self, features: FloatArray, n_channels: int) -> FloatArray:
-        """The same of the fine level, for one query: shape (1, n_points, n_features)."""
+        """As `coarse_matrices` for the fine level and one query: shape (1, n_points, n_features)."""
         own = features[None, self.fine_columns()]
-        low = _turned(own[:, :-_CONSTANTS], self.fine, n_channels)
+        low = _rotated(own[:, :-_CONSTANTS], self.fine, n_channels)
         constants = np.broadcast_to(own[:, -_CONSTANTS:, None], (1, _CONSTANTS, low.shape[2]))
         return np.ascontiguousarray(np.concatenate([low, constants], axis=1).swapaxes(1, 2))
 
 
-def _turned(low: FloatArray, level: Level, n_channels: int) -> FloatArray:
-    """Low frequencies of queries, turned to every point: shape (n_queries, n_features, n_points).
+def _rotated(low: FloatArray, level: Level, n_channels: int) -> FloatArray:
+    """Low frequencies of queries, rotated to every point: shape (n_queries, n_features, n_points).
 
-    The product with re, im, re, im ... of a row is the sum of Re(X conj(Q) e^(2 pi i f j / n)).
+    The product with (re, im, re, im, ...) of a row is the sum of Re(X conj(Q) e^(2 pi i f j / n)).
     """
     spectrum = np.ascontiguousarray(low).view(np.complex64).reshape(len(low), -1, n_channels)
-    turned = spectrum.conj()[:, :, :, None] * level.waves[:, None, :]
-    turned = turned.reshape(len(low), -1, level.n_points)
-    out = np.empty((len(low), 2 * turned.shape[1], level.n_points), dtype=np.float32)
-    out[:, 0::2] = turned.real
-    out[:, 1::2] = -turned.imag
+    rotated = spectrum.conj()[:, :, :, None] * level.waves[:, None, :]
+    rotated = rotated.reshape(len(low), -1, level.n_points)
+    out = np.empty((len(low), 2 * rotated.shape[1], level.n_points), dtype=np.float32)
+    out[:, 0::2] = rotated.real
+    out[:, 1::2] = -rotated.imag
     return out
 
 
 def highest(features: FloatArray, matrices: FloatArray) -> FloatArray:
     """Largest product of the points of each query with each row: shape (n_queries, n_rows).
-
-    Points stand before rows in the product: the largest of them is then found for many rows at once.
 
     Parameters
     ----------
@@ -129,30 +128,31 @@ def highest(features: FloatArray, matrices: FloatArray) -> FloatArray:
     """
     n_queries, n_points, n_features = matrices.shape
     out = np.empty((n_queries, len(features)), dtype=np.float32)
-    for queries in row_blocks(n_queries, 1, _TOGETHER):
+    for queries in row_blocks(n_queries, 1, _QUERIES_PER_PRODUCT):
         flat = matrices[queries].reshape(-1, n_features)
         for rows in row_blocks(len(features), 4 * len(flat), _PRODUCT_BYTES):
+            # Points come before rows, so that the maximum runs over many rows at once.
             product = flat @ features[rows].T
             product.reshape(-1, n_points, product.shape[1]).max(axis=1, out=out[queries, rows])
     return out
 
 
 def low_pass_screen_for(x: Shapes) -> LowPassScreen | None:
-    """The levels that suit a sample of the series; None where low frequencies tell too little of them."""
-    spectrum = sample_of(x, _SAMPLE).spectrum[:, :, 1:]
+    """Choose levels by a sample of the series; None if low frequencies hold too little of their energy."""
+    spectrum = sample_of(x, _SAMPLE_SIZE).spectrum[:, :, 1:]
     energy = (np.square(spectrum.real) + np.square(spectrum.imag)).sum(axis=1).mean(axis=0, dtype=np.float64)
     total = energy.sum()
-    highest_cutoff = x.length // _LEAST_GAIN
-    if highest_cutoff < _LEAST_CUTOFF or not total > 0:
+    highest_cutoff = x.length // _MIN_GAIN
+    if highest_cutoff < _MIN_CUTOFF or not total > 0:
         return None
     above = 1.0 - np.cumsum(energy) / total  # at index f - 1: the share above frequency f
-    if above[highest_cutoff - 2] > _TOO_MUCH:
+    if above[highest_cutoff - 2] > _MAX_ENERGY:
         return None
 
     def cutoff(share: float) -> int:
         enough = np.flatnonzero(above <= share)
         first = int(enough[0]) + 2 if len(enough) else highest_cutoff
-        return int(np.clip(first, _LEAST_CUTOFF, highest_cutoff))
+        return int(np.clip(first, _MIN_CUTOFF, highest_cutoff))
 
-    coarse, fine = cutoff(_COARSE), cutoff(_FINE)
+    coarse, fine = cutoff(_COARSE_ENERGY), cutoff(_FINE_ENERGY)
     return LowPassScreen(Level(coarse, _COARSE_POINTS * coarse), Level(fine, _FINE_POINTS * fine))

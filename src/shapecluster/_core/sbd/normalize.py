@@ -1,4 +1,4 @@
-"""z-normalized and unit rows: what makes a shape independent of level and scale."""
+"""z-normalized rows and unit rows, which make a shape independent of level and scale."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
 
-_BLOCK_BYTES = 1 << 18  # many passes over a block: it should stay in the nearest cache
-_FLAT_EPS = 8  # a standard deviation of so many roundings of the largest value is rounding, not movement
+_BLOCK_BYTES = 1 << 18  # normalizing passes over a block many times, so it should stay in the cache
+_FLAT_EPS = 8  # a standard deviation of so many roundings of the largest value is no movement
 
-_SAFE_EXPONENT = 400  # values up to 2^400 have squares that can be added up; to scale them changes no bit
+_SAFE_EXPONENT = 400  # squares of values up to 2^400 can be summed; scaling them would change no bit
 
 
 class Standardized(NamedTuple):
-    """Rows with zero mean and unit standard deviation, and what was taken away.
+    """Rows with zero mean and unit standard deviation, and the statistics that were removed.
 
     Attributes
     ----------
     z : ndarray of the input's shape
         float64; zero where the input was NaN, and all zero for flat rows.
     mean, std : ndarray of the input's shape without its last axis
-        Over what was observed, in the input's units. NaN where nothing was observed.
+        Over the observed values, in the input's units; NaN for rows without any.
     flat : ndarray of bool, same shape as `mean`
         Rows that never move, up to rounding in the input's own precision.
     """
@@ -38,8 +38,8 @@ class Standardized(NamedTuple):
 def standardize(values: FloatArray) -> Standardized:
     """z-normalize along the last axis, over observed (not NaN) values.
 
-    Very large and very small rows are first scaled by a power of two, which is exact, so that neither 1e300
-    nor 1e-300 overflows or loses digits.
+    Very large and very small rows are first scaled by a power of two, which is exact. So neither 1e300 nor
+    1e-300 overflows or loses digits.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def standardize(values: FloatArray) -> Standardized:
 
 
 class _Centered(NamedTuple):
-    """Rows over 2^exponent, less their mean; all but `x` have a last axis of one."""
+    """Rows divided by 2^exponent, minus their mean; all arrays but `x` have a last axis of one."""
 
     x: Float64Array
     mean: Float64Array
@@ -97,14 +97,14 @@ def _centered(values: FloatArray) -> _Centered:
 
 
 def _largest(x: Float64Array) -> Float64Array:
-    """Largest magnitude of each row; NaN where it has any."""
+    """Largest magnitude of each row; NaN for rows that contain one."""
     highest: Float64Array = x.max(axis=-1, keepdims=True, initial=0.0)
     np.maximum(highest, -x.min(axis=-1, keepdims=True, initial=0.0), out=highest)
     return highest
 
 
 def _over(x: Float64Array, divisor: Float64Array, flat: BoolArray, out: FloatArray) -> None:
-    """Put rows over their divisors; zero where they are flat."""
+    """Divide rows by their divisors; flat rows become zero."""
     if flat.any():
         divisor = np.where(flat, 1.0, divisor)
         x[flat[..., 0]] = 0.0
@@ -118,7 +118,7 @@ class UnitRows:
     Attributes
     ----------
     values : ndarray of shape (n_series, n_channels, n_timepoints)
-        In the dtype of the input; zero where it was missing, and for channels that are flat.
+        In the dtype of the input; zero for missing values and for flat channels.
     flat : ndarray of bool, shape (n_series,)
         Series without a shape: flat in every channel.
     """
@@ -135,8 +135,8 @@ def znormalize(values: FloatArray) -> FloatArray:
 def unit_rows(values: FloatArray, dtype: DType | None = None) -> UnitRows:
     """z-normalize every channel, then scale each series to joint norm one.
 
-    Every row is treated by itself, so the same row gives the same bits wherever it stands. The result
-    has the given dtype, or that of `values`; which rows are flat is for the precision of `values` to say.
+    Every row is treated by itself, so a row gives the same bits in any batch. The result has the given dtype,
+    or that of `values`. Whether a row is flat depends on the precision of `values`, not on that dtype.
     """
     return _by_blocks(values, values.dtype if dtype is None else dtype, unit=True)
 
@@ -155,6 +155,6 @@ def _by_blocks(values: FloatArray, dtype: DType, *, unit: bool) -> UnitRows:
 
 
 def scaled_weights(weights: Float64Array) -> Float64Array:
-    """Weights over a power of two that brings the largest near 1: exact, and safe to square and add up."""
+    """Weights divided by a power of two that brings the largest near 1: exact, and safe to square and sum."""
     scaled: Float64Array = np.ldexp(weights, -np.frexp(weights.max(initial=0.0))[1])
     return scaled

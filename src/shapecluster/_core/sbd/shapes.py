@@ -1,4 +1,4 @@
-"""Unit rows and their spectra: kept where memory allows, made again block by block where it does not."""
+"""Series prepared for correlation: unit rows and their spectra, kept or computed again by block."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from shapecluster._core.sbd.normalize import unit_rows
 from shapecluster._typing import BoolArray, ComplexArray, DType, Float64Array, FloatArray, IntArray
 
 SPARE_BYTES = 1 << 26
-"""What work on series may take beyond the size of the series themselves."""
+"""Extra memory that work on series may use beyond their own size."""
 
-_SINGLE_FREQUENCIES = 16
-_BAND_GROWTH = 1.25
-_LEAST_SAMPLE = 4
+_SINGLE_FREQUENCIES = 16  # bands of one frequency: price levels have most of their energy there
+_BAND_GROWTH = 1.25  # each further band starts so much higher than the one before
+_MIN_SAMPLE = 4
 _NARROW = 2.0  # windows of up to so many times log2(length) shifts are screened by a matrix product
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Series that are ready to be correlated.
+    """Series that are prepared for correlation.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Shapes:
     dtype : dtype
         Of the unit rows.
     raw : bool
-        Whether the unit rows are made again whenever they are needed.
+        Whether unit rows are computed again each time they are needed.
     spectra : complex64 ndarray of shape (n_series, n_channels, n_frequencies) or None
-        Real FFT of the zero-padded unit rows; None where it is made when needed.
+        Real FFT of the zero-padded unit rows; None if it is computed when needed.
     profiles : ndarray of shape (n_series, n_bands), float32, or None
-        How their energy is spread over frequencies; None where that is made when needed.
+        Their energy by bands of frequencies; None if that is computed when needed.
     """
 
     series: FloatArray
@@ -57,20 +57,20 @@ class Shapes:
 
     @property
     def unit(self) -> FloatArray:
-        """Unit rows of all series; of a block of them, when memory is tight."""
+        """Unit rows of all series. If `raw`, they are computed here, so ask for a block at a time."""
         return unit_rows(self.series, self.dtype).values if self.raw else self.series
 
     @property
     def kept_bytes(self) -> int:
-        """Memory that is kept beside the series as they came."""
+        """Bytes that are kept in addition to the input."""
         kept = (None if self.raw else self.series, self.spectra, self.profiles)
         return sum(array.nbytes for array in kept if array is not None)
 
     @property
     def spectrum(self) -> ComplexArray:
-        """The spectra, which must be there: those of a block that was taken always are."""
+        """The spectra of a block that `materialize` returned."""
         if self.spectra is None:
-            raise ValueError("These series have no spectra: take a block of them first.")
+            raise ValueError("These series have no spectra: call `materialize` for a block of them first.")
         return self.spectra
 
     @property
@@ -115,12 +115,12 @@ class Shapes:
 
     @cached_property
     def pair_bytes(self) -> int:
-        """Memory for the correlation curve of one pair, and for what it is made of."""
+        """Bytes for the correlation curve of one pair and its product of spectra."""
         return 4 * len(self.shifts) * (1 if self.narrow else 2 * self.n_channels + 1)
 
     @cached_property
     def row_bytes(self) -> int:
-        """Memory for one series with its spectrum, float64 copies included."""
+        """Bytes for one series with its spectrum, float64 copies included."""
         return 8 * self.n_channels * (self.length + 2 * self.n_timepoints)
 
     @cached_property
@@ -130,11 +130,11 @@ class Shapes:
 
     @cached_property
     def screen_error(self) -> float:
-        """What a correlation that was screened in float32 can be off by."""
+        """Largest error of a correlation that was screened in float32."""
         eps = float(np.finfo(np.float32).eps)
-        if self.narrow:  # a sum of so many products, each off by a rounding
+        if self.narrow:  # a sum of n_timepoints * n_channels products, each with its rounding
             return eps * max(16.0, (self.n_timepoints * self.n_channels + 4) / 2)
-        return eps * (16 * float(np.log2(max(2, self.length))) + self.n_channels)  # which are added up
+        return eps * (16 * float(np.log2(max(2, self.length))) + self.n_channels)  # channels are added up
 
     @property
     def ncc_range(self) -> tuple[float, float]:
@@ -150,7 +150,7 @@ def shapes_of(
     spare: int | None = None,
     n_threads: int = 1,
 ) -> Shapes:
-    """Normalize series and transform them, once for all their comparisons.
+    """Normalize and transform series, once for all comparisons.
 
     Parameters
     ----------
@@ -159,10 +159,10 @@ def shapes_of(
     max_shift : int or None
         Largest shift in timepoints; None for all.
     dtype : dtype, default=None
-        What to compute in; None for that of `values`. Series that are compared must have the same.
+        Precision of the unit rows; None for that of `values`. Series that are compared need the same one.
     spare : int, default=None
-        Bytes that may be kept. Unit rows come first, then spectra; what does not fit is made again by
-        block, with the same bits. None keeps everything.
+        Bytes that may be kept: first for unit rows, then for spectra. Arrays that do not fit are computed
+        again by block, with the same bits. None keeps everything.
     n_threads : int, default=1
         Threads for the transforms.
     """
@@ -183,7 +183,7 @@ def shapes_of(
 
 
 def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
-    """The same series with their spectra computed, unless a narrow window needs none."""
+    """The same series with spectra, unless a narrow window needs none."""
     if shapes.spectra is not None or shapes.narrow:
         return shapes
     n_frequencies = shapes.length // 2 + 1
@@ -198,7 +198,7 @@ def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
 
 
 def with_profiles(shapes: Shapes) -> Shapes:
-    """The same series with their profiles computed, where they have spectra."""
+    """The same series with profiles, if they have spectra."""
     if shapes.spectra is None or shapes.profiles is not None:
         return shapes
     blocks = row_blocks(len(shapes), shapes.row_bytes)
@@ -206,7 +206,7 @@ def with_profiles(shapes: Shapes) -> Shapes:
 
 
 def subset(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
-    """Some of the series, as they are kept."""
+    """Some of the series, with the arrays that are kept."""
     return replace(
         shapes,
         series=shapes.series[rows],
@@ -217,7 +217,7 @@ def subset(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
 
 
 def materialize(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
-    """Some of the series, with unit rows and spectra: those that are kept, or made now."""
+    """Some of the series with unit rows and spectra, computed now if they are not kept."""
     part = subset(shapes, rows)
     if part.raw:
         part = replace(part, series=part.unit, raw=False)
@@ -225,13 +225,13 @@ def materialize(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
 
 
 def profile_of(x: Shapes) -> FloatArray:
-    """How the energy of unit rows is spread over bands of frequencies: the root of each band's share.
+    """Energy of unit rows by bands of frequencies: the root of each band's share.
 
     Returns
     -------
     ndarray of shape (n_series, n_bands), float32
-        Squares add up to one (to zero for flat rows). The first bands are single frequencies, from 1 on;
-        frequency 0 is empty, because rows have zero mean.
+        Squares add up to one (to zero for flat rows). The first bands are single frequencies, starting
+        with 1. Frequency 0 is left out, because rows have zero mean.
     """
     if x.profiles is not None:
         return x.profiles
@@ -240,7 +240,7 @@ def profile_of(x: Shapes) -> FloatArray:
     power += np.square(x.spectrum.imag)
     summed = power.sum(axis=1)
     if length % 2 == 0:
-        summed[:, -1] /= 2  # all others stand for their conjugates too
+        summed[:, -1] /= 2  # every other frequency also counts for its conjugate
     bands = np.add.reduceat(summed[:, 1:], band_starts(length)[:-1] - 1, axis=-1)
     bands *= 2.0 / length
     profile: FloatArray = np.sqrt(bands, out=bands)
@@ -258,8 +258,8 @@ def band_starts(length: int) -> IntArray:
 
 
 def sample_of(shapes: Shapes, size: int) -> Shapes:
-    """So many of the series, spread evenly over all of them; fewer, if they are very long."""
-    size = min(size, max(_LEAST_SAMPLE, BLOCK_BYTES // shapes.row_bytes))
+    """A sample of the series, spread evenly over all of them; fewer than `size` if they are very long."""
+    size = min(size, max(_MIN_SAMPLE, BLOCK_BYTES // shapes.row_bytes))
     return materialize(shapes, np.unique(np.linspace(0, len(shapes) - 1, size).astype(np.intp)))
 
 
@@ -270,6 +270,6 @@ def unit_rows_of(shapes: Shapes, rows: IntArray | BoolArray | slice) -> FloatArr
 
 
 def _transform_length(at_least: int) -> int:
-    """Least 2^a, 3 * 2^a, 5 * 2^a or 9 * 2^a that is large enough: such transforms are quick."""
+    """Smallest 2^a, 3 * 2^a, 5 * 2^a or 9 * 2^a that is large enough: such transforms are fast."""
     powers = [1 << max(0, int(np.ceil(np.log2(at_least / odd)))) for odd in (1, 3, 5, 9)]
     return min(odd * power for odd, power in zip((1, 3, 5, 9), powers, strict=True))
