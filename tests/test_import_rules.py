@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,42 +19,72 @@ import shapecluster
 PACKAGE = Path(shapecluster.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Single files below everything else, lowest first: each may import those before it.
-FOUNDATION = ["exceptions", "_typing", "_optional", "_threads", "_sklearn_compat", "_validation", "_tables"]
+# Single files below all packages. Every package may import all of them; a file only those in its row.
+SINGLE_FILES: dict[str, set[str]] = {
+    "exceptions": set(),
+    "_typing": set(),
+    "_optional": set(),
+    "_threads": set(),
+    "_sklearn_compat": set(),
+    "_validation": {"_sklearn_compat", "_typing", "exceptions"},
+    "_tables": {"_optional", "_typing"},
+}
 
-# What each part may import of ours, beside itself and these files. A new part has to be entered here.
-OURS = {
-    "_core": set(),
+# Every package, and the packages that it imports; no more and no less.
+PACKAGES: dict[str, set[str]] = {
+    "_core.sbd": set(),
+    "_core.kshape": {"_core.sbd"},
+    "_core.index": {"_core.sbd"},
+    "_core.matching": set(),
     "formats": set(),
-    "cluster": {"_core"},
-    "sagemaker": {"_core", "cluster", "formats", "remote"},
-    "neighbors": {"_core", "formats"},
-    "analogues": {"_core", "cluster", "neighbors"},
-    "portfolios": {"_core"},
+    "remote": set(),
     "prices": set(),
-    "preprocessing": {"_core"},
-    "metrics": {"_core"},
+    "preprocessing": {"_core.sbd"},
+    "metrics": {"_core.sbd"},
+    "cluster": {"_core.kshape", "_core.sbd"},
     "model_selection": set(),
+    "portfolios": {"_core.matching"},
     "datasets": {"portfolios"},
+    "neighbors": {"_core.index", "_core.kshape", "_core.sbd", "formats"},
+    "analogues": {"_core.index", "cluster", "neighbors"},
+    "container": {"cluster", "formats"},
+    "sagemaker": {"_core.kshape", "_core.sbd", "cluster", "formats", "remote"},
     "plotting": {"analogues"},
     "report": {
         *("cluster", "datasets", "metrics", "model_selection", "neighbors"),
         *("plotting", "preprocessing", "prices"),
     },
-    "remote": set(),
-    "container": {"cluster", "formats"},
+    "cli": {
+        "datasets",
+        "metrics",
+        "model_selection",
+        "plotting",
+        "portfolios",
+        "preprocessing",
+        "prices",
+        "remote",
+        "report",
+        "sagemaker",
+    },
 }
-# May import any of ours but `container`: the public names, and the command.
-TOP = {"__init__", "cli", "__main__"}
+# The public names of the whole package: nobody imports them, and they are in no layer.
+TOP = "__init__"
 
 REQUIRED = {"numpy", "scipy", "sklearn", "pandas", "joblib", "threadpoolctl"}
 OPTIONAL = {
     *("yfinance", "pyarrow", "platformdirs", "matplotlib", "jinja2", "plotly", "typer", "rich"),
     *("boto3", "botocore", "sagemaker", "waitress", "dask", "distributed", "torch", "cupy"),
-    *("tslearn", "requests", "curl_cffi", "faiss"),
+    *("tslearn", "requests", "curl_cffi", "faiss", "igraph"),
 }
-# Parts that keep to less than REQUIRED.
-THIRD_PARTY = {"_core": {"numpy", "scipy", "array_api_compat"}, "formats": {"numpy"}}
+# Packages that import less than REQUIRED.
+THIRD_PARTY = {
+    "_core.sbd": {"numpy", "scipy", "array_api_compat"},
+    "_core.kshape": {"numpy", "scipy", "array_api_compat"},
+    "_core.index": {"numpy", "scipy", "array_api_compat"},
+    "_core.matching": {"numpy", "scipy", "array_api_compat"},
+    "formats": {"numpy"},
+    "remote": {"numpy", "boto3", "botocore", "sagemaker"},  # moves bytes, and never knows k-Shape
+}
 
 
 @dataclass(frozen=True)
@@ -85,8 +116,10 @@ def _imports(node: ast.AST, *, late: bool, typing_only: bool) -> Iterator[Import
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"relative import on line {child.lineno}"
             for alias in child.names:
-                # `from shapecluster import metrics` imports the part, not only the package.
-                name = f"{child.module}.{alias.name}" if child.module == "shapecluster" else child.module
+                # `from shapecluster import metrics` imports the sub-module, not only the package.
+                name = (
+                    f"{child.module}.{alias.name}" if _is_module(child.module, alias.name) else child.module
+                )
                 yield Import(str(name), child.lineno, late, typing_only)
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             for part in child.body:
@@ -98,30 +131,38 @@ def _imports(node: ast.AST, *, late: bool, typing_only: bool) -> Iterator[Import
             yield from _imports(child, late=late or function, typing_only=typing_only)
 
 
+def _is_module(package: str, name: str) -> bool:
+    """Whether `from package import name` imports a module of ours."""
+    if package.split(".")[0] != "shapecluster":
+        return False
+    folder = PACKAGE.joinpath(*package.split(".")[1:])
+    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+
+
 def dotted(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-def part_of(name: str) -> str:
-    """The entry of the tables that a dotted name falls under: the longest one."""
+def row_of(name: str) -> str:
+    """The row of the tables for a module, given by its dotted name inside the package: the longest one."""
     steps = name.split(".")
     prefixes = [".".join(steps[:n]) for n in range(len(steps), 0, -1)]
-    return next((prefix for prefix in prefixes if prefix in OURS), steps[0])
+    return next((p for p in prefixes if p in PACKAGES or p in SINGLE_FILES), steps[0])
 
 
-def may_import(part: str, target: str) -> bool:
-    """Whether a module of `part` may import our module `target` (a dotted name inside the package)."""
-    root = target.split(".")[0]
-    if root == "container":
-        return part == "container"
-    if part in TOP:
+def may_import(row: str, target: str) -> bool:
+    """Whether a module in a row of the tables may import our module `target`."""
+    there = row_of(target)
+    if row == TOP:
         return True
-    if part in FOUNDATION:
-        return root in FOUNDATION[: FOUNDATION.index(part)]
-    if root in FOUNDATION or root == part.split(".")[0]:
-        return True
-    return root in OURS[part]
+    if row in SINGLE_FILES:
+        return there in SINGLE_FILES[row]
+    return there == row or there in SINGLE_FILES or there in PACKAGES[row]
+
+
+def our_imports(path: Path) -> list[Import]:
+    return [i for i in imports_of(path) if i.root == "shapecluster" and i.ours]
 
 
 @pytest.fixture(params=FILES, ids=[str(p.relative_to(PACKAGE)) for p in FILES])
@@ -129,46 +170,81 @@ def source(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
-def test_every_part_stands_in_the_table(source):
-    part = part_of(dotted(source))
-    assert part in OURS or part in TOP or part in FOUNDATION, f"enter {part} in the tables above"
+def test_every_module_has_a_row_in_the_tables(source):
+    name = dotted(source)
+    if source.parent.name == "_core":  # the drawing of the layers below it
+        assert not our_imports(source)
+        return
+    row = row_of(name)
+    assert row in PACKAGES or row in SINGLE_FILES or row == TOP, f"enter {row} in the tables above"
 
 
-def test_our_own_modules_are_imported_downwards_only(source):
-    part = part_of(dotted(source))
-    wrong = [
-        f"line {i.line}: {i.module}"
-        for i in imports_of(source)
-        if i.root == "shapecluster" and i.ours and not i.typing_only and not may_import(part, i.ours)
-    ]
-    assert not wrong, f"{part} must not import {wrong}"
+def test_modules_import_only_what_their_row_grants(source):
+    row = row_of(dotted(source))
+    wrong = [f"line {i.line}: {i.module}" for i in our_imports(source) if not may_import(row, i.ours)]
+    assert not wrong, f"{row} must not import {wrong}"
 
 
-def test_container_takes_only_what_is_computed_locally_from_cluster():
+@pytest.mark.parametrize("row", [*PACKAGES, *SINGLE_FILES])
+def test_every_grant_is_used(row):
+    files = [path for path in FILES if row_of(dotted(path)) == row]
+    assert files, f"{row} has a row and no file"
+    used = {row_of(i.ours) for path in files for i in our_imports(path)}
+    granted = PACKAGES[row] if row in PACKAGES else SINGLE_FILES[row]
+    assert granted <= used, f"{row} never imports {sorted(granted - used)}"
+
+
+def test_the_table_has_no_cycle():
+    assert_no_cycle({**PACKAGES, **SINGLE_FILES})
+
+
+def test_modules_have_no_cycle():
+    """Late imports and those for type checkers count as well."""
+    names = {dotted(path) for path in FILES}
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        if dotted(path) == TOP:
+            continue
+        for found in our_imports(path):
+            # `from package import name` of a package's own module imports that module.
+            target = found.ours if found.ours in names else found.ours.rpartition(".")[0]
+            if target != dotted(path):
+                graph.setdefault(dotted(path), set()).add(target)
+    assert_no_cycle(graph)
+
+
+def assert_no_cycle(graph: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a cycle of imports: {' <- '.join(error.args[1])}")
+
+
+def test_a_cycle_is_found():
+    with pytest.raises(pytest.fail.Exception, match=r"a <- b <- a|b <- a <- b"):
+        assert_no_cycle({"a": {"b"}, "b": {"a"}})
+
+
+def test_container_takes_only_local_estimators_from_cluster():
     local = {"cluster._local", "cluster._euclidean"}
     wrong = [
         f"{dotted(path)} line {i.line}: {i.module}"
         for path in FILES
-        if part_of(dotted(path)) == "container"
-        for i in imports_of(path)
-        if i.root == "shapecluster" and i.ours.startswith("cluster") and i.ours not in local
+        if row_of(dotted(path)) == "container"
+        for i in our_imports(path)
+        if i.ours.startswith("cluster") and i.ours not in local
     ]
     assert not wrong
 
 
-def test_remote_never_knows_k_shape():
-    sources = [p for p in FILES if part_of(dotted(p)) == "remote"]
-    assert not [p for p in sources if any(i.root in {"scipy", "sklearn"} for i in imports_of(p))]
-
-
 def test_other_packages_are_those_that_the_project_declares(source):
-    part = part_of(dotted(source)).split(".")[0]
-    allowed = THIRD_PARTY.get(part)
+    row = row_of(dotted(source))
+    allowed = THIRD_PARTY.get(row)
     for found in imports_of(source):
         if found.root in sys.stdlib_module_names or found.root == "shapecluster" or found.typing_only:
             continue
         if allowed is not None:
-            assert found.root in allowed, f"line {found.line}: {part} must not import {found.module}"
+            assert found.root in allowed, f"line {found.line}: {row} must not import {found.module}"
         else:
             assert found.root in REQUIRED | OPTIONAL, f"line {found.line}: {found.module} is not declared"
 
@@ -210,22 +286,23 @@ def test_the_reader_sees_where_an_import_stands(tmp_path, text, expected):
 
 
 @pytest.mark.parametrize(
-    ("part", "target", "allowed"),
+    ("row", "target", "allowed"),
     [
-        ("_core", "cluster", False),
-        ("_core", "_typing", True),
+        ("_core.sbd", "_core.kshape.run", False),
+        ("_core.kshape", "_core.sbd.bounds", True),
+        ("_core.matching", "_core.sbd", False),
+        ("_core.sbd", "_typing", True),
         ("_typing", "_validation", False),
         ("_validation", "_sklearn_compat", True),
-        ("cluster", "_core.kshape", True),
-        ("cluster", "remote.jobs", False),
-        ("sagemaker", "remote.jobs", True),
+        ("cluster", "remote", False),
+        ("sagemaker", "remote", True),
         ("model_selection", "cluster._local", False),
-        ("__init__", "container", False),
-        ("cli", "datasets", True),
+        ("cli", "container", False),
+        ("__init__", "container", True),
     ],
 )
-def test_the_rules_are_read_as_they_are_meant(part, target, allowed):
-    assert may_import(part, target) is allowed
+def test_the_rules_are_read_as_they_are_meant(row, target, allowed):
+    assert may_import(row, target) is allowed
 
 
 def run_python(code: str) -> str:

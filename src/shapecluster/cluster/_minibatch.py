@@ -138,8 +138,8 @@ default="k-shape++"
     empty.
 
     In addition to X, `fit` holds a block of 16 MB, one mini-batch, the sample, and about 100 bytes per
-    series. X is not copied if it is an array of float32 or float64, in memory or in a file. Anything else is first
-    converted as a whole. With missing values, one byte per value is needed temporarily.
+    series. X is not copied if it is an array of float32 or float64, in memory or in a file. Anything else is
+    first converted as a whole. With missing values, one byte per value is needed temporarily.
 
     References
     ----------
