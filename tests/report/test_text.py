@@ -46,7 +46,7 @@ def test_the_comparison_names_series_and_lags(analysis):
     found = analysis.findings
     assert describe_comparison(found).endswith(
         "by the shape of their daily log returns, lags up to 3 days. "
-        "1 stock has missing days, which are left out."
+        "1 stock has missing days, which are masked."
     )
     levels = replace(found, settings=StocksSettings(on="levels"), n_incomplete=0)
     assert describe_comparison(levels).endswith("by the shape of their price levels, all lags.")

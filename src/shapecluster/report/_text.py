@@ -78,7 +78,7 @@ def describe_comparison(findings: StocksFindings) -> str:
     )
     if findings.n_incomplete:
         verb = "has" if findings.n_incomplete == 1 else "have"
-        text += f" {format_count(findings.n_incomplete, 'stock')} {verb} missing days, which are left out."
+        text += f" {format_count(findings.n_incomplete, 'stock')} {verb} missing days, which are masked."
     return text
 
 
