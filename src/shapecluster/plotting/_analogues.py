@@ -35,8 +35,8 @@ class AnaloguesDisplay:
     """A query window with its historical analogues, and the returns after them.
 
     The left panel shows all windows in z-units, moved by their shifts onto the query. The right panel shows
-    the returns after each analogue with their median and quartiles, and the quartiles of all stocks on the
-    same dates for comparison. Use `from_answer` to create one from the result of
+    the returns after each analogue, with their median and quartiles. For comparison it has the quartiles of
+    all stocks on the same dates. Use `from_answer` to create one from the result of
     `HistoricalAnalogues.analogues`.
 
     Parameters

@@ -37,9 +37,9 @@ _SHOWN_QUANTILES = (0.002, 0.998)
 class ClusterDisplay:
     """The members of one cluster, aligned with its center, in z-units.
 
-    The center has mean 0 and standard deviation 1. Each member is moved by its shift, and gets the mean and
-    the standard deviation that the center has over the timepoints at which the member is observed. Use
-    `from_estimator` to create a display from a fitted clusterer.
+    The center has mean 0 and standard deviation 1. Each member is moved by its shift, and scaled to the mean
+    and the standard deviation of the center over the member's observed timepoints. Use `from_estimator` to
+    create a display from a fitted clusterer.
 
     Parameters
     ----------

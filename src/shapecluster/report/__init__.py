@@ -4,7 +4,7 @@
 
     StocksRequest --> StocksSettings                 _request     options as typed, checked and parsed
     file | Yahoo | simulation --> PriceInputs        _inputs      prices and sectors
-    prices --> CleanedPrices                         _cleaning    what was dropped, filled or flagged
+    prices --> CleaningResult                         _cleaning    what was dropped, filled or flagged
     prices, settings --> Analysis (StocksFindings)   _analysis    pure functions; _findings holds the data
     findings --> terminal | JSON | CSV, PNG | HTML   _terminal, _json, _files, _html; _text has shared phrases
     files --> folder, all or none                    _folder

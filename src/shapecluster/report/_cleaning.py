@@ -12,7 +12,7 @@ from shapecluster.report._findings import CleaningSummary
 
 
 @dataclass(frozen=True)
-class CleanedPrices:
+class CleaningResult:
     """Clean prices, with a summary of the cleaning.
 
     Parameters
@@ -30,7 +30,7 @@ class CleanedPrices:
     dropped: Mapping[str, str]
 
 
-def clean(prices: pd.DataFrame, *, repair_prints: bool = False) -> CleanedPrices:
+def clean(prices: pd.DataFrame, *, repair_prints: bool = False) -> CleaningResult:
     """Clean prices, and keep late listings and long gaps as missing values.
 
     Parameters
@@ -42,7 +42,7 @@ def clean(prices: pd.DataFrame, *, repair_prints: bool = False) -> CleanedPrices
 
     Returns
     -------
-    CleanedPrices
+    CleaningResult
         Prices and summary.
 
     Raises
@@ -66,4 +66,4 @@ def clean(prices: pd.DataFrame, *, repair_prints: bool = False) -> CleanedPrices
     )
     drops = events[events["action"] == "stock dropped"]
     dropped = dict(zip(drops["ticker"].astype(str), drops["kind"].astype(str), strict=True))
-    return CleanedPrices(cleaned, CleaningSummary(counts, events), dropped)
+    return CleaningResult(cleaned, CleaningSummary(counts, events), dropped)

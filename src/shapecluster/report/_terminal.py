@@ -204,7 +204,7 @@ def _print_clusters(findings: StocksFindings, console: Console) -> None:
 def _distance_table(records: list[dict[Any, Any]], names: tuple[str, ...]) -> Table:
     """Return a table of pairs of stocks with their distances; a repeated holding is named once."""
     if "sector" in names and not any(isinstance(record["sector"], str) for record in records):
-        names = tuple(name for name in names if name != "sector")  # an empty column helps nobody
+        names = tuple(name for name in names if name != "sector")  # unknown for all stocks
     columns = {name.replace("_", "-"): "left" for name in names}
     table = make_table(columns | {"SBD": "right", "correlation": "right", "lag": "left", "coverage": "right"})
     previous = None
