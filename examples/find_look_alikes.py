@@ -1,4 +1,4 @@
-"""Find the stocks that trade like a portfolio, on a simulated market with planted twins and late listings."""
+"""Find look-alikes of a portfolio on a simulated market with planted twins and late listings."""
 
 from shapecluster import ShapeNeighbors
 from shapecluster.datasets import make_market
@@ -8,7 +8,7 @@ market = make_market(n_stocks=100, n_sectors=5, n_days=253, max_lag=3, n_pairs=3
 portfolio = market.pairs["stock"].tolist()
 print("Planted twins:", ", ".join(f"{a}-{b}" for a, b in market.pairs[["stock", "twin"]].to_numpy()))
 
-# Late listings are missing values; they stay missing, and count for nothing.
+# Days before a late listing are missing values. They are masked in all distances.
 returns = LogReturns(missing="mask").fit_transform(market.prices)
 universe = ShapeNeighbors(max_shift=5, missing="mask").fit(returns)
 

@@ -14,7 +14,7 @@ from sklearn.cluster import BisectingKMeans, KMeans
 import shapecluster._optional
 from shapecluster import PortfolioMatcher
 from shapecluster.cli import main
-from shapecluster.cli._portfolios import PortfoliosRequest
+from shapecluster.cli._portfolios import GenerateRequest
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.metrics import sampled_silhouette
 from shapecluster.portfolios import Portfolios
@@ -76,7 +76,7 @@ def test_generate_writes_what_make_portfolios_draws(run, name):
     assert (read(name, expected.tickers).matrix != expected.matrix).nnz == 0
     pd.testing.assert_frame_equal(pd.read_csv("truth.csv", index_col="TRADER_ID"), truth, check_dtype=False)
     assert "300 traders, 99 tickers, 3 to 10 holdings each." in text
-    leader = re.search(r"60 traders in 20 groups of copycats, of which (\d+) leads one", text)[1]
+    leader = re.search(r"60 traders in 20 groups of copycats \(trader (\d+) leads one\)", text)[1]
     assert truth.loc[int(leader), "leader"]
     assert f"Portfolios: {name}" in text
 
@@ -155,11 +155,11 @@ def test_match_takes_a_portfolio_from_outside(run, file, held):
 
 
 def test_match_answers_in_one_command_on_the_embedded_default(run):
-    leader = int(re.search(r"of which (\d+) leads", run("match", "0")[2])[1])
+    leader = int(re.search(r"trader (\d+) leads", run("match", "0")[2])[1])
     code, text, error = run("match", str(leader))
     assert code == 0
     assert "Generated, seed 0: 100,000 traders, 99 tickers, 3 to 10 holdings each; " in error
-    portfolios, truth = PortfoliosRequest(seed=0).made()
+    portfolios, truth = GenerateRequest(seed=0).generate()
     copies = truth.index[(truth["group"] == truth.loc[leader, "group"]) & ~truth["leader"]]
     assert len(copies)
     for copy in copies:
@@ -167,10 +167,10 @@ def test_match_answers_in_one_command_on_the_embedded_default(run):
     assert len(portfolios) == 100_000
 
 
-def test_a_small_portfolio_is_told_what_90_percent_mean(run, file, held):
+def test_the_output_says_what_90_percent_mean_for_a_small_portfolio(run, file, held):
     small = int(np.flatnonzero(held.n_holdings < 9)[0])
     large = int(np.flatnonzero(held.n_holdings >= 9)[0])
-    sentence = "only an identical portfolio can match so well"
+    sentence = "only an identical portfolio can reach this match"
     assert sentence in run("match", str(small), "--portfolios", file)[1]
     assert sentence not in run("match", str(large), "--portfolios", file)[1]
 

@@ -21,7 +21,7 @@ from rich.console import Console
 import shapecluster.remote
 from shapecluster import LocalKShape, SageMakerKShape
 from shapecluster.cli import main
-from shapecluster.cli._common import JobLocation, watched
+from shapecluster.cli._common import JobLocation, job_progress
 from shapecluster.datasets import make_market
 from shapecluster.preprocessing import LogReturns
 from shapecluster.remote import Rehearsal
@@ -119,7 +119,7 @@ def test_a_process_rehearses_and_another_one_attaches(run, files, tmp_path):
         *("attach", job_of(done.stdout), "--folder", folder, "--out", "second.csv", "--hourly-rate", "3600")
     )
     assert code == 0
-    billed = re.search(r"(\d+) seconds? to be billed. At 3600 an hour that is about (\d+).0000", text)
+    billed = re.search(r"billed time: (\d+) seconds?. At 3600 an hour that is about (\d+).0000", text)
     assert billed[1] == billed[2]
     assert Path("second.csv").read_bytes() == Path(out).read_bytes()
 
@@ -182,14 +182,14 @@ def test_a_job_that_runs_is_looked_at_and_stopped(run, files, monkeypatch):
     code, _, error = run("attach", name, *where, "--timeout", "0")
     assert code == 1
     assert one_line(error).endswith(
-        f"{name!r} is not over yet, and runs on: "
+        f"{name!r} is still running: "
         f"`shapecluster sagemaker attach {name} --folder shapecluster-rehearsal` waits for it."
     )
     assert run("stop", name, *where)[:2] == (0, f"The training job {name} was asked to stop.\n")
     code, _, error = run("attach", name, *where)
     assert code == 1
     assert f"The training job {name!r} was stopped before it was done" in one_line(error)
-    assert run("stop", name, *where)[:2] == (0, f"The training job {name} was over: Stopped.\n")
+    assert run("stop", name, *where)[:2] == (0, f"The training job {name} has already ended: Stopped.\n")
     assert not Path("labels.csv").exists()
 
 
@@ -210,7 +210,7 @@ def test_labels_that_cannot_be_written_are_not_lost(run, files, monkeypatch):
         patch.setattr(pd.DataFrame, "to_csv", fails)
         code, _, error = run("rehearse", "--prices", files["prices"], "-k", "2", "--folder", "mine")
     assert code == 1
-    found = re.search(r"No space left on device. The job is done: `(.*) --out FILE`", one_line(error))
+    found = re.search(r"No space left on device. Collect them again: `(.*) --out FILE`", one_line(error))
     shapecluster_, sagemaker, *again = found[1].split()
     assert (shapecluster_, sagemaker) == ("shapecluster", "sagemaker")
     assert run(*again, "--out", "saved.csv")[0] == 0
@@ -223,9 +223,9 @@ def test_labels_that_cannot_be_written_are_not_lost(run, files, monkeypatch):
 
 def test_staged_data_is_listed_and_deleted_with_yes_alone(run, files):
     where = ("--folder", "shapecluster-rehearsal")
-    assert run("list-leftovers", *where) == (0, "Nothing is left.\n", "")
+    assert run("list-leftovers", *where) == (0, "There are no leftovers.\n", "")
     assert run("rehearse", "--prices", files["prices"], "-k", "2")[0] == 0
-    assert run("list-leftovers", *where)[1] == "Nothing is left.\n"  # too young
+    assert run("list-leftovers", *where)[1] == "There are no leftovers.\n"  # too young
     code, text, _ = run("list-leftovers", *where, "--min-age", "0")
     assert (code, text.count("\n")) == (0, 1)
     assert re.match(
@@ -233,9 +233,9 @@ def test_staged_data_is_listed_and_deleted_with_yes_alone(run, files):
     )
     for _ in range(2):
         code, again, _ = run("clean-up", *where, "--min-age", "0")
-        assert (code, again) == (0, f"{text}Nothing was deleted: --yes does that.\n")
+        assert (code, again) == (0, f"{text}Nothing was deleted. Add --yes to delete.\n")
     assert run("clean-up", *where, "--min-age", "0", "--yes")[:2] == (0, f"{text}Deleted: 1 of 1.\n")
-    assert run("list-leftovers", *where, "--min-age", "0")[1] == "Nothing is left.\n"
+    assert run("list-leftovers", *where, "--min-age", "0")[1] == "There are no leftovers.\n"
 
 
 def test_data_that_an_uncollected_job_reads_stays(run, files):
@@ -243,7 +243,7 @@ def test_data_that_an_uncollected_job_reads_stays(run, files):
     name = job_of(run("rehearse", "--prices", files["prices"], "-k", "2", "--no-wait")[1])
     code, text, _ = run("clean-up", *where, "--min-age", "0", "--yes")
     assert code == 0
-    assert f"stays: read by {name}, not collected yet" in text
+    assert f"kept: read by {name}, not collected yet" in text
     assert "Deleted: 0 of 1." in text
     assert run("attach", name, *where)[0] == 0
     assert "Deleted: 1 of 1." in run("clean-up", *where, "--min-age", "0", "--yes")[1]
@@ -259,7 +259,7 @@ def test_an_endpoint_that_was_kept_is_listed_and_deleted(run, files):
         assert line.startswith(kind)
         assert re.search(r", since \d{4}-\d\d-\d\d \d\d:\d\d UTC$", line)
     assert "Deleted: 3 of 3." in run("clean-up", *where, "--yes")[1]
-    assert run("list-leftovers", *where)[1] == "Nothing is left.\n"
+    assert run("list-leftovers", *where)[1] == "There are no leftovers.\n"
 
 
 def test_what_cannot_be_deleted_is_an_error(run, files, monkeypatch):
@@ -277,9 +277,9 @@ def test_what_cannot_be_deleted_is_an_error(run, files, monkeypatch):
 def test_a_terminal_shows_one_line_that_changes():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80, markup=False, highlight=False)
-    with watched(console) as tell:
+    with job_progress(console) as update:
         for state in ("Starting", "Training"):
-            tell(JobProgress("job-1", "InProgress", state, "", 1.0, (f"\x1b[2J{state} " + "x" * 200,)))
+            update(JobProgress("job-1", "InProgress", state, "", 1.0, (f"\x1b[2J{state} " + "x" * 200,)))
             time.sleep(0.15)
     text = screen.getvalue()
     assert text.count("Training job job-1") == 1
@@ -423,7 +423,10 @@ def test_a_profile_that_is_not_there_is_said_in_one_line(run, files, tmp_path, m
 
 BAD = {
     "no prices": ("fit --image a/b:1", "--prices must name a file"),
-    "nothing to run": ("fit --prices {prices}", "--algorithm-arn or --image must say what runs on AWS"),
+    "nothing to run": (
+        "fit --prices {prices}",
+        "--algorithm-arn or --image must name the program to run on AWS",
+    ),
     "no such file": ("rehearse --prices nowhere.csv", "nowhere.csv: there is no such file"),
     "words for prices": ("rehearse --prices {words}", "line 2"),
     "k of zero": ("rehearse --k 0", "--k"),
@@ -489,8 +492,8 @@ def test_no_command_shows_the_help(run):
         assert re.search(rf"\b{name}\b", text)
 
 
-def test_commands_for_a_place_are_quoted():
-    place = JobLocation(None, region="eu-west-1", profile="my desk")
-    assert place.command("attach", "job-1") == (
+def test_commands_for_a_location_are_quoted():
+    location = JobLocation(None, region="eu-west-1", profile="my desk")
+    assert location.command("attach", "job-1") == (
         "shapecluster sagemaker attach job-1 --region eu-west-1 --profile 'my desk'"
     )

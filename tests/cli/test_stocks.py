@@ -82,7 +82,7 @@ def test_prints_the_findings_that_a_person_wants(finished, market):
     assert "24 stocks over 90 days" in text
     best = [line.split() for line in text.splitlines() if line.strip().startswith(">")]
     assert [line[1] for line in best] == [str(found["choice"]["k"])]
-    assert "simply the largest k tried" in text
+    assert "The minimum SSD is at the largest k tried" in text
     assert "1 pair is near-identical" in text
     assert "Look-alikes of the portfolio" in text
     assert "Portfolio as a whole" in text
@@ -278,7 +278,7 @@ def test_what_arrived_is_kept_when_a_ticker_is_unknown_and_can_be_used(run, yaho
     assert (code, text) == (1, "")
     assert error.count("\n") == 1
     assert "NOPE (Yahoo does not know the ticker" in error
-    assert f"go on with --prices {kept}" in error
+    assert f"continue with --prices {kept}" in error
     assert names(out) == {kept.name}
     assert run("stocks", "--prices", str(kept), "--k", "2", out=str(out))[0] == 0
 

@@ -1,4 +1,4 @@
-"""The picture of historical analogues: what is drawn where, and in which units."""
+"""The display of historical analogues: the curves and their units."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_fan_is_what_followed_from_zero(answer):
     paths = answer.paths.to_numpy()
     for line, path in zip(after.lines, paths, strict=False):
         np.testing.assert_array_equal(line.get_ydata(), np.r_[0, path])
-    middle = labeled(after, "their median, quartiles").get_ydata()
+    middle = labeled(after, "median, quartiles").get_ydata()
     np.testing.assert_allclose(middle, np.r_[0, np.nanmedian(paths, axis=0)])
     beside = labeled(after, "all stocks, same dates").get_ydata()
     np.testing.assert_array_equal(beside, np.r_[0, answer.same_dates.loc["median"]])
@@ -60,7 +60,7 @@ def test_the_fan_is_what_followed_from_zero(answer):
 
 def test_days_that_nobody_knows_are_left_open():
     display = AnaloguesDisplay(WAVE, [WAVE, WAVE], [[0.1, np.nan], [0.2, np.nan]]).plot()
-    middle = labeled(display.axes_[1], "their median, quartiles").get_ydata()
+    middle = labeled(display.axes_[1], "median, quartiles").get_ydata()
     assert middle[1] == pytest.approx(0.15)
     assert np.isnan(middle[2])
     display.figure_.savefig(io.BytesIO(), format="png")

@@ -1,4 +1,4 @@
-"""Pictures of clusters: what is drawn where, in which units."""
+"""Displays of clusters: the curves, their units, and the estimators that they take."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from sklearn.cluster import KMeans
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from shapecluster import LocalKShape
 from shapecluster.model_selection import KSweep
 from shapecluster.plotting import ClusterDisplay, ClusterGridDisplay
-from shapecluster.plotting._clusters import z_paths
+from shapecluster.plotting._clusters import align_in_z_units
+from shapecluster.preprocessing import LogReturns
 
 WAVE = np.sin(np.linspace(0, 6, 40)) + np.linspace(0, 1, 40) ** 2
 
@@ -41,57 +44,57 @@ def paths_of(display: ClusterDisplay) -> tuple[list[np.ndarray], np.ndarray]:
 # What is drawn
 
 
-def test_draws_each_member_and_the_centroid_in_z_units(frame, model):
+def test_draws_each_member_and_the_center_in_z_units(frame, model):
     for cluster in range(2):
         display = ClusterDisplay.from_estimator(model, frame, cluster=cluster)
-        members, centroid = paths_of(display)
+        members, center = paths_of(display)
         assert len(members) == (model.labels_ == cluster).sum()
-        assert centroid.mean() == pytest.approx(0, abs=1e-12)
-        assert centroid.std() == pytest.approx(1)
+        assert center.mean() == pytest.approx(0, abs=1e-12)
+        assert center.std() == pytest.approx(1)
 
 
-def test_a_member_that_trails_is_moved_onto_the_centroid():
+def test_a_member_that_trails_is_moved_onto_the_center():
     trailing = np.r_[np.full(3, WAVE[0]), WAVE[:-3]] * 7 + 100
-    members, centroid = z_paths(trailing[np.newaxis], WAVE, np.array([3]), cumulative=False)
-    np.testing.assert_allclose(members[0, :-3], centroid[:-3], atol=1e-12)
+    members, center = align_in_z_units(trailing[np.newaxis], WAVE, np.array([3]), cumulative=False)
+    np.testing.assert_allclose(members[0, :-3], center[:-3], atol=1e-12)
     assert np.isnan(members[0, -3:]).all()
 
 
 def test_a_member_that_leads_is_moved_the_other_way():
     leading = np.r_[WAVE[3:], np.full(3, WAVE[-1])]
-    members, centroid = z_paths(leading[np.newaxis], WAVE, np.array([-3]), cumulative=False)
-    np.testing.assert_allclose(members[0, 3:], centroid[3:], atol=1e-12)
+    members, center = align_in_z_units(leading[np.newaxis], WAVE, np.array([-3]), cumulative=False)
+    np.testing.assert_allclose(members[0, 3:], center[3:], atol=1e-12)
     assert np.isnan(members[0, :3]).all()
 
 
-def test_a_late_listing_lies_on_the_part_of_the_centroid_that_it_was_seen_with():
+def test_a_late_listing_lies_on_the_part_of_the_center_that_it_was_seen_with():
     late = np.where(np.arange(40) < 25, np.nan, WAVE * 3 + 5)
-    members, centroid = z_paths(late[np.newaxis], WAVE, np.array([0]), cumulative=False)
-    np.testing.assert_allclose(members[0, 25:], centroid[25:], atol=1e-12)
+    members, center = align_in_z_units(late[np.newaxis], WAVE, np.array([0]), cumulative=False)
+    np.testing.assert_allclose(members[0, 25:], center[25:], atol=1e-12)
     assert np.isnan(members[0, :25]).all()
 
 
 def test_running_sums_of_returns_are_the_path_of_prices():
     returns = np.diff(np.log(np.exp(WAVE / 10)))
     centered = (returns - returns.mean()) / returns.std()
-    members, centroid = z_paths(returns[np.newaxis], centered, np.array([0]), cumulative=True)
+    members, center = align_in_z_units(returns[np.newaxis], centered, np.array([0]), cumulative=True)
     path = np.cumsum(centered)
-    np.testing.assert_allclose(centroid, (path - path.mean()) / path.std(), atol=1e-12)
-    np.testing.assert_allclose(members[0], centroid, atol=1e-9)
+    np.testing.assert_allclose(center, (path - path.mean()) / path.std(), atol=1e-12)
+    np.testing.assert_allclose(members[0], center, atol=1e-9)
 
 
 def test_running_sums_go_on_after_a_gap():
     returns = np.random.default_rng(0).normal(size=40)
     gapped = returns.copy()
     gapped[10:13] = np.nan
-    members, _ = z_paths(gapped[np.newaxis], returns, np.array([0]), cumulative=True)
+    members, _ = align_in_z_units(gapped[np.newaxis], returns, np.array([0]), cumulative=True)
     assert np.isnan(members[0, 10:13]).all()
     assert np.isfinite(members[0, 13:]).all()
 
 
 def test_flat_and_empty_members_are_drawn_without_nan_warnings():
     rows = np.vstack([np.full(40, 3.0), np.full(40, np.nan), WAVE])
-    members, _ = z_paths(rows, WAVE, np.zeros(3, dtype=int), cumulative=False)
+    members, _ = align_in_z_units(rows, WAVE, np.zeros(3, dtype=int), cumulative=False)
     np.testing.assert_allclose(members[0], 0, atol=1e-12)
     assert np.isnan(members[1]).all()
     ClusterDisplay(rows[:2], WAVE).plot()
@@ -134,6 +137,68 @@ def test_takes_a_sweep_and_a_clustering_of_scikit_learn(frame):
     assert len(ClusterGridDisplay.from_estimator(sweep, frame).axes_) == sweep.best_k_
     means = KMeans(3, n_init=1, random_state=0).fit(frame.to_numpy())
     assert len(ClusterGridDisplay.from_estimator(means, frame).axes_) == 3
+
+
+@pytest.fixture(scope="module")
+def prices(frame):
+    return np.exp(frame / 10)
+
+
+def pipelines():
+    """Every way to nest a clusterer, a Pipeline and a sweep."""
+    model, sweep = LocalKShape(2, random_state=0), KSweep(LocalKShape(random_state=0), k=[2])
+    return {
+        "pipeline": make_pipeline(LogReturns(), model),
+        "sweep of a pipeline": KSweep(make_pipeline(LogReturns(), model), k=[2]),
+        "pipeline ending in a sweep": make_pipeline(LogReturns(), sweep),
+        "pipeline in a pipeline": make_pipeline(LogReturns(), make_pipeline(model)),
+        "sweep in nested pipelines": make_pipeline(make_pipeline(LogReturns()), make_pipeline(sweep)),
+    }
+
+
+@pytest.mark.parametrize("name", pipelines())
+def test_a_pipeline_is_drawn_as_its_clusterer_sees_the_data(prices, name):
+    returns = LogReturns().fit_transform(prices)
+    expected = ClusterDisplay.from_estimator(
+        LocalKShape(2, random_state=0).fit(returns), returns, cluster=1, cumulative=True
+    )
+    fitted = pipelines()[name].fit(prices)
+    display = ClusterDisplay.from_estimator(fitted, prices, cluster=1, cumulative=True)
+    grid = ClusterGridDisplay.from_estimator(fitted, prices, clusters=[1], cumulative=True)
+    for drawn in (display, *grid.displays):
+        np.testing.assert_array_equal(drawn.members, expected.members)
+        np.testing.assert_array_equal(drawn.center, expected.center)
+        np.testing.assert_array_equal(drawn.shifts, expected.shifts)
+        pd.testing.assert_index_equal(drawn.timepoints, returns.columns)
+
+
+def test_steps_that_return_arrays_are_drawn_by_position(frame):
+    pipe = make_pipeline(StandardScaler(), LocalKShape(2, random_state=0)).fit(frame)
+    display = ClusterDisplay.from_estimator(pipe, frame)
+    np.testing.assert_array_equal(display.timepoints, np.arange(40))
+    np.testing.assert_array_equal(
+        display.members, StandardScaler().fit_transform(frame)[pipe[-1].labels_ == 0]
+    )
+
+
+def test_the_input_of_a_pipeline_is_transformed_once(prices, monkeypatch):
+    fitted = pipelines()["sweep of a pipeline"].fit(prices)
+    calls = []
+    transform = LogReturns.transform
+    monkeypatch.setattr(LogReturns, "transform", lambda self, X: calls.append(X) or transform(self, X))
+    ClusterGridDisplay.from_estimator(fitted, prices)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("name", pipelines())
+def test_an_unfitted_pipeline_is_refused(prices, name):
+    with pytest.raises(ValueError, match=r"Got (LocalKShape|KSweep) without labels_ instead: fit it first"):
+        ClusterGridDisplay.from_estimator(pipelines()[name], prices)
+
+
+def test_a_pipeline_without_a_clusterer_is_refused(prices):
+    with pytest.raises(ValueError, match=r"Got LogReturns without labels_ instead"):
+        ClusterDisplay.from_estimator(make_pipeline(LogReturns()), prices)
 
 
 def test_grid_draws_the_clusters_asked_for_in_order(frame, model):

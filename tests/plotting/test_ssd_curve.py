@@ -10,6 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from shapecluster.model_selection import KSweep
 from shapecluster.plotting import SSDCurveDisplay
@@ -72,8 +74,35 @@ def test_leaves_pyplot_and_its_settings_alone(sweep):
 
 
 def test_an_unfitted_sweep_is_refused():
-    with pytest.raises(ValueError, match=r"takes a fitted KSweep. Got KSweep without results_"):
+    with pytest.raises(ValueError, match=r"takes a fitted KSweep, or a .*Got KSweep without results_"):
         SSDCurveDisplay.from_sweep(KSweep(KMeans()))
+
+
+def test_takes_a_pipeline_that_ends_in_a_sweep_and_a_sweep_of_a_pipeline():
+    X, _ = make_blobs(60, centers=4, cluster_std=0.5, random_state=3)
+    means = KMeans(n_init=1, random_state=0)
+    expected = KSweep(means, k=range(2, 5), criterion="elbow").fit(StandardScaler().fit_transform(X))
+    for sweep in (
+        make_pipeline(StandardScaler(), KSweep(means, k=range(2, 5), criterion="elbow")),
+        make_pipeline(
+            make_pipeline(StandardScaler()), make_pipeline(KSweep(means, k=range(2, 5), criterion="elbow"))
+        ),
+        KSweep(make_pipeline(StandardScaler(), means), k=range(2, 5), criterion="elbow"),
+    ):
+        display = SSDCurveDisplay.from_sweep(sweep.fit(X))
+        np.testing.assert_array_equal(display.ssd, expected.results_["ssd"])
+        assert display.choices["elbow"] == expected.elbow_k_
+
+
+def test_a_pipeline_that_does_not_end_in_a_sweep_is_refused(sweep):
+    with pytest.raises(ValueError, match=r"Got KMeans without results_ instead"):
+        SSDCurveDisplay.from_sweep(make_pipeline(StandardScaler(), KMeans()))
+    with pytest.raises(ValueError, match=r"Got KSweep without results_ instead"):
+        SSDCurveDisplay.from_sweep(make_pipeline(KSweep(KMeans())))
+
+
+def test_only_criteria_that_the_sweep_has_are_listed(sweep):
+    assert set(SSDCurveDisplay.from_sweep(sweep).choices) == {"ssd", "elbow", "silhouette"}
 
 
 def test_many_ks_do_not_crowd_the_axis():

@@ -41,4 +41,4 @@ def analysis(hostile_prices, sectors) -> Analysis:
     cleaned = clean(hostile_prices)
     settings = StocksSettings(k=(2, 3, 4, 5), max_shift=3, portfolio=(SCRIPT, FORMULA), n_look_alikes=3)
     source = PriceSource("file", "Prices from <b>file</b>.csv", sectors, "sectors.csv", ("A note & more.",))
-    return analyze(cleaned.prices, settings, source, cleaned.cleaning, dropped=cleaned.dropped)
+    return analyze(cleaned.prices, settings, source, cleaned.summary, dropped=cleaned.dropped)

@@ -14,7 +14,7 @@ from shapecluster.metrics import sbd_distances
 from shapecluster.preprocessing import LogReturns
 from shapecluster.prices import load_prices
 from shapecluster.prices._load import load_sectors
-from shapecluster.report._analysis import analyze, near_identical
+from shapecluster.report._analysis import analyze, find_near_identical
 from shapecluster.report._cleaning import clean
 from shapecluster.report._findings import PriceSource, StocksSettings
 
@@ -24,7 +24,7 @@ PLAIN = PriceSource("file", "Prices from a file")
 def run(prices: pd.DataFrame, source: PriceSource = PLAIN, **settings):
     cleaned = clean(prices)
     asked = StocksSettings(**({"k": (2, 3), "max_shift": 3} | settings))
-    return analyze(cleaned.prices, asked, source, cleaned.cleaning, dropped=cleaned.dropped)
+    return analyze(cleaned.prices, asked, source, cleaned.summary, dropped=cleaned.dropped)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_clusters_are_those_of_the_estimator_on_log_returns(complete):
     assert found.members.set_index("ticker")["cluster"].loc[complete.prices.index].tolist() == labels.tolist()
 
 
-def test_every_stock_is_in_one_cluster_and_the_nearest_to_its_centroid_comes_first(analysis):
+def test_every_stock_is_in_one_cluster_and_the_nearest_to_its_center_comes_first(analysis):
     found = analysis.findings
     tickers = [ticker for cluster in found.clusters for ticker in cluster.tickers]
     assert sorted(tickers) == sorted(analysis.series.index)
@@ -81,9 +81,9 @@ def test_choice_tells_what_every_criterion_says(complete):
     assert choice.k == 5
     assert choice.least_ssd_is_largest_k
     said = " ".join(choice.sentences())
-    assert "Clusters are shown for k = 5, chosen by the least SSD out of k = 2 to 5." in said
-    assert "simply the largest k tried" in said
-    assert "the silhouette speaks for k = " in said
+    assert "Clusters are shown for k = 5, chosen by the minimum SSD out of k = 2 to 5." in said
+    assert "The minimum SSD is at the largest k tried, 5." in said
+    assert "the silhouette chooses k = " in said
 
 
 def test_another_criterion_decides_which_clusters_are_shown(complete):
@@ -116,7 +116,7 @@ def test_the_planted_pair_is_the_only_near_identical_one(complete):
 
 def test_pairs_agree_with_the_distances(complete):
     series = LogReturns().fit_transform(complete.prices)
-    found, n = near_identical(series, StocksSettings(max_shift=3, near_identical=0.6), "error", {})
+    found, n = find_near_identical(series, StocksSettings(max_shift=3, near_identical=0.6), "error", {})
     sbd = sbd_distances(series, max_shift=3)
     assert n == (np.triu(sbd <= 0.6, k=1)).sum()
     at = {ticker: row for row, ticker in enumerate(series.index)}
@@ -129,7 +129,7 @@ def test_lag_is_positive_where_the_second_trails_the_first():
     shared = rng.normal(size=203)
     rows = [shared[3:], shared[1:-2], rng.normal(size=200), rng.normal(size=200)]
     series = pd.DataFrame(rows, index=list("ABCD"))
-    found, n = near_identical(series, StocksSettings(max_shift=5), "error", {})
+    found, n = find_near_identical(series, StocksSettings(max_shift=5), "error", {})
     assert n == 1
     assert found.loc[0, ["first", "second", "lag"]].tolist() == ["A", "B", 2]
     assert found.loc[0, "correlation"] == pytest.approx(1)
@@ -245,16 +245,16 @@ def test_look_alikes_of_months_ago_are_noted_when_all_lags_are_allowed():
     prices = pd.DataFrame(rows, index=pd.Index(list("ABCDEF"), name="ticker"), columns=days)
     found = run(prices, portfolio=("A",), max_shift=None, on="log-returns", n_look_alikes=1).findings
     assert abs(found.look_alikes.loc[0, "lag"]) == 80
-    assert any("match over more than a month (up to 80 trading days)" in note for note in found.notes)
+    assert any("match at a lag of more than a month (up to 80 trading days)" in note for note in found.notes)
 
 
-def test_progress_is_told_from_start_to_end(complete):
-    told = []
+def test_progress_is_reported_from_start_to_end(complete):
+    steps = []
     cleaned = clean(complete.prices)
     settings = StocksSettings(k=(2, 3), portfolio=(complete.prices.index[0],), max_shift=0)
-    analyze(cleaned.prices, settings, PLAIN, cleaned.cleaning, progress=lambda *step: told.append(step))
-    assert told[:3] == [("Clustering", 0, 2), ("Clustering", 1, 2), ("Clustering", 2, 2)]
-    assert told[-1] == ("Finding look-alikes", 1, 1)
+    analyze(cleaned.prices, settings, PLAIN, cleaned.summary, progress=lambda *step: steps.append(step))
+    assert steps[:3] == [("Clustering", 0, 2), ("Clustering", 1, 2), ("Clustering", 2, 2)]
+    assert steps[-1] == ("Finding look-alikes", 1, 1)
 
 
 def test_the_same_input_gives_the_same_findings_for_any_number_of_threads(complete):

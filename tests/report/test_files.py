@@ -167,7 +167,7 @@ def test_contents_lead_to_sections_that_exist(page):
     assert {"k", "clusters", "pairs", "look-alikes", "basket", "cleaning"} <= targets
 
 
-def test_the_page_shows_every_picture_once_with_its_words(page, analysis):
+def test_the_page_shows_every_plot_once_with_its_text(page, analysis):
     images = [attributes for tag, attributes in Page(page).tags if tag == "img"]
     assert len(images) == 1 + analysis.findings.choice.k
     assert all(image["alt"] for image in images)

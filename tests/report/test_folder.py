@@ -44,7 +44,7 @@ def test_a_failure_leaves_an_earlier_report_as_it_was(tmp_path):
     assert (tmp_path / "findings.json").read_text() == "earlier"
 
 
-def test_what_an_earlier_report_left_goes_and_what_is_not_ours_stays(tmp_path):
+def test_files_of_an_earlier_report_are_removed_and_other_files_stay(tmp_path):
     for name in ("cluster_07.png", "lookalikes.csv", "cluster_notes.png", "mine.csv", "findings.json"):
         (tmp_path / name).write_text("earlier")
     with OutputFolder(tmp_path) as folder:
@@ -54,11 +54,11 @@ def test_what_an_earlier_report_left_goes_and_what_is_not_ours_stays(tmp_path):
     assert (tmp_path / "findings.json").read_text() == "findings.json"
 
 
-def test_one_file_can_be_kept_from_a_run_that_fails(tmp_path):
+def test_one_file_can_be_published_by_a_run_that_fails(tmp_path):
     out = tmp_path / "out"
     with OutputFolder(out) as folder:
         fill(folder, "prices_arrived.csv", "findings.json")
-        assert folder.keep("prices_arrived.csv") == out / "prices_arrived.csv"
+        assert folder.publish_file("prices_arrived.csv") == out / "prices_arrived.csv"
     assert names(out) == ["prices_arrived.csv"]
 
 

@@ -24,9 +24,9 @@ def test_without_a_terminal_tables_are_not_squeezed(capsys):
 
 def test_progress_is_shown_in_a_terminal_and_nowhere_else():
     def work(console):
-        with progress_bar(console) as told:
-            told("Clustering", 0, 2)
-            told("Clustering", 2, 2)
+        with progress_bar(console) as update:
+            update("Clustering", 0, 2)
+            update("Clustering", 2, 2)
 
     assert printed(work) == ""
     assert "Clustering" in printed(work, terminal=True)
@@ -62,5 +62,5 @@ def test_unknown_sectors_take_no_column(analysis):
 def test_files_are_named_with_the_page_to_open():
     files = [Path("out", name) for name in ("clusters.csv", "findings.json", "index.html", "a.png", "b.png")]
     text = printed(lambda console: print_files(files, Path("out"), console))
-    assert "clusters.csv, findings.json, 2 pictures (PNG)" in text
+    assert "clusters.csv, findings.json, 2 plots (PNG)" in text
     assert f"Open {Path('out', 'index.html')} in a browser" in text

@@ -1,14 +1,16 @@
-"""The command `shapecluster`: it parses, calls and prints; what it says is found in `shapecluster.report`.
+"""The command `shapecluster`.
 
-```
-_app                        main, and `stocks`
-_sagemaker_options  _jobs   training jobs: options, and what they do
-                _leftovers  what still costs money
-_portfolio_options          generated traders: options,
-_portfolios                 what they do,
-_portfolio_words            and what is printed
-_common                     errors, files and messages of all commands
-```
+::
+
+    _app                                       main and build_app
+    _stocks_options     _stocks                `stocks`: its options, and its run
+    _sagemaker_options  _jobs, _leftovers      `sagemaker`: training jobs; what jobs leave behind
+    _portfolio_options  _portfolios            `portfolios`: generated traders
+                        _portfolio_output      text and tables of `portfolios`
+    _common                                    errors, messages and files of all commands
+
+Modules of options are imported for `--help`, so they import nothing scientific. Each command imports its run
+when it is called.
 """
 
 from __future__ import annotations

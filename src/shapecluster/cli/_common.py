@@ -1,7 +1,7 @@
-"""What groups of commands share: where jobs run, what is said, and how commands end.
+"""Errors, messages and files that all commands share.
 
-Whatever goes wrong becomes a `CommandError`: one line, and an exit code. It names the job, if there is one,
-and the command that takes it up again.
+Every expected error becomes a `CommandError`: one line and an exit code. For a training job the line has the
+command that attaches to the job again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +22,25 @@ from shapecluster.exceptions import JobFailedError, RemoteError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import typer
     from rich.console import Console
+    from rich.progress import TaskID
 
     from shapecluster.remote._outcome import JobProgress
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # as in `cli`, which imports this module
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # 130 is 128 + SIGINT, as shells report it
 
-_NOISE = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
-# What errors and notes of the library say to people who are in Python.
-_IN_PYTHON = re.compile(r"attach\('([\w-]+)', session=\.\.\.\) takes it up again, stop\(\) ends it\.")
+_EXTRAS = "cli,plot,report"
+
+# Warnings for developers: the user of a command can do nothing about them.
+_DEVELOPER_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
+# Methods that messages of the library recommend, which users of the command cannot call.
+_ATTACH_CALL = re.compile(r"attach\('([\w-]+)', session=\.\.\.\)")
+_STOP_CALL = re.compile(r"\bstop\(\)")
 
 
 class CommandError(Exception):
-    """A command ends with one line on the standard error.
+    """An error that ends a command with one line on the standard error.
 
     Attributes
     ----------
@@ -49,14 +55,14 @@ class CommandError(Exception):
 
 @dataclass(frozen=True)
 class JobLocation:
-    """Where jobs run: in the folder of a rehearsal, or on AWS.
+    """The place where jobs run: the folder of a rehearsal, or AWS.
 
     Attributes
     ----------
     folder : Path or None
-        Of a rehearsal; None for AWS.
+        The folder of a rehearsal; None for AWS.
     region, profile : str or None
-        Of AWS; None for those of the environment.
+        Region and profile on AWS; None for those of the environment.
     """
 
     folder: Path | None
@@ -64,7 +70,7 @@ class JobLocation:
     profile: str | None = None
 
     def session(self) -> Any:
-        """What estimators take as `session`."""
+        """Return the value of the parameter `session` of estimators."""
         from shapecluster.remote import Rehearsal
         from shapecluster.remote._errors import is_known, translate
 
@@ -77,41 +83,45 @@ class JobLocation:
         boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
         try:
             return boto3.Session(region_name=self.region, profile_name=self.profile)
-        except Exception as error:
+        except Exception as error:  # botocore's errors can be imported only where boto3 is installed
             if not is_known(error):
                 raise
             raise translate(error, "boto3.Session") from None
 
     def command(self, name: str, job_name: str) -> str:
-        """The command line that does something with a job of this place."""
+        """Return a command line for a job at this location, quoted for a shell."""
         options = {"--folder": self.folder, "--region": self.region, "--profile": self.profile}
         given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
         return shlex.join(["shapecluster", "sagemaker", name, job_name, *given])
 
-    def in_commands(self, text: str) -> str:
-        """A message of the library, with commands where it speaks of methods."""
-
-        def said(found: re.Match[str]) -> str:
-            attach, stop = self.command("attach", found[1]), self.command("stop", found[1])
-            return f"`{attach}` takes it up again, `{stop}` ends it."
-
-        return _IN_PYTHON.sub(said, text)
+    def replace_calls(self, text: str) -> str:
+        """Replace the method calls in a message of the library by commands."""
+        call = _ATTACH_CALL.search(text)
+        if call is None:
+            return text
+        text = text.replace(call[0], f"`{self.command('attach', call[1])}`")
+        # A function, because backslashes in a folder's name would be read as a template.
+        return _STOP_CALL.sub(lambda _: f"`{self.command('stop', call[1])}`", text)
 
 
 @contextmanager
-def errors(place: JobLocation | None = None) -> Iterator[None]:
-    """Turn whatever goes wrong into a `CommandError`; the place is that of a job, if there is one."""
+def as_command_errors(location: JobLocation | None = None) -> Iterator[None]:
+    """Turn expected errors into `CommandError`; `location` is that of a job, if there is one."""
+
+    def localize(text: str) -> str:
+        return text if location is None else location.replace_calls(text)
+
     try:
         yield
     except KeyboardInterrupt as error:
+        # The estimator adds a note that says what happened to the job.
         notes = " ".join(getattr(error, "__notes__", []))
-        said = notes if place is None else place.in_commands(notes)
-        raise CommandError(f"interrupted. {said}".strip(), INTERRUPTED) from None
-    except RemoteError as error:
+        raise CommandError(f"interrupted. {localize(notes)}".strip(), INTERRUPTED) from None
+    except RemoteError as error:  # before OSError: some of these are both
         text = str(error)
         if isinstance(error, JobFailedError) and error.log_tail:
-            text = text.partition("\nIts log ends with:")[0]  # `told` has shown it
-        raise CommandError(text if place is None else place.in_commands(text), FAILED) from None
+            text = text.partition("\nIts log ends with:")[0]  # `console_messages` has printed the log
+        raise CommandError(localize(text), FAILED) from None
     except ImportError as error:
         raise CommandError(str(error), FAILED) from None
     except (ValueError, OSError) as error:
@@ -119,13 +129,19 @@ def errors(place: JobLocation | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def told() -> Iterator[Console]:
-    """Show warnings, what the library logs, and the end of a failed job's log, on the standard error."""
+def console_messages() -> Iterator[Console]:
+    """Print warnings, log messages and the end of a failed job's log on the standard error.
+
+    Yields
+    ------
+    Console
+        The console for further messages.
+    """
     from shapecluster.report._terminal import make_console
 
     console = make_console(stderr=True)
 
-    def show(
+    def show_warning(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -133,87 +149,96 @@ def told() -> Iterator[Console]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if not issubclass(category, _NOISE):
-            say(console, f"Note: {message}", style="dark_orange3")
+        if not issubclass(category, _DEVELOPER_WARNINGS):
+            print_line(console, f"Note: {message}", style="dark_orange3")
 
-    handler = _Handler(console)
+    handler = _ConsoleHandler(console)
     logger = logging.getLogger("shapecluster.remote")
     logger.addHandler(handler)
+    # Otherwise a handler of the root logger would print each message again.
     before, logger.propagate = logger.propagate, False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            warnings.showwarning = show
+            warnings.showwarning = show_warning  # restored by `catch_warnings`
             yield console
     except JobFailedError as error:
         for line in error.log_tail:
-            say(console, f"  {line}", style="dim")
+            print_line(console, f"  {line}", style="dim")
         raise
     finally:
         logger.removeHandler(handler)
         logger.propagate = before
 
 
-def say(console: Console, text: str, *, style: str | None = None) -> None:
-    """Print a text that is one line, however long: commands in it can be copied."""
-    from shapecluster.report._words import printable
+def print_line(console: Console, text: str, *, style: str | None = None) -> None:
+    """Print a text without breaking it, so that commands in it can be copied."""
+    from shapecluster.report._text import printable
 
     console.print(printable(text), style=style, soft_wrap=True)
 
 
-class _Handler(logging.Handler):
-    """Prints what the library logs while a job is interrupted."""
+class _ConsoleHandler(logging.Handler):
+    """Prints messages that the library logs while a job is interrupted."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-
-        if record.funcName != "_note":  # that is on the interruption as well, and ends the command
-            say(self._console, record.getMessage())
+        # A message from `_note` is also a note of the interrupt, which `as_command_errors` prints at the end.
+        if record.funcName != "_note":
+            print_line(self._console, record.getMessage())
 
 
 @contextmanager
-def watched(console: Console) -> Iterator[Any]:
-    """Show how a job goes on: one line that changes in a terminal, a line for each state elsewhere.
+def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
+    """Show the state of a job: one changing line in a terminal, otherwise a line for each state.
 
     Yields
     ------
     callable
-        For the parameter `callback` of an estimator.
+        The callback of an estimator.
     """
-    from shapecluster.report._words import printable
+    from shapecluster.report._text import printable
 
     if not console.is_terminal:
-        seen: list[str] = []
+        states: list[str] = []
 
-        def tell(news: JobProgress) -> None:
-            if news.secondary_status not in seen[-1:]:
-                seen.append(news.secondary_status)
-                say(console, f"{news.job_name}: {news.secondary_status}")
+        def print_state(progress: JobProgress) -> None:
+            # Called for new lines of the log as well: a state is printed once.
+            if progress.secondary_status not in states[-1:]:
+                states.append(progress.secondary_status)
+                print_line(console, f"{progress.job_name}: {progress.secondary_status}")
 
-        yield tell
+        yield print_state
         return
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as bar:
-        tasks: list[Any] = []
+        tasks: list[TaskID] = []
 
-        def update(news: JobProgress) -> None:
+        def update(progress: JobProgress) -> None:
             if not tasks:
-                say(console, f"Training job {news.job_name}")
+                print_line(console, f"Training job {progress.job_name}")
                 tasks.append(bar.add_task("", total=None))
-            last = f"  {news.lines[-1]}" if news.lines else ""
-            width = max(20, console.width - 24)
-            bar.update(tasks[0], description=printable(news.secondary_status + last)[:width])
+            last_line = f"  {progress.lines[-1]}" if progress.lines else ""
+            width = max(20, console.width - 24)  # what the other columns leave: a second line would flicker
+            description = printable(progress.secondary_status + last_line)[:width]
+            bar.update(tasks[0], description=description)
 
         yield update
 
 
-def check_target(path: Path, option: str, suffixes: Sequence[str] = ("",)) -> None:
-    """Find out before any work is done, or billed, whether a file can be written."""
+def check_installed(*modules: str) -> None:
+    """Raise an ImportError that names the extras to install, when one of these modules is missing."""
+    for module in modules:
+        import_optional(module, extra=_EXTRAS, needed_for="The command shapecluster")
+
+
+def check_writable(path: Path, option: str, suffixes: Sequence[str] = ("",)) -> None:
+    """Check that a file can be written, before anything is computed or billed."""
     folder = path.absolute().parent
     reason = None
     if not path.name.lower().endswith(tuple(suffixes)):
@@ -223,20 +248,28 @@ def check_target(path: Path, option: str, suffixes: Sequence[str] = ("",)) -> No
     elif not folder.is_dir():
         reason = f"there is no folder {str(folder)!r}"
     elif not os.access(folder, os.W_OK):
-        reason = f"the folder {str(folder)!r} takes no files"
+        reason = f"the folder {str(folder)!r} is not writable"
     if reason is not None:
         raise ValueError(f"{option} cannot be written to {str(path)!r}: {reason}.")
 
 
 def write_table(table: pd.DataFrame, path: Path, *, index: bool = False) -> None:
-    """Write a CSV file at once or not at all."""
-    with at_once(path) as stage:
+    """Write a CSV file atomically."""
+    with atomic_write(path) as stage:
         table.to_csv(stage, index=index, lineterminator="\n")
 
 
 @contextmanager
-def at_once(path: Path) -> Iterator[Path]:
-    """Take the place of a file when all of it is written; a name to write it under, with the same ending."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Replace a file when its new content is complete.
+
+    Yields
+    ------
+    Path
+        The path to write the new content to.
+    """
+    # The same folder, because `os.replace` is atomic within one file system only; the same ending, because
+    # writers choose the format by it; the process id, so that two processes do not write to one stage.
     stage = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield stage
@@ -245,15 +278,18 @@ def at_once(path: Path) -> Iterator[Path]:
         stage.unlink(missing_ok=True)
 
 
-def command_group(app: Any, typer: Any, name: str, about: str) -> Any:
-    """Add a group of commands to the application, which shows its help where no command is named."""
+def command_group(app: typer.Typer, name: str, about: str) -> typer.Typer:
+    """Add a group of commands to the application; without a command the group prints its help."""
+    import typer
+
     group = typer.Typer(name=name, help=about, add_completion=False, pretty_exceptions_enable=False)
 
     def show_help(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    show_help.__annotations__["context"] = typer.Context  # annotations are text here, and typer is local
+    # typer evaluates annotations in the module, which does not import typer at run time.
+    show_help.__annotations__["context"] = typer.Context
     group.callback(invoke_without_command=True, help=about)(show_help)
     app.add_typer(group)
     return group

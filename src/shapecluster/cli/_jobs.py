@@ -1,4 +1,4 @@
-"""What `shapecluster sagemaker rehearse`, `fit`, `attach` and `stop` do: from prices to labels."""
+"""The runs of `shapecluster sagemaker rehearse`, `fit`, `attach` and `stop`: from prices to labels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from shapecluster.cli._common import (
     FAILED,
     CommandError,
     JobLocation,
-    check_target,
-    errors,
-    say,
-    told,
-    watched,
+    as_command_errors,
+    check_writable,
+    console_messages,
+    job_progress,
+    print_line,
     write_table,
 )
 from shapecluster.exceptions import JobRunningError
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from shapecluster import SageMakerKShape
     from shapecluster.remote import Job
 
-_SHOWN = 10  # tickers of a cluster
+_SHOWN_TICKERS = 10  # of a cluster
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """The options of `rehearse` and `fit`, as they were typed; a rehearsal has fewer of them."""
+    """The options of `rehearse` and `fit`, as typed. Fields with defaults are options of one of the two."""
 
     prices: Path | None
     repair_prints: bool
@@ -56,12 +56,12 @@ class TrainingRequest:
     region: str | None = None
     profile: str | None = None
 
-    def place(self) -> JobLocation:
-        """Where the job is to run."""
+    def location(self) -> JobLocation:
+        """Return the place where the job runs."""
         return JobLocation(self.folder, self.region, self.profile)
 
     def job(self) -> Job:
-        """Its settings; a ValueError names the field that makes no sense."""
+        """Return the settings of the job; a ValueError names an invalid field."""
         from shapecluster.remote import Job
 
         return Job(
@@ -79,76 +79,80 @@ def fit(request: TrainingRequest) -> None:
     """Run `shapecluster sagemaker rehearse` or `fit`."""
     from shapecluster.report._terminal import make_console
 
-    place = request.place()
-    with errors(place), told() as console:
-        check_target(request.out, "--out")
-        job, session = request.job(), place.session()
-        model = _estimator(request).set_params(job=job, session=session)
-        series = _series(request, model, console)
-        with watched(console) as callback:
+    location = request.location()
+    with as_command_errors(location), console_messages() as console:
+        check_writable(request.out, "--out")
+        job, session = request.job(), location.session()  # invalid settings end the command here
+        model = _make_estimator(request).set_params(job=job, session=session)
+        series = _load_series(request, model, console)
+        with job_progress(console) as callback:
             model.set_params(callback=callback).fit(series)
         if not request.no_wait:
-            _finish(model, place, request.out, request.hourly_rate)
+            _write_result(model, location, request.out, request.hourly_rate)
             return
         name = model.training_job_name_
-        say(make_console(), f"The training job {name} was created, and runs.")
-        say(make_console(), f"Collect it with: {place.command('attach', name)}")
-        say(make_console(), f"End it with: {place.command('stop', name)}")
+        print_line(make_console(), f"The training job {name} was created and is running.")
+        print_line(make_console(), f"Collect it with: {location.command('attach', name)}")
+        print_line(make_console(), f"End it with: {location.command('stop', name)}")
 
 
 def attach(
-    job_name: str, place: JobLocation, out: Path, *, timeout: float | None, hourly_rate: float | None
+    job_name: str, location: JobLocation, out: Path, *, timeout: float | None, hourly_rate: float | None
 ) -> None:
     """Run `shapecluster sagemaker attach`."""
     from shapecluster import SageMakerKShape
 
-    with errors(place), told() as console:
-        check_target(out, "--out")
+    with as_command_errors(location), console_messages() as console:
+        check_writable(out, "--out")
         try:
-            with watched(console) as callback:
-                model = SageMakerKShape.attach(job_name, place.session(), callback=callback)
+            with job_progress(console) as callback:
+                model = SageMakerKShape.attach(job_name, location.session(), callback=callback)
                 model.result(timeout)
         except JobRunningError:
-            again = place.command("attach", job_name)
-            text = f"The training job {job_name!r} is not over yet, and runs on: `{again}` waits for it."
+            again = location.command("attach", job_name)
+            text = f"The training job {job_name!r} is still running: `{again}` waits for it."
         else:
-            _finish(model, place, out, hourly_rate)
+            _write_result(model, location, out, hourly_rate)
             return
     raise CommandError(text, FAILED)
 
 
-def stop(job_name: str, place: JobLocation) -> None:
+def stop(job_name: str, location: JobLocation) -> None:
     """Run `shapecluster sagemaker stop`."""
     from shapecluster.remote._outcome import IS_OVER
     from shapecluster.remote._platform import open_platform
     from shapecluster.remote._training import attach_training
     from shapecluster.report._terminal import make_console
 
-    with errors(place), told():
-        run, description = attach_training(open_platform(place.session()), job_name)
+    with as_command_errors(location), console_messages():
+        run, description = attach_training(open_platform(location.session()), job_name)
         status = description["TrainingJobStatus"]
         if status in IS_OVER:
-            say(make_console(), f"The training job {job_name} was over: {status}.")
+            print_line(make_console(), f"The training job {job_name} has already ended: {status}.")
             return
         run.stop()
-    say(make_console(), f"The training job {job_name} was asked to stop.")
+    print_line(make_console(), f"The training job {job_name} was asked to stop.")
 
 
 # ----------------------------------------------------------------------------------- from prices to a job
 
 
-def _estimator(request: TrainingRequest) -> SageMakerKShape:
-    """The estimator without its job; where an ARN is given, what it does not take stays at its default."""
+def _make_estimator(request: TrainingRequest) -> SageMakerKShape:
+    """Return the estimator without its job.
+
+    An algorithm of the Marketplace need not have all parameters of the estimator. With an ARN, parameters
+    that were not typed keep the estimator's defaults, which are not sent.
+    """
     from shapecluster import SageMakerKShape
-    from shapecluster.report._request import read_max_shift
+    from shapecluster.report._request import parse_max_shift
 
     if request.on not in ("log-returns", "levels"):
         raise ValueError(f"--on must be log-returns or levels. Got {request.on!r} instead.")
-    max_shift, seed = read_max_shift(request.max_shift, request.on), request.seed
+    max_shift, seed = parse_max_shift(request.max_shift, request.on), request.seed
     if request.algorithm_arn is None:
         seed = 0 if seed is None else seed
         if request.folder is None and request.image is None:
-            raise ValueError("--algorithm-arn or --image must say what runs on AWS. Got neither.")
+            raise ValueError("--algorithm-arn or --image must name the program to run on AWS. Got neither.")
     elif request.max_shift is None:
         max_shift = None
     return SageMakerKShape(
@@ -162,35 +166,37 @@ def _estimator(request: TrainingRequest) -> SageMakerKShape:
     )
 
 
-def _series(request: TrainingRequest, model: SageMakerKShape, console: Console) -> pd.DataFrame:
-    """Read and clean the prices, say what was done to them, and tell the estimator of missing values."""
+def _load_series(request: TrainingRequest, model: SageMakerKShape, console: Console) -> pd.DataFrame:
+    """Load and clean the prices, print the cleaning, and set `missing` of the estimator."""
     from shapecluster.preprocessing import LogReturns
     from shapecluster.prices import clean_prices
-    from shapecluster.report._inputs import from_file, from_simulation
+    from shapecluster.report._inputs import load_inputs, simulate_inputs
 
     if request.prices is not None:
-        inputs = from_file(request.prices, None)
+        inputs = load_inputs(request.prices, None)
     elif request.folder is not None:
-        inputs = from_simulation(request.seed or 0)
+        inputs = simulate_inputs(request.seed or 0)
     else:
         raise ValueError("--prices must name a file with prices. Got none.")
-    # An algorithm of the Marketplace takes complete series only.
-    kept: Literal["keep", "drop"] = "keep" if request.algorithm_arn is None else "drop"
+    # The input format of a Marketplace algorithm has no missing values.
+    incomplete: Literal["keep", "drop"] = "keep" if request.algorithm_arn is None else "drop"
     prices, report = clean_prices(
         inputs.prices,
-        late_listings=kept,
-        long_gaps=kept,
+        late_listings=incomplete,
+        long_gaps=incomplete,
         bad_prints="repair" if request.repair_prints else "flag",
     )
-    say(console, f"{inputs.source.description}.")
+    print_line(console, f"{inputs.source.description}.")
     for line in (*inputs.source.notes, *report.summary().splitlines()):
-        say(console, line)
+        print_line(console, line)
     if request.algorithm_arn is not None and request.max_shift is None and request.on == "log-returns":
-        say(console, "All shifts are tried: name --max-shift if the algorithm has it.")
+        print_line(console, "All shifts are tried. Give --max-shift if the algorithm has this parameter.")
     missing: Literal["mask", "error"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
     model.set_params(missing=missing)
     if request.on == "levels":
-        say(console, "Price levels are compared: two trending prices look alike whatever the companies do.")
+        print_line(
+            console, "Price levels are compared: two trending prices look alike whatever the companies do."
+        )
         return prices
     returns: pd.DataFrame = LogReturns(missing=missing).fit_transform(prices)
     return returns
@@ -199,42 +205,45 @@ def _series(request: TrainingRequest, model: SageMakerKShape, console: Console) 
 # ---------------------------------------------------------------------------------- from a job to labels
 
 
-def _finish(model: SageMakerKShape, place: JobLocation, out: Path, hourly_rate: float | None) -> None:
-    """Write the labels, all of them or none, and print what came out."""
+def _write_result(
+    model: SageMakerKShape, location: JobLocation, out: Path, hourly_rate: float | None
+) -> None:
+    """Write the labels atomically, and print a summary."""
     try:
         write_table(model.labels_frame(), out, index=True)
     except OSError as error:
-        again = place.command("attach", model.training_job_name_)
-        why = f"The labels cannot be written to {str(out)!r}: {error.strerror}."
-        raise CommandError(f"{why} The job is done: `{again} --out FILE`.", FAILED) from None
+        again = location.command("attach", model.training_job_name_)
+        reason = f"The labels cannot be written to {str(out)!r}: {error.strerror}."
+        # The job is billed: its result must not be lost with the file.
+        raise CommandError(f"{reason} Collect them again: `{again} --out FILE`.", FAILED) from None
     _print_result(model, out, hourly_rate)
 
 
 def _print_result(model: SageMakerKShape, out: Path, hourly_rate: float | None) -> None:
-    from shapecluster.report import _words as words
     from shapecluster.report._terminal import make_console, make_table
+    from shapecluster.report._text import format_count, format_number, printable
 
     console = make_console()
     billed = model.billable_seconds_
     text = f"The training job {model.training_job_name_} completed"
-    text += "." if billed is None else f"; {words.count(billed, 'second')} to be billed."
+    text += "." if billed is None else f"; billed time: {format_count(billed, 'second')}."
     cost = None if hourly_rate is None else model.estimated_cost(hourly_rate)
     if cost is not None:
         text += f" At {hourly_rate:g} an hour that is about {cost:.4f}."
-    say(console, text)
+    print_line(console, text)
     members, frame = model.members(), model.labels_frame()
-    say(
+    print_line(
         console,
-        f"{words.count(len(frame), 'stock')} in {words.count(len(members), 'cluster')}, "
-        f"SSD {words.number(model.inertia_, 4)}.",
+        f"{format_count(len(frame), 'stock')} in {format_count(len(members), 'cluster')}, "
+        f"SSD {format_number(model.inertia_, 4)}.",
     )
     columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
-    table = make_table(columns | {"members, the nearest to the centroid first": "wrap"})
+    table = make_table(columns | {"members, the nearest to the center first": "wrap"})
     for cluster, names in members.items():
         mean = frame.loc[frame["cluster"] == cluster, "sbd"].mean()
-        more = len(names) - _SHOWN
-        shown = ", ".join(map(str, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
-        cells = (str(cluster), str(len(names)), words.number(float(mean)), shown)
-        table.add_row(*(words.printable(cell) for cell in cells))
+        more = len(names) - _SHOWN_TICKERS
+        shown = ", ".join(map(str, names[:_SHOWN_TICKERS])) + (f" and {more} more" if more > 0 else "")
+        cells = (str(cluster), str(len(names)), format_number(float(mean)), shown)
+        table.add_row(*(printable(cell) for cell in cells))
     console.print(table)
-    say(console, f"Labels: {out}")
+    print_line(console, f"Labels: {out}")

@@ -1,11 +1,11 @@
-"""What the commands `shapecluster sagemaker list-leftovers` and `clean-up` do."""
+"""The runs of `shapecluster sagemaker list-leftovers` and `clean-up`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shapecluster.cli._common import JobLocation, errors, say, told
+from shapecluster.cli._common import JobLocation, as_command_errors, console_messages, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,41 +13,45 @@ if TYPE_CHECKING:
     from shapecluster.remote import Leftover
 
 
-def list_leftovers(place: JobLocation, bucket: str | None, prefix: str, min_age: float) -> None:
+def list_leftovers(location: JobLocation, bucket: str | None, prefix: str, min_age: float) -> None:
     """Run `shapecluster sagemaker list-leftovers`."""
-    _clean_up(place, bucket, prefix, min_age, delete=False, hint="")
+    _list_and_delete(location, bucket, prefix, min_age, delete=False, hint="")
 
 
-def clean_up(place: JobLocation, bucket: str | None, prefix: str, min_age: float, *, yes: bool) -> None:
+def clean_up(location: JobLocation, bucket: str | None, prefix: str, min_age: float, *, yes: bool) -> None:
     """Run `shapecluster sagemaker clean-up`."""
-    _clean_up(place, bucket, prefix, min_age, delete=yes, hint="Nothing was deleted: --yes does that.")
+    hint = "Nothing was deleted. Add --yes to delete."
+    _list_and_delete(location, bucket, prefix, min_age, delete=yes, hint=hint)
 
 
-def _clean_up(
-    place: JobLocation, bucket: str | None, prefix: str, min_age: float, *, delete: bool, hint: str
+def _list_and_delete(
+    location: JobLocation, bucket: str | None, prefix: str, min_age: float, *, delete: bool, hint: str
 ) -> None:
     from shapecluster import remote
     from shapecluster.report._terminal import make_console
 
     console = make_console()
-    with errors(place), told():
-        session = place.session()
-        found = remote.list_leftovers(session, bucket=bucket, prefix=prefix, min_age=min_age)
-        if not found:
-            say(console, "Nothing is left.")
+    with as_command_errors(), console_messages():
+        session = location.session()
+        leftovers = remote.list_leftovers(session, bucket=bucket, prefix=prefix, min_age=min_age)
+        if not leftovers:
+            print_line(console, "There are no leftovers.")
             return
-        _print(found, console)
+        # Printed before they are deleted: if that fails midway, the list is needed most.
+        _print_leftovers(leftovers, console)
         if delete:
-            deleted = remote.clean_up(found, session)
-            say(console, f"Deleted: {len(deleted)} of {len(found)}.")
-        elif hint and not all(leftover.kept_for for leftover in found):
-            say(console, hint)
+            deleted = remote.clean_up(leftovers, session)
+            print_line(console, f"Deleted: {len(deleted)} of {len(leftovers)}.")
+        elif hint and not all(leftover.kept_for for leftover in leftovers):  # --yes would delete something
+            print_line(console, hint)
 
 
-def _print(found: Sequence[Leftover], console: Console) -> None:
-    for leftover in found:
+def _print_leftovers(leftovers: Sequence[Leftover], console: Console) -> None:
+    for leftover in leftovers:
         since = "" if leftover.created is None else f", since {leftover.created:%Y-%m-%d %H:%M} UTC"
-        say(console, f"{leftover.kind} {leftover.name}{since}")
+        print_line(console, f"{leftover.kind} {leftover.name}{since}")
         if leftover.kept_for:
             jobs = ", ".join(leftover.kept_for)
-            say(console, f"  stays: read by {jobs}, not collected yet (attach collects, stop gives up)")
+            print_line(
+                console, f"  kept: read by {jobs}, not collected yet (attach collects it, stop discards it)"
+            )

@@ -2,120 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shapecluster.cli._common import command_group
 
-_HELP = """Portfolios of very many traders: generate them, cluster them, and find who holds the same."""
+if TYPE_CHECKING:
+    import typer
+
+_HELP = """Portfolios of very many traders: generate and cluster them, and find matching holdings."""
 
 
-def add_commands(app: Any, typer: Any) -> None:
+def add_commands(app: typer.Typer) -> None:
     """Add the commands to the application.
 
     Parameters
     ----------
     app : typer.Typer
         The application.
-    typer : module
-        The package itself, which is imported late.
     """
-    group = command_group(app, typer, "portfolios", _HELP)
-    options = _common_options(typer.Option) | _generate_options(typer.Option) | _match_options(typer)
+    group = command_group(app, "portfolios", _HELP)
+    options = _common_options() | _generate_options() | _match_options()
     group.command("generate")(_generate_command(options))
     group.command("cluster")(_cluster_command(options))
     group.command("sweep")(_sweep_command(options))
     group.command("match")(_match_command(options))
 
 
-def _common_options(option: Any) -> dict[str, Any]:
+def _common_options() -> dict[str, Any]:
+    """Return the options that several commands have, under the names of their parameters."""
+    from typer import Option as option
+
     return {
         "portfolios": option(
             None,
             metavar="FILE",
-            help="Portfolios: csv, csv.gz or parquet; left out: those that `generate` makes.",
+            help="Portfolios: csv, csv.gz or parquet. If left out: those that `generate` makes.",
         ),
         "seed": option(
-            0, min=0, max=2**32 - 1, help="Seeds what is generated, the clustering and the sample."
+            0, min=0, max=2**32 - 1, help="Seed of generated portfolios, the clustering and the sample."
         ),
         "algorithm": option(
-            "k-means", metavar="k-means|mini-batch|bisecting", help="How the traders are clustered."
+            "k-means", metavar="k-means|mini-batch|bisecting", help="The clustering algorithm."
         ),
         "k": option(8, "--k", "-k", min=1, help="Number of clusters."),
         "ks": option("2-20", "--k", "-k", metavar="2-20", help="Numbers of clusters: 2-20, or 2,5,8."),
         "labels_out": option(
-            Path("clusters.csv"), "--out", metavar="FILE", help="Where the cluster of each trader goes."
+            Path("clusters.csv"), "--out", metavar="FILE", help="File for the cluster of each trader."
         ),
-        "table_out": option(None, "--out", metavar="FILE", help="Where the table goes, as CSV."),
-        "chart": option(None, metavar="FILE", help="Where a picture of the SSD by k goes (png, svg, pdf)."),
+        "table_out": option(None, "--out", metavar="FILE", help="File for the table, as CSV."),
+        "chart": option(None, metavar="FILE", help="File for a chart of the SSD by k (png, svg, pdf)."),
     }
 
 
-def _generate_options(option: Any) -> dict[str, Any]:
+def _generate_options() -> dict[str, Any]:
+    """Return the options of `generate`, under the names of their parameters."""
+    from typer import Option as option
+
     who, what, copies, rest = "Traders", "Holdings", "Copycats", "Output"
     return {
         "traders": option(100_000, min=1, help="Number of traders.", rich_help_panel=who),
         "tickers": option(
             None,
             metavar="A,B,...",
-            help="What there is to hold; the lab's 99 if left out.",
+            help="Tickers that can be held; the lab's 99 if left out.",
             rich_help_panel=what,
         ),
-        "min_holdings": option(3, min=1, help="The least that a trader holds.", rich_help_panel=what),
-        "max_holdings": option(10, min=1, help="The most that a trader holds.", rich_help_panel=what),
+        "min_holdings": option(3, min=1, help="Minimum holdings of a trader.", rich_help_panel=what),
+        "max_holdings": option(10, min=1, help="Maximum holdings of a trader.", rich_help_panel=what),
         "popularity": option(
             "uniform",
             metavar="uniform|zipf",
-            help="All tickers alike, or the first ones more often.",
+            help="All tickers equally often, or the first ones more often.",
             rich_help_panel=what,
         ),
         "sector_tilt": option(
             None,
             min=0.0,
-            help="Each trader has a home sector, whose tickers are so many times likelier (lab's tickers).",
+            help="Factor by which tickers of a trader's home sector are likelier (lab's tickers only).",
             rich_help_panel=what,
         ),
         "copycats": option(
-            1000, min=0, help="Groups of traders who copy one another.", rich_help_panel=copies
+            1000, min=0, help="Number of groups of traders who copy each other.", rich_help_panel=copies
         ),
         "group_size": option(
-            "2-6", metavar="2-6", help="Traders in a group, the leader among them.", rich_help_panel=copies
+            "2-6", metavar="2-6", help="Traders in a group, including the leader.", rich_help_panel=copies
         ),
         "copy_match": option(
-            0.9, help="The least match (Jaccard) of a copy and its leader.", rich_help_panel=copies
+            0.9, help="Minimum match (Jaccard) of a copy with its leader.", rich_help_panel=copies
         ),
         "out": option(
             Path("portfolios.csv"),
             metavar="FILE",
-            help="Where they go: csv, csv.gz or parquet.",
+            help="File for the portfolios: csv, csv.gz or parquet.",
             rich_help_panel=rest,
         ),
         "truth": option(
             None,
             metavar="FILE",
-            help="Where the truth goes, as CSV: home sector, group, leader.",
+            help="File for the truth, as CSV: home sector, group, leader.",
             rich_help_panel=rest,
         ),
     }
 
 
-def _match_options(typer: Any) -> dict[str, Any]:
-    option = typer.Option
+def _match_options() -> dict[str, Any]:
+    """Return the options of `match`, under the names of their parameters."""
+    import typer
+
     return {
-        "trader": typer.Argument(None, metavar="[TRADER]", help="Who asks.", show_default=False),
-        "holdings": option(None, metavar="A,B,...", help="Holdings of a trader who is not in the data."),
-        "min_match": option(0.9, help="The least match that counts, above 0 and at most 1."),
-        "metric": option(
+        "trader": typer.Argument(
+            None, metavar="[TRADER]", help="The trader to find matches for.", show_default=False
+        ),
+        "holdings": typer.Option(
+            None, metavar="A,B,...", help="Holdings of a trader who is not in the data."
+        ),
+        "min_match": typer.Option(0.9, help="Minimum match, above 0 and at most 1."),
+        "metric": typer.Option(
             "jaccard",
             metavar="jaccard|containment|overlap|cosine",
-            help="Shared tickers over those of either, of the asker, of the smaller; or the cosine.",
+            help="Shared tickers over those of both together, of TRADER, or of the smaller; or the cosine.",
         ),
-        "quantities": option(False, "--quantities", help="Compare how much is held, too."),
+        "quantities": typer.Option(False, "--quantities", help="Compare quantities as well."),
     }
 
 
-def _generate_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `generate` from."""
+def _generate_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `generate`."""
 
     def generate(
         traders: int = options["traders"],
@@ -131,18 +145,18 @@ def _generate_command(options: dict[str, Any]) -> Any:
         out: Path = options["out"],
         truth: Path | None = options["truth"],
     ) -> None:
-        """Draw synthetic portfolios, some of which copy one another, and write them to a file."""
-        given = dict(locals())
-        from shapecluster.cli._portfolios import PortfoliosRequest, generate
+        """Draw synthetic portfolios, some of which copy each other, and write them to a file."""
+        given = dict(locals())  # first of all: later it would have more than the options
+        from shapecluster.cli._portfolios import GenerateRequest, generate
 
         files = {"out": given.pop("out"), "truth": given.pop("truth")}
-        generate(PortfoliosRequest(**given), **files)
+        generate(GenerateRequest(**given), **files)
 
     return generate
 
 
-def _cluster_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `cluster` from."""
+def _cluster_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `cluster`."""
 
     def cluster(
         portfolios: Path | None = options["portfolios"],
@@ -151,7 +165,7 @@ def _cluster_command(options: dict[str, Any]) -> Any:
         seed: int = options["seed"],
         out: Path = options["labels_out"],
     ) -> None:
-        """Cluster traders by what they hold, and write the cluster of each."""
+        """Cluster traders by their holdings, and write the cluster of each."""
         from shapecluster.cli._portfolios import cluster
 
         cluster(portfolios, k, algorithm=algorithm, seed=seed, out=out)
@@ -159,8 +173,8 @@ def _cluster_command(options: dict[str, Any]) -> Any:
     return cluster
 
 
-def _sweep_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `sweep` from."""
+def _sweep_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `sweep`."""
 
     def sweep(
         portfolios: Path | None = options["portfolios"],
@@ -178,8 +192,8 @@ def _sweep_command(options: dict[str, Any]) -> Any:
     return sweep
 
 
-def _match_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `match` from."""
+def _match_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `match`."""
 
     def match(
         trader: str | None = options["trader"],
@@ -191,10 +205,10 @@ def _match_command(options: dict[str, Any]) -> Any:
         seed: int = options["seed"],
         out: Path | None = options["table_out"],
     ) -> None:
-        """Find everyone whose holdings match those of TRADER, or those given by --holdings."""
-        from shapecluster.cli._portfolios import Question, match
+        """Find all traders whose holdings match those of TRADER, or those of --holdings."""
+        from shapecluster.cli._portfolios import MatchRequest, match
 
-        question = Question(trader, holdings, min_match, metric, quantities)
-        match(portfolios, question, seed=seed, out=out)
+        request = MatchRequest(trader, holdings, min_match, metric, quantities)
+        match(portfolios, request, seed=seed, out=out)
 
     return match

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shapecluster.cli._common import command_group
 
-_HELP = (
-    """Cluster stocks by shape in a SageMaker training job, or rehearse that in a folder of this machine."""
-)
+if TYPE_CHECKING:
+    import typer
+
+_HELP = """Cluster stocks by shape in a SageMaker training job, or rehearse the job on this machine."""
 
 _FOLDER = Path("shapecluster-rehearsal")
 _OUT = Path("labels.csv")
 
 
-def add_commands(app: Any, typer: Any) -> None:
+def add_commands(app: typer.Typer) -> None:
     """Add the commands to the application.
 
     Parameters
     ----------
     app : typer.Typer
         The application.
-    typer : module
-        The package itself, which is imported late.
     """
-    group = command_group(app, typer, "sagemaker", _HELP)
-    options = _options(typer)
+    group = command_group(app, "sagemaker", _HELP)
+    options = _question_options() | _job_options() | _location_options()
     group.command("rehearse")(_rehearse_command(options))
     group.command("fit")(_fit_command(options))
     group.command("attach")(_attach_command(options))
@@ -35,16 +35,17 @@ def add_commands(app: Any, typer: Any) -> None:
     group.command("clean-up")(_clean_up_command(options))
 
 
-def _options(typer: Any) -> dict[str, Any]:
-    """Describe all options, under the names of their parameters."""
-    return _question_options(typer.Option) | _job_options(typer.Option) | _place_options(typer)
+def _question_options() -> dict[str, Any]:
+    """Return the options for prices and clustering, under the names of their parameters."""
+    from typer import Option as option
 
-
-def _question_options(option: Any) -> dict[str, Any]:
     data, question = "Prices", "Question"
     return {
         "prices": option(
-            None, metavar="FILE", help="Prices: csv, csv.gz or parquet, a day a line.", rich_help_panel=data
+            None,
+            metavar="FILE",
+            help="Prices: csv, csv.gz or parquet, one day per line.",
+            rich_help_panel=data,
         ),
         "repair_prints": option(
             False, "--repair-prints", help="Repair bad prints instead of flagging them.", rich_help_panel=data
@@ -53,26 +54,29 @@ def _question_options(option: Any) -> dict[str, Any]:
         "on": option(
             "log-returns",
             metavar="log-returns|levels",
-            help="What is compared: how stocks move, or (the lab's recipe) their price levels.",
+            help="The series to compare: log returns, or (as in the lab) price levels.",
             rich_help_panel=question,
         ),
         "max_shift": option(
             None,
             metavar="DAYS|all",
-            help="Largest lag in trading days (if left out: 5; all on levels and with an ARN).",
+            help="Maximum lag in trading days (if left out: 5; all on levels and with an ARN).",
             rich_help_panel=question,
         ),
         "seed": option(
             None,
             min=0,
             max=2**32 - 1,
-            help="Seeds the clustering (0 if left out; an ARN has none).",
+            help="Seed of the clustering (0 if left out; not set with an ARN).",
             rich_help_panel=question,
         ),
     }
 
 
-def _job_options(option: Any) -> dict[str, Any]:
+def _job_options() -> dict[str, Any]:
+    """Return the options for the training job, under the names of their parameters."""
+    from typer import Option as option
+
     job = "Job"
     return {
         "algorithm_arn": option(
@@ -81,7 +85,9 @@ def _job_options(option: Any) -> dict[str, Any]:
             help="K-Shape algorithm of the Marketplace, instead of an image.",
             rich_help_panel=job,
         ),
-        "image": option(None, metavar="URI", help="Image of our container.", rich_help_panel=job),
+        "image": option(
+            None, metavar="URI", help="Image of the shapecluster container.", rich_help_panel=job
+        ),
         "role": option(
             None, metavar="ARN", help="Execution role; $SAGEMAKER_ROLE if left out.", rich_help_panel=job
         ),
@@ -94,44 +100,57 @@ def _job_options(option: Any) -> dict[str, Any]:
         "create_bucket": option(
             False, "--create-bucket", help="Create the bucket if there is none.", rich_help_panel=job
         ),
-        "prefix": option("shapecluster", metavar="FOLDER", help="Folder in it.", rich_help_panel=job),
-        "instance_type": option("ml.m5.xlarge", metavar="TYPE", help="Kind of machine.", rich_help_panel=job),
+        "prefix": option("shapecluster", metavar="FOLDER", help="Folder in the bucket.", rich_help_panel=job),
+        "instance_type": option("ml.m5.xlarge", metavar="TYPE", help="Instance type.", rich_help_panel=job),
         "max_run": option(
             3600,
             metavar="SECONDS",
-            help="The job is stopped after this time: the bound on its bill.",
+            help="Maximum run time of the job, which bounds its cost.",
             rich_help_panel=job,
         ),
         "spot": option(
-            False, "--spot", help="Use spare machines: cheaper, can be taken away.", rich_help_panel=job
+            False,
+            "--spot",
+            help="Use spot instances: cheaper, but they can be interrupted.",
+            rich_help_panel=job,
         ),
         "on_interrupt": option(
             "stop",
             metavar="stop|detach",
-            help="What Ctrl-C does to the job; after stop, a second Ctrl-C detaches.",
+            help="Effect of Ctrl-C on the job; after stop, a second Ctrl-C detaches.",
             rich_help_panel=job,
         ),
         "no_wait": option(
-            False, "--no-wait", help="End when the job is created; attach collects it.", rich_help_panel=job
+            False,
+            "--no-wait",
+            help="End when the job is created; attach collects its result.",
+            rich_help_panel=job,
         ),
         "hourly_rate": option(
             None,
             min=0.0,
             metavar="PRICE",
-            help="Price of such a machine for an hour, to estimate the cost.",
+            help="Price of the instance per hour, to estimate the cost.",
             rich_help_panel=job,
         ),
     }
 
 
-def _place_options(typer: Any) -> dict[str, Any]:
+def _location_options() -> dict[str, Any]:
+    """Return the options for places and files, under the names of their parameters."""
+    import typer
+
     option, place, rest = typer.Option, "Where", "Output"
     return {
         "folder": option(
-            None, metavar="DIR", help="Folder of a rehearsal; without it: AWS.", rich_help_panel=place
+            None, metavar="DIR", help="Folder of a rehearsal; AWS if left out.", rich_help_panel=place
         ),
         "new_folder": option(
-            _FOLDER, "--folder", metavar="DIR", help="Where the rehearsal's files go.", rich_help_panel=place
+            _FOLDER,
+            "--folder",
+            metavar="DIR",
+            help="Folder for the files of the rehearsal.",
+            rich_help_panel=place,
         ),
         "region": option(
             None, metavar="NAME", help="Region; the environment's if left out.", rich_help_panel=place
@@ -145,26 +164,28 @@ def _place_options(typer: Any) -> dict[str, Any]:
         "out": option(
             _OUT,
             metavar="FILE",
-            help="Where the labels go: ticker, cluster, shift, sbd.",
+            help="File for the labels: ticker, cluster, shift, sbd.",
             rich_help_panel=rest,
         ),
         "timeout": option(
-            None, min=0.0, metavar="SECONDS", help="How long to wait; 0 looks once.", rich_help_panel=rest
+            None, min=0.0, metavar="SECONDS", help="Time to wait; 0 checks once.", rich_help_panel=rest
         ),
         "min_age": option(
             3600.0,
             min=0.0,
             metavar="SECONDS",
-            help="Younger data is passed over: somebody may be about to use it.",
+            help="Minimum age of staged data: a job may still need younger data.",
             rich_help_panel=rest,
         ),
-        "yes": option(False, "--yes", help="Delete; else the command lists.", rich_help_panel=rest),
+        "yes": option(
+            False, "--yes", help="Delete. Without it the command only lists.", rich_help_panel=rest
+        ),
         "job_name": typer.Argument(metavar="JOB", help="Name of the training job.", show_default=False),
     }
 
 
-def _rehearse_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `rehearse` from."""
+def _rehearse_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `rehearse`."""
 
     def rehearse(
         prices: Path | None = options["prices"],
@@ -180,11 +201,11 @@ def _rehearse_command(options: dict[str, Any]) -> Any:
         folder: Path = options["new_folder"],
         out: Path = options["out"],
     ) -> None:
-        """Run the job here: the same program, files, states and errors, without an account or a bill.
+        """Run the job on this machine: the same program, files, states and errors, without AWS.
 
         Without --prices it runs on a simulated market.
         """
-        given = dict(locals())
+        given = dict(locals())  # first of all: later it would have more than the options
         from shapecluster.cli._jobs import TrainingRequest, fit
 
         fit(TrainingRequest(**given))
@@ -192,8 +213,8 @@ def _rehearse_command(options: dict[str, Any]) -> Any:
     return rehearse
 
 
-def _fit_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `fit` from."""
+def _fit_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `fit`."""
 
     def fit(
         prices: Path = options["prices"],
@@ -220,9 +241,9 @@ def _fit_command(options: dict[str, Any]) -> Any:
     ) -> None:
         """Run a training job on AWS, wait for it, and write the label of each stock.
 
-        It is billed by AWS. The prices are stored in your bucket, where they stay.
+        AWS bills the job. The prices are uploaded to your bucket and stay there.
         """
-        given = dict(locals())
+        given = dict(locals())  # first of all: later it would have more than the options
         from shapecluster.cli._jobs import TrainingRequest, fit
 
         fit(TrainingRequest(**given))
@@ -230,8 +251,8 @@ def _fit_command(options: dict[str, Any]) -> Any:
     return fit
 
 
-def _attach_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `attach` from."""
+def _attach_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `attach`."""
 
     def attach(
         job_name: str = options["job_name"],
@@ -242,9 +263,9 @@ def _attach_command(options: dict[str, Any]) -> Any:
         hourly_rate: float | None = options["hourly_rate"],
         out: Path = options["out"],
     ) -> None:
-        """Take up a job that was begun earlier, here or elsewhere, and write its labels.
+        """Attach to a job that was started earlier, here or elsewhere, and write its labels.
 
-        Ctrl-C lets the job run on.
+        After Ctrl-C the job keeps running.
         """
         from shapecluster.cli._common import JobLocation
         from shapecluster.cli._jobs import attach
@@ -254,8 +275,8 @@ def _attach_command(options: dict[str, Any]) -> Any:
     return attach
 
 
-def _stop_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `stop` from."""
+def _stop_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `stop`."""
 
     def stop(
         job_name: str = options["job_name"],
@@ -263,7 +284,7 @@ def _stop_command(options: dict[str, Any]) -> Any:
         region: str | None = options["region"],
         profile: str | None = options["profile"],
     ) -> None:
-        """Ask a job to end. It is billed no longer, and has no result."""
+        """Stop a job. It is no longer billed, and has no result."""
         from shapecluster.cli._common import JobLocation
         from shapecluster.cli._jobs import stop
 
@@ -272,8 +293,8 @@ def _stop_command(options: dict[str, Any]) -> Any:
     return stop
 
 
-def _list_leftovers_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `list-leftovers` from."""
+def _list_leftovers_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `list-leftovers`."""
 
     def list_leftovers(
         folder: Path | None = options["folder"],
@@ -283,7 +304,7 @@ def _list_leftovers_command(options: dict[str, Any]) -> Any:
         prefix: str = options["prefix"],
         min_age: float = options["min_age"],
     ) -> None:
-        """List endpoints, models and staged data of ours that are still there, and may cost money."""
+        """List endpoints, models and staged data that jobs left behind, and that may cost money."""
         from shapecluster.cli._common import JobLocation
         from shapecluster.cli._leftovers import list_leftovers
 
@@ -292,8 +313,8 @@ def _list_leftovers_command(options: dict[str, Any]) -> Any:
     return list_leftovers
 
 
-def _clean_up_command(options: dict[str, Any]) -> Any:
-    """Make the function that typer reads `clean-up` from."""
+def _clean_up_command(options: dict[str, Any]) -> Callable[..., None]:
+    """Create the function whose signature and docstring typer reads for `clean-up`."""
 
     def clean_up(
         folder: Path | None = options["folder"],
@@ -304,7 +325,10 @@ def _clean_up_command(options: dict[str, Any]) -> Any:
         min_age: float = options["min_age"],
         yes: bool = options["yes"],
     ) -> None:
-        """Delete them, with --yes; but no data that an uncollected job reads, and no model.tar.gz."""
+        """List what jobs left behind, and delete it with --yes.
+
+        Keeps data that a job reads whose result was not collected, and all model.tar.gz.
+        """
         from shapecluster.cli._common import JobLocation
         from shapecluster.cli._leftovers import clean_up
 

@@ -1,4 +1,7 @@
-"""Pictures of what was found, as Display objects in scikit-learn's way; needs matplotlib."""
+"""Plots of clusters, of the SSD curve and of historical analogues, as scikit-learn Display objects.
+
+All of them need matplotlib.
+"""
 
 from __future__ import annotations
 

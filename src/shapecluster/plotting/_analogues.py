@@ -1,16 +1,24 @@
-"""A query and its historical analogues on top of each other, and what followed them."""
+"""Plots of historical analogues: the windows on top of the query, and the returns after them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from shapecluster._typing import ArrayLike, Float64Array
-from shapecluster.plotting._clusters import z_paths
-from shapecluster.plotting._style import CENTROID, CURVE, INK, MEMBER, new_figure, plain, tidy
+from shapecluster._typing import ArrayLike, Float64Array, IntArray
+from shapecluster.plotting._clusters import align_in_z_units
+from shapecluster.plotting._style import (
+    CENTER_COLOR,
+    CURVE_COLOR,
+    MEMBER_COLOR,
+    TEXT_COLOR,
+    new_figure,
+    style_axes,
+    style_literal_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,42 +27,44 @@ if TYPE_CHECKING:
     from shapecluster.analogues import Analogues
 
 _QUARTILES = (0.25, 0.5, 0.75)
-_BESIDE = "#6b7280"  # the base rate
-_TITLE_WIDTH = 64  # letters that fit above the left panel
+_BASE_RATE_COLOR = "#6b7280"  # gray: a reference, not a finding
+_TITLE_WIDTH = 64  # characters that fit above the left panel
 
 
 class AnaloguesDisplay:
-    """A window with its historical analogues, and what followed them as a fan.
+    """A query window with its historical analogues, and the returns after them.
 
-    On the left all windows in z-units, moved by their shifts onto the query. On the right the returns that
-    followed each analogue, their median and quartiles, and beside them those of all stocks on the same dates.
-    Use `from_answer` to make one from what `HistoricalAnalogues.analogues` returns.
+    The left panel shows all windows in z-units, moved by their shifts onto the query. The right panel shows
+    the returns after each analogue, with their median and quartiles. For comparison it has the quartiles of
+    all stocks on the same dates. Use `from_answer` to create one from the result of
+    `HistoricalAnalogues.analogues`.
 
     Parameters
     ----------
     query : array-like of shape (n_days,)
-        The window that was asked about.
+        The window whose analogues were searched for.
     windows : array-like of shape (n_analogues, n_days)
         The analogues, in any unit.
     paths : array-like of shape (n_analogues, horizon)
-        Simple returns from the last day of each to each day after it; NaN where not known.
+        Simple returns from the last day of each analogue to each day after it; NaN where unknown.
     shifts : array-like of int of shape (n_analogues,), default=None
-        By how many days the query trails each analogue; None for none.
+        By how many days the query trails each analogue. None means 0.
     same_dates : array-like of shape (3, horizon), default=None
-        Lower quartile, median and upper quartile of what followed all stocks; None for nothing.
+        Lower quartile, median and upper quartile of the returns of all stocks on the same dates. None draws
+        no such curves.
     title : str, default=None
-        Title of the picture; None for the number of analogues.
+        Title of the left panel. None gives the number of analogues.
 
     Attributes
     ----------
     axes_ : list of matplotlib Axes
         The two panels.
     figure_ : matplotlib Figure
-        The figure they are on.
+        The figure of the panels.
 
     See Also
     --------
-    HistoricalAnalogues : Finds them.
+    HistoricalAnalogues : Searches for analogues.
 
     Examples
     --------
@@ -88,21 +98,21 @@ class AnaloguesDisplay:
     def from_answer(
         cls, answer: Analogues, *, title: str | None = None, axes: Sequence[Axes] | None = None
     ) -> AnaloguesDisplay:
-        """Draw an answer.
+        """Draw the result of a search.
 
         Parameters
         ----------
         answer : Analogues
-            What `HistoricalAnalogues.analogues` returned.
+            The result of `HistoricalAnalogues.analogues`.
         title : str, default=None
-            Title; None for the ticker, the number of analogues and the last day of the query.
+            Title of the left panel. None gives the ticker, the last day and the number of analogues.
         axes : sequence of two matplotlib Axes, default=None
-            Where to draw; a new figure, outside of pyplot, when None.
+            The axes to draw on. None creates a new figure, outside of pyplot.
 
         Returns
         -------
         AnaloguesDisplay
-            The display, drawn.
+            The display, after drawing.
         """
         if title is None:
             name = "A query" if answer.query.name is None else str(answer.query.name)
@@ -124,7 +134,7 @@ class AnaloguesDisplay:
         Parameters
         ----------
         axes : sequence of two matplotlib Axes, default=None
-            Where to draw; a new figure, outside of pyplot, when None.
+            The axes to draw on. None creates a new figure, outside of pyplot.
 
         Returns
         -------
@@ -132,79 +142,85 @@ class AnaloguesDisplay:
             The display itself.
         """
         if axes is None:
-            self.figure_ = new_figure(9.6, 3.9)  # says what to install, if need be
-            made = self.figure_.subplots(1, 2, gridspec_kw={"width_ratios": [3, 2]})
-            self.axes_ = list(cast("Any", made))
+            self.figure_ = new_figure(9.6, 3.9)
+            panels = self.figure_.subplots(1, 2, gridspec_kw={"width_ratios": [3, 2]})
+            self.axes_ = list(cast("Iterable[Axes]", panels))
         else:
             self.axes_ = list(axes)
             self.figure_ = cast("Figure", self.axes_[0].figure)
-        shapes, after = self.axes_
-        self._draw_shapes(shapes)
-        self._draw_fan(after)
+        windows_ax, returns_ax = self.axes_
+        self._draw_windows(windows_ax)
+        self._draw_returns(returns_ax)
         for ax in self.axes_:
-            ax.legend(  # below the axes, where it hides no data
+            # Below the axes: the curves may fill all of the panel, so no corner is free.
+            ax.legend(
                 loc="upper left",
                 bbox_to_anchor=(0.0, -0.16),
                 ncols=2,
                 fontsize=8,
-                labelcolor=INK,
+                labelcolor=TEXT_COLOR,
                 frameon=False,
                 borderaxespad=0.0,
             )
         return self
 
-    def _draw_shapes(self, ax: Axes) -> None:
+    def _draw_windows(self, ax: Axes) -> None:
         from matplotlib.patheffects import Normal, Stroke
 
-        tidy(ax)
-        windows, query = z_paths(self.windows, self.query, -self.shifts, cumulative=False)
-        days = np.arange(1 - len(query), 1)
-        _draw_many(ax, days, windows, "analogues")
-        (line,) = ax.plot(days, query, color=CENTROID, linewidth=1.8, label="query", zorder=3)
+        style_axes(ax)
+        # A shift says by how much the query trails the analogue; the function wants the opposite direction.
+        windows, query = align_in_z_units(self.windows, self.query, -self.shifts, cumulative=False)
+        days = np.arange(1 - len(query), 1)  # the last day is day 0
+        _draw_lines(ax, days, windows, "analogues")
+        (line,) = ax.plot(days, query, color=CENTER_COLOR, linewidth=1.8, label="query", zorder=3)
         line.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Normal()])
         ax.set_xlim(days[0], days[-1])
-        ax.set_xlabel("days to the last", fontsize=8)
+        ax.set_xlabel("days relative to the last day", fontsize=8)
         ax.set_ylabel("z-units", fontsize=8)
         title = f"{len(self.windows)} analogues" if self.title is None else self.title
         title = "\n".join(wrap(title, _TITLE_WIDTH)[:2])
-        plain(ax.set_title(title, loc="left", fontsize=10, fontweight="bold"))
+        style_literal_text(ax.set_title(title, loc="left", fontsize=10, fontweight="bold"))
 
-    def _draw_fan(self, ax: Axes) -> None:
+    def _draw_returns(self, ax: Axes) -> None:
         from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-        tidy(ax)
-        paths = _from_zero(self.paths)
+        style_axes(ax)
+        paths = _prepend_zero(self.paths)
         days = np.arange(paths.shape[1])
-        _draw_many(ax, days, paths, None)
+        _draw_lines(ax, days, paths, None)
         if self.same_dates is not None:
-            low, median, high = _from_zero(self.same_dates)
+            low, median, high = _prepend_zero(self.same_dates)
             for edge in (low, high):
-                ax.plot(days, edge, color=_BESIDE, linewidth=0.9, linestyle=":", zorder=3)
-            ax.plot(days, median, color=_BESIDE, linestyle="--", label="all stocks, same dates", zorder=3)
+                ax.plot(days, edge, color=_BASE_RATE_COLOR, linewidth=0.9, linestyle=":", zorder=3)
+            ax.plot(
+                days, median, color=_BASE_RATE_COLOR, linestyle="--", label="all stocks, same dates", zorder=3
+            )
         low, median, high = _quartiles(paths)
-        ax.fill_between(days, low, high, color=CURVE, alpha=0.18, linewidth=0, zorder=1)
-        ax.plot(days, median, color=CURVE, linewidth=1.8, label="their median, quartiles", zorder=4)
-        ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
+        ax.fill_between(days, low, high, color=CURVE_COLOR, alpha=0.18, linewidth=0, zorder=1)
+        ax.plot(days, median, color=CURVE_COLOR, linewidth=1.8, label="median, quartiles", zorder=4)
+        ax.axhline(0, color=TEXT_COLOR, linewidth=0.6, zorder=1)
         ax.set_xlim(0, days[-1])
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-        ax.set_xlabel("days after", fontsize=8)
+        ax.set_xlabel("days after the last day", fontsize=8)
         ax.set_ylabel("return since the last day", fontsize=8)
-        plain(ax.set_title("What followed", loc="left", fontsize=10, fontweight="bold"))
+        style_literal_text(ax.set_title("Returns afterward", loc="left", fontsize=10, fontweight="bold"))
 
 
-def _draw_many(ax: Axes, days: Any, rows: Float64Array, label: str | None) -> None:
-    lines = ax.plot(days, rows.T, color=MEMBER, linewidth=0.9, alpha=0.55, zorder=2)
+def _draw_lines(ax: Axes, days: IntArray, rows: Float64Array, label: str | None) -> None:
+    """Draw each row as a thin line; all together get one entry in the legend."""
+    lines = ax.plot(days, rows.T, color=MEMBER_COLOR, linewidth=0.9, alpha=0.55, zorder=2)
     if lines and label:
         lines[0].set_label(label)
 
 
-def _from_zero(paths: Float64Array) -> Float64Array:
-    """Returns with those of the last day itself, which are 0, in front."""
+def _prepend_zero(paths: Float64Array) -> Float64Array:
+    """Add the last day itself in front, whose return is 0."""
     return np.pad(paths, ((0, 0), (1, 0)))
 
 
 def _quartiles(paths: Float64Array) -> Float64Array:
-    """Of what is known on each day; NaN where nothing is."""
+    """Quartiles of the known returns of each day; NaN for a day without any."""
+    # np.nanquantile would warn of such days.
     columns = [column[~np.isnan(column)] for column in paths.T]
     return np.array([np.quantile(c, _QUARTILES) if len(c) else [np.nan] * 3 for c in columns]).T

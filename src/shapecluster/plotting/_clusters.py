@@ -1,4 +1,4 @@
-"""The members of a cluster, aligned, with its centroid on top."""
+"""Plots of clusters: the members, aligned, with the center on top."""
 
 from __future__ import annotations
 
@@ -11,47 +11,61 @@ import pandas as pd
 
 from shapecluster._optional import import_optional
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
-from shapecluster.plotting._style import CENTROID, INK, MEMBER, date_axis, new_figure, own_axes, plain, tidy
+from shapecluster.plotting._fitted import find_clusterer, transform_for_clusterer
+from shapecluster.plotting._style import (
+    CENTER_COLOR,
+    MEMBER_COLOR,
+    TEXT_COLOR,
+    new_figure,
+    resolve_axes,
+    set_date_axis,
+    style_axes,
+    style_literal_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from sklearn.base import BaseEstimator
 
-_TITLE_WIDTH = 54  # letters that fit above a panel of the grid
+_TITLE_WIDTH = 54  # characters that fit above a panel of the grid
+_TITLE_LINES = 3
+# Single days with extreme returns would flatten all other curves: they may leave the axes.
+_SHOWN_QUANTILES = (0.002, 0.998)
 
 
 class ClusterDisplay:
-    """One cluster's members, moved by their shifts onto its centroid, in z-units.
+    """The members of one cluster, aligned with its center, in z-units.
 
-    Every curve has mean 0 and standard deviation 1, as k-Shape sees it; a member that is not observed all
-    the time takes the mean and the standard deviation that the centroid has where the member is observed.
-    Use `from_estimator` to make one from a fitted clustering.
+    The center has mean 0 and standard deviation 1. Each member is moved by its shift, and scaled to the mean
+    and the standard deviation of the center over the member's observed timepoints. Use `from_estimator` to
+    create a display from a fitted clusterer.
 
     Parameters
     ----------
     members : array-like of shape (n_members, n_timepoints)
-        The members' series, in any unit; NaN where missing.
-    centroid : array-like of shape (n_timepoints,)
-        The cluster's center.
+        Series of the members, in any unit; NaN where missing.
+    center : array-like of shape (n_timepoints,)
+        Center of the cluster.
     shifts : array-like of int of shape (n_members,), default=None
-        By how many timepoints each member trails the centroid; None for none.
+        By how many timepoints each member trails the center. None means 0.
     timepoints : array-like of shape (n_timepoints,), default=None
-        Where on the axis each value lies, as dates or numbers; None counts from 0.
+        Positions on the time axis, as dates or numbers. None counts from 0.
     cumulative : bool, default=False
-        Draw running sums: the paths that belong to returns, which are noise to the eye.
+        Whether to draw cumulative sums: the price paths that belong to returns.
     title : str, default=None
-        Title of the picture; None for the number of members.
+        Title of the plot. None gives the number of members.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What was drawn on.
+        The axes with the curves.
     figure_ : matplotlib Figure
         The figure of `ax_`.
 
     See Also
     --------
-    ClusterGridDisplay : All the clusters of a clustering.
+    ClusterGridDisplay : All clusters of a clusterer.
 
     Examples
     --------
@@ -67,127 +81,129 @@ class ClusterDisplay:
     def __init__(
         self,
         members: ArrayLike,
-        centroid: ArrayLike,
+        center: ArrayLike,
         *,
         shifts: ArrayLike | None = None,
-        timepoints: Any = None,
+        timepoints: ArrayLike | pd.Index[Any] | None = None,
         cumulative: bool = False,
         title: str | None = None,
     ) -> None:
         self.members = np.asarray(members, dtype=np.float64)
-        self.centroid = np.asarray(centroid, dtype=np.float64)
+        self.center = np.asarray(center, dtype=np.float64)
         self.shifts = np.zeros(len(self.members), dtype=np.intp) if shifts is None else np.asarray(shifts)
-        self.timepoints = np.arange(len(self.centroid)) if timepoints is None else timepoints
+        self.timepoints = np.arange(len(self.center)) if timepoints is None else timepoints
         self.cumulative = cumulative
         self.title = title
 
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X: Any,
+        estimator: BaseEstimator,
+        X: ArrayLike | pd.DataFrame,
         *,
         cluster: int = 0,
         cumulative: bool = False,
         title: str | None = None,
         ax: Axes | None = None,
     ) -> ClusterDisplay:
-        """Draw one cluster of a fitted clustering.
+        """Draw one cluster of a fitted clusterer.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with `labels_` and `cluster_centers_`: LocalKShape, KSweep, or a clustering of
-            scikit-learn.
+            A fitted clusterer with `labels_` and `cluster_centers_`, such as `LocalKShape` or scikit-learn's
+            `KMeans`; a fitted `KSweep`; or a fitted Pipeline that ends in one of these.
         X : array-like or DataFrame of shape (n_series, n_timepoints)
-            What it was fitted on.
+            The data that the estimator was fitted on. With a Pipeline they are its input, and the display
+            draws them as the clusterer sees them: `pipe[:-1].transform(X)`, with the columns of that.
         cluster : int, default=0
-            Which cluster.
+            The label of the cluster.
         cumulative : bool, default=False
-            Draw running sums, as paths out of returns.
+            Whether to draw cumulative sums: the price paths that belong to returns.
         title : str, default=None
-            Title; None for the cluster and its number of members.
+            Title of the plot. None gives the cluster and its number of members.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure, outside of pyplot, when None.
+            The axes to draw on. None creates a new figure, outside of pyplot.
 
         Returns
         -------
         ClusterDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------
         ValueError
-            When the estimator is not fitted, or not on X, or has no such cluster.
+            When the estimator is not fitted, was fitted on data of another shape, or has no such cluster.
         """
         titles = {} if title is None else {cluster: title}
         return _displays(estimator, X, [cluster], cumulative, titles)[0].plot(ax)
 
     def plot(self, ax: Axes | None = None) -> ClusterDisplay:
-        """Draw the members and the centroid.
+        """Draw the members and the center.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure, outside of pyplot, when None.
+            The axes to draw on. None creates a new figure, outside of pyplot.
 
         Returns
         -------
         ClusterDisplay
             The display itself.
         """
-        self.figure_, self.ax_ = own_axes(ax, width=6.4, height=3.6)  # says what to install, if need be
+        # Before the imports below: without matplotlib this raises the error that names the extra.
+        self.figure_, self.ax_ = resolve_axes(ax, width=6.4, height=3.6)
         from matplotlib.collections import LineCollection
         from matplotlib.patheffects import Normal, Stroke
 
-        tidy(self.ax_)
-        members, centroid = z_paths(self.members, self.centroid, self.shifts, cumulative=self.cumulative)
+        style_axes(self.ax_)
+        members, center = align_in_z_units(self.members, self.center, self.shifts, cumulative=self.cumulative)
         x = _axis_numbers(self.timepoints)
-        many = LineCollection(
+        # One collection draws hundreds of members many times faster than as many lines.
+        curves = LineCollection(
             [np.column_stack([x, row]) for row in members],
-            colors=MEMBER,
+            colors=MEMBER_COLOR,
             linewidths=0.8,
+            # The more members, the fainter each: a large cluster must not become one solid block.
             alpha=float(np.clip(4.0 / max(len(members), 1), 0.12, 0.6)),
             label="members",
             zorder=2,
         )
-        self.ax_.add_collection(many, autolim=False)
-        # Outliers of single days would flatten everything else, and the eye is here for the shape.
-        drawn = np.concatenate([members.ravel(), centroid])
-        low, high = np.nanquantile(drawn, [0.002, 0.998]) if np.isfinite(drawn).any() else (-1.0, 1.0)
-        pad = 0.08 * max(high - low, 1e-9)
-        self.ax_.set_ylim(min(low, centroid.min()) - pad, max(high, centroid.max()) + pad)
-        (line,) = self.ax_.plot(x, centroid, color=CENTROID, linewidth=1.8, label="centroid", zorder=3)
+        self.ax_.add_collection(curves, autolim=False)
+        self.ax_.set_ylim(*_value_limits(members, center))
+        (line,) = self.ax_.plot(x, center, color=CENTER_COLOR, linewidth=1.8, label="center", zorder=3)
         line.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Normal()])
         _set_time_axis(self.ax_, self.timepoints, x)
-        self.ax_.set_ylabel("running sum, z-units" if self.cumulative else "z-units", fontsize=8)
+        self.ax_.set_ylabel("cumulative sum, z-units" if self.cumulative else "z-units", fontsize=8)
         title = f"{len(members)} members" if self.title is None else self.title
-        title = "\n".join(wrap(title, _TITLE_WIDTH)[:3])  # matplotlib's own wrapping reads formulas
-        plain(self.ax_.set_title(title, loc="left", fontsize=10, fontweight="bold"))
-        legend = self.ax_.legend(  # below the axes, where it hides no data
+        # matplotlib can wrap texts itself, but would read formulas in them.
+        title = "\n".join(wrap(title, _TITLE_WIDTH)[:_TITLE_LINES])
+        style_literal_text(self.ax_.set_title(title, loc="left", fontsize=10, fontweight="bold"))
+        # Below the axes: the curves fill all of the panel, so no corner is free.
+        legend = self.ax_.legend(
             loc="upper left",
             bbox_to_anchor=(0.0, -0.09),
             ncols=2,
             fontsize=8,
-            labelcolor=INK,
+            labelcolor=TEXT_COLOR,
             frameon=False,
             borderaxespad=0.0,
         )
         for handle in legend.legend_handles:
             if handle is not None:
-                handle.set_alpha(1.0)
+                handle.set_alpha(1.0)  # the members' own opacity is too faint for a legend
         return self
 
 
 class ClusterGridDisplay:
-    """All clusters of a clustering, one panel each.
+    """All clusters of a clusterer, one panel each.
 
-    Use `from_estimator` to make one from a fitted clustering.
+    Use `from_estimator` to create one from a fitted clusterer.
 
     Parameters
     ----------
     displays : sequence of ClusterDisplay
-        One a panel.
+        One for each panel.
     n_columns : int, default=4
         Panels in a row.
 
@@ -196,7 +212,7 @@ class ClusterGridDisplay:
     axes_ : list of matplotlib Axes
         The panels.
     figure_ : matplotlib Figure
-        The figure they are on.
+        The figure of the panels.
 
     See Also
     --------
@@ -220,43 +236,45 @@ class ClusterGridDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X: Any,
+        estimator: BaseEstimator,
+        X: ArrayLike | pd.DataFrame,
         *,
         clusters: Sequence[int] | None = None,
         cumulative: bool = False,
         titles: Mapping[int, str] | None = None,
         n_columns: int = 4,
     ) -> ClusterGridDisplay:
-        """Draw the clusters of a fitted clustering.
+        """Draw the clusters of a fitted clusterer.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted, with `labels_` and `cluster_centers_`.
+            A fitted clusterer with `labels_` and `cluster_centers_`; a fitted `KSweep`; or a fitted Pipeline
+            that ends in one of these.
         X : array-like or DataFrame of shape (n_series, n_timepoints)
-            What it was fitted on.
+            The data that the estimator was fitted on. With a Pipeline they are its input, and the display
+            draws them as the clusterer sees them: `pipe[:-1].transform(X)`, with the columns of that.
         clusters : sequence of int, default=None
-            Which clusters, in this order; None for all.
+            Labels of the clusters to draw, in this order. None draws all.
         cumulative : bool, default=False
-            Draw running sums, as paths out of returns.
+            Whether to draw cumulative sums: the price paths that belong to returns.
         titles : mapping of int to str, default=None
-            Titles by cluster; the others get the cluster and its number of members.
+            Titles by cluster. Other clusters get their label and their number of members.
         n_columns : int, default=4
             Panels in a row.
 
         Returns
         -------
         ClusterGridDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------
         ValueError
-            When the estimator is not fitted, or not on X, or has no such cluster.
+            When the estimator is not fitted, was fitted on data of another shape, or has no such cluster.
         """
-        chosen = range(len(_fitted(estimator).cluster_centers_)) if clusters is None else clusters
-        return cls(_displays(estimator, X, chosen, cumulative, titles or {}), n_columns=n_columns).plot()
+        displays = _displays(estimator, X, clusters, cumulative, titles or {})
+        return cls(displays, n_columns=n_columns).plot()
 
     def plot(self) -> ClusterGridDisplay:
         """Draw all panels on a new figure, outside of pyplot.
@@ -274,80 +292,86 @@ class ClusterGridDisplay:
             ax = self.figure_.add_subplot(rows, columns, position + 1)
             display.plot(ax)
             if position and (legend := ax.get_legend()):
-                legend.remove()  # one key is enough
+                legend.remove()  # all panels have the same legend
             self.axes_.append(ax)
         return self
 
 
-def z_paths(
-    members: Float64Array, centroid: Float64Array, shifts: IntArray, *, cumulative: bool
+def align_in_z_units(
+    members: Float64Array, center: Float64Array, shifts: IntArray, *, cumulative: bool
 ) -> tuple[Float64Array, Float64Array]:
-    """Members and centroid as drawn: running sums if asked, aligned, in z-units.
+    """Compute the curves of a display: cumulative sums on request, aligned, in z-units.
 
     Returns
     -------
     members : ndarray of shape (n_members, n_timepoints)
-        NaN where a member has no value, or none that is aligned with the timepoint.
-    centroid : ndarray of shape (n_timepoints,)
+        NaN where a member is not observed, or where its shift leaves no value.
+    center : ndarray of shape (n_timepoints,)
         Mean 0 and standard deviation 1.
     """
     if cumulative:
-        centroid = np.cumsum(centroid)
+        center = np.cumsum(center)
+        # Without the mean a drift would dominate every path. A gap counts as 0, so the path goes on after it.
         steps = members - _mean(members)
         members = np.where(np.isnan(members), np.nan, np.nancumsum(steps, axis=1))
-    centroid = (centroid - centroid.mean()) / (centroid.std() or 1.0)
+    center = (center - center.mean()) / (center.std() or 1.0)
     n_timepoints = members.shape[1]
     source = np.arange(n_timepoints) + np.asarray(shifts, dtype=np.intp)[:, np.newaxis]
     inside = (source >= 0) & (source < n_timepoints)
     aligned = np.take_along_axis(members, source.clip(0, n_timepoints - 1), axis=1)
     aligned = np.where(inside, aligned, np.nan)
-    beside = np.where(np.isnan(aligned), np.nan, centroid)
-    spread = _spread(aligned)
-    scale = np.divide(_spread(beside), spread, out=np.zeros_like(spread), where=spread > 0)
-    return (aligned - _mean(aligned)) * scale + _mean(beside), centroid
+    # A member observed for a part of the time lies on that part of the center, not around 0.
+    observed_center = np.where(np.isnan(aligned), np.nan, center)
+    spread = _standard_deviation(aligned)
+    scale = np.divide(
+        _standard_deviation(observed_center), spread, out=np.zeros_like(spread), where=spread > 0
+    )
+    return (aligned - _mean(aligned)) * scale + _mean(observed_center), center
 
 
 def _mean(rows: Float64Array) -> Float64Array:
-    """Average what each row has; 0 for a row that has nothing."""
+    """Mean of the observed values of each row; 0 for a row without any."""
+    # np.nanmean would warn of rows without values.
     count = np.maximum((~np.isnan(rows)).sum(axis=1, keepdims=True), 1)
     mean: Float64Array = np.nansum(rows, axis=1, keepdims=True) / count
     return mean
 
 
-def _spread(rows: Float64Array) -> Float64Array:
-    """Take the standard deviation over what each row has."""
-    spread: Float64Array = np.sqrt(_mean((rows - _mean(rows)) ** 2))
-    return spread
+def _standard_deviation(rows: Float64Array) -> Float64Array:
+    """Standard deviation of the observed values of each row; 0 for a row without any."""
+    deviation: Float64Array = np.sqrt(_mean((rows - _mean(rows)) ** 2))
+    return deviation
 
 
-def _fitted(estimator: Any) -> Any:
-    """Find the clustering itself, out of a sweep; an error where it is none, or is not fitted."""
-    found = getattr(estimator, "best_estimator_", estimator)
-    for attribute in ("labels_", "cluster_centers_"):
-        if not hasattr(found, attribute):
-            raise ValueError(
-                f"A display of clusters takes a fitted clustering. Got {type(found).__name__} without "
-                f"{attribute} instead: fit it first; for a Pipeline pass pipe[-1] and pipe[:-1].transform(X)."
-            )
-    return found
+def _value_limits(members: Float64Array, center: Float64Array) -> tuple[float, float]:
+    """Return limits of the value axis that show the whole center and nearly all values of the members."""
+    values = np.concatenate([members.ravel(), center])
+    low, high = np.nanquantile(values, _SHOWN_QUANTILES) if np.isfinite(values).any() else (-1.0, 1.0)
+    padding = 0.08 * max(high - low, 1e-9)  # equal limits would make matplotlib warn
+    return float(min(low, center.min()) - padding), float(max(high, center.max()) + padding)
 
 
 def _displays(
-    estimator: Any, X: Any, clusters: Sequence[int], cumulative: bool, titles: Mapping[int, str]
+    estimator: BaseEstimator,
+    X: ArrayLike | pd.DataFrame,
+    clusters: Sequence[int] | None,
+    cumulative: bool,
+    titles: Mapping[int, str],
 ) -> list[ClusterDisplay]:
-    """Make a display for each of the clusters, not yet drawn."""
-    fitted = _fitted(estimator)
+    """Create a display for each cluster, without drawing; None stands for all clusters."""
+    clusterer = find_clusterer(estimator)  # first, so that its error comes before one of `transform`
+    X = transform_for_clusterer(estimator, X)
     values = np.asarray(X, dtype=np.float64)
-    centers, labels = np.asarray(fitted.cluster_centers_), np.asarray(fitted.labels_)
+    centers, labels = np.asarray(clusterer.cluster_centers_), np.asarray(clusterer.labels_)
     if values.shape != (len(labels), *centers.shape[1:]) or values.ndim != 2:
         raise ValueError(
-            f"X must be what {type(fitted).__name__} was fitted on, in two dimensions: "
+            f"X must be what {type(clusterer).__name__} was fitted on, in two dimensions: "
             f"{(len(labels), *centers.shape[1:])}. Got shape {values.shape} instead."
         )
-    shifts = np.asarray(getattr(fitted, "shifts_", np.zeros(len(labels), dtype=np.intp)))
+    shifts = np.asarray(getattr(clusterer, "shifts_", np.zeros(len(labels), dtype=np.intp)))
     timepoints = X.columns if isinstance(X, pd.DataFrame) else np.arange(values.shape[1])
     displays = []
-    for cluster in clusters:
+    for cluster in range(len(centers)) if clusters is None else clusters:
         if not 0 <= cluster < len(centers):
             raise ValueError(f"cluster must be from 0 to {len(centers) - 1}. Got {cluster} instead.")
         rows = labels == cluster
@@ -364,21 +388,21 @@ def _displays(
     return displays
 
 
-def _axis_numbers(timepoints: Any) -> Float64Array:
-    """Timepoints as numbers on an axis: dates as matplotlib counts them, labels by their position."""
+def _axis_numbers(timepoints: ArrayLike | pd.Index[Any]) -> Float64Array:
+    """Return timepoints as numbers: dates as matplotlib counts days, other labels by their position."""
     if isinstance(timepoints, pd.DatetimeIndex):
         dates = import_optional("matplotlib.dates", extra="plot", needed_for="Drawing a picture")
         return np.asarray(dates.date2num(timepoints.to_numpy()), dtype=np.float64)
     try:
         return np.asarray(timepoints, dtype=np.float64)
     except (TypeError, ValueError):
-        return np.arange(len(timepoints), dtype=np.float64)
+        return np.arange(np.size(timepoints), dtype=np.float64)
 
 
-def _set_time_axis(ax: Axes, timepoints: Any, x: Float64Array) -> None:
-    """Limits and ticks of the time axis."""
+def _set_time_axis(ax: Axes, timepoints: ArrayLike | pd.Index[Any], x: Float64Array) -> None:
+    """Set the limits and the ticks of the time axis."""
     if isinstance(timepoints, pd.DatetimeIndex):
-        date_axis(ax, x)
+        set_date_axis(ax, x)
     else:
         ax.set_xlim(x[0], x[-1])
         ax.set_xlabel("timepoint", fontsize=8)

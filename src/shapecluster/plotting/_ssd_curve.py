@@ -1,28 +1,32 @@
-"""The SSD of every k that was tried, with what each criterion chose."""
+"""The SSD curve: the sum of squared distances by number of clusters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from shapecluster._typing import ArrayLike
-from shapecluster.plotting._style import CHOICES, CURVE, INK, own_axes, tidy
+from shapecluster.plotting._style import CRITERION_COLORS, CURVE_COLOR, TEXT_COLOR, resolve_axes, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CRITERIA = ("ssd", "elbow", "silhouette", "gap", "stability")
+    from shapecluster.model_selection import KSweep
+
+_CRITERIA = ("ssd", "elbow", "silhouette")  # the order of the legend
 _MARKERS = ("o", "s", "D", "^", "v")
-_RING = 13.0  # points; each further criterion at the same k draws a wider ring
+_MARKER_SIZE = 13.0  # points; each further criterion at the same k gets a wider marker
+_MAX_TICKS = 25  # more labels would overlap at the figure's default width
 
 
 class SSDCurveDisplay:
     """The sum of squared distances (SSD) by number of clusters, with the chosen k marked.
 
-    Use `from_sweep` to make one from a fitted `KSweep`.
+    Use `from_sweep` to create one from a fitted `KSweep`.
 
     Parameters
     ----------
@@ -31,14 +35,14 @@ class SSDCurveDisplay:
     ssd : array-like of shape (n_k,)
         SSD (`inertia_`) of each, in squared distances.
     choices : mapping of str to int or None, default=None
-        The k that each criterion chose, by the criterion's name; None where it found none.
+        The k that each criterion chose, by the criterion's name; None where it chose none.
     criterion : str, default=None
-        The criterion whose choice counts; drawn filled, the others as rings.
+        The criterion that decided, by its name in `choices`. Its marker is filled; the others are rings.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What was drawn on.
+        The axes with the curve.
     figure_ : matplotlib Figure
         The figure of `ax_`.
 
@@ -71,37 +75,38 @@ class SSDCurveDisplay:
         self.criterion = criterion
 
     @classmethod
-    def from_sweep(cls, sweep: Any, *, ax: Axes | None = None) -> SSDCurveDisplay:
+    def from_sweep(cls, sweep: KSweep | Pipeline, *, ax: Axes | None = None) -> SSDCurveDisplay:
         """Draw the curve of a fitted sweep.
 
         Parameters
         ----------
-        sweep : KSweep
-            A fitted sweep.
+        sweep : KSweep or Pipeline
+            A fitted sweep, or a fitted Pipeline whose last step is one.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure, outside of pyplot, when None.
+            The axes to draw on. None creates a new figure, outside of pyplot.
 
         Returns
         -------
         SSDCurveDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------
         ValueError
-            When the sweep is not fitted.
+            When `sweep` is not a fitted sweep.
         """
+        while isinstance(sweep, Pipeline):
+            sweep = sweep.steps[-1][1]
         if not hasattr(sweep, "results_"):
             raise ValueError(
-                f"SSDCurveDisplay.from_sweep takes a fitted KSweep. Got {type(sweep).__name__} without "
-                "results_ instead: call fit first."
+                "SSDCurveDisplay.from_sweep takes a fitted KSweep, or a Pipeline that ends in one. Got "
+                f"{type(sweep).__name__} without results_ instead: call fit first."
             )
         results = sweep.results_
-        names = [name for name in _CRITERIA if hasattr(sweep, f"{name}_k_")]
         display = cls(
             results.index.to_numpy(),
             results["ssd"].to_numpy(),
-            choices={name: getattr(sweep, f"{name}_k_") for name in names},
+            choices={name: getattr(sweep, f"{name}_k_") for name in _CRITERIA},
             criterion=sweep.criterion,
         )
         return display.plot(ax)
@@ -112,47 +117,47 @@ class SSDCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure, outside of pyplot, when None.
+            The axes to draw on. None creates a new figure, outside of pyplot.
 
         Returns
         -------
         SSDCurveDisplay
             The display itself.
         """
-        self.figure_, self.ax_ = own_axes(ax, width=6.8, height=4.0)
-        tidy(self.ax_)
-        self.ax_.plot(self.k, self.ssd, color=CURVE, linewidth=1.8, marker="o", markersize=4, zorder=3)
-        at: dict[int | None, int] = {}
-        for style, name in enumerate(self._order()):
-            self._mark(name, style, overlap=at.get(self.choices[name], 0))
-            at[self.choices[name]] = at.get(self.choices[name], 0) + 1
+        self.figure_, self.ax_ = resolve_axes(ax, width=6.8, height=4.0)
+        style_axes(self.ax_)
+        self.ax_.plot(self.k, self.ssd, color=CURVE_COLOR, linewidth=1.8, marker="o", markersize=4, zorder=3)
+        n_marked: dict[int | None, int] = {}
+        # The deciding criterion comes first: its filled marker must lie inside the rings of the others.
+        names = sorted(self.choices, key=lambda name: name != self.criterion)
+        for style, name in enumerate(names):
+            k = self.choices[name]
+            self._mark(name, style, n_at_same_k=n_marked.get(k, 0))
+            n_marked[k] = n_marked.get(k, 0) + 1
         self.ax_.set_xlabel("number of clusters k")
         self.ax_.set_ylabel("SSD (sum of squared distances)")
-        self.ax_.set_xticks(self.k if len(self.k) <= 25 else self.k[:: len(self.k) // 20 + 1])
-        self.ax_.margins(y=0.12)
+        self.ax_.set_xticks(self.k if len(self.k) <= _MAX_TICKS else self.k[:: len(self.k) // 20 + 1])
+        self.ax_.margins(y=0.12)  # room for the rings around the highest and the lowest SSD
         if self.choices:
-            self.ax_.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best", markerscale=0.6)
+            self.ax_.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOR, loc="best", markerscale=0.6)
         return self
 
-    def _order(self) -> list[str]:
-        """Put the criterion that counts first: it is drawn filled, and heads the legend."""
-        return sorted(self.choices, key=lambda name: name != self.criterion)
-
-    def _mark(self, name: str, style: int, *, overlap: int) -> None:
-        """One criterion's choice on the curve; at a k already marked, a wider ring around it."""
-        chosen = name == self.criterion
+    def _mark(self, name: str, style: int, *, n_at_same_k: int) -> None:
+        """Mark the choice of one criterion, as a wider ring when its k is marked already."""
+        decides = name == self.criterion
         k = self.choices[name]
-        where = np.flatnonzero(self.k == k) if k is not None else np.array([], dtype=np.intp)
-        color = CHOICES[style % len(CHOICES)]
+        # Without a choice an empty line is drawn: it adds the entry to the legend, and no marker.
+        position = np.flatnonzero(self.k == k) if k is not None else np.array([], dtype=np.intp)
+        color = CRITERION_COLORS[style % len(CRITERION_COLORS)]
         self.ax_.plot(
-            self.k[where],
-            self.ssd[where],
+            self.k[position],
+            self.ssd[position],
             linestyle="none",
             marker=_MARKERS[style % len(_MARKERS)],
-            markersize=_RING - 3 if chosen else _RING + 5 * overlap,
-            markerfacecolor=color if chosen else "none",
+            markersize=_MARKER_SIZE - 3 if decides else _MARKER_SIZE + 5 * n_at_same_k,
+            markerfacecolor=color if decides else "none",
             markeredgecolor=color,
             markeredgewidth=1.8,
             zorder=4,
-            label=(f"{name}: none" if k is None else f"{name}: k = {k}") + (" (chosen)" if chosen else ""),
+            label=(f"{name}: none" if k is None else f"{name}: k = {k}") + (" (chosen)" if decides else ""),
         )

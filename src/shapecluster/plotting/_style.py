@@ -1,7 +1,7 @@
-"""What all pictures have in common: a white card that is readable on any page, and no global state.
+"""Colors and helpers that all plots share.
 
-Figures are made as objects and not through pyplot, so that drawing in a library, a thread or a test
-opens no window, needs no backend and leaves the caller's figures and rcParams alone.
+Figures are created as objects and not through pyplot. Drawing in a library, a thread or a test then opens
+no window, needs no backend, and does not change the caller's figures or rcParams.
 """
 
 from __future__ import annotations
@@ -15,54 +15,58 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-INK = "#1f2933"  # text
-FAINT = "#d5dbe3"  # grid and frame
-MEMBER = "#5b7fa6"  # the many
-CENTROID = "#c2410c"  # the one
-CURVE = "#2a5d9f"
-CHOICES = ("#c2410c", "#0f766e", "#7c3aed", "#a16207", "#be185d")  # one a criterion, told apart by shape too
+    from shapecluster._typing import Float64Array
+
+TEXT_COLOR = "#1f2933"
+GRID_COLOR = "#d5dbe3"
+FRAME_COLOR = "#9aa5b1"
+MEMBER_COLOR = "#5b7fa6"
+CENTER_COLOR = "#c2410c"  # orange on blue: the pair that most color-blind readers can tell apart
+CURVE_COLOR = "#2a5d9f"
+# One color for each criterion. Their markers differ as well, for readers who see no color.
+CRITERION_COLORS = ("#c2410c", "#0f766e", "#7c3aed", "#a16207", "#be185d")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make a white figure of so many inches that pyplot knows nothing of."""
-    figure = import_optional("matplotlib.figure", extra="plot", needed_for="Drawing a picture")
-    made: Figure = figure.Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    return made
+    """Create a white figure, with its size in inches, that pyplot does not manage."""
+    module = import_optional("matplotlib.figure", extra="plot", needed_for="Drawing a picture")
+    figure: Figure = module.Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return figure
 
 
-def own_axes(ax: Axes | None, *, width: float, height: float) -> tuple[Figure, Axes]:
-    """Return the axes to draw on, and their figure; new ones where none are given."""
+def resolve_axes(ax: Axes | None, *, width: float, height: float) -> tuple[Figure, Axes]:
+    """Return the given axes with their figure, or create both when `ax` is None."""
     if ax is None:
-        made = new_figure(width, height)
-        return made, made.add_subplot()
+        figure = new_figure(width, height)
+        return figure, figure.add_subplot()
     return cast("Figure", ax.figure), ax
 
 
-def tidy(ax: Axes) -> None:
-    """Two spines, a faint grid behind the data, text that is dark on white."""
+def style_axes(ax: Axes) -> None:
+    """Apply the common style: two spines, a pale grid behind the data, dark text on white."""
+    # The colors are set here and not left to rcParams: a dark style would leave dark text on dark ground.
     ax.set_facecolor("white")
     ax.set_axisbelow(True)
-    ax.grid(visible=True, color=FAINT, linewidth=0.6)
+    ax.grid(visible=True, color=GRID_COLOR, linewidth=0.6)
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color("#9aa5b1")
-    ax.tick_params(colors=INK, labelsize=8, length=3)
-    ax.xaxis.label.set_color(INK)
-    ax.yaxis.label.set_color(INK)
+        spine.set_color(FRAME_COLOR)
+    ax.tick_params(colors=TEXT_COLOR, labelsize=8, length=3)
+    ax.xaxis.label.set_color(TEXT_COLOR)
+    ax.yaxis.label.set_color(TEXT_COLOR)
 
 
-def plain(text: Text) -> Text:
-    """Make a text literal: names are input, and a `$` in one must not start a formula."""
-    text.set_parse_math(False)
-    text.set_color(INK)
-    return text
+def style_literal_text(text: Text) -> None:
+    """Style a text that contains user input, and draw it literally."""
+    text.set_parse_math(False)  # a `$` in a ticker would start a formula, and may not parse
+    text.set_color(TEXT_COLOR)
 
 
-def date_axis(ax: Axes, timepoints: Any) -> None:
-    """Short dates where the timepoints are dates."""
-    dates: Any = import_optional("matplotlib.dates", extra="plot", needed_for="Drawing a picture")
-    locator = dates.AutoDateLocator(minticks=3, maxticks=7)
+def set_date_axis(ax: Axes, dates: Float64Array) -> None:
+    """Set limits and short date labels; `dates` are numbers as matplotlib counts days."""
+    module: Any = import_optional("matplotlib.dates", extra="plot", needed_for="Drawing a picture")
+    locator = module.AutoDateLocator(minticks=3, maxticks=7)
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    ax.xaxis.set_major_formatter(module.ConciseDateFormatter(locator))
     ax.xaxis.get_offset_text().set_fontsize(8)
-    ax.set_xlim(timepoints[0], timepoints[-1])
+    ax.set_xlim(dates[0], dates[-1])

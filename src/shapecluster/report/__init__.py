@@ -1,16 +1,16 @@
-"""The inside of the command `shapecluster stocks`: what it finds and writes.
+"""The work behind the command `shapecluster stocks`: read, clean, analyze and write.
 
 ::
 
-    Request --> Settings                             _request     what was typed
-    file | Yahoo | simulation --> Inputs             _inputs      prices and sectors
-    Inputs --> Cleaned                               _cleaning    what was dropped, filled or flagged
-    Cleaned, Settings --> Analysis (Findings)        _analysis    pure functions; _findings holds the data
-    Findings --> terminal | JSON | CSV, PNG | HTML   _terminal, _json, _files, _html; _words phrases for all
-    files --> folder, whole or not at all            _folder
+    StocksRequest --> StocksSettings                 _request     options as typed, checked and parsed
+    file | Yahoo | simulation --> PriceInputs        _inputs      prices and sectors
+    prices --> CleaningResult                         _cleaning    what was dropped, filled or flagged
+    prices, settings --> Analysis (StocksFindings)   _analysis    pure functions; _findings holds the data
+    findings --> terminal | JSON | CSV, PNG | HTML   _terminal, _json, _files, _html; _text has shared phrases
+    files --> folder, all or none                    _folder
 """
 
 from __future__ import annotations
 
-# Nothing here is public: what is, is the command and the files that it writes.
+# Nothing here is public. The command and the files that it writes are.
 __all__: list[str] = []

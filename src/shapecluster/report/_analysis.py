@@ -1,4 +1,4 @@
-"""From clean prices to findings: pure functions, which read no files and print nothing."""
+"""The analysis: from clean prices to findings, by functions that read no files and print nothing."""
 
 from __future__ import annotations
 
@@ -21,44 +21,46 @@ from shapecluster.neighbors import ShapeNeighbors
 from shapecluster.preprocessing import LogReturns
 from shapecluster.report._findings import (
     DEFAULT_LARGEST_K,
-    Choice,
-    Cleaning,
+    CleaningSummary,
     Cluster,
+    KChoice,
     PriceSource,
     StocksFindings,
     StocksSettings,
 )
 
-StageProgress = Callable[[str, int, int], None]
-"""Told of a stage, how much of it is done, and its total."""
+StageCallback = Callable[[str, int, int], None]
+"""Called with the name of a stage, how much of it is done, and its total."""
 
-_NEAREST_ANYWAY = 10  # pairs to show when none is near-identical
-_MOST_MASKED = 0.6  # an identical stock seen for the last quarter only has SBD 0.53
-_LEAST_COVERAGE = 0.2
-_RARELY = 0.5  # share of days below which a stock's cluster is hardly a finding
+_N_NEAREST_PAIRS = 10  # shown when no pair is near-identical
+# Masked days raise the SBD: a twin listed for the last quarter only has SBD 0.53. Pairs up to this SBD are
+# judged by their correlation instead.
+_MAX_SBD_INCOMPLETE = 0.6
+_MIN_COVERAGE = 0.2  # below this share of common days a high correlation is often chance
+_MIN_SHARE_OF_DAYS = 0.5  # below this share of days the cluster of a stock says little
 _LONG_LAG = 21  # trading days in a month
 
 _LEVELS_NOTE = (
-    "Price levels are compared, which is the lab's recipe: two trending prices look alike whatever the "
-    "companies do. On 470 stocks of the S&P 500 (2013-2018, 11 clusters) levels agree with sectors to 0.14, "
-    "log returns to 0.67 (adjusted mutual information), and neighbors by levels last less: in the half year "
-    "after, they correlate by 0.17, neighbors by log returns by 0.30. Use --on log-returns to see who moves "
-    "together."
+    "Price levels are compared, as in the lab: two trending prices look alike whatever the companies do. "
+    "On 470 stocks of the S&P 500 (2013-2018, 11 clusters) the agreement with sectors is 0.14 for levels and "
+    "0.67 for log returns (adjusted mutual information). Neighbors by levels also last less: in the next "
+    "half year their mean correlation is 0.17, and 0.30 for neighbors by log returns. Use --on log-returns "
+    "to find stocks that move together."
 )
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Findings, and what the pictures are drawn from.
+    """Findings, with the data that plots need.
 
     Parameters
     ----------
     findings : StocksFindings
-        What was found.
+        The findings.
     sweep : KSweep
-        Fitted; `best_estimator_` has the clusters that are shown.
+        The fitted sweep; `best_estimator_` has the clusters that are shown.
     series : DataFrame of shape (n_stocks, n_timepoints)
-        What was compared: log returns or price levels.
+        The series that were compared: log returns or price levels.
     """
 
     findings: StocksFindings
@@ -69,16 +71,16 @@ class Analysis:
 def check_settings(
     settings: StocksSettings, tickers: pd.Index[Any], dropped: Mapping[str, str]
 ) -> tuple[int, ...]:
-    """Check what was asked against the stocks there are, before any work is done.
+    """Check the settings against the stocks, before anything is computed.
 
     Parameters
     ----------
     settings : StocksSettings
-        What was asked.
+        The settings.
     tickers : Index
         The stocks that will be compared.
     dropped : mapping of str to str
-        Why others were dropped while cleaning.
+        The reason for each stock that cleaning dropped.
 
     Returns
     -------
@@ -88,11 +90,11 @@ def check_settings(
     Raises
     ------
     ValueError
-        When there are fewer than three stocks, a k is too large, or holdings are not among the stocks;
-        the message names all of them.
+        When there are fewer than three stocks, when a k is too large, or when holdings are not among the
+        stocks. The message names all of these holdings.
     """
     n = len(tickers)
-    if n < 3:
+    if n < 3:  # the default, k from 2 to n - 1, would be empty
         raise ValueError(f"clusters need at least 3 stocks. Got {n} instead: {listing(tickers)}.")
     ks = settings.k or tuple(range(2, min(DEFAULT_LARGEST_K, n - 1) + 1))
     if max(ks) > n:
@@ -100,7 +102,8 @@ def check_settings(
     absent = [name for name in settings.portfolio if name not in tickers]
     if absent:
         raise ValueError(
-            f"the portfolio names stocks that are not there: {_explained(absent, tickers, dropped)}."
+            "the portfolio names stocks without prices: "
+            f"{_explain_absent_holdings(absent, tickers, dropped)}."
         )
     if settings.portfolio and n - len(settings.portfolio) < 1:
         raise ValueError("the portfolio holds every stock there is, which leaves none to be a look-alike.")
@@ -111,25 +114,25 @@ def analyze(
     prices: pd.DataFrame,
     settings: StocksSettings,
     source: PriceSource,
-    cleaning: Cleaning,
+    cleaning: CleaningSummary,
     *,
     dropped: Mapping[str, str] | None = None,
-    progress: StageProgress | None = None,
+    progress: StageCallback | None = None,
 ) -> Analysis:
     """Find clusters, near-identical pairs, and the look-alikes of a portfolio.
 
     Parameters
     ----------
     prices : DataFrame of shape (n_stocks, n_days)
-        Clean prices, tickers as rows; NaN only where a stock was not listed or not observed.
+        Clean prices, tickers as rows; NaN on days on which a stock was not listed or not observed.
     settings : StocksSettings
-        What is asked.
+        The settings.
     source : PriceSource
-        Where the prices came from.
-    cleaning : Cleaning
-        What was done to them.
+        The source of the prices.
+    cleaning : CleaningSummary
+        The events of the cleaning.
     dropped : mapping of str to str, default=None
-        Why stocks were dropped, for the error about a holding that is not there.
+        The reason for each stock that cleaning dropped, for the error about an absent holding.
     progress : callable, default=None
         Called with the stage, how much of it is done, and its total.
 
@@ -141,20 +144,27 @@ def analyze(
     Raises
     ------
     ValueError
-        For settings that do not suit the prices, or prices that cannot be compared.
+        For settings that do not fit the prices, or prices that cannot be compared.
     """
-    told = progress or (lambda stage, done, total: None)
+    report_progress = progress or (lambda stage, done, total: None)
     ks = check_settings(settings, prices.index, dropped or {})
     missing: Literal["error", "mask"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
+    model = LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed)
+
+    def report_fit(fit: SweepProgress) -> None:
+        report_progress("Clustering", fit.done, fit.total)
+
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always")  # the user's filters must not decide what the report says
         series = LogReturns(missing=missing).fit_transform(prices) if settings.on == "log-returns" else prices
-        sweep = _sweep(series, ks, settings, missing, told)
-        told("Comparing all pairs", 0, 1)
-        pairs, n_identical = near_identical(series, settings, missing, source.sectors)
-        told("Comparing all pairs", 1, 1)
-        look_alikes, basket = _look_alikes(series, settings, missing, source.sectors, told)
-    members = _members(sweep.best_estimator_, source.sectors)
+        report_progress("Clustering", 0, len(ks))
+        sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, callback=report_fit)
+        sweep.fit(series)
+        report_progress("Comparing all pairs", 0, 1)
+        pairs, n_identical = find_near_identical(series, settings, missing, source.sectors)
+        report_progress("Comparing all pairs", 1, 1)
+        look_alikes, basket = _find_look_alikes(series, settings, missing, source.sectors, report_progress)
+    members = _member_table(sweep.best_estimator_, source.sectors)
     findings = StocksFindings(
         source=source,
         settings=settings,
@@ -163,9 +173,9 @@ def analyze(
         n_incomplete=int(prices.isna().any(axis=1).sum()),
         first_day=_day(prices.columns[0]),
         last_day=_day(prices.columns[-1]),
-        choice=_choice(sweep),
-        sweep=sweep.results_.drop(columns="seconds"),  # the same input gives the same files
-        clusters=_clusters(members),
+        choice=_k_choice(sweep),
+        sweep=sweep.results_.drop(columns="seconds"),  # so that the same input gives the same files
+        clusters=_summarize_clusters(members),
         members=members,
         sector_agreement=_sector_agreement(members),
         pairs=pairs,
@@ -178,7 +188,7 @@ def analyze(
     return Analysis(findings, sweep, series)
 
 
-def near_identical(
+def find_near_identical(
     series: pd.DataFrame,
     settings: StocksSettings,
     missing: Literal["error", "mask"],
@@ -186,101 +196,84 @@ def near_identical(
 ) -> tuple[pd.DataFrame, int]:
     """Find the pairs of stocks that are nearly the same.
 
-    A pair that is not observed all the time counts by its correlation over the days that both have:
-    SBD punishes days that are missing, and would hide a late-listed twin.
+    Pairs with missing days are judged by one minus their correlation over common days when that is smaller:
+    missing days raise the SBD, which would hide a late-listed twin.
 
     Returns
     -------
     pairs : DataFrame
-        Columns as in `StocksFindings.pairs`; the nearest few when none is near-identical.
+        Columns as in `StocksFindings.pairs`. The nearest few when no pair is near-identical.
     n_identical : int
-        How many are.
+        Number of near-identical pairs.
     """
     sbd, shifts = sbd_distances(
         series, max_shift=settings.max_shift, missing=missing, return_shift=True, n_jobs=settings.n_jobs
     )
     values = series.to_numpy(dtype=np.float64)
-    partial = np.isnan(values).any(axis=1)
+    incomplete = np.isnan(values).any(axis=1)
     first, second = np.triu_indices(len(values), k=1)
     distance = sbd[first, second]
-    limit = settings.identical_below
-    plausible = distance <= np.where(partial[first] | partial[second], max(limit, _MOST_MASKED), limit)
-    nearest = np.argsort(distance, kind="stable")[:_NEAREST_ANYWAY]
+    threshold = settings.identity_threshold
+    limits = np.where(incomplete[first] | incomplete[second], max(threshold, _MAX_SBD_INCOMPLETE), threshold)
+    nearest = np.argsort(distance, kind="stable")[:_N_NEAREST_PAIRS]
     rows = []
-    for at in np.union1d(np.flatnonzero(plausible), nearest):
-        a, b = int(first[at]), int(second[at])
+    # Correlations take a Python loop: only pairs that may be shown get one.
+    for pair in np.union1d(np.flatnonzero(distance <= limits), nearest):
+        a, b = int(first[pair]), int(second[pair])
         lag = int(shifts[b, a])  # by how much the second trails the first
         correlation, coverage = _joint_correlation(values[b], values[a], lag)
         effective = sbd[a, b]
-        if (partial[a] or partial[b]) and coverage >= _LEAST_COVERAGE:
+        if (incomplete[a] or incomplete[b]) and coverage >= _MIN_COVERAGE:
             effective = min(effective, 1.0 - correlation)
         rows.append((effective, a, b, sbd[a, b], lag, correlation, coverage))
-    rows.sort()
-    n_identical = sum(row[0] <= limit for row in rows)
+    rows.sort()  # equal distances by position
+    n_identical = sum(row[0] <= threshold for row in rows)
     names = [str(name) for name in series.index]
     records = [
         (names[a], names[b], sectors.get(names[a]), sectors.get(names[b]), *numbers)
-        for _, a, b, *numbers in rows[: n_identical or _NEAREST_ANYWAY]
+        for _, a, b, *numbers in rows[: n_identical or _N_NEAREST_PAIRS]
     ]
     columns = ["first", "second", "first_sector", "second_sector", "sbd", "lag", "correlation", "coverage"]
     return pd.DataFrame(records, columns=columns), n_identical
 
 
 def _joint_correlation(x: Float64Array, y: Float64Array, lag: int) -> tuple[float, float]:
-    """Correlation of x, moved back by `lag`, with y where both are observed; and how much that is."""
+    """Correlate x, moved back by `lag`, with y over their common days; also return the share of these."""
     n = len(x)
     x, y = (x[lag:], y[: n - lag]) if lag >= 0 else (x[: n + lag], y[-lag:])
     both = ~(np.isnan(x) | np.isnan(y))
     x, y = x[both], y[both]
-    coverage = len(x) / n
+    coverage = len(x) / n  # of all days, so that a long lag lowers it too
     x, y = x - x.mean() if len(x) else x, y - y.mean() if len(y) else y
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return (float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else 0.0), coverage
 
 
-def _sweep(
-    series: pd.DataFrame,
-    ks: tuple[int, ...],
-    settings: StocksSettings,
-    missing: Literal["error", "mask"],
-    told: StageProgress,
-) -> KSweep:
-    """Cluster for every k."""
-
-    def on_fit(fit: SweepProgress) -> None:
-        told("Clustering", fit.done, fit.total)
-
-    told("Clustering", 0, len(ks))
-    model = LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed)
-    sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, callback=on_fit)
-    return sweep.fit(series)
-
-
-def _look_alikes(
+def _find_look_alikes(
     series: pd.DataFrame,
     settings: StocksSettings,
     missing: Literal["error", "mask"],
     sectors: Mapping[str, str],
-    told: StageProgress,
+    report_progress: StageCallback,
 ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
     """Find the look-alikes of every holding, and of the portfolio as a whole."""
     if not settings.portfolio:
         return None, None
-    told("Finding look-alikes", 0, 1)
+    report_progress("Finding look-alikes", 0, 1)
     model = ShapeNeighbors(max_shift=settings.max_shift, missing=missing, n_jobs=settings.n_jobs).fit(series)
     n = min(settings.n_look_alikes, len(series) - len(settings.portfolio))
-    found = []
+    tables = []
     for basket in (False, True):
         table = model.similar(list(settings.portfolio), n, basket=basket)
         table.insert(1, "rank", table.groupby("holding", sort=False).cumcount() + 1)
         table.insert(3, "sector", [sectors.get(str(name)) for name in table["look_alike"]])
-        found.append(table.drop(columns="holding") if basket else table)
-    told("Finding look-alikes", 1, 1)
-    return found[0], found[1]
+        tables.append(table.drop(columns="holding") if basket else table)
+    report_progress("Finding look-alikes", 1, 1)
+    return tables[0], tables[1]
 
 
-def _members(model: LocalKShape, sectors: Mapping[str, str]) -> pd.DataFrame:
-    """One row a stock, by cluster and nearness to its centroid."""
+def _member_table(model: LocalKShape, sectors: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row for each stock, by cluster and increasing distance to the center."""
     frame = model.labels_frame().rename_axis("ticker").reset_index()
     frame["ticker"] = frame["ticker"].astype(str)
     frame["sector"] = [sectors.get(ticker) for ticker in frame["ticker"]]
@@ -288,11 +281,12 @@ def _members(model: LocalKShape, sectors: Mapping[str, str]) -> pd.DataFrame:
     return frame[["cluster", "ticker", "sector", "sbd", "shift"]]
 
 
-def _clusters(members: pd.DataFrame) -> tuple[Cluster, ...]:
-    """Sum up each cluster, the largest first."""
+def _summarize_clusters(members: pd.DataFrame) -> tuple[Cluster, ...]:
+    """Summarize each cluster, by decreasing size."""
     clusters = []
     for label, rows in members.groupby("cluster"):
         counts = rows["sector"].dropna().value_counts(sort=False)
+        # Equal counts by name, so that the result does not depend on the order of the stocks.
         ordered = sorted(counts.items(), key=lambda item: (-int(item[1]), str(item[0])))
         clusters.append(
             Cluster(
@@ -306,15 +300,15 @@ def _clusters(members: pd.DataFrame) -> tuple[Cluster, ...]:
 
 
 def _sector_agreement(members: pd.DataFrame) -> float | None:
-    """Compare clusters with sectors, over the stocks whose sector is known."""
+    """Measure the agreement of clusters and sectors over the stocks of known sector."""
     known = members.dropna(subset="sector")
-    if known["sector"].nunique() < 2:
+    if known["sector"].nunique() < 2:  # one sector only: the agreement has no meaning
         return None
     return float(adjusted_mutual_info_score(known["sector"].astype(str), known["cluster"]))
 
 
-def _choice(sweep: KSweep) -> Choice:
-    return Choice(
+def _k_choice(sweep: KSweep) -> KChoice:
+    return KChoice(
         k=sweep.best_k_,
         criterion=sweep.criterion,
         by_criterion={"ssd": sweep.ssd_k_, "elbow": sweep.elbow_k_, "silhouette": sweep.silhouette_k_},
@@ -331,7 +325,7 @@ def _notes(
     look_alikes: pd.DataFrame | None,
     caught: list[warnings.WarningMessage],
 ) -> tuple[str, ...]:
-    """Collect what deserves a second look."""
+    """Collect warnings, and limits of the data that the report must show."""
     notes = [_LEVELS_NOTE] if settings.on == "levels" else []
     if settings.k is None and max(ks) < DEFAULT_LARGEST_K:
         notes.append(f"Only {len(prices)} stocks, so k goes up to {max(ks)} instead of {DEFAULT_LARGEST_K}.")
@@ -339,29 +333,29 @@ def _notes(
     if without:
         noun = "stock has" if len(without) == 1 else "stocks have"
         notes.append(f"{len(without)} {noun} no sector in {source.sectors_from}: {listing(without)}.")
-    seen = prices.notna().mean(axis=1)
-    rarely = [str(ticker) for ticker in seen.index[seen < _RARELY]]
-    if rarely:
-        noun = "stock has" if len(rarely) == 1 else "stocks have"
+    share_of_days = prices.notna().mean(axis=1)
+    sparse = [str(ticker) for ticker in share_of_days.index[share_of_days < _MIN_SHARE_OF_DAYS]]
+    if sparse:
+        noun = "stock has" if len(sparse) == 1 else "stocks have"
         notes.append(
-            f"{len(rarely)} {noun} prices on less than half of the days, so the cluster says little of them: "
-            f"{listing(rarely, limit=10)}."
+            f"{len(sparse)} {noun} prices on less than half of the days, so their clusters say little: "
+            f"{listing(sparse, limit=10)}."
         )
     if look_alikes is not None and settings.max_shift is None:
         longest = int(look_alikes["lag"].abs().max())
         if longest > _LONG_LAG:
             notes.append(
-                "All lags were allowed, and some look-alikes match over more than a month (up to "
-                f"{longest:,} trading days): that is a likeness of pictures, not of trading. Bound it with "
-                "--max-shift."
+                "All lags were allowed, and some look-alikes match at a lag of more than a month (up to "
+                f"{longest:,} trading days). Such curves look alike, but the stocks do not trade alike. "
+                "Bound the lag with --max-shift."
             )
-    # What a sweep warns of is said, with more, by the sentences of the choice.
-    said = [str(warning.message) for warning in caught if not issubclass(warning.category, SweepWarning)]
-    return (*notes, *dict.fromkeys(said))
+    # KChoice.sentences covers the warnings of a sweep in more detail.
+    messages = [str(warning.message) for warning in caught if not issubclass(warning.category, SweepWarning)]
+    return (*notes, *dict.fromkeys(messages))
 
 
-def _explained(absent: list[str], tickers: pd.Index[Any], dropped: Mapping[str, str]) -> str:
-    """Say of each missing holding why it may be missing."""
+def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], dropped: Mapping[str, str]) -> str:
+    """Name each absent holding with the probable reason."""
     by_upper = {str(ticker).upper(): str(ticker) for ticker in tickers}
     parts = []
     for name in absent:

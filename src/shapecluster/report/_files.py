@@ -1,37 +1,40 @@
-"""The files of a report: findings.json, CSV tables, PNG pictures, and the page that shows them."""
+"""The files of a report: findings.json, CSV tables, PNG plots, and the HTML page."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from shapecluster._optional import import_optional
 from shapecluster.plotting import ClusterDisplay, ClusterGridDisplay, SSDCurveDisplay
-from shapecluster.report._analysis import Analysis, StageProgress
+from shapecluster.report._analysis import Analysis, StageCallback
 from shapecluster.report._findings import StocksFindings
 from shapecluster.report._html import to_html
 from shapecluster.report._json import to_json
-from shapecluster.report._words import printable
+from shapecluster.report._text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DPI = 120
-# What a spreadsheet takes for the start of a formula, in both widths; tabs and ends of line before it too.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Spreadsheets take these for the start of a formula, in half and full width, and ignore tabs and line ends.
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def write_files(analysis: Analysis, folder: Path, *, progress: StageProgress | None = None) -> None:
+def write_files(analysis: Analysis, folder: Path, *, progress: StageCallback | None = None) -> None:
     """Write all files of a report into a folder that exists.
 
-    File names never come from tickers or sectors: clusters are numbered.
+    File names never contain tickers or sectors: clusters are numbered.
 
     Parameters
     ----------
     analysis : Analysis
-        What was found, and the series behind it.
+        The findings, with the data for the plots.
     folder : Path
-        Where to write.
+        The folder to write to.
     progress : callable, default=None
         Called with the stage, how much of it is done, and its total.
     """
@@ -39,31 +42,32 @@ def write_files(analysis: Analysis, folder: Path, *, progress: StageProgress | N
     (folder / "findings.json").write_text(to_json(findings), encoding="utf-8")
     for name, table in _tables(findings).items():
         write_csv(table, folder / name)
-    pictures = _draw(analysis, folder, progress or (lambda stage, done, total: None))
-    (folder / "index.html").write_text(to_html(findings, pictures), encoding="utf-8")
+    plots = _draw(analysis, folder, progress or (lambda stage, done, total: None))
+    (folder / "index.html").write_text(to_html(findings, plots), encoding="utf-8")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table for people with spreadsheets.
+    """Write a table so that a spreadsheet opens it safely.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe in front, which it shows as text, and
-    control characters, which could end a line, are replaced. Numbers stay numbers.
+    Text that a spreadsheet would run as a formula gets an apostrophe in front, so that it stays text. Control
+    characters are replaced, because they could end a line. Numbers are not changed.
     """
     safe = table.copy()
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]):
             safe[column] = safe[column].map(_spreadsheet_safe, na_action="ignore")
+    # Ten digits are more than the data have, and hide differences in the last bits between machines.
     safe.to_csv(path, index=False, lineterminator="\n", float_format="%.10g", encoding="utf-8")
 
 
 def _spreadsheet_safe(value: Any) -> str:
-    """Disarm a text that starts like a formula."""
+    """Format a cell, with an apostrophe when it starts like a formula."""
     text = value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)
-    return printable("'" + text if text.startswith(_FORMULA) else text)
+    return printable("'" + text if text.startswith(_FORMULA_START) else text)
 
 
 def _tables(findings: StocksFindings) -> dict[str, pd.DataFrame]:
-    """Name the tables as files; those that were not asked for have none."""
+    """Return the tables by file name, without those that need a portfolio when there is none."""
     tables = {
         "clusters.csv": findings.members,
         "ssd_by_k.csv": findings.sweep.reset_index(),
@@ -75,34 +79,35 @@ def _tables(findings: StocksFindings) -> dict[str, pd.DataFrame]:
     return {name: table for name, table in tables.items() if table is not None}
 
 
-def _draw(analysis: Analysis, folder: Path, told: StageProgress) -> dict[str, bytes]:
-    """Draw the pictures; returns the bytes of those that the page shows, by name."""
+def _draw(analysis: Analysis, folder: Path, report_progress: StageCallback) -> dict[str, bytes]:
+    """Write all plots, and return the bytes of those on the page by file name."""
     findings, series = analysis.findings, analysis.series
-    cumulative = findings.settings.on == "log-returns"
+    cumulative = findings.settings.on == "log-returns"  # daily returns themselves look like noise
     titles = {cluster.cluster: cluster.title() for cluster in findings.clusters}
     order = [cluster.cluster for cluster in findings.clusters]
-    pictures = {"ssd_by_k.png": SSDCurveDisplay.from_sweep(analysis.sweep).figure_}
+    figures = {"ssd_by_k.png": SSDCurveDisplay.from_sweep(analysis.sweep).figure_}
     for cluster in order:
         display = ClusterDisplay.from_estimator(
             analysis.sweep, series, cluster=cluster, cumulative=cumulative, title=titles[cluster]
         )
-        pictures[f"cluster_{cluster:02d}.png"] = display.figure_
-    for done, (name, figure) in enumerate(pictures.items()):
-        told("Drawing", done, len(pictures) + 1)
+        figures[f"cluster_{cluster:02d}.png"] = display.figure_
+    total = len(figures) + 1  # the grid is drawn last
+    for done, (name, figure) in enumerate(figures.items()):
+        report_progress("Drawing", done, total)
         _save(figure, folder / name)
-    told("Drawing", len(pictures), len(pictures) + 1)
+    report_progress("Drawing", total - 1, total)
     grid = ClusterGridDisplay.from_estimator(
         analysis.sweep, series, clusters=order, cumulative=cumulative, titles=titles
     )
     _save(grid.figure_, folder / "clusters.png")
-    told("Drawing", len(pictures) + 1, len(pictures) + 1)
-    return {name: (folder / name).read_bytes() for name in pictures}
+    report_progress("Drawing", total, total)
+    return {name: (folder / name).read_bytes() for name in figures}
 
 
-def _save(figure: Any, path: Path) -> None:
-    """Write a picture; a letter that the font lacks becomes a box, and the page has it as text."""
+def _save(figure: Figure, path: Path) -> None:
+    """Write a plot. A letter that the font lacks becomes a box; the page has it as text."""
     agg = import_optional("matplotlib.backends.backend_agg", extra="plot", needed_for="Drawing a picture")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         figure.set_dpi(_DPI)
-        agg.FigureCanvasAgg(figure).print_png(path)  # draws once, where savefig draws twice
+        agg.FigureCanvasAgg(figure).print_png(path)  # draws once, while savefig draws twice

@@ -1,4 +1,4 @@
-"""What a run of `shapecluster stocks` found: data only, computed elsewhere and rendered elsewhere."""
+"""Data classes for the findings of `shapecluster stocks`: other modules compute and render them."""
 
 from __future__ import annotations
 
@@ -11,43 +11,42 @@ import pandas as pd
 CRITERIA = ("ssd", "elbow", "silhouette")
 DEFAULT_LARGEST_K = 20
 
-_WHY = {"ssd": "the least SSD", "elbow": "the elbow", "silhouette": "the silhouette"}
+_CRITERION_TEXT = {"ssd": "the minimum SSD", "elbow": "the elbow", "silhouette": "the silhouette"}
 
-On = Literal["levels", "log-returns"]
+SeriesKind = Literal["levels", "log-returns"]
 
 
 @dataclass(frozen=True)
 class StocksSettings:
-    """What was asked.
+    """The settings of a run.
 
     Parameters
     ----------
     k : tuple of int, default=None
-        Numbers of clusters to try; None for 2 to 20, or to one less than there are stocks.
+        Numbers of clusters to try. None tries 2 to 20, or to one less than the number of stocks.
     criterion : {"ssd", "elbow", "silhouette"}, default="ssd"
-        What chooses the k whose clusters are shown.
+        The criterion that chooses the k whose clusters are shown.
     on : {"log-returns", "levels"}, default="log-returns"
-        What is compared: how stocks move, or the prices themselves.
+        The series that are compared: log returns or the prices themselves.
     max_shift : int, default=None
-        Largest lag in trading days; None for all.
+        Maximum lag in trading days; None for all lags.
     portfolio : tuple of str, default=()
-        Tickers whose look-alikes are wanted.
+        Tickers whose look-alikes are searched for.
     n_look_alikes : int, default=5
-        Look-alikes for each holding, and for the basket.
+        Look-alikes for each holding, and for the portfolio as a whole.
     near_identical : float, default=None
-        SBD up to which two stocks count as near-identical; None for 0.05 on log returns and 0.005 on
-        levels.
+        SBD up to which two stocks count as near-identical. None is 0.05 on log returns and 0.005 on levels.
     seed : int, default=0
-        Seeds the first centers.
+        Seed of the initial centers.
     repair_prints : bool, default=False
-        Whether prices that jump away for one day and back were replaced.
+        Whether bad prints (prices that jump for one day and back) were replaced.
     n_jobs : int, default=None
-        Threads; results do not depend on it.
+        Number of threads. Results do not depend on it.
     """
 
     k: tuple[int, ...] | None = None
     criterion: Literal["ssd", "elbow", "silhouette"] = "ssd"
-    on: On = "log-returns"
+    on: SeriesKind = "log-returns"
     max_shift: int | None = None
     portfolio: tuple[str, ...] = ()
     n_look_alikes: int = 5
@@ -57,29 +56,30 @@ class StocksSettings:
     n_jobs: int | None = None
 
     @property
-    def identical_below(self) -> float:
+    def identity_threshold(self) -> float:
         """The SBD up to which two stocks count as near-identical."""
         if self.near_identical is not None:
             return self.near_identical
+        # Trends alone bring the levels of unrelated stocks close together, so levels need a stricter limit.
         return 0.05 if self.on == "log-returns" else 0.005
 
 
 @dataclass(frozen=True)
 class PriceSource:
-    """Where the prices came from, in words, and what is known beside them.
+    """The source of the prices, with the sectors of the stocks.
 
     Parameters
     ----------
     kind : {"file", "yahoo", "simulated"}
         The kind of source.
     description : str
-        One phrase for people.
+        A phrase that names the source in the report.
     sectors : mapping of str to str, default={}
         Sector by ticker, as far as known.
     sectors_from : str, default=None
-        Where the sectors came from; None when there are none.
+        The source of the sectors; None without sectors.
     notes : tuple of str, default=()
-        What people must know about the source.
+        Remarks on the source that the report must show.
     """
 
     kind: Literal["file", "yahoo", "simulated"]
@@ -90,16 +90,16 @@ class PriceSource:
 
 
 @dataclass(frozen=True)
-class Cleaning:
-    """What was dropped, filled or flagged before the prices were compared.
+class CleaningSummary:
+    """The events that cleaning dropped, filled or flagged.
 
     Parameters
     ----------
     counts : DataFrame
-        Columns kind, action, events, stocks: how often what was done to how many.
+        Columns kind, action, events, stocks: the number of events and of stocks for each kind and action.
     details : DataFrame
-        One row an event, as in `CleaningReport.events`: ticker, kind, action, start, end, n_days, size,
-        score, detail.
+        One row for each event, as in `CleaningReport.events`: ticker, kind, action, start, end, n_days,
+        size, score, detail.
     """
 
     counts: pd.DataFrame
@@ -107,21 +107,21 @@ class Cleaning:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which number of clusters was chosen, and what the other criteria say.
+class KChoice:
+    """The number of clusters that is shown, and the choices of all criteria.
 
     Parameters
     ----------
     k : int
         The k whose clusters are shown.
     criterion : str
-        What chose it.
+        The criterion that decided.
     by_criterion : mapping of str to int or None
-        What every criterion chose; None where it found no k.
+        The choice of every criterion; None where it chose no k.
     near_ties : mapping of str to list of int
-        For every criterion, the other ks that are nearly as good.
+        For every criterion the other values of k that are nearly as good.
     tried : tuple of int
-        All k tried, in increasing order.
+        All values of k that were tried, in increasing order.
     """
 
     k: int
@@ -132,39 +132,40 @@ class Choice:
 
     @property
     def least_ssd_is_largest_k(self) -> bool:
-        """Whether the least SSD says no more than that more clusters fit better."""
+        """Whether the minimum SSD is at the largest k, as it is for nearly all data."""
         return len(self.tried) > 1 and self.by_criterion.get("ssd") == max(self.tried)
 
     def sentences(self) -> list[str]:
-        """Say which k is shown, why, and what speaks for another."""
+        """Say which k is shown, which criterion decided, and what the other criteria choose."""
         if len(self.tried) == 1:
             return [f"Clusters are shown for k = {self.k}, the only k that was tried."]
         if self.by_criterion.get(self.criterion) is None:
-            said = [
-                f"The criterion {self.criterion} found no k out of {_span(self.tried)}, so clusters are "
-                f"shown for the least SSD, k = {self.k}."
+            sentences = [
+                f"The criterion {self.criterion} chose no k out of {_format_ks(self.tried)}. Clusters are "
+                f"shown for the minimum SSD, k = {self.k}."
             ]
         else:
-            said = [
-                f"Clusters are shown for k = {self.k}, chosen by {_WHY[self.criterion]} out of "
-                f"k = {_span(self.tried)}{self._near(self.criterion)}."
+            sentences = [
+                f"Clusters are shown for k = {self.k}, chosen by {_CRITERION_TEXT[self.criterion]} out of "
+                f"k = {_format_ks(self.tried)}{self._near_ties_text(self.criterion)}."
             ]
+        # Said for every criterion: readers of the table would take the minimum for a finding.
         if self.least_ssd_is_largest_k:
-            said.append(
-                f"The least SSD sits at k = {max(self.tried)}, simply the largest k tried: SSD falls with k "
-                "almost always, so this says little about how many groups there are."
+            sentences.append(
+                f"The minimum SSD is at the largest k tried, {max(self.tried)}. SSD almost always falls with "
+                "k, so this says little about the number of groups."
             )
         others = [
-            f"{_WHY[name]} {'finds no k' if k is None else f'speaks for k = {k}'}{self._near(name)}"
+            f"{_CRITERION_TEXT[name]} chooses {'no k' if k is None else f'k = {k}'}"
+            f"{self._near_ties_text(name)}"
             for name, k in self.by_criterion.items()
             if name != self.criterion
         ]
         if others:
-            said.append(f"For comparison: {'; '.join(others)}.")
-        return said
+            sentences.append(f"For comparison: {'; '.join(others)}.")
+        return sentences
 
-    def _near(self, name: str) -> str:
-        """Name the ks that are nearly as good."""
+    def _near_ties_text(self, name: str) -> str:
         near = self.near_ties.get(name, ())
         return f" (nearly as good: {', '.join(str(k) for k in near)})" if near else ""
 
@@ -178,11 +179,11 @@ class Cluster:
     cluster : int
         Its label.
     tickers : tuple of str
-        Members, the nearest to the centroid first.
+        Its members, by increasing distance to the center.
     mean_sbd : float
-        Mean SBD of the members to the centroid.
+        Mean SBD of the members to the center.
     sectors : mapping of str to int
-        Members by sector, the most frequent first; members without a known sector are left out.
+        Number of members by sector, in decreasing order, without members of unknown sector.
     """
 
     cluster: int
@@ -192,16 +193,16 @@ class Cluster:
 
     @property
     def dominant_sector(self) -> str | None:
-        """The most frequent sector, None when no sector is known."""
+        """The most frequent sector; None when no sector is known."""
         return next(iter(self.sectors), None)
 
     @property
     def dominant_share(self) -> float | None:
-        """The share of the dominant sector among the members whose sector is known."""
+        """The share of the dominant sector among the members of known sector; None when there are none."""
         return max(self.sectors.values()) / sum(self.sectors.values()) if self.sectors else None
 
     def title(self) -> str:
-        """Name the cluster, its size and what it mostly holds."""
+        """Return the label, the size and the dominant sector as a title."""
         size = f"{len(self.tickers)} stock" + ("" if len(self.tickers) == 1 else "s")
         text = f"Cluster {self.cluster}: {size}"
         if self.dominant_share is None:
@@ -211,43 +212,43 @@ class Cluster:
 
 @dataclass(frozen=True)
 class StocksFindings:
-    """Everything that was found.
+    """All findings of a run.
 
     Parameters
     ----------
     source : PriceSource
-        Where the prices came from.
+        The source of the prices.
     settings : StocksSettings
-        What was asked.
+        The settings of the run.
     n_stocks, n_days : int
-        What was compared, after cleaning.
+        Size of the compared panel, after cleaning.
     n_incomplete : int
-        Stocks with missing days, which were compared over the days that they have.
+        Number of stocks with missing days. They are compared over their observed days.
     first_day, last_day : str
         ISO dates of the first and the last day.
-    choice : Choice
+    choice : KChoice
         The number of clusters.
     sweep : DataFrame of shape (n_k, ...)
-        Results by k, as `KSweep.results_` has them.
+        Results by k, as in `KSweep.results_`.
     clusters : tuple of Cluster
-        The largest first.
+        The clusters, by decreasing size.
     members : DataFrame
-        Columns cluster, ticker, sector, sbd, shift; one row a stock.
+        Columns cluster, ticker, sector, sbd, shift; one row for each stock.
     sector_agreement : float or None
         Adjusted mutual information of clusters and sectors; 0 for chance, 1 for the same partition.
     pairs : DataFrame
-        Columns first, second, first_sector, second_sector, sbd, lag, correlation, coverage: the
-        near-identical pairs, or the nearest few when there are none; nearest first.
+        Columns first, second, first_sector, second_sector, sbd, lag, correlation, coverage. The
+        near-identical pairs, or the nearest few when there are none; the nearest first.
     n_identical : int
-        How many pairs are near-identical.
+        Number of near-identical pairs.
     look_alikes : DataFrame or None
         Columns holding, rank, look_alike, sector, sbd, lag, correlation, coverage; None without a portfolio.
     basket : DataFrame or None
         The same for the portfolio as a whole, without the column holding.
-    cleaning : Cleaning
+    cleaning : CleaningSummary
         What was dropped, filled or flagged.
     notes : tuple of str
-        What deserves a second look: warnings, and limits of the data.
+        Warnings and limits of the data that the report must show.
     """
 
     source: PriceSource
@@ -257,7 +258,7 @@ class StocksFindings:
     n_incomplete: int
     first_day: str
     last_day: str
-    choice: Choice
+    choice: KChoice
     sweep: pd.DataFrame
     clusters: tuple[Cluster, ...]
     members: pd.DataFrame
@@ -266,12 +267,12 @@ class StocksFindings:
     n_identical: int
     look_alikes: pd.DataFrame | None
     basket: pd.DataFrame | None
-    cleaning: Cleaning
+    cleaning: CleaningSummary
     notes: tuple[str, ...]
 
 
-def _span(tried: tuple[int, ...]) -> str:
-    """Write the k tried briefly: "2 to 20", or all of them."""
-    if len(tried) > 2 and tried == tuple(range(tried[0], tried[-1] + 1)):
-        return f"{tried[0]} to {tried[-1]}"
-    return ", ".join(str(k) for k in tried)
+def _format_ks(ks: tuple[int, ...]) -> str:
+    """Format values of k: "2 to 20" when they have no gaps, else all of them."""
+    if len(ks) > 2 and ks == tuple(range(ks[0], ks[-1] + 1)):
+        return f"{ks[0]} to {ks[-1]}"
+    return ", ".join(str(k) for k in ks)

@@ -1,4 +1,4 @@
-"""A folder of results that is complete or as it was: files are staged first and moved in at the end."""
+"""The output folder of a report. Files are staged first and moved in at the end: all of them or none."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
-_OURS = re.compile(
+# Only files that a report writes may be removed: the user may keep other files in the folder.
+_REPORT_FILES = re.compile(
     r"(findings\.json|index\.html|ssd_by_k\.png|clusters\.png|cluster_\d+\.png"
     r"|(clusters|ssd_by_k|lookalikes|basket|pairs|cleaning)\.csv)"
 )
 
 
 class OutputFolder:
-    """A folder to write a report into.
+    """A context manager for the folder that a report is written to.
 
-    Entering claims it: the folder is made if need be, and a first write shows that it takes files, before
-    any work is done. `publish` moves the staged files in, one atomic replacement each, and removes the
-    files that an earlier report left under the same names and this one does not have. Leaving without
-    `publish` leaves everything as it was.
+    Entering creates the folder if needed, and a stage inside it, which fails at once when the folder is not
+    writable. `publish` moves each staged file in by one atomic replacement. It also removes files of an
+    earlier report that the new one does not have. Leaving without `publish` changes nothing.
 
     Parameters
     ----------
@@ -35,30 +35,32 @@ class OutputFolder:
     Attributes
     ----------
     stage : Path
-        Where to write the files before they are published.
+        The folder to write files to before they are published.
     """
 
     stage: Path
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._made: list[Path] = []
+        self._created: list[Path] = []
 
     def __enter__(self) -> Self:
-        """Make the folder and the stage in it, or say why that cannot be."""
+        """Create the folder and the stage; a ValueError says why that is not possible."""
+        # Remembered from the innermost outward, which is the order in which they can be removed again.
         missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._made = missing
+            self._created = missing
+            # Inside the folder, so that both are on one file system and `os.replace` is atomic.
             self.stage = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.path))
         except OSError as error:
-            self._remove_made()
+            self._remove_created()
             reason = "it is a file" if self.path.is_file() else (error.strerror or str(error)).lower()
             raise ValueError(f"cannot write to the output directory {str(self.path)!r}: {reason}.") from error
         return self
 
     def publish(self) -> list[Path]:
-        """Move what was staged into the folder.
+        """Move all staged files into the folder.
 
         Returns
         -------
@@ -67,30 +69,31 @@ class OutputFolder:
         """
         staged = sorted(file.name for file in self.stage.iterdir())
         for stale in self.path.iterdir():
-            if _OURS.fullmatch(stale.name) and stale.name not in staged and stale.is_file():
+            if _REPORT_FILES.fullmatch(stale.name) and stale.name not in staged and stale.is_file():
                 stale.unlink()
-        # The page and the findings come last: who sees them finds everything that they speak of.
+        # The page and the findings come last: a reader who sees them finds every file that they name.
         for name in sorted(staged, key=lambda name: name in ("findings.json", "index.html")):
             os.replace(self.stage / name, self.path / name)
-        self._made = []
+        self._created = []
         return [self.path / name for name in staged]
 
-    def keep(self, name: str) -> Path:
-        """Move one staged file into the folder, whatever becomes of the rest."""
+    def publish_file(self, name: str) -> Path:
+        """Move one staged file into the folder, even if the run fails afterward."""
         os.replace(self.stage / name, self.path / name)
-        self._made = []
+        self._created = []
         return self.path / name
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the stage, and a folder that was made for nothing."""
+        """Remove the stage, and the folder when it was created and nothing was published."""
+        # Errors are ignored: one here would hide the error that ended the run.
         shutil.rmtree(self.stage, ignore_errors=True)
-        self._remove_made()
+        self._remove_created()
 
-    def _remove_made(self) -> None:
-        for folder in self._made:
+    def _remove_created(self) -> None:
+        for folder in self._created:
             try:
                 folder.rmdir()
             except OSError:
-                return  # not empty: somebody else's by now
+                return  # not empty: another process has written to it

@@ -1,14 +1,14 @@
-"""Findings as JSON, for programs.
+"""Findings as JSON, for other programs.
 
-The schema is `shapecluster.findings/1`; a key that goes away or changes its meaning raises the number.
-There is no NaN: what is unknown is null. The same input and seed give the same bytes.
+The schema is `shapecluster.findings/1`. Removing a key or changing its meaning raises the number. Unknown
+values are null, never NaN. The same input and seed give the same bytes.
 
 ======================= ==================================================================================
 key                     meaning
 ======================= ==================================================================================
 schema, version         the schema, and the version of shapecluster that wrote it
 source                  kind ("file", "yahoo", "simulated"), description, sectors_from
-settings                what was asked: k (null for the default), criterion, on, max_shift,
+settings                the settings: k (null for the default), criterion, on, max_shift,
                         portfolio, n_look_alikes, near_identical (SBD), seed, repair_prints
 data                    n_stocks, n_days, n_incomplete, first_day, last_day, after cleaning
 choice                  k shown, criterion, by_criterion (name to k, or null), near_ties (name to a list
@@ -16,10 +16,10 @@ choice                  k shown, criterion, by_criterion (name to k, or null), n
 ssd_by_k                a list of k, ssd and the scores of the criteria
 sector_agreement        adjusted mutual information of clusters and sectors, or null
 clusters                a list: cluster, size, mean_sbd, dominant_sector, dominant_share, sectors (name to
-                        number), members (ticker, sector, sbd, shift; the nearest to the centroid first)
+                        number), members (ticker, sector, sbd, shift; the nearest to the center first)
 near_identical_pairs    a list: first, second, first_sector, second_sector, sbd, lag (days by which the
-                        second trails the first), correlation, coverage (share of days seen of both)
-n_near_identical        how many pairs are at or below settings.near_identical; when 0, the list holds the
+                        second trails the first), correlation, coverage (share of common days)
+n_near_identical        number of pairs at or below settings.near_identical; when 0, the list has the
                         nearest pairs
 look_alikes             null, or a list: holding, rank, look_alike, sector, sbd, lag (days by which the
                         look-alike trails the holding), correlation, coverage
@@ -27,7 +27,7 @@ basket                  the same for the portfolio as a whole, without holding
 cleaning                counts (a list: kind, action, events, stocks), details (a list: ticker, kind,
                         action, start, end, n_days, size (log return), score (robust standard deviations),
                         detail)
-notes                   sentences that deserve a second look
+notes                   warnings and limits of the data, as sentences
 ======================= ==================================================================================
 """
 
@@ -46,13 +46,13 @@ SCHEMA = "shapecluster.findings/1"
 
 
 def to_json(findings: StocksFindings) -> str:
-    """Write the findings as JSON text, in the schema that this module documents."""
+    """Return the findings as JSON text, in the schema that this module documents."""
     return json.dumps(to_dict(findings), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def to_dict(findings: StocksFindings) -> dict[str, Any]:
-    """Write the findings as plain dictionaries, lists, strings, numbers and None."""
-    asked, choice = findings.settings, findings.choice
+    """Return the findings as dictionaries, lists, strings, numbers and None."""
+    settings, choice = findings.settings, findings.choice
     document = {
         "schema": SCHEMA,
         "version": version("shapecluster"),
@@ -62,15 +62,15 @@ def to_dict(findings: StocksFindings) -> dict[str, Any]:
             "sectors_from": findings.source.sectors_from,
         },
         "settings": {
-            "k": asked.k,
-            "criterion": asked.criterion,
-            "on": asked.on,
-            "max_shift": asked.max_shift,
-            "portfolio": asked.portfolio,
-            "n_look_alikes": asked.n_look_alikes,
-            "near_identical": asked.identical_below,
-            "seed": asked.seed,
-            "repair_prints": asked.repair_prints,
+            "k": settings.k,
+            "criterion": settings.criterion,
+            "on": settings.on,
+            "max_shift": settings.max_shift,
+            "portfolio": settings.portfolio,
+            "n_look_alikes": settings.n_look_alikes,
+            "near_identical": settings.identity_threshold,
+            "seed": settings.seed,
+            "repair_prints": settings.repair_prints,
         },
         "data": {
             "n_stocks": findings.n_stocks,
@@ -105,13 +105,13 @@ def to_dict(findings: StocksFindings) -> dict[str, Any]:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Write a table as one dictionary a row."""
+    """Return a table as one dictionary for each row."""
     rows: list[dict[str, Any]] = _plain(frame.to_dict(orient="records"))
     return rows
 
 
 def _cluster(cluster: Cluster, members: pd.DataFrame) -> dict[str, Any]:
-    """Write one cluster with its members."""
+    """Return one cluster with its members."""
     rows = members.loc[members["cluster"] == cluster.cluster, ["ticker", "sector", "sbd", "shift"]]
     return {
         "cluster": cluster.cluster,
@@ -125,7 +125,7 @@ def _cluster(cluster: Cluster, members: pd.DataFrame) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn numbers, dates and containers into what JSON knows; what is missing becomes None."""
+    """Convert numbers, dates and containers to types of JSON; missing values become None."""
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -134,8 +134,8 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, pd.Timestamp):
         return value.date().isoformat()
-    if hasattr(value, "item"):  # NumPy's scalars
+    if hasattr(value, "item"):  # a NumPy scalar
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no NaN and no infinity
         return None
     return value

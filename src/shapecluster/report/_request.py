@@ -1,4 +1,4 @@
-"""What was typed, checked and read: from the options of `shapecluster stocks` to `StocksSettings`."""
+"""The options of `shapecluster stocks`: checked as typed, then parsed to `StocksSettings`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, cast
 
-from shapecluster.report._findings import CRITERIA, On, StocksSettings
+from shapecluster.report._findings import CRITERIA, SeriesKind, StocksSettings
 
-_MOST_KS = 1000
-_MOST_DIGITS = 7
-_LAG_ON_RETURNS = 5  # a trading week; a best match at a lag of months is chance
+_MAX_KS = 1000  # a typing error such as 2-20000 would run for days
+_MAX_DIGITS = 7  # longer numbers are errors, and could exhaust the memory as a range
+_MAX_SHIFT_ON_RETURNS = 5  # a trading week; a best match at a lag of months is chance
 
 
 @dataclass(frozen=True)
 class StocksRequest:
-    """The options of `shapecluster stocks`, as they were typed."""
+    """The options of `shapecluster stocks`, as typed."""
 
     prices: Path | None
     tickers: str | None
@@ -35,7 +35,7 @@ class StocksRequest:
 
 
 def check_sources(request: StocksRequest) -> None:
-    """Refuse options that contradict each other, and dates that are none.
+    """Check that the options that name the source of the prices agree.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def check_sources(request: StocksRequest) -> None:
     Raises
     ------
     ValueError
-        The message names the options.
+        When options contradict each other, or a date is invalid. The message names the options.
     """
     if request.prices is not None and request.tickers is not None:
         raise ValueError("--prices and --tickers exclude each other: give a file, or tickers to fetch.")
@@ -59,13 +59,13 @@ def check_sources(request: StocksRequest) -> None:
         raise ValueError(
             "--sectors needs --prices or --tickers: the simulated market has sectors of its own."
         )
-    start, end = _day(request.start, "--start"), _day(request.end, "--end")
+    start, end = _parse_date(request.start, "--start"), _parse_date(request.end, "--end")
     if start is not None and start > (end or date.today()):
         raise ValueError(f"--start must not be after {'--end' if end else 'today'}. Got {start} instead.")
 
 
-def read_settings(request: StocksRequest) -> StocksSettings:
-    """Read what is asked of the prices.
+def parse_settings(request: StocksRequest) -> StocksSettings:
+    """Parse the options that do not concern the source of the prices.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ def read_settings(request: StocksRequest) -> StocksSettings:
     Returns
     -------
     StocksSettings
-        The same, as numbers and names.
+        The same as numbers and names.
 
     Raises
     ------
     ValueError
-        The message names the option, what it takes, and what it got.
+        The message names the option, the values that it accepts, and the value that was given.
     """
     if request.on not in ("log-returns", "levels"):
         raise ValueError(f"--on must be log-returns or levels. Got {request.on!r} instead.")
@@ -90,7 +90,8 @@ def read_settings(request: StocksRequest) -> StocksSettings:
         )
     if request.jobs == 0:
         raise ValueError("--jobs must be a number of threads, or -1 for all cores. Got 0 instead.")
-    ks = None if request.k is None else read_ks(request.k)
+    ks = None if request.k is None else parse_ks(request.k)
+    # KSweep checks both again, but its messages name Python parameters instead of options.
     if ks is not None and request.criterion == "elbow" and len(ks) < 3:
         raise ValueError(f"--criterion elbow needs at least three values of k. Got --k {request.k} instead.")
     if ks == (1,) and request.criterion == "silhouette":
@@ -98,32 +99,32 @@ def read_settings(request: StocksRequest) -> StocksSettings:
     return StocksSettings(
         k=ks,
         criterion=cast("Literal['ssd', 'elbow', 'silhouette']", request.criterion),
-        on=cast(On, request.on),
-        max_shift=read_max_shift(request.max_shift, request.on),
-        portfolio=() if request.portfolio is None else read_names(request.portfolio, "--portfolio"),
+        on=cast(SeriesKind, request.on),
+        max_shift=parse_max_shift(request.max_shift, request.on),
+        portfolio=() if request.portfolio is None else parse_tickers(request.portfolio, "--portfolio"),
         seed=request.seed,
         repair_prints=request.repair_prints,
         n_jobs=request.jobs,
     )
 
 
-def read_ks(text: str) -> tuple[int, ...]:
-    """Read numbers of clusters: "2-20", "2,5,8", "11", or a mixture.
+def parse_ks(text: str) -> tuple[int, ...]:
+    """Parse numbers of clusters: "2-20", "2,5,8", "11", or a mixture.
 
     Parameters
     ----------
     text : str
-        What was typed.
+        The value of the option.
 
     Returns
     -------
     tuple of int
-        The numbers, increasing, each once.
+        The numbers in increasing order, without repetition.
 
     Raises
     ------
     ValueError
-        For anything else; the message says what it takes.
+        For any other text.
     """
     ks: set[int] = set()
     for part in text.split(","):
@@ -136,21 +137,21 @@ def read_ks(text: str) -> tuple[int, ...]:
             raise ValueError(f"--k must be at least 1. Got {text!r} instead.")
         if low > high:
             raise ValueError(f"--k must run from the smaller to the larger number. Got {text!r} instead.")
-        if high - low >= _MOST_KS:
-            raise ValueError(f"--k tries at most {_MOST_KS} numbers of clusters. Got {text!r} instead.")
+        if high - low >= _MAX_KS:
+            raise ValueError(f"--k tries at most {_MAX_KS} numbers of clusters. Got {text!r} instead.")
         ks.update(range(low, high + 1))
     return tuple(sorted(ks))
 
 
-def read_names(text: str, option: str) -> tuple[str, ...]:
-    """Read tickers separated by commas.
+def parse_tickers(text: str, option: str) -> tuple[str, ...]:
+    """Parse tickers that are separated by commas.
 
     Parameters
     ----------
     text : str
-        What was typed.
+        The value of the option.
     option : str
-        The option that it was typed for, for the message.
+        The name of the option, for the message.
 
     Returns
     -------
@@ -160,39 +161,40 @@ def read_names(text: str, option: str) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        When there are none, or one stands twice.
+        When there is no ticker, or a ticker is repeated.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
+    tickers = [ticker.strip() for ticker in text.split(",") if ticker.strip()]
+    if not tickers:
         raise ValueError(f"{option} must name at least one ticker. Got {text!r} instead.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{option} names these tickers more than once: {', '.join(twice)}.")
-    return tuple(names)
+    # A repeated holding is an error in the user's list: dropping it would change a weight unseen.
+    repeated = sorted({ticker for ticker in tickers if tickers.count(ticker) > 1})
+    if repeated:
+        raise ValueError(f"{option} names these tickers more than once: {', '.join(repeated)}.")
+    return tuple(tickers)
 
 
-def read_max_shift(text: str | None, on: str) -> int | None:
-    """Read the largest lag, which is bounded on returns, and on levels is not: that is the lab's recipe.
+def parse_max_shift(text: str | None, on: str) -> int | None:
+    """Parse the maximum lag. By default it is 5 days on returns, and unbounded on levels, as in the lab.
 
     Parameters
     ----------
     text : str or None
-        What was typed, if anything.
+        The value of the option; None when it was not given.
     on : str
-        What is compared: "log-returns" or "levels".
+        The series that are compared: "log-returns" or "levels".
 
     Returns
     -------
     int or None
-        Days; None for no bound.
+        Trading days; None for no bound.
 
     Raises
     ------
     ValueError
-        For anything else; the message says what it takes.
+        For any other text.
     """
     if text is None:
-        return _LAG_ON_RETURNS if on == "log-returns" else None
+        return _MAX_SHIFT_ON_RETURNS if on == "log-returns" else None
     if text.strip().lower() == "all":
         return None
     if not _is_count(text.strip()):
@@ -202,8 +204,7 @@ def read_max_shift(text: str | None, on: str) -> int | None:
     return int(text)
 
 
-def _day(text: str | None, option: str) -> date | None:
-    """Read a date."""
+def _parse_date(text: str | None, option: str) -> date | None:
     if text is None:
         return None
     try:
@@ -213,5 +214,6 @@ def _day(text: str | None, option: str) -> date | None:
 
 
 def _is_count(text: str) -> bool:
-    """Whether a text is a whole number of a size that makes sense."""
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    """Return whether a text is a whole number of reasonable size."""
+    # `isdigit` alone accepts digits of other scripts and superscripts.
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS

@@ -1,0 +1,103 @@
+"""The text and the tables that the commands `shapecluster portfolios ...` print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shapecluster.cli._common import print_line
+from shapecluster.report._terminal import make_table
+from shapecluster.report._text import format_count, format_number, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from shapecluster import KSweep
+    from shapecluster.portfolios import Portfolios
+
+_SHOWN_MATCHES = 20
+_SHOWN_TICKERS = 6  # of a cluster
+
+
+def describe_portfolios(portfolios: Portfolios) -> str:
+    """Return the numbers of traders, tickers and holdings."""
+    n_traders, n_tickers = portfolios.matrix.shape
+    counts = portfolios.n_holdings
+    return (
+        f"{format_count(n_traders, 'trader')}, {format_count(n_tickers, 'ticker')}, {counts.min()} to "
+        f"{counts.max()} holdings each"
+    )
+
+
+def describe_copycats(truth: pd.DataFrame) -> str:
+    """Return the number of planted copycats, and one leader to try `match` on."""
+    groups = truth[truth["group"] >= 0]
+    n_groups = format_count(groups["group"].nunique(), "group")
+    leader = groups.index[groups["leader"]][0]
+    return f"{format_count(len(groups), 'trader')} in {n_groups} of copycats (trader {leader} leads one)"
+
+
+def format_with_error(mean: float, error: float) -> str:
+    """Format an estimate with its standard error, which is 0 when nothing was sampled."""
+    return format_number(mean, 4) + (f" ± {error:.4f}" if error > 0 else "")
+
+
+def print_clusters(portfolios: Portfolios, model: Any, console: Console) -> None:
+    """Print one row for each cluster: its size, and the tickers that it holds more often than all traders."""
+    overall = np.asarray(portfolios.matrix.mean(axis=0)).ravel()
+    sizes = np.bincount(model.labels_, minlength=len(model.cluster_centers_))
+    columns = {"cluster": "right", "traders": "right", "holdings": "right"}
+    table = make_table(columns | {"held more often than by all (share of the cluster's traders)": "wrap"})
+    for cluster, center in enumerate(model.cluster_centers_):
+        # By the difference, not the share: popular tickers lead in every cluster.
+        top = [at for at in np.argsort(overall - center)[:_SHOWN_TICKERS] if center[at] > overall[at]]
+        tickers = ", ".join(
+            f"{portfolios.tickers[at]}" + ("" if portfolios.has_quantities else f" {center[at]:.0%}")
+            for at in top
+        )
+        cells = (str(cluster), f"{sizes[cluster]:,}", format_number(float(center.sum()), 1), tickers)
+        table.add_row(*(printable(cell) for cell in cells))
+    console.print(table)
+
+
+def print_sweep(table: pd.DataFrame, sweep: KSweep, console: Console) -> None:
+    """Print one row for each k, and mark the elbow."""
+    columns = {"k": "right", "SSD": "right", "elbow": "right", "silhouette": "right", "seconds": "right"}
+    rows = make_table({"": "left"} | columns)
+    for k, row in table.iterrows():
+        is_elbow = k == sweep.elbow_k_
+        rows.add_row(
+            ">" if is_elbow else "",
+            str(k),
+            format_number(row["ssd"], 1),
+            format_number(row["elbow"]),
+            format_with_error(row["silhouette"], row["silhouette_error"]),
+            format_number(row["seconds"], 2),
+            style="bold" if is_elbow else None,
+        )
+    console.print(rows)
+    if sweep.elbow_k_ is None:
+        print_line(console, "The SSD has no elbow: it falls evenly, so no k stands out.")
+    else:
+        print_line(console, f"The elbow of the SSD is at k = {sweep.elbow_k_}.")
+
+
+def print_matches(
+    matches: pd.DataFrame, holdings: list[str], holder: str, rule: str, n_traders: int, console: Console
+) -> None:
+    """Print the matching traders with the tickers in which they differ."""
+    print_line(console, f"{holder} holds {format_count(len(holdings), 'ticker')}: {', '.join(holdings)}.")
+    verb = "matches" if len(matches) == 1 else "match"
+    print_line(console, f"{len(matches):,} of {n_traders:,} traders {verb} ({rule}).")
+    if not len(matches):
+        return
+    columns = {"trader": "left", "match": "right", "shared": "right"}
+    table = make_table(columns | {"missing": "wrap", "extra": "wrap"})
+    for trader, match, shared, missing, extra in matches.head(_SHOWN_MATCHES).to_numpy(dtype=object):
+        cells = (trader, format_number(match), len(shared), " ".join(missing), " ".join(extra))
+        table.add_row(*(printable(cell) for cell in cells))
+    console.print(table)
+    if len(matches) > _SHOWN_MATCHES:
+        print_line(console, f"The best {_SHOWN_MATCHES} are shown; --out FILE writes all.")

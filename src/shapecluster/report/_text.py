@@ -1,0 +1,168 @@
+"""Sentences and numbers that the terminal and the HTML page share."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from shapecluster._validation import listing
+from shapecluster.report._findings import StocksFindings
+
+MISSING = "\N{EN DASH}"
+
+# Kinds of events that are not listed here, such as "no prices", are plural already.
+_PLURALS = {
+    "non-positive price": "non-positive prices",
+    "thin day": "thin days",
+    "frozen day": "frozen days",
+    "late listing": "late listings",
+    "early end": "early ends",
+    "long gap": "long gaps",
+    "short gap": "short gaps",
+    "incomplete day": "incomplete days",
+    "bad print": "bad prints",
+    "jump": "jumps",
+    "flat stretch": "flat stretches",
+}
+
+
+def printable(text: object) -> str:
+    """Replace control characters by a visible mark."""
+    # Tickers come from files: an escape sequence in one could rewrite what the terminal shows.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def format_number(value: float | None, digits: int = 3) -> str:
+    """Format a number with a fixed number of decimals; a dash when it is missing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    return f"{float(value):,.{digits}f}"
+
+
+def format_share(value: float | None) -> str:
+    """Format a share as a percentage; a dash when it is missing."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.0%}"
+
+
+def format_count(n: int, noun: str) -> str:
+    """Format a number of things: "1 stock", "1,259 days"."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def format_lag(lag: int) -> str:
+    """Format a lag in days. Positive: the look-alike trails the holding."""
+    if lag == 0:
+        return "same day"
+    return f"{'trails' if lag > 0 else 'leads'} by {format_count(abs(lag), 'day')}"
+
+
+def format_date(value: pd.Timestamp | float | str | None) -> str:
+    """Format a date as ISO; a dash when it is missing."""
+    if value is None or pd.isna(value):
+        return MISSING
+    return value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)
+
+
+def describe_comparison(findings: StocksFindings) -> str:
+    """Say which series were compared, and over which lags."""
+    series = "daily log returns" if findings.settings.on == "log-returns" else "price levels"
+    max_shift = findings.settings.max_shift
+    if max_shift is None:
+        lags = "all lags"
+    else:
+        lags = "no lag" if max_shift == 0 else f"lags up to {format_count(max_shift, 'day')}"
+    text = (
+        f"{format_count(findings.n_stocks, 'stock')} over {format_count(findings.n_days, 'day')}, "
+        f"{findings.first_day} to {findings.last_day}, compared by the shape of their {series}, {lags}."
+    )
+    if findings.n_incomplete:
+        verb = "has" if findings.n_incomplete == 1 else "have"
+        text += f" {format_count(findings.n_incomplete, 'stock')} {verb} missing days, which are masked."
+    return text
+
+
+def describe_pairs(findings: StocksFindings, *, shown: int) -> str:
+    """Say how many pairs are near-identical, by which threshold, and how many of them are shown."""
+    threshold = findings.settings.identity_threshold
+    rule = f"SBD at most {threshold:g}"
+    if findings.n_incomplete:
+        rule += f", or with missing days a correlation of at least {1 - threshold:g} over common days"
+    if findings.n_identical == 0:
+        return f"No two stocks are near-identical ({rule}). The nearest pairs are shown."
+    verb = "pair is" if findings.n_identical == 1 else "pairs are"
+    text = f"{findings.n_identical:,} {verb} near-identical ({rule})."
+    if shown < findings.n_identical:
+        text += f" The nearest {shown} are shown; pairs.csv has all."
+    return text
+
+
+def describe_look_alikes(findings: StocksFindings) -> str:
+    """Say how the look-alikes of each holding are ranked."""
+    rank = "correlation over common days, because days are missing" if findings.n_incomplete else "SBD"
+    return f"For each holding the stocks that are nearest in shape, by {rank}. Holdings are left out."
+
+
+def describe_basket(findings: StocksFindings) -> str:
+    """Introduce the stocks that are nearest to the portfolio as a whole."""
+    holdings = ", ".join(findings.settings.portfolio)
+    return f"The stocks that are nearest to the portfolio as a whole ({holdings})."
+
+
+def list_highlights(findings: StocksFindings) -> list[str]:
+    """State the main findings: near-identical stocks, and the nearest stock to each holding."""
+    sentences = []
+    if findings.n_identical:
+        nearest = findings.pairs.iloc[0]
+        verb = "pair of stocks is" if findings.n_identical == 1 else "pairs of stocks are"
+        sentences.append(
+            f"{findings.n_identical:,} {verb} near-identical. The nearest pair is {nearest['first']} and "
+            f"{nearest['second']}."
+        )
+    if findings.look_alikes is not None:
+        first = findings.look_alikes[findings.look_alikes["rank"] == 1]
+        pairs = ", ".join(f"{entry.look_alike} to {entry.holding}" for entry in first.itertuples())
+        sentences.append(f"Nearest to the holdings: {pairs}.")
+    if findings.basket is not None:
+        sentences.append(f"Nearest to the portfolio as a whole: {', '.join(findings.basket['look_alike'])}.")
+    return sentences
+
+
+def describe_single_stock_clusters(findings: StocksFindings) -> str | None:
+    """Name the clusters that hold one stock only; None when there are none."""
+    singles = [cluster.tickers[0] for cluster in findings.clusters if len(cluster.tickers) == 1]
+    if not singles:
+        return None
+    verb = "cluster holds" if len(singles) == 1 else "clusters hold"
+    # k-Shape puts an outlier into a cluster of its own once k exceeds the number of real groups.
+    return (
+        f"{len(singles)} {verb} a single stock ({listing(singles)}): outliers, or more clusters than groups."
+    )
+
+
+def describe_sector_agreement(findings: StocksFindings) -> str | None:
+    """Say how well clusters and sectors agree; None without sectors."""
+    if findings.sector_agreement is None:
+        return None
+    return (
+        f"The agreement of clusters and sectors is {findings.sector_agreement:.2f} (adjusted mutual "
+        f"information: 0 is chance, 1 the same partition). Sectors: {findings.source.sectors_from}."
+    )
+
+
+def describe_cleaning(findings: StocksFindings) -> str:
+    """Count the events that cleaning dropped, filled or flagged."""
+    counts = findings.cleaning.counts
+    if counts.empty:
+        return "Cleaning found nothing to drop, fill or flag."
+    parts = []
+    for kind, action, n in counts[["kind", "action", "events"]].itertuples(index=False, name=None):
+        parts.append(f"{n:,} {_PLURALS.get(str(kind), kind) if int(n) > 1 else kind} ({action})")
+    text = f"Cleaning: {', '.join(parts)}."
+    flagged = counts["action"] == "flagged"
+    if flagged.any():
+        text += " Flagged prices are used unchanged"
+        # Only bad prints can be repaired: whether a jump is an error or news, prices alone cannot tell.
+        has_prints = ((counts["kind"] == "bad print") & flagged).any()
+        text += "; --repair-prints repairs bad prints." if has_prints else "."
+    return text
