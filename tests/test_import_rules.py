@@ -49,7 +49,7 @@ PACKAGES: dict[str, set[str]] = {
     "analogues": {"_core.index", "cluster", "neighbors"},
     "container": {"cluster", "formats"},
     "sagemaker": {"_core.kshape", "_core.sbd", "cluster", "formats", "remote"},
-    "plotting": {"analogues"},
+    "plotting": {"analogues", "model_selection"},
     "report": {
         *("cluster", "datasets", "metrics", "model_selection", "neighbors"),
         *("plotting", "preprocessing", "prices"),
@@ -183,6 +183,11 @@ def test_modules_import_only_what_their_row_grants(source):
     row = row_of(dotted(source))
     wrong = [f"line {i.line}: {i.module}" for i in our_imports(source) if not may_import(row, i.ours)]
     assert not wrong, f"{row} must not import {wrong}"
+
+
+def test_names_are_imported_from_the_package_that_owns_them(source):
+    """The public names of `shapecluster` are for its users: inside they would hide who imports whom."""
+    assert not [i.line for i in imports_of(source) if i.module == "shapecluster"]
 
 
 @pytest.mark.parametrize("row", [*PACKAGES, *SINGLE_FILES])

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from shapecluster import SageMakerKShape
     from shapecluster.remote import Job
+    from shapecluster.sagemaker import SageMakerKShape
 
 _SHOWN_TICKERS = 10  # of a cluster
 
@@ -100,7 +100,7 @@ def attach(
     job_name: str, location: JobLocation, out: Path, *, timeout: float | None, hourly_rate: float | None
 ) -> None:
     """Run `shapecluster sagemaker attach`."""
-    from shapecluster import SageMakerKShape
+    from shapecluster.sagemaker import SageMakerKShape
 
     with as_command_errors(location), console_messages() as console:
         check_writable(out, "--out")
@@ -143,8 +143,8 @@ def _make_estimator(request: TrainingRequest) -> SageMakerKShape:
     An algorithm of the Marketplace need not have all parameters of the estimator. With an ARN, parameters
     that were not typed keep the estimator's defaults, which are not sent.
     """
-    from shapecluster import SageMakerKShape
     from shapecluster.report._request import parse_max_shift
+    from shapecluster.sagemaker import SageMakerKShape
 
     if request.on not in ("log-returns", "levels"):
         raise ValueError(f"--on must be log-returns or levels. Got {request.on!r} instead.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from shapecluster import KSweep
+    from shapecluster.model_selection import KSweep
     from shapecluster.portfolios import Portfolios
 
 _SHOWN_MATCHES = 20

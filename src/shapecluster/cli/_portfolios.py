@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from shapecluster import KSweep
+    from shapecluster.model_selection import KSweep
     from shapecluster.portfolios import Portfolios
 
 # Sampled traders for the silhouette. A sweep takes fewer, because it has one for every k.
@@ -155,7 +155,7 @@ def sweep(
     path: Path | None, k: str, *, algorithm: str, seed: int, out: Path | None, chart: Path | None
 ) -> None:
     """Run `shapecluster portfolios sweep`."""
-    from shapecluster import KSweep
+    from shapecluster.model_selection import KSweep
     from shapecluster.report._request import parse_ks
     from shapecluster.report._terminal import make_console, progress_bar
 
@@ -194,7 +194,7 @@ def sweep(
 
 def match(path: Path | None, request: MatchRequest, *, seed: int, out: Path | None) -> None:
     """Run `shapecluster portfolios match`."""
-    from shapecluster import PortfolioMatcher
+    from shapecluster.portfolios import PortfolioMatcher
     from shapecluster.report._request import parse_tickers
     from shapecluster.report._terminal import make_console
     from shapecluster.report._text import format_count
