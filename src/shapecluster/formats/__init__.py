@@ -19,16 +19,16 @@ endpoints         payloads          series that are sent, as CSV, JSON, JSON Lin
 `read_`, `iter_` and `write_` work on files, piece by piece; `decode_` and `encode_` on bytes in memory.
 """
 
-from shapecluster.formats._media import media_type
+from shapecluster.formats._media_types import media_type
 from shapecluster.formats.archive import Member, read_member, write_archive
 from shapecluster.formats.arrays import ArrayFile, read_arrays, write_arrays
 from shapecluster.formats.centroids import CentroidReport, decode_centroids, encode_centroids
+from shapecluster.formats.csv_rows import NamedRows, iter_csv, read_csv, write_csv
 from shapecluster.formats.hyperparameters import decode_hyperparameters, encode_hyperparameters
 from shapecluster.formats.ndarray import ArrayList, decode_ndarrays, encode_ndarrays
 from shapecluster.formats.payloads import decode_rows, encode_rows
 from shapecluster.formats.predictions import Predictions, decode_predictions, encode_predictions
 from shapecluster.formats.recordio import RecordBlock, iter_recordio, read_recordio, write_recordio
-from shapecluster.formats.tables import NamedRows, iter_csv, read_csv, write_csv
 
 __all__ = [
     "ArrayFile",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import PIECE, Readable
+from shapecluster.formats._streams import PIECE, Readable
 
 BLOCK = 512
 _LONGEST_NAME = 4096

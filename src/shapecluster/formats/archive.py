@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import Bytes, Readable
+from shapecluster.formats._streams import Bytes, Readable
 from shapecluster.formats._tar import Entry, Tar, refused, safe_name
 
 __all__ = ["Member", "read_member", "write_archive"]

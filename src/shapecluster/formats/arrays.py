@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import PIECE, write_all
+from shapecluster.formats._streams import PIECE, write_all
 
 __all__ = ["ArrayFile", "read_arrays", "write_arrays"]
 

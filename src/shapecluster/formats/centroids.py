@@ -8,7 +8,7 @@ import numpy as np
 
 from shapecluster._typing import ArrayLike, Float64Array
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import Bytes, check_size
+from shapecluster.formats._streams import Bytes, check_size
 
 __all__ = ["CentroidReport", "decode_centroids", "encode_centroids"]
 

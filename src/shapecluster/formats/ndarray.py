@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import Bytes, check_size
+from shapecluster.formats._streams import Bytes, check_size
 
 __all__ = ["ArrayList", "decode_ndarrays", "encode_ndarrays"]
 

@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
-from shapecluster.formats._media import CSV, JSON, JSON_LINES, json_lines, media_type, parse_json, unreadable
-from shapecluster.formats._stream import Bytes, check_size
+from shapecluster.formats._media_types import (
+    CSV,
+    JSON,
+    JSON_LINES,
+    json_lines,
+    media_type,
+    parse_json,
+    unreadable,
+)
+from shapecluster.formats._streams import Bytes, check_size
+from shapecluster.formats.csv_rows import read_csv, write_csv
 from shapecluster.formats.recordio import read_recordio, write_recordio
-from shapecluster.formats.tables import read_csv, write_csv
 
 __all__ = ["decode_rows", "encode_rows"]
 

@@ -11,11 +11,19 @@ import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._frames import Part, damaged, read_runs, scalars, write_frames
-from shapecluster.formats._media import CSV, JSON, JSON_LINES, json_lines, media_type, parse_json, unreadable
-from shapecluster.formats._record import LABEL, entry_head, float_type
-from shapecluster.formats._stream import Bytes, check_size
-from shapecluster.formats.tables import read_csv
+from shapecluster.formats._media_types import (
+    CSV,
+    JSON,
+    JSON_LINES,
+    json_lines,
+    media_type,
+    parse_json,
+    unreadable,
+)
+from shapecluster.formats._protobuf_record import LABEL, entry_head, float_type
+from shapecluster.formats._recordio_frames import Part, damaged, read_runs, scalars, write_frames
+from shapecluster.formats._streams import Bytes, check_size
+from shapecluster.formats.csv_rows import read_csv
 
 __all__ = ["Predictions", "decode_predictions", "encode_predictions"]
 

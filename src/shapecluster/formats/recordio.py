@@ -11,9 +11,17 @@ from numpy.typing import NDArray
 
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._frames import Part, Run, damaged, read_runs, scalars, write_frames
-from shapecluster.formats._record import FEATURES, LABEL, Numbers, Record, Tensor, entry_head, float_type
-from shapecluster.formats._stream import Readable, Writable
+from shapecluster.formats._protobuf_record import (
+    FEATURES,
+    LABEL,
+    Numbers,
+    Record,
+    Tensor,
+    entry_head,
+    float_type,
+)
+from shapecluster.formats._recordio_frames import Part, Run, damaged, read_runs, scalars, write_frames
+from shapecluster.formats._streams import Readable, Writable
 
 __all__ = [
     "RecordBlock",

@@ -9,7 +9,7 @@ import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import PIECE, Readable, Writable, write_all
+from shapecluster.formats._streams import PIECE, Readable, Writable, write_all
 
 __all__ = ["NamedRows", "iter_csv", "read_csv", "write_csv"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._wire import (
+from shapecluster.formats._protobuf_wire import (
     DELIMITED,
     FIXED32,
     FIXED64,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats import iter_csv, read_csv, tables, write_csv
+from shapecluster.formats import csv_rows, iter_csv, read_csv, write_csv
 from tests.formats.damage import MB, at_most, survives
 
 TICKERS = st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable() and name == name.strip())
@@ -145,8 +145,8 @@ def test_sizes_are_bounded():
 
 
 def test_blocks_are_read_and_written_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr(tables, "PIECE", 1 << 16)
-    monkeypatch.setattr(tables, "_BLOCK", 1 << 18)
+    monkeypatch.setattr(csv_rows, "PIECE", 1 << 16)
+    monkeypatch.setattr(csv_rows, "_BLOCK", 1 << 18)
     X = np.broadcast_to(np.arange(50.0), (12_000, 50))
     file = io.BytesIO(bytes(4 * MB))
     with at_most(MB // 2):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from shapecluster._typing import Float64Array
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._record import Record, Tensor, parse_record
-from shapecluster.formats._stream import Readable, Writable, fill, write_all
+from shapecluster.formats._protobuf_record import Record, Tensor, parse_record
+from shapecluster.formats._streams import Readable, Writable, fill, write_all
 
 _MAGIC = 0xCED7230A
 _HEAD = struct.Struct("<II")
