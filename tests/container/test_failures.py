@@ -15,17 +15,20 @@ from tests.container.conftest import RECORDIO
 @pytest.mark.parametrize(
     ("hyperparameters", "message"),
     [
-        ({"k": "eleven"}, "k must be a whole number >= 1. Got 'eleven' instead."),
-        ({"k": 0}, "k must be a whole number >= 1. Got '0' instead."),
+        ({"k": "eleven"}, "k must be an integer >= 1. Got 'eleven' instead."),
+        ({"k": 0}, "k must be an integer >= 1. Got '0' instead."),
         ({"k": 3, "n_clusters": 4}, "k and n_clusters are two names"),
         ({"k": 37}, "There are 36 series in channel 'train', fewer than n_clusters=37"),
-        ({"k": 3, "clusters": 3}, "clusters is no hyperparameter here; there are checkpoint_every, init, k,"),
+        (
+            {"k": 3, "clusters": 3},
+            "clusters is not a hyperparameter. Valid names: checkpoint_every, init, k,",
+        ),
         ({"k": 3, "n_jobs": 0}, "n_jobs must be"),
-        ({"k": 3, "random_state": -1}, "random_state must be a whole number from 0 to 4294967295"),
+        ({"k": 3, "random_state": -1}, "random_state must be an integer from 0 to 4294967295"),
         ({"k": 3, "missing": "drop"}, "missing must be 'error' or 'mask'. Got 'drop' instead."),
         ({"k": 3, "n_channels": 5}, "rows of 24 values do not divide into n_channels=5"),
         ({"k": 3, "init": "channel"}, "init='channel' needs a channel 'init'"),
-        ({"k": 3, "label_size": 2}, "label_size must be a whole number from 0 to 1"),
+        ({"k": 3, "label_size": 2}, "label_size must be an integer from 0 to 1"),
     ],
 )
 def test_a_bad_hyperparameter_is_named(job, walks, hyperparameters, message):
@@ -36,7 +39,7 @@ def test_a_bad_hyperparameter_is_named(job, walks, hyperparameters, message):
 
 def test_all_bad_hyperparameters_are_named_at_once(job, walks):
     assert job.channel("train", walks).train(k="a", tol=-1.0, depth=3) == 1
-    assert all(name in job.failure for name in ("k must be", "tol must be", "depth is no hyperparameter"))
+    assert all(name in job.failure for name in ("k must be", "tol must be", "depth is not a hyperparameter"))
 
 
 def test_there_must_be_data(job):

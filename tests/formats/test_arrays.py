@@ -81,14 +81,14 @@ def with_header(data, header):
     [
         ([{"name": "a", "dtype": "<f8", "shape": [1 << 40]}], "must take"),
         ([{"name": "a", "dtype": "<f8", "shape": [1 << 47, 1 << 47]}], "must take"),
-        ([{"name": "a", "dtype": "|O8", "shape": [5]}], "does not list"),
-        ([{"name": "a", "dtype": "<f8", "shape": [-5]}], "does not list"),
-        ([{"name": "a", "dtype": "<f8", "shape": [5.0]}], "does not list"),
-        ([{"name": "a", "dtype": "<f8", "shape": 5}], "does not list"),
-        ([{"name": "a", "dtype": ["<f8"], "shape": [5]}], "does not list"),
-        ([{"dtype": "<f8", "shape": [5]}], "does not list"),
-        ("nothing", "does not list"),
-        (None, "does not list"),
+        ([{"name": "a", "dtype": "|O8", "shape": [5]}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": "<f8", "shape": [-5]}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": "<f8", "shape": [5.0]}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": "<f8", "shape": 5}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": ["<f8"], "shape": [5]}], "no valid list of arrays"),
+        ([{"dtype": "<f8", "shape": [5]}], "no valid list of arrays"),
+        ("nothing", "no valid list of arrays"),
+        (None, "no valid list of arrays"),
     ],
 )
 def test_a_header_that_lies_is_refused_before_memory_is_taken(tmp_path, arrays, message):
@@ -106,7 +106,7 @@ def test_another_kind_version_or_file_is_named(tmp_path):
     data[8] = 2
     with pytest.raises(ArtifactError, match=r"version 1. Got version 2 instead. Update shapecluster"):
         reader(tmp_path)(bytes(data))
-    with pytest.raises(ArtifactError, match="no file of 'test'"):
+    with pytest.raises(ArtifactError, match="not a file of 'test'"):
         reader(tmp_path)(b"PK\x03\x04 and so on, for a while")
     with pytest.raises(FileNotFoundError):
         read_arrays(tmp_path / "absent", "test")

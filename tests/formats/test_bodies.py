@@ -94,27 +94,27 @@ def test_no_rows_are_no_rows(media):
 @pytest.mark.parametrize(
     ("body", "media", "said"),
     [
-        (b"", JSON, "it is no JSON"),
-        (b"\xff", JSON, "it is no JSON"),
+        (b"", JSON, "it is not valid JSON"),
+        (b"\xff", JSON, "it is not valid JSON"),
         (b"3", JSON, "list of lists"),
         (b'{"rows": []}', JSON, "list of lists"),
         (b"[1, 2]", JSON, "row 0 must be a list of numbers"),
         (b'[[1, 2], ["3", 4]]', JSON, "row 1 must be a list of numbers"),
         (b"[[1, true]]", JSON, "row 0 must be a list of numbers"),
         (b"[[1, null]]", JSON, "row 0 must be a list of numbers"),
-        (b"[[1, NaN]]", JSON, "NaN is no number in JSON"),
-        (b"[[1, Infinity]]", JSON, "Infinity is no number in JSON"),
+        (b"[[1, NaN]]", JSON, "NaN is not a number in JSON"),
+        (b"[[1, Infinity]]", JSON, "Infinity is not a number in JSON"),
         (b"[[1, 2], [3]]", JSON, "row 1 must have 2 values. Got 1"),
         (b"[[], []]", JSON, "row 0 must have some values. Got 0"),
-        (b"[[1" + b"0" * 400 + b"]]", JSON, "no float can hold"),
-        (b"[[1" + b"0" * 5000 + b"]]", JSON, "it is no JSON"),
+        (b"[[1" + b"0" * 400 + b"]]", JSON, "beyond the range of a float"),
+        (b"[[1" + b"0" * 5000 + b"]]", JSON, "it is not valid JSON"),
         (b"[" * 100_000, JSON, "nested too deeply"),
         (b'[{"features": {"values": [1], "keys": [0], "shape": [9]}}]', JSON, "row 0 must be dense"),
         (b"[1, 2]\n[1, x]\n", LINES, "Line 2 of the request cannot be read"),
         (b'[1, 2]\n\n{"a": 1}', LINES, "line 3 must be a list"),
         (b"AAPL,1\n", CSV, "field 1 of line 1"),
         (b"1,2\n3\n", CSV, "line 2 must have 2 numbers"),
-        (b"1,2", RECORDIO, "ends within the head"),
+        (b"1,2", RECORDIO, "ends within the header"),
     ],
 )
 def test_requests_that_make_no_sense_are_refused(body, media, said):
@@ -212,11 +212,11 @@ def test_an_answer_of_ids_only_is_read():
 @pytest.mark.parametrize(
     ("body", "media", "said"),
     [
-        (b"1.5,2\n", CSV, "Prediction 0 of the answer must be the id of a cluster.* Got 1.5"),
+        (b"1.5,2\n", CSV, "Prediction 0 of the response must be the id of a cluster.* Got 1.5"),
         (b"-1\n", CSV, "Got -1.0"),
         (b"nan\n", CSV, "Got nan"),
         (b"1e30\n", CSV, r"Got 1e\+30"),
-        (b"1,nan\n", CSV, "Prediction 0 of the answer must have a finite distance. Got nan"),
+        (b"1,nan\n", CSV, "Prediction 0 of the response must have a finite distance. Got nan"),
         (b"1,2,3\n", CSV, "an id and a distance. Got 3"),
         (b"<html>", CSV, "field 1 of line 1"),
         (b"[]", JSON, 'it must be {"predictions"'),
@@ -241,7 +241,7 @@ def test_the_number_of_answers_is_held(media):
     body = encode_predictions(ANSWER, media)
     with pytest.raises(ArtifactError, match=r"must have 4 predictions\. Got 3"):
         decode_predictions(body, media, n_rows=4)
-    with pytest.raises(ArtifactError, match="answer must have at most 10 bytes"):
+    with pytest.raises(ArtifactError, match="response must have at most 10 bytes"):
         decode_predictions(body, media, max_bytes=10)
 
 

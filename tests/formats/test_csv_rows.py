@@ -76,7 +76,7 @@ def test_names_that_would_break_a_line_are_refused(name):
         (np.ones(3), None, r"Got shape \(3,\)"),
         (np.ones((3, 0)), None, "at least one column"),
         (np.array([["a"]]), None, "of <U1 instead"),
-        (np.ones((3, 2)), ["A"], "must be 3, one a row. Got 1"),
+        (np.ones((3, 2)), ["A"], "must be 3, one per row. Got 1"),
     ],
 )
 def test_what_cannot_be_written_is_said(X, names, said):
@@ -145,8 +145,8 @@ def test_sizes_are_bounded():
 
 
 def test_blocks_are_read_and_written_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr(csv_rows, "PIECE", 1 << 16)
-    monkeypatch.setattr(csv_rows, "_BLOCK", 1 << 18)
+    monkeypatch.setattr(csv_rows, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 1 << 18)
     X = np.broadcast_to(np.arange(50.0), (12_000, 50))
     file = io.BytesIO(bytes(4 * MB))
     with at_most(MB // 2):

@@ -173,13 +173,13 @@ def test_decoding_goes_by_the_declared_kind():
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("k", "0", "k must be a whole number >= 1. Got '0' instead."),
-        ("k", "2.0", "k must be a whole number >= 1. Got '2.0' instead."),
+        ("k", "0", "k must be an integer >= 1. Got '0' instead."),
+        ("k", "2.0", "k must be an integer >= 1. Got '2.0' instead."),
         ("k", "1_0", "Got '1_0' instead."),
-        ("k", "٣", "k must be a whole number"),
+        ("k", "٣", "k must be an integer"),
         ("k", "", "Got '' instead."),
         ("k", 5, "Got 5 instead."),
-        ("epochs", "11", "epochs must be a whole number from 1 to 10. Got '11' instead."),
+        ("epochs", "11", "epochs must be an integer from 1 to 10. Got '11' instead."),
         ("tol", "2", "tol must be a number from 0 to 1. Got '2' instead."),
         ("tol", "nan", "tol must be a number from 0 to 1. Got 'nan' instead."),
         ("tol", "0.1_0", "Got '0.1_0' instead."),
@@ -187,11 +187,11 @@ def test_decoding_goes_by_the_declared_kind():
         ("low", "6", "low must be a number <= 5. Got '6' instead."),
         ("verbose", "1", "verbose must be 'True' or 'False'. Got '1' instead."),
         ("init", "best", "init must be 'random' or 'kmeans++'. Got 'best' instead."),
-        ("n_init", "all", "n_init must be 'auto' or a whole number >= 1. Got 'all' instead."),
+        ("n_init", "all", "n_init must be 'auto' or an integer >= 1. Got 'all' instead."),
         ("metrics", "[msd]", "metrics must be JSON. Got '[msd]' instead."),
         ("metrics", "[NaN]", "metrics must be JSON. Got '[NaN]' instead."),
         ("metrics", "[" * 2500, "metrics must be JSON."),
-        ("K", "3", "K is no hyperparameter here; there are epochs, init, k, low"),
+        ("K", "3", "K is not a hyperparameter. Valid names: epochs, init, k, low"),
     ],
 )
 def test_texts_that_are_no_such_value_are_refused_by_name(name, text, said):

@@ -147,7 +147,11 @@ def _read_file(path: Path, media: str, label_size: int, width: int | None) -> Na
         limits = {"max_bytes": _MOST_BYTES}
         if media == "text/csv":
             return read_csv(
-                file, label_size=label_size, n_timepoints=width, max_line_bytes=_MOST_ROW_BYTES, **limits
+                file,
+                label_size=1 if label_size else 0,
+                n_timepoints=width,
+                max_line_bytes=_MOST_ROW_BYTES,
+                **limits,
             )
         if media == "application/x-recordio-protobuf":
             found = read_recordio(file, n_features=width, max_record_bytes=_MOST_ROW_BYTES, **limits).values

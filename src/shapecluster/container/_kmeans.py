@@ -23,14 +23,22 @@ from shapecluster.container._configuration import JobConfiguration
 from shapecluster.container._files import write_json
 from shapecluster.container._paths import Root
 from shapecluster.formats import decode_hyperparameters, encode_ndarrays
-from shapecluster.formats.hyperparameters import BOOLEAN, JSON, Kind, either, integer, number, one_of
+from shapecluster.formats.hyperparameters import (
+    BOOLEAN,
+    JSON,
+    HyperparameterType,
+    either,
+    integer,
+    number,
+    one_of,
+)
 
 logger = logging.getLogger("shapecluster.container")
 
 ALGORITHM = "k-means"
 OTHER_CHANNELS = {"test"}
 
-HYPERPARAMETERS: dict[str, Kind] = {
+HYPERPARAMETERS: dict[str, HyperparameterType] = {
     "k": integer(1),
     "feature_dim": integer(1),
     "mini_batch_size": integer(1),

@@ -21,14 +21,14 @@ from shapecluster.container._files import write_json
 from shapecluster.container._paths import Root
 from shapecluster.container._signals import Terminated
 from shapecluster.formats import decode_hyperparameters, encode_centroids
-from shapecluster.formats.hyperparameters import Kind, either, integer, number, one_of
+from shapecluster.formats.hyperparameters import HyperparameterType, either, integer, number, one_of
 
 logger = logging.getLogger("shapecluster.container")
 
 ALGORITHM = "k-shape"
 OTHER_CHANNELS = {"init", "weights"}
 
-HYPERPARAMETERS: dict[str, Kind] = {
+HYPERPARAMETERS: dict[str, HyperparameterType] = {
     "n_clusters": integer(1),
     "k": integer(1),
     "init": one_of("k-shape++", "random", "channel"),

@@ -1,31 +1,31 @@
-"""The content types of requests and answers, and JSON that is taken by the letter."""
+"""The content types of requests and responses, and a strict JSON parser for their bodies."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 from shapecluster.exceptions import ArtifactError
 
-Media: TypeAlias = Literal[
+MediaType: TypeAlias = Literal[
     "text/csv", "application/json", "application/jsonlines", "application/x-recordio-protobuf"
 ]
 
-CSV: Media = "text/csv"
-JSON: Media = "application/json"
-JSON_LINES: Media = "application/jsonlines"
-RECORDIO: Media = "application/x-recordio-protobuf"
-_SHOWN = 60
+CSV: MediaType = "text/csv"
+JSON: MediaType = "application/json"
+JSON_LINES: MediaType = "application/jsonlines"
+RECORDIO: MediaType = "application/x-recordio-protobuf"
+_MAX_QUOTED = 60
 
 
-def media_type(content_type: str) -> Media:
+def media_type(content_type: str) -> MediaType:
     """The format that a Content-Type or Accept header names.
 
     Parameters
     ----------
     content_type : str
-        The header's value; what follows a semicolon is passed over.
+        The value of the header. Parameters after a semicolon are ignored.
 
     Returns
     -------
@@ -47,37 +47,39 @@ def media_type(content_type: str) -> Media:
     if name not in (CSV, JSON, JSON_LINES, RECORDIO):
         raise ValueError(
             f"The content type must be {CSV}, {JSON}, {JSON_LINES} or {RECORDIO}. "
-            f"Got {content_type[:_SHOWN]!r} instead."
+            f"Got {content_type[:_MAX_QUOTED]!r} instead."
         )
     return name
 
 
 def parse_json(text: str | bytes, what: str) -> Any:
-    """The value of a JSON text; no NaN, no infinity, no nesting without end."""
+    """Parse JSON; raise ArtifactError for NaN, infinity and excessive nesting too."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_reject_constant)
     except RecursionError:
-        raise unreadable(what, "it is nested too deeply") from None
-    except ValueError as error:  # also of text that is not UTF-8, and of numbers with thousands of digits
-        raise unreadable(what, f"it is no JSON ({error})") from None
+        raise body_error(what, "it is nested too deeply") from None
+    # Also for text that is not UTF-8, and for integers of more digits than Python converts.
+    except ValueError as error:
+        raise body_error(what, f"it is not valid JSON ({error})") from None
 
 
-def json_lines(body: bytes, what: str) -> Iterator[tuple[int, Any]]:
-    """The values of the lines that are not empty, and their numbers from 1."""
-    for number, line in enumerate(body.split(b"\n"), start=1):
+def iter_json_lines(body: bytes, what: str) -> Iterator[tuple[int, Any]]:
+    """Iterate over the lines that are not empty: their numbers from 1, and their values."""
+    for line_number, line in enumerate(body.split(b"\n"), start=1):
         if line.strip():
-            yield number, parse_json(line, f"Line {number} of {what[0].lower()}{what[1:]}")
+            yield line_number, parse_json(line, f"Line {line_number} of {what[0].lower()}{what[1:]}")
 
 
-def unreadable(what: str, problem: str) -> ArtifactError:
-    """The error for a body that cannot be read."""
+def body_error(what: str, problem: str) -> ArtifactError:
+    """Make the error for a body that cannot be read."""
     return ArtifactError(
         f"{what} cannot be read: {problem}. "
-        "Check that the content type is that of the body, and the body whole."
+        "Check that the content type matches the body, and that the body is complete."
     )
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number in JSON")
+def _reject_constant(name: str) -> NoReturn:
+    # Python's parser accepts NaN and Infinity by default; other parsers fail on them.
+    raise ValueError(f"{name} is not a number in JSON")

@@ -1,4 +1,4 @@
-"""Reading and writing binary streams in pieces: memory follows what is there, never what is claimed."""
+"""Read and write binary streams in chunks, so that memory follows the bytes received, not a claimed size."""
 
 from __future__ import annotations
 
@@ -6,57 +6,58 @@ from typing import Protocol, TypeAlias
 
 from shapecluster.exceptions import ArtifactError
 
-Bytes: TypeAlias = bytes | bytearray | memoryview
+BytesLike: TypeAlias = bytes | bytearray | memoryview
 
-PIECE = 1 << 20  # bytes asked for at once
+CHUNK_BYTES = 1 << 20
 
 
 class Readable(Protocol):
-    """What is read from: a file opened with "rb", io.BytesIO, the body of an answer."""
+    """A binary source: a file opened with "rb", io.BytesIO, the body of an HTTP response."""
 
     def read(self, size: int, /) -> bytes | None:
-        """At most `size` bytes; none at the end."""
+        """Return at most `size` bytes, and none at the end."""
 
 
 class Writable(Protocol):
-    """What is written to: a file opened with "wb", io.BytesIO."""
+    """A binary target: a file opened with "wb", io.BytesIO."""
 
     def write(self, data: memoryview, /) -> int | None:
-        """Take the bytes; how many were taken, or None for all."""
+        """Write some of the bytes; return how many, or None for all."""
 
 
-def write_all(file: Writable, data: Bytes) -> int:
-    """Write every byte, also to a raw file that takes only some at a time; returns their number."""
+def write_all(file: Writable, data: BytesLike) -> int:
+    """Write every byte and return their number, even if the file accepts only some bytes at a time."""
     rest = memoryview(data).cast("B")
     total = len(rest)
     while len(rest):
-        taken = file.write(rest)
-        if taken is None or taken >= len(rest):
+        n_written = file.write(rest)
+        if n_written is None or n_written >= len(rest):
             break
-        if taken <= 0:
-            raise BlockingIOError("the file takes no more bytes: open it in blocking mode")
-        rest = rest[taken:]
+        if n_written <= 0:
+            raise BlockingIOError("the file accepts no more bytes: open it in blocking mode")
+        rest = rest[n_written:]
     return total
 
 
-def fill(file: Readable, buffer: bytearray, size: int) -> bool:
-    """Extend `buffer` to `size` bytes or more; False if the stream ends before (what was there is kept)."""
+def fill_buffer(file: Readable, buffer: bytearray, size: int) -> bool:
+    """Extend `buffer` to at least `size` bytes; return False if the stream ends before, keeping its bytes."""
     while len(buffer) < size:
-        piece = file.read(PIECE)
-        if piece is None:
+        # Never `size` bytes at once: a damaged header may claim gigabytes that are not in the file.
+        chunk = file.read(CHUNK_BYTES)
+        if chunk is None:
             raise BlockingIOError("the file has no bytes yet: open it in blocking mode")
-        if not piece:
+        if not chunk:
             return False
-        buffer += piece
+        buffer += chunk
     return True
 
 
-def check_size(data: Bytes, max_bytes: int, what: str) -> memoryview:
-    """The bytes as a flat view, refused where there are more than `max_bytes`."""
+def bounded_view(data: BytesLike, max_bytes: int, what: str) -> memoryview:
+    """Return the bytes as a flat view; raise if there are more than `max_bytes`."""
     view = memoryview(data).cast("B")
     if len(view) > max_bytes:
         raise ArtifactError(
             f"{what} must have at most {max_bytes:,} bytes. Got {len(view):,} instead. "
-            "Raise `max_bytes` if it is really meant to be so large."
+            "Raise `max_bytes` if this size is intended."
         )
     return view
