@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shapecluster.container.__main__ import main
+from shapecluster.container import main
 from shapecluster.formats import encode_hyperparameters, encode_rows, write_csv, write_recordio
 
 RECORDIO = "application/x-recordio-protobuf"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from shapecluster import LocalKShape
 from shapecluster.container import _checkpoints, _signals
-from shapecluster.container._checkpoints import Checkpoints, fingerprint
+from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
 
 SETTINGS = {"n_clusters": 4, "n_init": 4, "random_state": 5}
 SRC = str(Path(_checkpoints.__file__).parents[2])
@@ -41,7 +41,7 @@ def artifact(job) -> tuple[bytes, bytes]:
 
 def kill_after(monkeypatch, step: int, how: type[BaseException] = Killed) -> list[int]:
     """Let the program die after so many steps; returns a list that counts them."""
-    original = Checkpoints.after_step
+    original = CheckpointStore.after_step
     steps: list[int] = []
 
     def after_step(self, arrays):
@@ -50,7 +50,7 @@ def kill_after(monkeypatch, step: int, how: type[BaseException] = Killed) -> lis
         if len(steps) == step:
             raise how
 
-    monkeypatch.setattr(Checkpoints, "after_step", after_step)
+    monkeypatch.setattr(CheckpointStore, "after_step", after_step)
     return steps
 
 
@@ -110,7 +110,7 @@ def test_whatever_is_clustered_can_be_resumed(job, rng, monkeypatch, dtype, extr
     job.channel("train", X, "application/x-recordio-protobuf")
     assert job.train(**SETTINGS, **extra) == 0
     expected = artifact(job)
-    (job.root / "checkpoints" / _checkpoints.NAME).unlink(missing_ok=True)
+    (job.root / "checkpoints" / _checkpoints.FILE_NAME).unlink(missing_ok=True)
     die(job, monkeypatch, 2, **SETTINGS, **extra, checkpoint_every=1)
     assert job.train(**SETTINGS, **extra) == 0
     assert artifact(job) == expected
@@ -126,16 +126,16 @@ def test_sigterm_saves_the_last_step_first(kept, uninterrupted, monkeypatch, cap
     with caplog.at_level(logging.INFO, logger="shapecluster"):
         assert kept.train(**SETTINGS) == 0
     assert len(steps) == uninterrupted[1] - 4
-    assert "going on from the checkpoint" in caplog.text
+    assert "resuming from the checkpoint" in caplog.text
     assert kept.description["inertia"] == uninterrupted[0].inertia_
 
 
 def test_sigterm_in_a_place_that_lets_no_exception_through_ends_the_job_after_the_step(kept, monkeypatch):
     asked = threading.Event()
     asked.set()
-    monkeypatch.setattr(_signals, "_asked", asked)
+    monkeypatch.setattr(_signals, "_sigterm_received", asked)
     assert kept.train(**SETTINGS, checkpoint_every=1000) == _signals.EXIT_CODE
-    assert (kept.root / "checkpoints" / _checkpoints.NAME).exists()
+    assert (kept.root / "checkpoints" / _checkpoints.FILE_NAME).exists()
 
 
 def test_the_seed_that_was_drawn_is_kept(kept, monkeypatch, walks):
@@ -180,15 +180,15 @@ def test_without_a_folder_for_checkpoints_nothing_is_kept(job, walks):
 
 
 def test_what_a_killed_write_left_behind_does_no_harm(kept, uninterrupted):
-    (kept.root / "checkpoints" / f".{_checkpoints.NAME}.part").write_bytes(b"PK half of a file")
+    (kept.root / "checkpoints" / f".{_checkpoints.FILE_NAME}.part").write_bytes(b"PK half of a file")
     assert kept.train(**SETTINGS, checkpoint_every=1) == 0
-    assert [path.name for path in (kept.root / "checkpoints").iterdir()] == [_checkpoints.NAME]
+    assert [path.name for path in (kept.root / "checkpoints").iterdir()] == [_checkpoints.FILE_NAME]
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_checkpoint_never_stops_a_job(kept, uninterrupted, monkeypatch, data):
-    path = kept.root / "checkpoints" / _checkpoints.NAME
+    path = kept.root / "checkpoints" / _checkpoints.FILE_NAME
     if not path.with_suffix(".whole").exists():
         die(kept, monkeypatch, 5, **SETTINGS, checkpoint_every=1)
         path.rename(path.with_suffix(".whole"))
@@ -202,13 +202,13 @@ def test_a_damaged_checkpoint_never_stops_a_job(kept, uninterrupted, monkeypatch
 
 def test_arrays_that_do_not_belong_together_are_no_way_on(kept, uninterrupted, monkeypatch, caplog):
     die(kept, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
-    path = kept.root / "checkpoints" / _checkpoints.NAME
+    path = kept.root / "checkpoints" / _checkpoints.FILE_NAME
     with np.load(path) as file:
         arrays = dict(file)
     arrays["current.labels"] = arrays["current.labels"] + 50
     np.savez(path, **arrays)
     assert kept.train(**SETTINGS) == 0
-    assert "no way on from the checkpoint (current: labels and shifts are out of range.)" in caplog.text
+    assert "the checkpoint cannot be resumed (current: labels and shifts are out of range.)" in caplog.text
     assert kept.description["inertia"] == uninterrupted[0].inertia_
 
 
@@ -217,44 +217,44 @@ def test_objects_are_never_unpickled(tmp_path, caplog):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "sprung"),)
 
-    np.savez(tmp_path / _checkpoints.NAME, checkpoint=np.array([Trap()], dtype=object))
-    assert Checkpoints(tmp_path, "mark", 1).load() is None
+    np.savez(tmp_path / _checkpoints.FILE_NAME, checkpoint=np.array([Trap()], dtype=object))
+    assert CheckpointStore(tmp_path, "mark", 1).load() is None
     assert "cannot be read" in caplog.text
     assert not (tmp_path / "sprung").exists()
 
 
 def test_compressed_arrays_are_refused_before_they_are_read(tmp_path, caplog):
-    np.savez_compressed(tmp_path / _checkpoints.NAME, checkpoint=np.zeros(10**6))
-    assert Checkpoints(tmp_path, "mark", 1).load() is None
+    np.savez_compressed(tmp_path / _checkpoints.FILE_NAME, checkpoint=np.zeros(10**6))
+    assert CheckpointStore(tmp_path, "mark", 1).load() is None
     assert "it is compressed" in caplog.text
 
 
 def test_fingerprints_tell_arrays_from_their_neighbors():
     a, b = np.arange(6.0), np.arange(6.0).reshape(2, 3)
     marks = [
-        fingerprint({}, [a]),
-        fingerprint({}, [b]),
-        fingerprint({}, [a.astype(np.float32)]),
-        fingerprint({}, [a, None]),
-        fingerprint({}, [None, a]),
-        fingerprint({}, [-a]),
-        fingerprint({"k": 1}, [a]),
+        fit_fingerprint({}, [a]),
+        fit_fingerprint({}, [b]),
+        fit_fingerprint({}, [a.astype(np.float32)]),
+        fit_fingerprint({}, [a, None]),
+        fit_fingerprint({}, [None, a]),
+        fit_fingerprint({}, [-a]),
+        fit_fingerprint({"k": 1}, [a]),
     ]
     assert len(set(marks)) == len(marks)
-    assert fingerprint({"a": 1, "b": 2}, [b.T.copy().T]) == fingerprint({"b": 2, "a": 1}, [b])
+    assert fit_fingerprint({"a": 1, "b": 2}, [b.T.copy().T]) == fit_fingerprint({"b": 2, "a": 1}, [b])
 
 
 PROGRAM = """
 import os, signal, sys
 from shapecluster.container import __main__ as program
-from shapecluster.container._checkpoints import Checkpoints
-original, steps = Checkpoints.after_step, []
+from shapecluster.container._checkpoints import CheckpointStore
+original, steps = CheckpointStore.after_step, []
 def after_step(self, arrays):
     original(self, arrays)
     steps.append(1)
     if len(steps) == {step}:
         os.kill(os.getpid(), signal.{signal})
-Checkpoints.after_step = after_step
+CheckpointStore.after_step = after_step
 sys.exit(program._run())
 """
 

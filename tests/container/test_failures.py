@@ -26,7 +26,7 @@ from tests.container.conftest import RECORDIO
         ({"k": 3, "n_jobs": 0}, "n_jobs must be"),
         ({"k": 3, "random_state": -1}, "random_state must be an integer from 0 to 4294967295"),
         ({"k": 3, "missing": "drop"}, "missing must be 'error' or 'mask'. Got 'drop' instead."),
-        ({"k": 3, "n_channels": 5}, "rows of 24 values do not divide into n_channels=5"),
+        ({"k": 3, "n_channels": 5}, "rows of 24 values cannot be split into n_channels=5"),
         ({"k": 3, "init": "channel"}, "init='channel' needs a channel 'init'"),
         ({"k": 3, "label_size": 2}, "label_size must be an integer from 0 to 1"),
     ],
@@ -149,7 +149,7 @@ def test_two_channels_without_train_leave_the_choice_open(job, walks):
 def test_a_channel_cannot_lead_out_of_the_folder(job, walks, name):
     job.channels[name] = {"ContentType": "text/csv"}
     assert job.train(k=3) == 1
-    assert "is not as the platform writes it" in job.failure
+    assert "is not a valid channel" in job.failure
 
 
 def test_centers_of_another_shape_or_another_init_are_refused(job, walks):
@@ -194,7 +194,7 @@ def test_several_instances_are_refused(job, walks):
     job.channel("train", walks).configure(k=3)
     told = {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}
     (job.root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(told))
-    from shapecluster.container.__main__ import main
+    from shapecluster.container import main
 
     assert main(["train", "--root", str(job.root)]) == 1
     assert "set the instance count to 1" in job.failure
@@ -204,7 +204,7 @@ def test_several_instances_are_refused(job, walks):
 def test_a_configuration_that_cannot_be_read_is_named(job, walks, text):
     job.channel("train", walks).configure(k=3)
     (job.root / "input" / "config" / "hyperparameters.json").write_text(text)
-    from shapecluster.container.__main__ import main
+    from shapecluster.container import main
 
     assert main(["train", "--root", str(job.root)]) == 1
     assert "hyperparameter" in job.failure

@@ -144,7 +144,7 @@ def test_hyperparameters_out_of_their_ranges_are_named(job, points, name, value)
     [
         ({"feature_dim": 6}, "Got no k"),
         ({"k": 3}, "Got no feature_dim"),
-        ({"k": 3, "feature_dim": 7}, "must have feature_dim=7 values in a row. Got 6"),
+        ({"k": 3, "feature_dim": 7}, "must have feature_dim=7 values per row. Got 6"),
         ({"k": 81, "feature_dim": 6}, "There are 80 rows in channel 'train', fewer than k=81"),
     ],
 )

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from shapecluster import LocalKShape
+from shapecluster.container import load_model
 from shapecluster.container._kshape import HYPERPARAMETERS
-from shapecluster.container._models import load_model
 from shapecluster.exceptions import FlatSeriesWarning
 from tests.container.conftest import RECORDIO
 
@@ -146,14 +146,14 @@ def test_run_by_hand_the_folders_say_enough(job, walks):
     for name in ("inputdataconfig.json", "resourceconfig.json"):
         (job.root / "input" / "config" / name).unlink()
     job.channels = {}
-    from shapecluster.container.__main__ import main
+    from shapecluster.container import main
 
     assert main(["train", "--root", str(job.root)]) == 0
     assert_same(job, LocalKShape(**PARAMETERS).fit(walks))
 
 
 def test_the_root_and_the_algorithm_come_from_the_environment_too(job, walks, monkeypatch):
-    from shapecluster.container.__main__ import main
+    from shapecluster.container import main
 
     job.channel("train", walks).configure(k=2, feature_dim=24)
     monkeypatch.setenv("SHAPECLUSTER_ROOT", str(job.root))

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shapecluster import LocalKShape
-from shapecluster.container._models import load_model
-from shapecluster.container._serving import MAX_BYTES, RequestError, _max_bytes, application, respond
+from shapecluster.container import application, load_model
+from shapecluster.container._serving import MAX_BYTES, RequestError, _payload_limit, respond
 from shapecluster.exceptions import ArtifactError, FlatSeriesWarning
 from shapecluster.formats import (
     decode_ndarrays,
@@ -111,7 +111,7 @@ def test_accept_headers_are_read_as_lists_of_wishes(k_means, series, accept, ans
         (b"AAPL" + b",1" * 15, "text/csv", "", 400, "field 1 of line 1 must be a number. Got 'AAPL'"),
         (b"", "text/csv", "", 400, "The request holds no row"),
         (b'{"instances": []}', "application/json", "", 400, "The request holds no row"),
-        (b"{", "application/json", "", 400, "no JSON"),
+        (b"{", "application/json", "", 400, "not valid JSON"),
         (b'{"instances": [{"features": [1, "a"]}]}', "application/json", "", 400, "row 0 must be a list"),
         (b"[1, 2]", "application/jsonlines", "", 400, "16 values"),
         (b"nonsense", RECORDIO, "", 400, "RecordIO data cannot be read"),
@@ -236,7 +236,7 @@ def copy_of(job: JobFolder, folder: Path) -> Path:
         (
             "centroids",
             b",".join([b"%d" % i for i in range(16)]),
-            "not complete: 1 of 3 centroids can be used",
+            "incomplete: 1 of 3 centroids can be used",
         ),
     ],
 )
@@ -280,7 +280,7 @@ def test_a_model_of_another_version_is_served_with_a_warning(k_shape, tmp_path, 
     (folder / "shapecluster.json").write_text(json.dumps(k_shape.description | {"library": "0.0.1"}))
     with caplog.at_level(logging.WARNING, logger="shapecluster"):
         load_model(folder)
-    assert "the model is of shapecluster 0.0.1" in caplog.text
+    assert "the model was trained by shapecluster 0.0.1" in caplog.text
 
 
 # --------------------------------------------------------------------------------------------- WSGI
@@ -338,4 +338,4 @@ def test_what_no_one_expects_is_logged_and_keeps_its_details_from_the_caller(k_s
 )
 def test_the_limit_of_a_batch_transform(monkeypatch, told, limit):
     monkeypatch.setenv("SAGEMAKER_MAX_PAYLOAD_IN_MB", told)
-    assert _max_bytes() == limit
+    assert _payload_limit() == limit

@@ -34,7 +34,7 @@ _MAP_KEY, _MAP_VALUE = 1, 2
 _VALUES, _KEYS, _SHAPE = 1, 2, 3
 
 TensorValues: TypeAlias = NDArray[np.number[Any]]
-FloatName: TypeAlias = Literal["float32", "float64"]
+FloatDtypeName: TypeAlias = Literal["float32", "float64"]
 
 TENSOR_FIELDS: dict[np.dtype[Any], int] = {np.dtype("<f4"): 2, np.dtype("<f8"): 3, np.dtype("<i4"): 7}
 _TENSOR_DTYPES = {field: dtype for dtype, field in TENSOR_FIELDS.items()}
@@ -101,7 +101,7 @@ class Record:
         )
 
 
-def float_dtype(name: FloatName) -> np.dtype[Any]:
+def float_dtype(name: FloatDtypeName) -> np.dtype[Any]:
     """Return the little-endian type that a parameter `dtype` names."""
     dtypes: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float64": np.dtype("<f8")}
     if name not in dtypes:

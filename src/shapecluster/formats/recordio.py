@@ -14,7 +14,7 @@ from shapecluster.exceptions import ArtifactError
 from shapecluster.formats._protobuf_record import (
     FEATURES,
     LABEL,
-    FloatName,
+    FloatDtypeName,
     Tensor,
     TensorValues,
     entry_header,
@@ -65,7 +65,7 @@ def write_recordio(
     X: FloatArray,
     labels: FloatArray | None = None,
     *,
-    dtype: FloatName = "float32",
+    dtype: FloatDtypeName = "float32",
 ) -> int:
     """Write the rows of a matrix, with labels if they are given.
 
