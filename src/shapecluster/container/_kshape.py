@@ -133,7 +133,9 @@ def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: Checkpo
             try:
                 return model._fit_watched(data.X, data.weights, checkpoints.after_step, checkpoint.arrays)
             except ValueError as error:  # if the data are invalid, the second fit raises it again
-                logger.warning("the checkpoint cannot be resumed (%s): training starts anew", error)
+                logger.warning(
+                    "the checkpoint cannot be resumed (%s): training starts from the beginning", error
+                )
         return model._fit_watched(data.X, data.weights, checkpoints.after_step)
     except Terminated:
         checkpoints.save()

@@ -148,8 +148,8 @@ def decode_centroids(
     Raises
     ------
     ArtifactError
-        If a line has another number of values or a value that is not a number, if there are more lines than
-        clusters, or if no centroid can be used.
+        If a line has another number of values, or a value that is not a number. Also if there are more lines
+        than clusters, or if no centroid can be used.
 
     Examples
     --------
