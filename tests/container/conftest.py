@@ -1,4 +1,4 @@
-"""A job's folder as a platform lays it out, and what comes of running the program in it."""
+"""The folder of a job as a platform creates it, and the results of the program in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shapecluster.container.__main__ import main
+from shapecluster.container import main
 from shapecluster.formats import encode_hyperparameters, encode_rows, write_csv, write_recordio
 
 RECORDIO = "application/x-recordio-protobuf"
@@ -19,7 +19,7 @@ RECORDIO = "application/x-recordio-protobuf"
 
 @dataclass
 class JobFolder:
-    """What a training job finds and leaves."""
+    """The input and output of a training job."""
 
     root: Path
     channels: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -32,9 +32,9 @@ class JobFolder:
         *,
         names: Sequence[str] | None = None,
         files: int = 1,
-        **told: str,
+        **settings: str,
     ) -> JobFolder:
-        """Write a matrix as a channel, in so many files."""
+        """Write a matrix as a channel, in `files` files."""
         folder = self.root / "input" / "data" / name
         folder.mkdir(parents=True)
         media = content_type.partition(";")[0]
@@ -46,7 +46,7 @@ class JobFolder:
                     write_recordio(file, X[rows], dtype=X.dtype.name)
                 else:
                     file.write(encode_rows(X[rows], media))
-        self.channels[name] = {"ContentType": content_type, "TrainingInputMode": "File"} | told
+        self.channels[name] = {"ContentType": content_type, "TrainingInputMode": "File"} | settings
         return self
 
     def train(self, algorithm: str = "k-shape", **hyperparameters: Any) -> int:
@@ -55,7 +55,7 @@ class JobFolder:
         return main(["train", "--root", str(self.root), "--algorithm", algorithm])
 
     def configure(self, **hyperparameters: Any) -> None:
-        """Write what the platform tells the job."""
+        """Write the configuration files of the platform."""
         folder = self.root / "input" / "config"
         folder.mkdir(parents=True, exist_ok=True)
         texts = {

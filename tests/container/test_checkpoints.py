@@ -1,4 +1,4 @@
-"""A job that is killed or asked to end goes on from its checkpoint, and ends with the same bits."""
+"""A job that is killed or hyperparameters to end goes on from its checkpoint, and ends with the same bits."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 
 from shapecluster import LocalKShape
 from shapecluster.container import _checkpoints, _signals
-from shapecluster.container._checkpoints import Checkpoints, fingerprint
+from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
 
 SETTINGS = {"n_clusters": 4, "n_init": 4, "random_state": 5}
 SRC = str(Path(_checkpoints.__file__).parents[2])
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nobody catches it, and nothing is saved on the way out."""
+    """Simulates SIGKILL: no handler catches it, and nothing is saved before the exit."""
 
 
 @pytest.fixture
-def kept(job, walks):
-    """A job whose platform keeps checkpoints."""
+def checkpointed(job, walks):
+    """A job whose platform preserves checkpoints."""
     (job.root / "checkpoints").mkdir(parents=True)
     return job.channel("train", walks)
 
@@ -40,8 +40,8 @@ def artifact(job) -> tuple[bytes, bytes]:
 
 
 def kill_after(monkeypatch, step: int, how: type[BaseException] = Killed) -> list[int]:
-    """Let the program die after so many steps; returns a list that counts them."""
-    original = Checkpoints.after_step
+    """Kill the program after `step` steps; returns a list with one element per step."""
+    original = CheckpointStore.after_step
     steps: list[int] = []
 
     def after_step(self, arrays):
@@ -50,59 +50,59 @@ def kill_after(monkeypatch, step: int, how: type[BaseException] = Killed) -> lis
         if len(steps) == step:
             raise how
 
-    monkeypatch.setattr(Checkpoints, "after_step", after_step)
+    monkeypatch.setattr(CheckpointStore, "after_step", after_step)
     return steps
 
 
-def die(job, monkeypatch, step: int, **asked) -> None:
-    """Train until the program is killed after so many steps."""
+def train_until_killed(job, monkeypatch, step: int, **hyperparameters) -> None:
+    """Train until the program is killed after `step` steps."""
     with monkeypatch.context() as patched:
         kill_after(patched, step)
         with pytest.raises(Killed):
-            job.train(**asked)
+            job.train(**hyperparameters)
 
 
 @pytest.fixture
 def uninterrupted(job, walks, tmp_path):
-    """What a fit without any trouble gives, and the number of its steps."""
+    """An uninterrupted fit, and the number of its steps."""
     steps: list[int] = []
     local = LocalKShape(**SETTINGS)._fit_with_snapshots(walks, None, lambda arrays: steps.append(1))
     return local, len(steps)
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_killed_after_any_step_a_job_ends_with_the_same_bits(kept, uninterrupted, monkeypatch, every):
+def test_killed_after_any_step_a_job_ends_with_the_same_bits(checkpointed, uninterrupted, monkeypatch, every):
     local, n_steps = uninterrupted
-    assert kept.train(**SETTINGS) == 0
-    expected = artifact(kept)
+    assert checkpointed.train(**SETTINGS) == 0
+    expected = artifact(checkpointed)
     assert n_steps >= 6
     for step in range(1, n_steps + 1):
-        for path in [*kept.model.iterdir(), *(kept.root / "checkpoints").iterdir()]:
+        for path in [*checkpointed.model.iterdir(), *(checkpointed.root / "checkpoints").iterdir()]:
             path.unlink()
-        die(kept, monkeypatch, step, **SETTINGS, checkpoint_every=every)
-        assert not list(kept.model.iterdir())
+        train_until_killed(checkpointed, monkeypatch, step, **SETTINGS, checkpoint_every=every)
+        assert not list(checkpointed.model.iterdir())
         with monkeypatch.context() as patched:
             again = kill_after(patched, 10**6)
-            assert kept.train(**SETTINGS, checkpoint_every=every) == 0
+            assert checkpointed.train(**SETTINGS, checkpoint_every=every) == 0
         assert len(again) == n_steps - every * (step // every)
-        assert artifact(kept) == expected
+        assert artifact(checkpointed) == expected
     assert json.loads(expected[1])["inertia"] == local.inertia_
 
 
-def test_a_job_may_be_killed_again_and_again(kept, uninterrupted, monkeypatch):
+def test_a_job_may_be_killed_again_and_again(checkpointed, uninterrupted, monkeypatch):
     for _ in range(uninterrupted[1]):
-        die(kept, monkeypatch, 1, **SETTINGS, checkpoint_every=1)
+        train_until_killed(checkpointed, monkeypatch, 1, **SETTINGS, checkpoint_every=1)
     steps = kill_after(monkeypatch, 10**6)
-    assert kept.train(**SETTINGS) == 0
+    assert checkpointed.train(**SETTINGS) == 0
     assert not steps  # the last step had been saved
-    assert kept.description["inertia"] == uninterrupted[0].inertia_
+    assert checkpointed.description["inertia"] == uninterrupted[0].inertia_
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "extra", [{"max_shift": 2}, {"init": "random"}, {"n_channels": 2}, {"missing": "mask"}]
 )
-def test_whatever_is_clustered_can_be_resumed(job, rng, monkeypatch, dtype, extra):
+def test_every_kind_of_fit_can_be_resumed(job, rng, monkeypatch, dtype, extra):
     X = rng.normal(size=(40, 20)).cumsum(axis=1).astype(dtype)
     if "missing" in extra:
         X[3, :7] = np.nan
@@ -110,106 +110,106 @@ def test_whatever_is_clustered_can_be_resumed(job, rng, monkeypatch, dtype, extr
     job.channel("train", X, "application/x-recordio-protobuf")
     assert job.train(**SETTINGS, **extra) == 0
     expected = artifact(job)
-    (job.root / "checkpoints" / _checkpoints.NAME).unlink(missing_ok=True)
-    die(job, monkeypatch, 2, **SETTINGS, **extra, checkpoint_every=1)
+    (job.root / "checkpoints" / _checkpoints.FILE_NAME).unlink(missing_ok=True)
+    train_until_killed(job, monkeypatch, 2, **SETTINGS, **extra, checkpoint_every=1)
     assert job.train(**SETTINGS, **extra) == 0
     assert artifact(job) == expected
 
 
-def test_sigterm_saves_the_last_step_first(kept, uninterrupted, monkeypatch, caplog):
+def test_sigterm_saves_a_checkpoint_before_the_exit(checkpointed, uninterrupted, monkeypatch, caplog):
     with monkeypatch.context() as patched:
         kill_after(patched, 4, _signals.Terminated)
-        assert kept.train(**SETTINGS, checkpoint_every=1000) == _signals.EXIT_CODE
-    assert not kept.model.exists()
-    assert not (kept.root / "output" / "failure").exists()
+        assert checkpointed.train(**SETTINGS, checkpoint_every=1000) == _signals.EXIT_CODE
+    assert not checkpointed.model.exists()
+    assert not (checkpointed.root / "output" / "failure").exists()
     steps = kill_after(monkeypatch, 10**6)
     with caplog.at_level(logging.INFO, logger="shapecluster"):
-        assert kept.train(**SETTINGS) == 0
+        assert checkpointed.train(**SETTINGS) == 0
     assert len(steps) == uninterrupted[1] - 4
-    assert "going on from the checkpoint" in caplog.text
-    assert kept.description["inertia"] == uninterrupted[0].inertia_
+    assert "resuming from the checkpoint" in caplog.text
+    assert checkpointed.description["inertia"] == uninterrupted[0].inertia_
 
 
-def test_sigterm_in_a_place_that_lets_no_exception_through_ends_the_job_after_the_step(kept, monkeypatch):
-    asked = threading.Event()
-    asked.set()
-    monkeypatch.setattr(_signals, "_asked", asked)
-    assert kept.train(**SETTINGS, checkpoint_every=1000) == _signals.EXIT_CODE
-    assert (kept.root / "checkpoints" / _checkpoints.NAME).exists()
+def test_sigterm_whose_exception_was_discarded_ends_the_job_after_the_step(checkpointed, monkeypatch):
+    received = threading.Event()
+    received.set()
+    monkeypatch.setattr(_signals, "_sigterm_received", received)
+    assert checkpointed.train(**SETTINGS, checkpoint_every=1000) == _signals.EXIT_CODE
+    assert (checkpointed.root / "checkpoints" / _checkpoints.FILE_NAME).exists()
 
 
-def test_the_seed_that_was_drawn_is_kept(kept, monkeypatch, walks):
-    asked = {"n_clusters": 3, "init": "random"}  # ten runs, each from rows of its own
-    die(kept, monkeypatch, 12, **asked, checkpoint_every=1)
-    assert kept.train(**asked) == 0
-    seed = kept.description["parameters"]["random_state"]
-    local = LocalKShape(**asked, random_state=seed).fit(walks)
-    assert kept.description["inertia"] == local.inertia_
+def test_a_random_seed_is_saved_with_the_checkpoint(checkpointed, monkeypatch, walks):
+    hyperparameters = {"n_clusters": 3, "init": "random"}  # ten runs, each from rows of its own
+    train_until_killed(checkpointed, monkeypatch, 12, **hyperparameters, checkpoint_every=1)
+    assert checkpointed.train(**hyperparameters) == 0
+    seed = checkpointed.description["parameters"]["random_state"]
+    local = LocalKShape(**hyperparameters, random_state=seed).fit(walks)
+    assert checkpointed.description["inertia"] == local.inertia_
 
 
 @pytest.mark.parametrize(
     "change",
     [{"n_clusters": 3}, {"random_state": 6}, {"tol": 0.1}, {"max_shift": 3}, {"n_channels": 2}, "data"],
 )
-def test_a_checkpoint_of_something_else_is_passed_over_with_a_warning(
-    kept, monkeypatch, walks, caplog, change
+def test_a_checkpoint_of_another_fit_is_ignored_with_a_warning(
+    checkpointed, monkeypatch, walks, caplog, change
 ):
-    die(kept, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
-    asked = SETTINGS | (change if isinstance(change, dict) else {})
+    train_until_killed(checkpointed, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
+    hyperparameters = SETTINGS | (change if isinstance(change, dict) else {})
     if change == "data":
         walks[0, 0] = np.nextafter(walks[0, 0], np.inf)
-        path = kept.root / "input" / "data" / "train" / "part-0000"
+        path = checkpointed.root / "input" / "data" / "train" / "part-0000"
         np.savetxt(path, walks, delimiter=",", fmt="%.17g")
-    assert kept.train(**asked) == 0
+    assert checkpointed.train(**hyperparameters) == 0
     assert "belongs to other data, parameters or versions" in caplog.text
-    parameters = {name: value for name, value in asked.items() if name != "n_channels"}
-    X = walks.reshape(36, 12, 2) if "n_channels" in asked else walks
-    assert kept.description["inertia"] == LocalKShape(**parameters).fit(X).inertia_
+    parameters = {name: value for name, value in hyperparameters.items() if name != "n_channels"}
+    X = walks.reshape(36, 12, 2) if "n_channels" in hyperparameters else walks
+    assert checkpointed.description["inertia"] == LocalKShape(**parameters).fit(X).inertia_
 
 
-def test_a_checkpoint_of_another_version_is_passed_over(kept, monkeypatch, caplog):
-    die(kept, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
+def test_a_checkpoint_of_another_version_is_ignored(checkpointed, monkeypatch, caplog):
+    train_until_killed(checkpointed, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
     monkeypatch.setattr(_checkpoints, "version", lambda name: "9.9")
-    assert kept.train(**SETTINGS) == 0
+    assert checkpointed.train(**SETTINGS) == 0
     assert "belongs to other data, parameters or versions" in caplog.text
 
 
-def test_without_a_folder_for_checkpoints_nothing_is_kept(job, walks):
+def test_without_a_folder_for_checkpoints_none_is_saved(job, walks):
     assert job.channel("train", walks).train(**SETTINGS, checkpoint_every=1) == 0
     assert not (job.root / "checkpoints").exists()
 
 
-def test_what_a_killed_write_left_behind_does_no_harm(kept, uninterrupted):
-    (kept.root / "checkpoints" / f".{_checkpoints.NAME}.part").write_bytes(b"PK half of a file")
-    assert kept.train(**SETTINGS, checkpoint_every=1) == 0
-    assert [path.name for path in (kept.root / "checkpoints").iterdir()] == [_checkpoints.NAME]
+def test_a_partial_file_of_a_killed_write_is_replaced(checkpointed, uninterrupted):
+    (checkpointed.root / "checkpoints" / f".{_checkpoints.FILE_NAME}.part").write_bytes(b"PK half of a file")
+    assert checkpointed.train(**SETTINGS, checkpoint_every=1) == 0
+    assert [path.name for path in (checkpointed.root / "checkpoints").iterdir()] == [_checkpoints.FILE_NAME]
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_damaged_checkpoint_never_stops_a_job(kept, uninterrupted, monkeypatch, data):
-    path = kept.root / "checkpoints" / _checkpoints.NAME
+def test_a_damaged_checkpoint_never_stops_a_job(checkpointed, uninterrupted, monkeypatch, data):
+    path = checkpointed.root / "checkpoints" / _checkpoints.FILE_NAME
     if not path.with_suffix(".whole").exists():
-        die(kept, monkeypatch, 5, **SETTINGS, checkpoint_every=1)
+        train_until_killed(checkpointed, monkeypatch, 5, **SETTINGS, checkpoint_every=1)
         path.rename(path.with_suffix(".whole"))
     content = bytearray(path.with_suffix(".whole").read_bytes())
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    assert kept.train(**SETTINGS) == 0
-    assert kept.description["inertia"] == uninterrupted[0].inertia_
+    assert checkpointed.train(**SETTINGS) == 0
+    assert checkpointed.description["inertia"] == uninterrupted[0].inertia_
 
 
-def test_arrays_that_do_not_belong_together_are_no_way_on(kept, uninterrupted, monkeypatch, caplog):
-    die(kept, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
-    path = kept.root / "checkpoints" / _checkpoints.NAME
+def test_inconsistent_arrays_are_not_resumed(checkpointed, uninterrupted, monkeypatch, caplog):
+    train_until_killed(checkpointed, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
+    path = checkpointed.root / "checkpoints" / _checkpoints.FILE_NAME
     with np.load(path) as file:
         arrays = dict(file)
     arrays["current.labels"] = arrays["current.labels"] + 50
     np.savez(path, **arrays)
-    assert kept.train(**SETTINGS) == 0
-    assert "no way on from the checkpoint (current: labels and shifts are out of range.)" in caplog.text
-    assert kept.description["inertia"] == uninterrupted[0].inertia_
+    assert checkpointed.train(**SETTINGS) == 0
+    assert "the checkpoint cannot be resumed (current: labels and shifts are out of range.)" in caplog.text
+    assert checkpointed.description["inertia"] == uninterrupted[0].inertia_
 
 
 def test_objects_are_never_unpickled(tmp_path, caplog):
@@ -217,44 +217,44 @@ def test_objects_are_never_unpickled(tmp_path, caplog):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "sprung"),)
 
-    np.savez(tmp_path / _checkpoints.NAME, checkpoint=np.array([Trap()], dtype=object))
-    assert Checkpoints(tmp_path, "mark", 1).load() is None
+    np.savez(tmp_path / _checkpoints.FILE_NAME, checkpoint=np.array([Trap()], dtype=object))
+    assert CheckpointStore(tmp_path, "fingerprint", 1).load() is None
     assert "cannot be read" in caplog.text
     assert not (tmp_path / "sprung").exists()
 
 
-def test_compressed_arrays_are_refused_before_they_are_read(tmp_path, caplog):
-    np.savez_compressed(tmp_path / _checkpoints.NAME, checkpoint=np.zeros(10**6))
-    assert Checkpoints(tmp_path, "mark", 1).load() is None
+def test_compressed_arrays_are_rejected_before_they_are_read(tmp_path, caplog):
+    np.savez_compressed(tmp_path / _checkpoints.FILE_NAME, checkpoint=np.zeros(10**6))
+    assert CheckpointStore(tmp_path, "fingerprint", 1).load() is None
     assert "it is compressed" in caplog.text
 
 
-def test_fingerprints_tell_arrays_from_their_neighbors():
+def test_fingerprints_differ_for_different_arrays():
     a, b = np.arange(6.0), np.arange(6.0).reshape(2, 3)
-    marks = [
-        fingerprint({}, [a]),
-        fingerprint({}, [b]),
-        fingerprint({}, [a.astype(np.float32)]),
-        fingerprint({}, [a, None]),
-        fingerprint({}, [None, a]),
-        fingerprint({}, [-a]),
-        fingerprint({"k": 1}, [a]),
+    fingerprints = [
+        fit_fingerprint({}, [a]),
+        fit_fingerprint({}, [b]),
+        fit_fingerprint({}, [a.astype(np.float32)]),
+        fit_fingerprint({}, [a, None]),
+        fit_fingerprint({}, [None, a]),
+        fit_fingerprint({}, [-a]),
+        fit_fingerprint({"k": 1}, [a]),
     ]
-    assert len(set(marks)) == len(marks)
-    assert fingerprint({"a": 1, "b": 2}, [b.T.copy().T]) == fingerprint({"b": 2, "a": 1}, [b])
+    assert len(set(fingerprints)) == len(fingerprints)
+    assert fit_fingerprint({"a": 1, "b": 2}, [b.T.copy().T]) == fit_fingerprint({"b": 2, "a": 1}, [b])
 
 
 PROGRAM = """
 import os, signal, sys
 from shapecluster.container import __main__ as program
-from shapecluster.container._checkpoints import Checkpoints
-original, steps = Checkpoints.after_step, []
+from shapecluster.container._checkpoints import CheckpointStore
+original, steps = CheckpointStore.after_step, []
 def after_step(self, arrays):
     original(self, arrays)
     steps.append(1)
     if len(steps) == {step}:
         os.kill(os.getpid(), signal.{signal})
-Checkpoints.after_step = after_step
+CheckpointStore.after_step = after_step
 sys.exit(program._run())
 """
 
@@ -276,13 +276,13 @@ def run_and_kill(job, step: int, name: str) -> subprocess.CompletedProcess[str]:
     ("name", "step", "every", "resumed"),
     [("SIGKILL", 1, 1, 1), ("SIGKILL", 5, 2, 4), ("SIGKILL", None, 1, None), ("SIGTERM", 5, 1000, 5)],
 )
-def test_a_process_that_is_killed_goes_on_in_another(kept, uninterrupted, name, step, every, resumed):
+def test_a_killed_process_is_resumed_by_another(checkpointed, uninterrupted, name, step, every, resumed):
     step, resumed = step or uninterrupted[1], resumed or uninterrupted[1]  # None: the last one
-    kept.configure(**SETTINGS, checkpoint_every=every)
-    killed = run_and_kill(kept, step, name)
+    checkpointed.configure(**SETTINGS, checkpoint_every=every)
+    killed = run_and_kill(checkpointed, step, name)
     assert killed.returncode == (-signal.SIGKILL if name == "SIGKILL" else _signals.EXIT_CODE), killed.stderr
-    assert not kept.model.exists()
-    again = run_and_kill(kept, 10**6, name)
+    assert not checkpointed.model.exists()
+    again = run_and_kill(checkpointed, 10**6, name)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count(" iteration ") == uninterrupted[1] - resumed
-    assert kept.description["inertia"] == uninterrupted[0].inertia_
+    assert checkpointed.description["inertia"] == uninterrupted[0].inertia_

@@ -1,4 +1,4 @@
-"""Why a job failed, in words that say what to do; the traceback is in the log."""
+"""The reason of a failure says what to do, and the log has the traceback."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ import logging
 import numpy as np
 import pytest
 
-from shapecluster.container import _kshape, _training
+from shapecluster.container import _kshape, _training, main
 from tests.container.conftest import RECORDIO
 
 
 @pytest.mark.parametrize(
     ("hyperparameters", "message"),
     [
-        ({"k": "eleven"}, "k must be a whole number >= 1. Got 'eleven' instead."),
-        ({"k": 0}, "k must be a whole number >= 1. Got '0' instead."),
+        ({"k": "eleven"}, "k must be an integer >= 1. Got 'eleven' instead."),
+        ({"k": 0}, "k must be an integer >= 1. Got '0' instead."),
         ({"k": 3, "n_clusters": 4}, "k and n_clusters are two names"),
         ({"k": 37}, "There are 36 series in channel 'train', fewer than n_clusters=37"),
-        ({"k": 3, "clusters": 3}, "clusters is no hyperparameter here; there are checkpoint_every, init, k,"),
+        (
+            {"k": 3, "clusters": 3},
+            "clusters is not a hyperparameter. Valid names: checkpoint_every, init, k,",
+        ),
         ({"k": 3, "n_jobs": 0}, "n_jobs must be"),
-        ({"k": 3, "random_state": -1}, "random_state must be a whole number from 0 to 4294967295"),
+        ({"k": 3, "random_state": -1}, "random_state must be an integer from 0 to 4294967295"),
         ({"k": 3, "missing": "drop"}, "missing must be 'error' or 'mask'. Got 'drop' instead."),
-        ({"k": 3, "n_channels": 5}, "rows of 24 values do not divide into n_channels=5"),
+        ({"k": 3, "n_channels": 5}, "rows of 24 values cannot be split into n_channels=5"),
         ({"k": 3, "init": "channel"}, "init='channel' needs a channel 'init'"),
-        ({"k": 3, "label_size": 2}, "label_size must be a whole number from 0 to 1"),
+        ({"k": 3, "label_size": 2}, "label_size must be an integer from 0 to 1"),
     ],
 )
 def test_a_bad_hyperparameter_is_named(job, walks, hyperparameters, message):
@@ -36,7 +39,7 @@ def test_a_bad_hyperparameter_is_named(job, walks, hyperparameters, message):
 
 def test_all_bad_hyperparameters_are_named_at_once(job, walks):
     assert job.channel("train", walks).train(k="a", tol=-1.0, depth=3) == 1
-    assert all(name in job.failure for name in ("k must be", "tol must be", "depth is no hyperparameter"))
+    assert all(name in job.failure for name in ("k must be", "tol must be", "depth is not a hyperparameter"))
 
 
 def test_there_must_be_data(job):
@@ -70,7 +73,7 @@ def test_missing_values_are_named_by_ticker(job, walks):
     assert "'T20' (1 of 24), 'T30' (24 of 24)" in job.failure
 
 
-def test_infinity_is_no_missing_value(job, walks):
+def test_infinity_is_not_a_missing_value(job, walks):
     walks[4, 4] = np.inf
     assert job.channel("train", walks).train(k=3, missing="mask") == 1
     assert "has infinite values in row 5 of part-0000" in job.failure
@@ -102,7 +105,7 @@ def test_files_must_have_rows_of_one_width(job, walks):
 
 
 @pytest.mark.parametrize("content_type", ["text/libsvm", "image/png"])
-def test_content_types_that_nobody_reads_are_refused(job, walks, content_type):
+def test_unknown_content_types_are_rejected(job, walks, content_type):
     job.channel("train", walks)
     job.channels["train"]["ContentType"] = content_type
     assert job.train(k=3) == 1
@@ -111,45 +114,45 @@ def test_content_types_that_nobody_reads_are_refused(job, walks, content_type):
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("settings", "message"),
     [
         ({"TrainingInputMode": "Pipe"}, "TrainingInputMode File or FastFile"),
         ({"RecordWrapperType": "RecordIO"}, "RecordWrapperType must be None"),
         ({"ContentType": "text/csv;label_size=3"}, "label_size of the content type must be 0 or 1"),
     ],
 )
-def test_channels_of_a_kind_that_is_not_read_are_refused(job, walks, told, message):
+def test_unsupported_settings_of_a_channel_are_rejected(job, walks, settings, message):
     assert job.channel("train", walks, **{}).train() == 0
-    job.channels["train"] |= told
+    job.channels["train"] |= settings
     assert job.train(k=3) == 1
     assert message in job.failure
 
 
-def test_label_size_may_not_be_said_twice_and_differently(job, walks):
+def test_contradicting_label_sizes_are_rejected(job, walks):
     assert job.channel("train", walks, "text/csv;label_size=0").train(k=3, label_size=1) == 1
     assert "Give it once" in job.failure
 
 
-def test_channels_that_no_one_knows_are_named(job, walks):
+def test_unknown_channels_are_named(job, walks):
     job.channel("train", walks).channel("validation", walks)
     assert job.train(k=3) == 1
     assert "Got 'validation' as well" in job.failure
 
 
-def test_two_channels_without_train_leave_the_choice_open(job, walks):
+def test_two_channels_without_train_are_ambiguous(job, walks):
     job.channel("prices", walks).channel("volumes", walks)
     assert job.train(k=3) == 1
     assert "Call it 'train'. Got 'prices', 'volumes'" in job.failure
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
-def test_a_channel_cannot_lead_out_of_the_folder(job, walks, name):
+def test_a_channel_cannot_point_outside_the_folder(job, walks, name):
     job.channels[name] = {"ContentType": "text/csv"}
     assert job.train(k=3) == 1
-    assert "is not as the platform writes it" in job.failure
+    assert "is not a valid channel" in job.failure
 
 
-def test_centers_of_another_shape_or_another_init_are_refused(job, walks):
+def test_centers_of_another_shape_or_another_init_are_rejected(job, walks):
     job.channel("train", walks).channel("init", walks[:2, :10])
     assert job.train(k=3) == 1
     assert "Channel 'init' must have one row for each cluster" in job.failure
@@ -158,7 +161,7 @@ def test_centers_of_another_shape_or_another_init_are_refused(job, walks):
     assert "the hyperparameter init is 'random'" in job.failure
 
 
-def test_weights_that_do_not_fit_are_refused(job, walks):
+def test_weights_of_other_series_are_rejected(job, walks):
     job.channel("train", walks, "text/csv;label_size=1", names=[f"T{i}" for i in range(36)])
     swapped = [f"T{i}" for i in (1, 0, *range(2, 36))]
     job.channel("weights", np.ones((36, 1)), "text/csv;label_size=1", names=swapped)
@@ -187,12 +190,10 @@ def test_tickers_must_not_repeat(job, walks):
     assert "these rows of X repeat: A" in job.failure
 
 
-def test_several_instances_are_refused(job, walks):
+def test_several_instances_are_rejected(job, walks):
     job.channel("train", walks).configure(k=3)
-    told = {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}
-    (job.root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(told))
-    from shapecluster.container.__main__ import main
-
+    settings = {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}
+    (job.root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(settings))
     assert main(["train", "--root", str(job.root)]) == 1
     assert "set the instance count to 1" in job.failure
 
@@ -201,8 +202,6 @@ def test_several_instances_are_refused(job, walks):
 def test_a_configuration_that_cannot_be_read_is_named(job, walks, text):
     job.channel("train", walks).configure(k=3)
     (job.root / "input" / "config" / "hyperparameters.json").write_text(text)
-    from shapecluster.container.__main__ import main
-
     assert main(["train", "--root", str(job.root)]) == 1
     assert "hyperparameter" in job.failure
 
@@ -215,7 +214,7 @@ def test_a_configuration_that_cannot_be_read_is_named(job, walks, text):
         (KeyError("x"), "failed unexpectedly with KeyError"),
     ],
 )
-def test_what_no_one_expects_is_said_in_words_and_logged_with_its_traceback(
+def test_an_unexpected_error_has_a_reason_and_a_logged_traceback(
     job, walks, monkeypatch, caplog, error, message
 ):
     def fail(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""The Dockerfile and what it pins, read as text; `bash .ci/run image` carries it out, without Docker."""
+"""The Dockerfile and its pinned versions as text; `bash .ci/run image` executes it without Docker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXT = (FOLDER / "Dockerfile").read_text("utf-8")
 
 
 def reader() -> ModuleType:
-    """The program that carries the Dockerfile out in CI: one reader for both."""
+    """The program that executes the Dockerfile in CI, whose parser is used here too."""
     spec = importlib.util.spec_from_file_location("check_image", ROOT / ".ci" / "check_image.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["check_image"] = module  # dataclasses look their module up
@@ -53,7 +53,7 @@ def test_the_reader_joins_lines_and_leaves_comments_out():
     assert instructions(text) == [("FROM", "a:1"), ("RUN", "one two"), ("USER", "1")]
 
 
-def test_every_instruction_is_one_that_is_carried_out_in_ci():
+def test_every_instruction_is_executed_in_ci():
     known = {name.removeprefix("do_").upper() for name in dir(check_image.Image) if name.startswith("do_")}
     assert {name for name, _ in INSTRUCTIONS} == known | check_image._NOTHING_TO_DO
 
@@ -93,7 +93,7 @@ def test_the_folder_to_work_in_is_absolute():
     assert names.index("WORKDIR") < names.index("COPY") < names.index("RUN")
 
 
-def test_root_is_kept_for_a_reason_that_is_written_down():
+def test_the_reason_to_run_as_root_is_documented():
     assert not of("USER")
     assert re.search(r"# No USER: SageMaker asks that images run as root", TEXT)
 
@@ -119,7 +119,7 @@ def test_pins_are_exact_and_within_what_the_project_asks_for():
     assert list(found) == sorted(found)
 
 
-def test_what_our_dependencies_need_is_pinned_too():
+def test_dependencies_of_dependencies_are_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     waiting = [
         Requirement(r) for r in project["dependencies"] + project["optional-dependencies"]["container"]
@@ -133,7 +133,7 @@ def test_what_our_dependencies_need_is_pinned_too():
         try:
             pinned = pins().get(requirement.name)
             if pinned is not None and version(requirement.name) not in pinned.specifier:
-                continue  # what another release needs says nothing of the pinned one
+                continue  # another release may need other packages than the pinned one
             needed = [Requirement(r) for r in requires(requirement.name) or []]
         except PackageNotFoundError:
             pytest.fail(f"{requirement.name} is not installed here: the list cannot be checked")

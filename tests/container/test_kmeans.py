@@ -54,13 +54,13 @@ def test_the_same_data_give_the_same_model(job, points, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("hyperparameters", "expected"),
     [({}, {"msd"}), ({"eval_metrics": ["ssd"]}, {"ssd"}), ({"eval_metrics": ["msd", "ssd"]}, {"msd", "ssd"})],
 )
-def test_metrics_of_the_test_channel(job, points, asked, expected, caplog):
+def test_metrics_of_the_test_channel(job, points, hyperparameters, expected, caplog):
     job.channel("train", points[:60], RECORDIO).channel("test", points[60:])
     with caplog.at_level(logging.INFO, logger="shapecluster"):
-        assert job.train("k-means", k=4, feature_dim=6, **asked) == 0
+        assert job.train("k-means", k=4, feature_dim=6, **hyperparameters) == 0
     matrix = centers_of(job).astype(np.float64)
     ssd = ((points[60:, None].astype(np.float64) - matrix) ** 2).sum(axis=2).min(axis=1).sum()
     values = {"msd": ssd / 20, "ssd": ssd}
@@ -75,7 +75,7 @@ def test_there_are_no_test_metrics_without_a_test_channel(job, points):
     assert list(job.metrics) == ["train:ssd"]
 
 
-def test_what_is_validated_only_changes_nothing(job, points):
+def test_validated_only_hyperparameters_change_nothing(job, points):
     job.channel("train", points, RECORDIO)
     assert job.train("k-means", k=3, feature_dim=6) == 0
     first = centers_of(job)
@@ -92,7 +92,7 @@ def test_what_is_validated_only_changes_nothing(job, points):
     np.testing.assert_array_equal(centers_of(job), first)
 
 
-def test_what_is_not_validated_only_reaches_scikit_learn(job, points, monkeypatch):
+def test_all_other_hyperparameters_reach_scikit_learn(job, points, monkeypatch):
     given = {}
 
     class Recorder(KMeans):
@@ -144,7 +144,7 @@ def test_hyperparameters_out_of_their_ranges_are_named(job, points, name, value)
     [
         ({"feature_dim": 6}, "Got no k"),
         ({"k": 3}, "Got no feature_dim"),
-        ({"k": 3, "feature_dim": 7}, "must have feature_dim=7 values in a row. Got 6"),
+        ({"k": 3, "feature_dim": 7}, "must have feature_dim=7 values per row. Got 6"),
         ({"k": 81, "feature_dim": 6}, "There are 80 rows in channel 'train', fewer than k=81"),
     ],
 )
@@ -153,14 +153,14 @@ def test_hyperparameters_that_do_not_fit_the_data(job, points, hyperparameters, 
     assert message in job.failure
 
 
-def test_numbers_beyond_float32_are_refused_with_their_row(job, points):
+def test_numbers_beyond_float32_are_rejected_with_their_row(job, points):
     X = points.astype(np.float64)
     X[7, 2] = 1e300
     assert job.channel("train", X).train("k-means", k=2, feature_dim=6) == 1
     assert "beyond float32 in row 8 of part-0000" in job.failure
 
 
-def test_other_channels_are_refused(job, points):
+def test_other_channels_are_rejected(job, points):
     job.channel("train", points, RECORDIO).channel("weights", np.ones((80, 1)))
     assert job.train("k-means", k=2, feature_dim=6) == 1
     assert "Got 'weights' as well" in job.failure

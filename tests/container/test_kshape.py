@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from shapecluster import LocalKShape
+from shapecluster.container import load_model, main
 from shapecluster.container._kshape import HYPERPARAMETERS
-from shapecluster.container._models import load_model
 from shapecluster.exceptions import FlatSeriesWarning
 from tests.container.conftest import RECORDIO
 
@@ -19,7 +19,7 @@ PARAMETERS = {"n_clusters": 3, "random_state": 5}
 
 
 def assert_same(job, local: LocalKShape) -> None:
-    """The artifact holds the very centers of a local fit."""
+    """The artifact holds the same centers as a local fit, bit for bit."""
     served = load_model(job.model).estimator
     np.testing.assert_array_equal(served.cluster_centers_, local.cluster_centers_)
     assert served.cluster_centers_.dtype == local.cluster_centers_.dtype
@@ -68,7 +68,7 @@ def test_tickers_may_stand_in_the_first_column(job, walks, hyperparameter):
 
 
 @pytest.mark.parametrize("max_shift", [None, 2])
-def test_channels_of_a_series_travel_side_by_side(job, rng, max_shift):
+def test_channels_of_a_series_are_side_by_side(job, rng, max_shift):
     X = rng.normal(size=(30, 20, 3)).cumsum(axis=1)
     job.channel("train", X.reshape(30, -1))
     assert job.train(**PARAMETERS, n_channels=3, max_shift=max_shift) == 0
@@ -76,12 +76,12 @@ def test_channels_of_a_series_travel_side_by_side(job, rng, max_shift):
     assert (job.description["n_timepoints"], job.description["n_channels"]) == (20, 3)
 
 
-def test_one_channel_is_not_none(job, walks):
+def test_one_channel_differs_from_none(job, walks):
     assert job.channel("train", walks).train(**PARAMETERS, n_channels=1) == 0
     assert_same(job, LocalKShape(**PARAMETERS).fit(walks[:, :, None]))
 
 
-def test_missing_values_are_masked_where_that_is_asked(job, walks):
+def test_missing_values_are_masked_on_request(job, walks):
     walks[3, :9] = np.nan
     assert job.channel("train", walks).train(**PARAMETERS, missing="mask") == 0
     assert_same(job, LocalKShape(**PARAMETERS, missing="mask").fit(walks))
@@ -112,13 +112,13 @@ def test_k_is_another_name_for_n_clusters(job, walks):
     assert_same(job, LocalKShape(**PARAMETERS).fit(walks))
 
 
-def test_without_a_seed_one_is_drawn_and_told(job, walks):
+def test_without_a_seed_a_random_one_is_described(job, walks):
     assert job.channel("train", walks).train(k=3, init="random") == 0
     seed = job.description["parameters"]["random_state"]
     assert_same(job, LocalKShape(3, init="random", random_state=seed).fit(walks))
 
 
-def test_what_a_model_says_of_itself(job, walks):
+def test_the_description_of_a_model(job, walks):
     assert job.channel("train", walks).train(**PARAMETERS) == 0
     assert sorted(path.name for path in job.model.iterdir()) == ["centroids", "shapecluster.json"]
     local = LocalKShape(**PARAMETERS)
@@ -140,21 +140,17 @@ def test_every_parameter_of_the_local_estimator_is_a_hyperparameter():
     assert set(LocalKShape().get_params()) <= set(HYPERPARAMETERS)
 
 
-def test_run_by_hand_the_folders_say_enough(job, walks):
+def test_without_configuration_every_folder_is_a_channel(job, walks):
     job.channel("train", walks)
     job.configure(**PARAMETERS)
     for name in ("inputdataconfig.json", "resourceconfig.json"):
         (job.root / "input" / "config" / name).unlink()
     job.channels = {}
-    from shapecluster.container.__main__ import main
-
     assert main(["train", "--root", str(job.root)]) == 0
     assert_same(job, LocalKShape(**PARAMETERS).fit(walks))
 
 
 def test_the_root_and_the_algorithm_come_from_the_environment_too(job, walks, monkeypatch):
-    from shapecluster.container.__main__ import main
-
     job.channel("train", walks).configure(k=2, feature_dim=24)
     monkeypatch.setenv("SHAPECLUSTER_ROOT", str(job.root))
     monkeypatch.setenv("SHAPECLUSTER_ALGORITHM", "k-means")
@@ -178,7 +174,7 @@ def test_files_are_one_matrix_in_the_order_of_their_names_also_in_folders(job, w
     assert_same(job, LocalKShape(**PARAMETERS).fit(ordered))
 
 
-def test_an_earlier_failure_is_taken_back(job, walks):
+def test_an_earlier_reason_of_failure_is_removed(job, walks):
     job.channel("train", walks)
     assert job.train(k=0) == 1
     assert Path(job.root / "output" / "failure").exists()

@@ -29,7 +29,7 @@ def program(*arguments: str, **environment: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """No more than a platform gives."""
+    """The environment of a platform: no other variables of this process."""
     # The last bits depend on which kernels of OpenBLAS compute.
     names = ("PATH", "HOME", "TMPDIR", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     kept = {name: os.environ[name] for name in names if name in os.environ}
@@ -103,7 +103,7 @@ def test_train_and_serve(job, walks):
         assert (status, headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
         assert b"must have 24 numbers. Got 2" in content
         assert "Server" not in headers or "waitress" not in headers["Server"]
-        # Nobody has to send it all to hear that it is too much.
+        # The server rejects a body by its claimed length, before it is sent.
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.putrequest("POST", "/invocations")
         connection.putheader("Content-Length", str(1 << 40))
@@ -123,7 +123,7 @@ def test_a_failed_job_says_why_and_exits_with_one(job, walks):
     assert "Traceback" not in job.failure
 
 
-def test_without_a_model_there_is_nothing_to_serve(job):
+def test_serving_without_a_model_fails(job):
     job.model.mkdir(parents=True)
     done = subprocess.run(
         program("serve", "--root", str(job.root), "--port", "0"),

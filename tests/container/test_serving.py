@@ -1,4 +1,4 @@
-"""Requests and answers, without a network."""
+"""Requests and responses without a network."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shapecluster import LocalKShape
-from shapecluster.container._models import load_model
-from shapecluster.container._serving import MAX_BYTES, RequestError, _max_bytes, application, respond
+from shapecluster.container import application, load_model
+from shapecluster.container._serving import MAX_BYTES, RequestError, _payload_limit, respond
 from shapecluster.exceptions import ArtifactError, FlatSeriesWarning
 from shapecluster.formats import (
     decode_ndarrays,
@@ -49,7 +49,7 @@ def k_means(tmp_path_factory, series) -> JobFolder:
 
 
 def expected(job: JobFolder, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Clusters and distances, computed another way."""
+    """Clusters and distances from another computation."""
     if job.description["algorithm"] == "k-shape":
         X_train = np.random.default_rng(3).normal(size=(30, 16)).cumsum(axis=1)
         local = LocalKShape(3, random_state=1).fit(X_train)
@@ -99,7 +99,7 @@ def test_the_fields_and_defaults_are_those_of_the_built_in(k_means, k_shape, ser
         ("Application/JSON; charset=utf-8", "application/json"),
     ],
 )
-def test_accept_headers_are_read_as_lists_of_wishes(k_means, series, accept, answered):
+def test_accept_headers_are_lists_in_order_of_preference(k_means, series, accept, answered):
     row = encode_rows(series[:1], "text/csv")
     assert respond(load_model(k_means.model), row, "text/csv", accept)[1] == answered
 
@@ -111,7 +111,7 @@ def test_accept_headers_are_read_as_lists_of_wishes(k_means, series, accept, ans
         (b"AAPL" + b",1" * 15, "text/csv", "", 400, "field 1 of line 1 must be a number. Got 'AAPL'"),
         (b"", "text/csv", "", 400, "The request holds no row"),
         (b'{"instances": []}', "application/json", "", 400, "The request holds no row"),
-        (b"{", "application/json", "", 400, "no JSON"),
+        (b"{", "application/json", "", 400, "not valid JSON"),
         (b'{"instances": [{"features": [1, "a"]}]}', "application/json", "", 400, "row 0 must be a list"),
         (b"[1, 2]", "application/jsonlines", "", 400, "16 values"),
         (b"nonsense", RECORDIO, "", 400, "RecordIO data cannot be read"),
@@ -126,7 +126,7 @@ def test_accept_headers_are_read_as_lists_of_wishes(k_means, series, accept, ans
     ],
 )
 @pytest.mark.parametrize("job", ["k_shape", "k_means"])
-def test_bad_requests_are_told_what_is_wrong(request, job, body, content_type, accept, status, message):
+def test_invalid_requests_get_a_status_and_reason(request, job, body, content_type, accept, status, message):
     model = load_model(request.getfixturevalue(job).model)
     with pytest.raises(RequestError, match=re.escape(message)) as caught:
         respond(model, body, content_type, accept, max_bytes=1000)
@@ -137,7 +137,7 @@ def test_bad_requests_are_told_what_is_wrong(request, job, body, content_type, a
 @given(
     body=st.binary(max_size=200) | st.text(max_size=60).map(str.encode), content_type=st.sampled_from(FORMATS)
 )
-def test_no_body_does_more_than_a_bad_request(k_means, body, content_type):
+def test_any_body_gives_a_response_or_status_400(k_means, body, content_type):
     status = 200
     model = load_model(k_means.model)
     try:
@@ -155,7 +155,7 @@ def test_no_body_does_more_than_a_bad_request(k_means, body, content_type):
         max_size=5,
     )
 )
-def test_what_goes_in_in_any_format_gets_the_same_answer(k_shape, rows):
+def test_the_response_is_the_same_for_every_request_format(k_shape, rows):
     model, X = load_model(k_shape.model), np.array(rows)
     answers = {respond(model, encode_rows(X, media), media, "application/json")[0] for media in FORMATS}
     assert len(answers) == 1
@@ -236,11 +236,11 @@ def copy_of(job: JobFolder, folder: Path) -> Path:
         (
             "centroids",
             b",".join([b"%d" % i for i in range(16)]),
-            "not complete: 1 of 3 centroids can be used",
+            "incomplete: 1 of 3 centroids can be used",
         ),
     ],
 )
-def test_damaged_models_are_refused(k_shape, tmp_path, name, data, message):
+def test_damaged_models_are_rejected(k_shape, tmp_path, name, data, message):
     folder = copy_of(k_shape, tmp_path / "model")
     (folder / name).write_bytes(data)
     with pytest.raises(ArtifactError, match=re.escape(message)):
@@ -251,7 +251,7 @@ def test_damaged_models_are_refused(k_shape, tmp_path, name, data, message):
     ("field", "value"),
     [("n_timepoints", 0), ("n_timepoints", 16.0), ("n_channels", "2"), ("dtype", "int8"), ("parameters", {})],
 )
-def test_descriptions_that_make_no_sense_are_refused(k_shape, tmp_path, field, value):
+def test_invalid_descriptions_are_rejected(k_shape, tmp_path, field, value):
     folder = copy_of(k_shape, tmp_path / "model")
     described = k_shape.description | {field: value}
     (folder / "shapecluster.json").write_text(json.dumps(described))
@@ -262,13 +262,13 @@ def test_descriptions_that_make_no_sense_are_refused(k_shape, tmp_path, field, v
 @pytest.mark.parametrize(
     "arrays", [[np.zeros(3, np.float32)], [np.zeros((2, 2), np.int32)], [np.full((2, 2), np.nan, np.float32)]]
 )
-def test_arrays_that_are_no_centers_are_refused(tmp_path, arrays):
+def test_arrays_that_cannot_be_centers_are_rejected(tmp_path, arrays):
     (tmp_path / "model_algo-1").write_bytes(encode_ndarrays(arrays))
     with pytest.raises(ArtifactError, match="model_algo-1"):
         load_model(tmp_path)
 
 
-def test_no_model_at_all_is_said(tmp_path):
+def test_an_absent_model_is_reported(tmp_path):
     with pytest.raises(ArtifactError, match="Got nothing in"):
         load_model(tmp_path)
     with pytest.raises(ArtifactError, match="Got nothing in"):
@@ -280,7 +280,7 @@ def test_a_model_of_another_version_is_served_with_a_warning(k_shape, tmp_path, 
     (folder / "shapecluster.json").write_text(json.dumps(k_shape.description | {"library": "0.0.1"}))
     with caplog.at_level(logging.WARNING, logger="shapecluster"):
         load_model(folder)
-    assert "the model is of shapecluster 0.0.1" in caplog.text
+    assert "the model was trained by shapecluster 0.0.1" in caplog.text
 
 
 # --------------------------------------------------------------------------------------------- WSGI
@@ -289,9 +289,10 @@ def test_a_model_of_another_version_is_served_with_a_warning(k_shape, tmp_path, 
 def call(model, method: str, path: str, body: bytes = b"", **headers: str):
     """One request to the WSGI application."""
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(body), **headers}
-    told = []
-    content = b"".join(application(model)(environ, lambda status, found: told.append((status, dict(found)))))
-    ((status, found),) = told
+    started = []
+    app = application(model)
+    content = b"".join(app(environ, lambda status, headers: started.append((status, dict(headers)))))
+    ((status, found),) = started
     return int(status.split()[0]), content, found
 
 
@@ -311,7 +312,7 @@ def test_ping_and_invocations(k_shape, series):
     ("method", "path", "status"),
     [("GET", "/invocations", 405), ("POST", "/ping", 405), ("GET", "/", 404), ("POST", "/invocations", 415)],
 )
-def test_other_paths_and_methods_are_refused(k_shape, method, path, status):
+def test_other_paths_and_methods_are_rejected(k_shape, method, path, status):
     found, content, headers = call(load_model(k_shape.model), method, path)
     assert found == status
     assert content.strip()
@@ -319,7 +320,7 @@ def test_other_paths_and_methods_are_refused(k_shape, method, path, status):
     assert ("Allow" in headers) == (status == 405)
 
 
-def test_what_no_one_expects_is_logged_and_keeps_its_details_from_the_caller(k_shape, monkeypatch, caplog):
+def test_an_unexpected_error_is_logged_and_hidden_from_the_client(k_shape, monkeypatch, caplog):
     class Broken:
         algorithm, n_features = "k-shape", 1
 
@@ -333,9 +334,9 @@ def test_what_no_one_expects_is_logged_and_keeps_its_details_from_the_caller(k_s
 
 
 @pytest.mark.parametrize(
-    ("told", "limit"),
+    ("megabytes", "limit"),
     [("", MAX_BYTES), ("6", MAX_BYTES), ("100", 100 << 20), ("500", 100 << 20), ("x", MAX_BYTES)],
 )
-def test_the_limit_of_a_batch_transform(monkeypatch, told, limit):
-    monkeypatch.setenv("SAGEMAKER_MAX_PAYLOAD_IN_MB", told)
-    assert _max_bytes() == limit
+def test_the_limit_of_a_batch_transform(monkeypatch, megabytes, limit):
+    monkeypatch.setenv("SAGEMAKER_MAX_PAYLOAD_IN_MB", megabytes)
+    assert _payload_limit() == limit

@@ -1,4 +1,4 @@
-"""What may happen to bytes on their way, and what reading them may cost."""
+"""Damage bytes in many ways, and bound the time and memory of reading them."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ MB = 1 << 20
 
 @contextmanager
 def at_most(n_bytes: int, seconds: float = 20.0) -> Iterator[None]:
-    """What runs inside allocates no more than so many bytes at any time, and ends."""
+    """Check that the block allocates at most `n_bytes` at any time and ends within `seconds`."""
     tracemalloc.start()
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
         yield
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak <= n_bytes, f"{peak:,} bytes at the peak"
-    assert time.perf_counter() - began < seconds
+    assert time.perf_counter() - start < seconds
 
 
-def refused_when_cut(read: Callable[[bytes], Any], data: bytes) -> None:
-    """Every proper beginning of the bytes is refused."""
+def rejected_when_truncated(read: Callable[[bytes], Any], data: bytes) -> None:
+    """Check that every proper prefix of the bytes is rejected."""
     read(data)
     for size in range(len(data)):
         with pytest.raises(ArtifactError):
             read(data[:size])
 
 
-def changed(data: bytes, rng: np.random.Generator, n: int) -> Iterator[bytes]:
-    """The bytes with one of them changed: each of them, then any; then shorter, longer, shuffled ones."""
+def damaged_versions(data: bytes, rng: np.random.Generator, n: int) -> Iterator[bytes]:
+    """Yield the bytes with single bytes changed, first each and then random ones, and with parts moved."""
     for number in range(n):
         out = bytearray(data)
         place = number % len(out) if number < 2 * len(out) else int(rng.integers(len(out)))
@@ -53,7 +53,7 @@ def changed(data: bytes, rng: np.random.Generator, n: int) -> Iterator[bytes]:
         yield data[:first] + rng.bytes(8) + data[first:]
 
 
-def survives(
+def read_damaged(
     read: Callable[[bytes], Any],
     data: bytes,
     rng: np.random.Generator,
@@ -61,9 +61,9 @@ def survives(
     n: int,
     check: Callable[[Any], None] = lambda result: None,
 ) -> tuple[int, int]:
-    """Read many changed versions: each gives a sound result or ArtifactError. Returns how many of each."""
+    """Read many damaged versions: each gives a valid result or ArtifactError. Returns their numbers."""
     sound = refused = 0
-    for version in changed(data, rng, n):
+    for version in damaged_versions(data, rng, n):
         try:
             result = read(version)
         except ArtifactError:

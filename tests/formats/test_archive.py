@@ -1,4 +1,4 @@
-"""model.tar.gz: one member out of archives by anyone, and nothing out of those that mean harm."""
+"""model.tar.gz: read one member of archives from any writer, and reject hostile ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import Member, read_member, write_archive
-from tests.formats.damage import MB, at_most, refused_when_cut, survives
+from tests.formats.damage import MB, at_most, read_damaged, rejected_when_truncated
 
 TEXT = b"-1,1\n1,-1\n"
 
@@ -29,7 +29,7 @@ def info(name: str, size: int = 0, **attributes) -> tarfile.TarInfo:
 
 
 def squeezed(data: bytes) -> bytes:
-    """The same bytes at any time, also as the name of a test."""
+    """Without a date: the bytes are the same in every run, also as the name of a test."""
     return gzip.compress(data, 6, mtime=0)
 
 
@@ -60,7 +60,7 @@ MODEL = packed(("state_1", b"x" * 700), ("centroids", TEXT), ("more", b""))
         "ünï/centroids",
     ],
 )
-def test_a_member_is_found_whoever_wrote_the_archive(format, name):
+def test_a_member_is_found_in_archives_of_any_writer(format, name):
     data = packed(info("./", type=tarfile.DIRTYPE), ("first", b"1" * 513), (name, TEXT), format=format)
     found = read_member(data, "*centroids")
     assert found.data == TEXT
@@ -79,7 +79,7 @@ def test_the_first_that_matches_is_read():
     assert read_member(data, "model_algo-1") == Member("model_algo-1", b"1")
 
 
-def test_paths_files_and_bytes_are_taken(tmp_path):
+def test_paths_files_and_bytes_are_accepted(tmp_path):
     path = tmp_path / "model.tar.gz"
     path.write_bytes(MODEL)
     for source in (path, str(path), MODEL, bytearray(MODEL), memoryview(MODEL), io.BytesIO(MODEL)):
@@ -96,27 +96,27 @@ def test_a_stream_that_gives_a_few_bytes_at_a_time_is_read():
 
 
 def test_sizes_in_binary_are_read():
-    """What tarfile writes for members beyond 8 GiB."""
+    """The form in which tarfile writes the size of members beyond 8 GiB."""
     raw = bytearray(gzip.decompress(packed(("centroids", TEXT), format=tarfile.USTAR_FORMAT)))
     raw[124:136] = b"\x80" + len(TEXT).to_bytes(11, "big")
     assert read_member(with_sums(raw), "centroids").data == TEXT
 
 
 def with_sums(raw: bytearray, at: int = 0) -> bytes:
-    """The archive with the checksum of one header made right again."""
+    """The archive with a corrected checksum of one header."""
     raw[at + 148 : at + 156] = b" " * 8
     raw[at + 148 : at + 156] = b"%06o\0 " % sum(raw[at : at + 512])
     return squeezed(bytes(raw))
 
 
 @pytest.mark.parametrize(
-    ("member", "said"),
+    ("member", "problem"),
     [
-        (("../centroids", TEXT), "leads out of it"),
-        (("a/../../centroids", TEXT), "leads out of it"),
-        (("/centroids", TEXT), "leads out of it"),
-        (("C:/centroids", TEXT), "leads out of it"),
-        (("..\\centroids", TEXT), "leads out of it"),
+        (("../centroids", TEXT), "points outside of it"),
+        (("a/../../centroids", TEXT), "points outside of it"),
+        (("/centroids", TEXT), "points outside of it"),
+        (("C:/centroids", TEXT), "points outside of it"),
+        (("..\\centroids", TEXT), "points outside of it"),
         (info("link", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "'link' is a symbolic link"),
         (info("link", type=tarfile.LNKTYPE, linkname="centroids"), "is a hard link"),
         (info("null", type=tarfile.CHRTYPE), "is a device"),
@@ -126,53 +126,53 @@ def with_sums(raw: bytearray, at: int = 0) -> bytes:
         (info("part", type=b"M"), "is a part of a file"),
         (info("what", type=b"Z"), "of the unknown type b'Z'"),
         (info("sparse", pax_headers={"GNU.sparse.major": "1"}), "it holds a sparse file"),
-        (info("x", pax_headers={"size": "-5"}), "size of a member makes no sense"),
-        (info("x", pax_headers={"size": "9" * 18}), "it is cut short"),
+        (info("x", pax_headers={"size": "-5"}), "size of a member is invalid"),
+        (info("x", pax_headers={"size": "9" * 18}), "it is truncated"),
         (info("x", pax_headers={"comment": "c" * 70_000}), "its attributes take"),
         (("centroids", b"again"), "holds 'centroids' twice"),
     ],
 )
 @pytest.mark.parametrize("before", [False, True])
-def test_an_archive_with_anything_but_files_and_folders_is_refused_whole(member, said, before):
+def test_an_archive_with_anything_but_files_and_folders_is_rejected(member, problem, before):
     members = [member, ("centroids", TEXT)] if before else [("centroids", TEXT), member]
-    with at_most(4 * MB), pytest.raises(ArtifactError, match=said) as caught:
+    with at_most(4 * MB), pytest.raises(ArtifactError, match=problem) as caught:
         read_member(packed(*members), "centroids")
     assert "Nothing of it was extracted" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "problem"),
     [
         (b"", "not compressed with gzip"),
         (b"PK\x03\x04", "not compressed with gzip"),
         (gzip.decompress(MODEL), "not compressed with gzip"),
-        (squeezed(b""), "it is cut short"),
-        (squeezed(b"hello" * 200), "checksum of a member makes no sense"),
+        (squeezed(b""), "it is truncated"),
+        (squeezed(b"hello" * 200), "checksum of a member is invalid"),
         (squeezed(bytes(1) + gzip.decompress(MODEL)[1:]), "a header does not match its checksum"),
         (squeezed(gzip.decompress(MODEL) + b"x"), "something follows its end"),
         (MODEL + b"junk", "compression is damaged"),
         (MODEL[:-8] + bytes(8), "compression is damaged"),
     ],
 )
-def test_what_is_no_whole_archive_is_refused(data, said):
-    with pytest.raises(ArtifactError, match=said):
+def test_incomplete_archives_are_rejected(data, problem):
+    with pytest.raises(ArtifactError, match=problem):
         read_member(data, "centroids")
 
 
 @pytest.mark.parametrize(
     "text", [b"4 a=\n", b"99 path=a\n", b"x path=a\n", b"8 path=a\n", b"0 path=a\n", b"10path=ab\n"]
 )
-def test_attributes_that_make_no_sense_are_refused(text):
+def test_invalid_attributes_are_rejected(text):
     data = packed(("centroids", TEXT))
     raw = bytearray(gzip.decompress(data))
     assert raw[156:157] == b"x"  # its date is a fraction, which is an attribute
     raw[512:1024] = text.ljust(512, b"\0")
     raw[124:136] = b"%011o\0" % len(text)
-    with pytest.raises(ArtifactError, match="attributes of a member make no sense"):
+    with pytest.raises(ArtifactError, match="attributes of a member are invalid"):
         read_member(with_sums(raw), "centroids")
 
 
-def test_a_member_that_is_not_there_is_missed_by_name():
+def test_an_absent_member_is_named():
     with pytest.raises(
         ArtifactError, match=r"must hold a file 'model_algo-\*'. Got 'state_1', 'centroids', 'more'"
     ):
@@ -183,12 +183,12 @@ def test_a_member_that_is_not_there_is_missed_by_name():
         read_member(packed(*((str(number), b"") for number in range(12))), "centroids")
 
 
-def test_a_folder_is_no_file():
+def test_a_folder_is_not_a_file():
     with pytest.raises(ArtifactError, match="must hold a file 'centroids'"):
         read_member(packed(info("centroids", type=tarfile.DIRTYPE)), "centroids")
 
 
-def test_sizes_are_bounded_also_of_what_is_passed_over():
+def test_sizes_of_skipped_members_are_bounded_too():
     bomb = packed(("zeros", bytes(50 * MB)), ("centroids", TEXT))
     assert len(bomb) < MB
     assert read_member(bomb, "centroids").data == TEXT
@@ -202,8 +202,10 @@ def test_sizes_are_bounded_also_of_what_is_passed_over():
         read_member(packed(*((str(number), b"") for number in range(50))), "centroids", max_members=10)
 
 
-def test_every_cut_is_refused():
-    refused_when_cut(lambda data: read_member(data, "centroids"), packed(("centroids", TEXT), ("x", b"y")))
+def test_every_truncation_is_rejected():
+    rejected_when_truncated(
+        lambda data: read_member(data, "centroids"), packed(("centroids", TEXT), ("x", b"y"))
+    )
 
 
 def test_changed_bytes_give_the_member_or_an_error(rng):
@@ -211,13 +213,13 @@ def test_changed_bytes_give_the_member_or_an_error(rng):
         assert member == Member("centroids", TEXT)
 
     with at_most(8 * MB):
-        _, refused = survives(lambda d: read_member(d, "centroids"), MODEL, rng, n=1500, check=check)
+        _, refused = read_damaged(lambda d: read_member(d, "centroids"), MODEL, rng, n=1500, check=check)
     assert refused > 500
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_changed_headers_give_a_member_or_an_error(rng, format):
-    """As above, with checksums that are right again, so that every field of a header is put to the test."""
+    """With corrected checksums, so that damage in every field of a header is tested."""
     raw = gzip.decompress(packed(("n" * 120 + "/centroids", TEXT), ("more", b"y" * 600), format=format))
 
     def read(version: bytes):
@@ -229,7 +231,7 @@ def test_changed_headers_give_a_member_or_an_error(rng, format):
         return read_member(squeezed(bytes(data)), "*centroids")
 
     with at_most(8 * MB):
-        sound, refused = survives(read, raw[:5632], rng, n=1000)
+        sound, refused = read_damaged(read, raw[:5632], rng, n=1000)
     assert sound > 50
     assert refused > 50
 
@@ -237,7 +239,7 @@ def test_changed_headers_give_a_member_or_an_error(rng, format):
 # ------------------------------------------------------------------------------------------- writing
 
 
-def test_what_was_written_is_read_by_us_and_by_tarfile(tmp_path):
+def test_tarfile_reads_written_archives_too(tmp_path):
     (tmp_path / "data.bin").write_bytes(b"\1" * 3000)
     path = tmp_path / "model.tar.gz"
     write_archive(path, {"centroids": TEXT, "code/data.bin": tmp_path / "data.bin", "n" * 200: b""})
@@ -249,7 +251,7 @@ def test_what_was_written_is_read_by_us_and_by_tarfile(tmp_path):
         assert tar.extractfile("centroids").read() == TEXT
 
 
-def test_the_same_content_is_the_same_bytes(tmp_path):
+def test_the_same_content_gives_the_same_bytes(tmp_path):
     one, two = tmp_path / "one.tar.gz", tmp_path / "two.tar.gz"
     write_archive(one, {"a": b"1", "b": b"2"})
     os.utime(one, (1, 1))
@@ -258,7 +260,7 @@ def test_the_same_content_is_the_same_bytes(tmp_path):
 
 
 @given(st.dictionaries(st.text("abc/.", min_size=1, max_size=8), st.binary(max_size=2000), max_size=4))
-def test_plain_names_are_written_and_read_and_others_refused(tmp_path_factory, members):
+def test_plain_names_are_written_and_others_rejected(tmp_path_factory, members):
     path = tmp_path_factory.mktemp("archive") / "model.tar.gz"
     plain = all(
         "/".join(p for p in n.split("/") if p not in ("", ".")) == n and ".." not in n.split("/")
@@ -274,7 +276,7 @@ def test_plain_names_are_written_and_read_and_others_refused(tmp_path_factory, m
         assert read_member(path, name) == Member(name, content)
 
 
-def test_a_failure_leaves_what_was_there(tmp_path):
+def test_a_failed_write_keeps_the_old_archive(tmp_path):
     path = tmp_path / "model.tar.gz"
     write_archive(path, {"a": b"1"})
     before = path.read_bytes()
@@ -285,14 +287,14 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
-def test_an_archive_may_be_read_as_any_new_file(tmp_path):
+def test_an_archive_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "new").touch()
     write_archive(tmp_path / "model.tar.gz", {"a": b"1"})
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "model.tar.gz")}
     assert len(modes) == 1
 
 
-def test_random_content_survives(tmp_path, rng):
+def test_random_content_is_read_back(tmp_path, rng):
     content = rng.integers(256, size=3_000_000, dtype=np.uint8).tobytes()
     write_archive(tmp_path / "m.tar.gz", {"model_algo-1": content})
     assert read_member(tmp_path / "m.tar.gz", "model_algo-*").data == content

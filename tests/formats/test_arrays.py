@@ -9,7 +9,7 @@ import pytest
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import arrays as module
 from shapecluster.formats import read_arrays, write_arrays
-from tests.formats.damage import MB, at_most, changed, refused_when_cut, survives
+from tests.formats.damage import MB, at_most, damaged_versions, read_damaged, rejected_when_truncated
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def reader(tmp_path, kind="test"):
     return read
 
 
-def test_what_is_written_is_read(tmp_path, content):
+def test_arrays_are_read_back(tmp_path, content):
     write_arrays(tmp_path / "file", "test", {"a": [1, None, "x"]}, content)
     file = read_arrays(tmp_path / "file", "test")
     settings, arrays = file.settings, file.arrays
@@ -53,19 +53,19 @@ def test_the_same_content_gives_the_same_bytes_in_any_layout(tmp_path, content):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_every_change_of_any_byte_is_refused(tmp_path, content, rng):
+def test_every_changed_byte_is_rejected(tmp_path, content, rng):
     write_arrays(tmp_path / "file", "test", {"a": 1}, content)
     data = (tmp_path / "file").read_bytes()
     read = reader(tmp_path)
-    n_same = sum(version == data for version in changed(data, np.random.default_rng(1), 700))
-    sound, refused = survives(read, data, np.random.default_rng(1), n=700)
+    n_same = sum(version == data for version in damaged_versions(data, np.random.default_rng(1), 700))
+    sound, refused = read_damaged(read, data, np.random.default_rng(1), n=700)
     assert sound == n_same
     assert refused > 500
 
 
-def test_every_cut_is_refused(tmp_path, content):
+def test_every_truncation_is_rejected(tmp_path, content):
     write_arrays(tmp_path / "file", "test", {"a": 1}, {"ids": content["ids"]})
-    refused_when_cut(reader(tmp_path), (tmp_path / "file").read_bytes())
+    rejected_when_truncated(reader(tmp_path), (tmp_path / "file").read_bytes())
 
 
 def with_header(data, header):
@@ -81,17 +81,17 @@ def with_header(data, header):
     [
         ([{"name": "a", "dtype": "<f8", "shape": [1 << 40]}], "must take"),
         ([{"name": "a", "dtype": "<f8", "shape": [1 << 47, 1 << 47]}], "must take"),
-        ([{"name": "a", "dtype": "|O8", "shape": [5]}], "does not list"),
-        ([{"name": "a", "dtype": "<f8", "shape": [-5]}], "does not list"),
-        ([{"name": "a", "dtype": "<f8", "shape": [5.0]}], "does not list"),
-        ([{"name": "a", "dtype": "<f8", "shape": 5}], "does not list"),
-        ([{"name": "a", "dtype": ["<f8"], "shape": [5]}], "does not list"),
-        ([{"dtype": "<f8", "shape": [5]}], "does not list"),
-        ("nothing", "does not list"),
-        (None, "does not list"),
+        ([{"name": "a", "dtype": "|O8", "shape": [5]}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": "<f8", "shape": [-5]}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": "<f8", "shape": [5.0]}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": "<f8", "shape": 5}], "no valid list of arrays"),
+        ([{"name": "a", "dtype": ["<f8"], "shape": [5]}], "no valid list of arrays"),
+        ([{"dtype": "<f8", "shape": [5]}], "no valid list of arrays"),
+        ("nothing", "no valid list of arrays"),
+        (None, "no valid list of arrays"),
     ],
 )
-def test_a_header_that_lies_is_refused_before_memory_is_taken(tmp_path, arrays, message):
+def test_false_headers_are_rejected_before_memory_is_allocated(tmp_path, arrays, message):
     write_arrays(tmp_path / "file", "test", {}, {"a": np.arange(5.0)})
     data = with_header((tmp_path / "file").read_bytes(), {"kind": "test", "settings": {}, "arrays": arrays})
     with at_most(MB), pytest.raises(ArtifactError, match=message):
@@ -106,19 +106,19 @@ def test_another_kind_version_or_file_is_named(tmp_path):
     data[8] = 2
     with pytest.raises(ArtifactError, match=r"version 1. Got version 2 instead. Update shapecluster"):
         reader(tmp_path)(bytes(data))
-    with pytest.raises(ArtifactError, match="no file of 'test'"):
+    with pytest.raises(ArtifactError, match="not a file of 'test'"):
         reader(tmp_path)(b"PK\x03\x04 and so on, for a while")
     with pytest.raises(FileNotFoundError):
         read_arrays(tmp_path / "absent", "test")
 
 
-def test_reading_takes_the_memory_of_the_content(tmp_path):
+def test_reading_needs_the_memory_of_the_content(tmp_path):
     write_arrays(tmp_path / "file", "test", {}, {"a": np.zeros(MB)})
     with at_most(8 * MB + 3 * MB):
         read_arrays(tmp_path / "file", "test")
 
 
-def test_an_older_file_stays_when_writing_fails(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_arrays(path, "test", {}, {"a": np.arange(3)})
     before = path.read_bytes()
@@ -133,7 +133,7 @@ def test_an_older_file_stays_when_writing_fails(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_what_cannot_be_written_is_named(tmp_path):
+def test_arrays_and_settings_that_cannot_be_written_are_named(tmp_path):
     with pytest.raises(TypeError, match="array 'a' must be of one of the types"):
         write_arrays(tmp_path / "file", "test", {}, {"a": np.array(["x"], dtype=object)})
     with pytest.raises(TypeError, match="not JSON serializable"):

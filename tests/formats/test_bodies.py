@@ -1,4 +1,4 @@
-"""Requests and answers: SageMaker's shapes in all four formats, and errors for everything else."""
+"""Request and response bodies in all four formats, and errors for everything else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shapecluster.formats import (
     encode_rows,
     media_type,
 )
-from tests.formats.damage import MB, at_most, survives
+from tests.formats.damage import MB, at_most, read_damaged
 from tests.reference.recordio import Record, frame
 
 CSV, JSON, LINES, RECORDIO = MEDIA = [
@@ -41,7 +41,7 @@ def test_content_types_are_read_as_headers_are():
         assert len(str(caught.value)) < 300
 
 
-def test_requests_are_what_the_built_in_algorithms_take():
+def test_request_bodies_have_the_form_of_the_built_in_algorithms():
     assert encode_rows(ROWS[:1], CSV) == b"1.5,16.0,-0.1\n"
     assert encode_rows(ROWS[:1], JSON) == b'{"instances": [{"features": [1.5, 16.0, -0.1]}]}'
     assert encode_rows(ROWS[:1], LINES) == b'{"features": [1.5, 16.0, -0.1]}\n'
@@ -55,12 +55,12 @@ def test_requests_are_what_the_built_in_algorithms_take():
         elements=st.floats(allow_nan=False, allow_infinity=False),
     )
 )
-def test_what_is_sent_is_received(media, X):
+def test_decoding_a_request_returns_the_encoded_rows(media, X):
     found = decode_rows(encode_rows(X, media), f"{media}; charset=utf-8", n_timepoints=X.shape[1])
     assert found.tobytes() == X.tobytes()
 
 
-def test_float32_travels_as_such():
+def test_recordio_keeps_float32():
     X = ROWS.astype(np.float32)
     assert len(encode_rows(X, RECORDIO)) < len(encode_rows(X.astype(float), RECORDIO))
     for media in MEDIA:
@@ -76,7 +76,7 @@ def test_float32_travels_as_such():
         b'{"instances": [{"data": {"features": {"values": [1, 2]}}}, {"data": {"features": [3.5, 4]}}]}',
     ],
 )
-def test_json_may_be_wrapped_in_several_ways(body):
+def test_json_may_be_nested_in_several_ways(body):
     assert decode_rows(body, JSON).tolist() == [[1, 2], [3.5, 4]]
     instances = json.loads(body)
     instances = instances["instances"] if isinstance(instances, dict) else instances
@@ -85,45 +85,45 @@ def test_json_may_be_wrapped_in_several_ways(body):
 
 
 @pytest.mark.parametrize("media", MEDIA)
-def test_no_rows_are_no_rows(media):
+def test_empty_requests_have_no_rows(media):
     empty = {JSON: b'{"instances": []}'}.get(media, b"")
     assert decode_rows(empty, media, n_timepoints=3).shape == (0, 3)
     assert len(decode_rows(empty, media)) == 0
 
 
 @pytest.mark.parametrize(
-    ("body", "media", "said"),
+    ("body", "media", "problem"),
     [
-        (b"", JSON, "it is no JSON"),
-        (b"\xff", JSON, "it is no JSON"),
+        (b"", JSON, "it is not valid JSON"),
+        (b"\xff", JSON, "it is not valid JSON"),
         (b"3", JSON, "list of lists"),
         (b'{"rows": []}', JSON, "list of lists"),
         (b"[1, 2]", JSON, "row 0 must be a list of numbers"),
         (b'[[1, 2], ["3", 4]]', JSON, "row 1 must be a list of numbers"),
         (b"[[1, true]]", JSON, "row 0 must be a list of numbers"),
         (b"[[1, null]]", JSON, "row 0 must be a list of numbers"),
-        (b"[[1, NaN]]", JSON, "NaN is no number in JSON"),
-        (b"[[1, Infinity]]", JSON, "Infinity is no number in JSON"),
+        (b"[[1, NaN]]", JSON, "NaN is not a number in JSON"),
+        (b"[[1, Infinity]]", JSON, "Infinity is not a number in JSON"),
         (b"[[1, 2], [3]]", JSON, "row 1 must have 2 values. Got 1"),
         (b"[[], []]", JSON, "row 0 must have some values. Got 0"),
-        (b"[[1" + b"0" * 400 + b"]]", JSON, "no float can hold"),
-        (b"[[1" + b"0" * 5000 + b"]]", JSON, "it is no JSON"),
+        (b"[[1" + b"0" * 400 + b"]]", JSON, "beyond the range of a float"),
+        (b"[[1" + b"0" * 5000 + b"]]", JSON, "it is not valid JSON"),
         (b"[" * 100_000, JSON, "nested too deeply"),
         (b'[{"features": {"values": [1], "keys": [0], "shape": [9]}}]', JSON, "row 0 must be dense"),
         (b"[1, 2]\n[1, x]\n", LINES, "Line 2 of the request cannot be read"),
         (b'[1, 2]\n\n{"a": 1}', LINES, "line 3 must be a list"),
         (b"AAPL,1\n", CSV, "field 1 of line 1"),
         (b"1,2\n3\n", CSV, "line 2 must have 2 numbers"),
-        (b"1,2", RECORDIO, "ends within the head"),
+        (b"1,2", RECORDIO, "ends within the header"),
     ],
 )
-def test_requests_that_make_no_sense_are_refused(body, media, said):
-    with pytest.raises(ArtifactError, match=said):
+def test_invalid_requests_are_rejected(body, media, problem):
+    with pytest.raises(ArtifactError, match=problem):
         decode_rows(body, media)
 
 
 @pytest.mark.parametrize("media", MEDIA)
-def test_width_and_size_are_held(media):
+def test_width_and_size_are_checked(media):
     body = encode_rows(ROWS, media)
     with pytest.raises(ArtifactError, match=r"must have 4 (values|numbers)\. Got 3"):
         decode_rows(body, media, n_timepoints=4)
@@ -131,7 +131,7 @@ def test_width_and_size_are_held(media):
         decode_rows(body, media, max_bytes=10)
 
 
-def test_nan_is_sent_as_csv_and_not_as_json():
+def test_csv_can_hold_nan_and_json_cannot():
     X = np.array([[1.0, 2.0], [np.nan, 1.0]])
     assert np.array_equal(decode_rows(encode_rows(X, CSV), CSV), X, equal_nan=True)
     for media in (JSON, LINES):
@@ -144,7 +144,7 @@ def test_nan_is_sent_as_csv_and_not_as_json():
 # ------------------------------------------------------------------------------------------- answers
 
 
-def test_answers_are_those_of_the_built_in_algorithm():
+def test_response_bodies_have_the_form_of_the_built_in_algorithm():
     one = Predictions(np.array([1]), np.array([3.0]))
     assert (
         encode_predictions(one, JSON)
@@ -154,8 +154,8 @@ def test_answers_are_those_of_the_built_in_algorithm():
     assert encode_predictions(one, CSV) == b"1.0,3.0\n"
 
 
-def test_recordio_answers_are_read_by_protobuf():
-    """Google's reader finds what we wrote; its own writer orders labels as it likes, and is read as well."""
+def test_protobuf_reads_recordio_responses():
+    """Google's parser reads our bodies; bodies of its writer, with labels in any order, are read too."""
     body = encode_predictions(ANSWER, RECORDIO)
     size = len(body) // 3
     for row in range(3):
@@ -186,7 +186,7 @@ def test_recordio_answers_are_read_by_protobuf():
 @given(
     st.lists(st.tuples(st.integers(0, 2**24 - 1), st.floats(0, 2**100, width=32)), max_size=30), st.booleans()
 )
-def test_what_is_answered_is_read(media, rows, with_distance):
+def test_decoding_a_response_returns_the_encoded_predictions(media, rows, with_distance):
     clusters = np.array([cluster for cluster, _ in rows], dtype=np.intp)
     distances = np.array([distance for _, distance in rows]) if with_distance else None
     found = decode_predictions(
@@ -199,7 +199,7 @@ def test_what_is_answered_is_read(media, rows, with_distance):
         assert distances is None or np.array_equal(found.distance_to_cluster, distances)
 
 
-def test_an_answer_of_ids_only_is_read():
+def test_responses_with_ids_only_are_read():
     for body, media in (
         (b"1\n0\n", CSV),
         (b'{"predictions": [{"closest_cluster": 1}, {"closest_cluster": 0}]}', JSON),
@@ -210,13 +210,13 @@ def test_an_answer_of_ids_only_is_read():
 
 
 @pytest.mark.parametrize(
-    ("body", "media", "said"),
+    ("body", "media", "problem"),
     [
-        (b"1.5,2\n", CSV, "Prediction 0 of the answer must be the id of a cluster.* Got 1.5"),
+        (b"1.5,2\n", CSV, "Prediction 0 of the response must be the id of a cluster.* Got 1.5"),
         (b"-1\n", CSV, "Got -1.0"),
         (b"nan\n", CSV, "Got nan"),
         (b"1e30\n", CSV, r"Got 1e\+30"),
-        (b"1,nan\n", CSV, "Prediction 0 of the answer must have a finite distance. Got nan"),
+        (b"1,nan\n", CSV, "Prediction 0 of the response must have a finite distance. Got nan"),
         (b"1,2,3\n", CSV, "an id and a distance. Got 3"),
         (b"<html>", CSV, "field 1 of line 1"),
         (b"[]", JSON, 'it must be {"predictions"'),
@@ -231,29 +231,29 @@ def test_an_answer_of_ids_only_is_read():
         (encode_rows(ROWS, RECORDIO), RECORDIO, "record 0 must have a label 'closest_cluster'"),
     ],
 )  # fmt: skip
-def test_answers_that_make_no_sense_are_refused(body, media, said):
-    with pytest.raises(ArtifactError, match=said):
+def test_invalid_responses_are_rejected(body, media, problem):
+    with pytest.raises(ArtifactError, match=problem):
         decode_predictions(body, media)
 
 
 @pytest.mark.parametrize("media", MEDIA)
-def test_the_number_of_answers_is_held(media):
+def test_the_number_of_predictions_is_checked(media):
     body = encode_predictions(ANSWER, media)
     with pytest.raises(ArtifactError, match=r"must have 4 predictions\. Got 3"):
         decode_predictions(body, media, n_rows=4)
-    with pytest.raises(ArtifactError, match="answer must have at most 10 bytes"):
+    with pytest.raises(ArtifactError, match="response must have at most 10 bytes"):
         decode_predictions(body, media, max_bytes=10)
 
 
 @pytest.mark.parametrize("media", MEDIA)
 def test_changed_bytes_give_rows_or_an_error(media, rng):
     with at_most(12 * MB):
-        _, refused = survives(
+        _, refused = read_damaged(
             lambda b: decode_rows(b, media, n_timepoints=3), encode_rows(ROWS, media), rng, n=600
         )
         assert refused > 30
         body = encode_predictions(ANSWER, media)
-        _, refused = survives(lambda b: decode_predictions(b, media, n_rows=3), body, rng, n=600)
+        _, refused = read_damaged(lambda b: decode_predictions(b, media, n_rows=3), body, rng, n=600)
         assert refused > 30
 
 

@@ -1,4 +1,4 @@
-"""The text of centroids: the same bits back, and a clear word on whatever another program wrote."""
+"""Centroids as text: the same bits after decoding, and a report on files of other programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from shapecluster import LocalKShape
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_centroids, encode_centroids
-from tests.formats.damage import MB, at_most, survives
+from tests.formats.damage import MB, at_most, read_damaged
 
 
 def znormalized(rng, k: int, m: int) -> np.ndarray:
@@ -27,7 +27,7 @@ def test_a_line_has_seventeen_digits():
 
 
 @pytest.mark.parametrize("m", [2, 3, 50, 251, 5000])
-def test_normalized_centroids_come_back_bit_for_bit(rng, m):
+def test_normalized_centroids_are_read_back_bit_for_bit(rng, m):
     centroids = znormalized(rng, 7, m)
     found, report = decode_centroids(encode_centroids(centroids), 7, m)
     assert found.tobytes() == centroids.tobytes()
@@ -38,7 +38,7 @@ def test_normalized_centroids_come_back_bit_for_bit(rng, m):
 
 @pytest.mark.parametrize("n_channels", [1, 2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_centers_of_an_estimator_come_back_bit_for_bit(rng, dtype, n_channels):
+def test_centers_of_an_estimator_are_read_back_bit_for_bit(rng, dtype, n_channels):
     X = rng.normal(size=(40, 60, n_channels)).cumsum(axis=1).astype(dtype)
     X = X[:, :, 0] if n_channels == 1 else X
     centers = LocalKShape(3, random_state=0).fit(X).cluster_centers_
@@ -56,7 +56,7 @@ def test_centers_of_an_estimator_come_back_bit_for_bit(rng, dtype, n_channels):
 @given(
     hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(2, 8)), elements=st.floats(-1e308, 1e308))
 )
-def test_whatever_finite_was_written_is_read_and_normalized(values):
+def test_any_finite_centroids_are_read_and_normalized(values):
     try:
         found, report = decode_centroids(encode_centroids(values), *values.shape)
     except ArtifactError as error:
@@ -68,7 +68,7 @@ def test_whatever_finite_was_written_is_read_and_normalized(values):
     np.testing.assert_allclose(found.std(axis=1), 1, atol=1e-12)
 
 
-def test_six_digits_are_normalized_again_and_it_is_said(rng):
+def test_six_digits_are_normalized_again_and_reported(rng):
     centroids = znormalized(rng, 3, 100)
     text = "".join(",".join(f"{x:.6g}" for x in row) + "\n" for row in centroids * [[1.0], [1.02], [1.0]])
     found, report = decode_centroids(text.encode(), 3, 100)
@@ -99,7 +99,7 @@ def test_missing_and_unusable_centroids_are_named_and_left_out():
         report.kept = ()
 
 
-def test_a_long_list_of_clusters_is_cut_in_words():
+def test_a_long_list_of_clusters_is_shortened():
     _, report = decode_centroids(b"-1,1\n", 30, 2)
     assert "Clusters 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 19 more are missing." in str(report)
 
@@ -122,7 +122,7 @@ def test_channels_stand_next_to_each_other_and_are_normalized_each(rng):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "problem"),
     [
         (b"", "0 of 2 centroids can be used. Clusters 0, 1 are missing"),
         (b"nan,nan\n", "Cluster 1 is missing. Cluster 0 holds NaN"),
@@ -137,14 +137,14 @@ def test_channels_stand_next_to_each_other_and_are_normalized_each(rng):
         (b"-1,0x1p3\n", "Got '0x1p3'"),
     ],
 )
-def test_what_is_no_text_of_centroids_is_refused(text, said):
-    with pytest.raises(ArtifactError, match=said) as caught:
+def test_malformed_centroids_are_rejected(text, problem):
+    with pytest.raises(ArtifactError, match=problem) as caught:
         decode_centroids(text, 2, 2)
     assert "Look at the log of the training job" in str(caught.value)
 
 
-def test_every_cut_is_noticed(rng):
-    """Lost lines are missing, lost numbers refused, lost digits seen unless they do not matter."""
+def test_every_truncation_is_detected(rng):
+    """Lost lines are missing, lost numbers are rejected, lost digits are reported if they matter."""
     centroids = znormalized(rng, 3, 4)
     text = encode_centroids(centroids)
     for size in range(len(text) - 1):
@@ -165,7 +165,7 @@ def test_sizes_are_bounded():
         decode_centroids(b"\n" * 4 * MB + b"1", 2, 2)
 
 
-def test_what_cannot_be_written_is_said():
+def test_invalid_input_of_the_writer_is_rejected():
     with pytest.raises(ValueError, match="Got NaN or infinity in row 1"):
         encode_centroids([[1, 2], [np.nan, 1]])
     for nothing in ([], [1.0, 2.0], np.empty((3, 0))):
@@ -181,6 +181,6 @@ def test_changed_bytes_give_centroids_or_an_error(rng):
 
     text = encode_centroids(znormalized(rng, 3, 5))
     with at_most(4 * MB):
-        sound, refused = survives(lambda t: decode_centroids(t, 3, 5), text, rng, n=2000, check=check)
+        sound, refused = read_damaged(lambda t: decode_centroids(t, 3, 5), text, rng, n=2000, check=check)
     assert sound > 50
     assert refused > 50

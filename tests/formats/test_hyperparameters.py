@@ -1,4 +1,4 @@
-"""Parameters as strings and back: exact, by declared kind, with errors that name the parameter."""
+"""Parameters as strings and back: exact, by declared type, with errors that name the parameter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def back(value, kind):
 
 
 @given(st.floats(allow_nan=False))
-def test_floats_come_back_exactly(value):
+def test_floats_are_read_back_exactly(value):
     found = back(value, number())
     assert found == value
     assert math.copysign(1, found) == math.copysign(1, value)
@@ -27,12 +27,12 @@ def test_floats_come_back_exactly(value):
 
 
 @given(st.floats(width=32, allow_nan=False))
-def test_float32_comes_back_exactly(value):
+def test_float32_is_read_back_exactly(value):
     assert np.float32(back(np.float32(value), number())) == np.float32(value)
 
 
 @given(st.integers())
-def test_integers_come_back(value):
+def test_integers_are_read_back(value):
     assert back(value, integer()) == value
 
 
@@ -44,17 +44,17 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.lists(JSON_VALUES, max_size=4))
-def test_lists_come_back(value):
+def test_lists_are_read_back(value):
     assert back(value, JSON) == value
 
 
 @given(st.text("abc ,\"'[]{}0123456789.äß", max_size=50))
-def test_texts_come_back_whatever_they_look_like(value):
+def test_texts_are_read_back_whatever_they_look_like(value):
     assert back(value, TEXT) == value
 
 
 @pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
-def test_bools_come_back(value):
+def test_bools_are_read_back(value):
     assert back(value, BOOLEAN) is bool(value)
 
 
@@ -84,7 +84,7 @@ def test_encoding_is_what_the_built_in_algorithms_take():
 
 
 @pytest.mark.parametrize("array", [np.ones((3, 4)), pd.DataFrame(np.ones((3, 4))), np.array(1.0)])
-def test_an_array_travels_in_a_channel(array):
+def test_an_array_must_be_a_channel(array):
     with pytest.raises(ValueError, match=r"init is an array, .* channel of its own.* of shape \(") as caught:
         encode_hyperparameters({"k": 3, "init": array})
     assert type(array).__name__ in str(caught.value)
@@ -97,7 +97,7 @@ def nested():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "problem"),
     [
         (math.nan, r"p must be a number .* Got nan instead"),
         (np.float32("nan"), "Got nan"),
@@ -115,8 +115,8 @@ def nested():
         (nested(), "nested too deeply"),
     ],
 )
-def test_what_has_no_string_is_refused_by_name(value, said):
-    with pytest.raises(ValueError, match=said):
+def test_values_without_a_string_are_rejected_by_name(value, problem):
+    with pytest.raises(ValueError, match=problem):
         encode_hyperparameters({"k": 1, "p": value})
 
 
@@ -145,7 +145,7 @@ SCHEMA = {
 }
 
 
-def test_decoding_goes_by_the_declared_kind():
+def test_decoding_follows_the_declared_type():
     texts = {
         "k": "20",
         "tol": "1e-4",
@@ -171,15 +171,15 @@ def test_decoding_goes_by_the_declared_kind():
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "problem"),
     [
-        ("k", "0", "k must be a whole number >= 1. Got '0' instead."),
-        ("k", "2.0", "k must be a whole number >= 1. Got '2.0' instead."),
+        ("k", "0", "k must be an integer >= 1. Got '0' instead."),
+        ("k", "2.0", "k must be an integer >= 1. Got '2.0' instead."),
         ("k", "1_0", "Got '1_0' instead."),
-        ("k", "٣", "k must be a whole number"),
+        ("k", "٣", "k must be an integer"),
         ("k", "", "Got '' instead."),
         ("k", 5, "Got 5 instead."),
-        ("epochs", "11", "epochs must be a whole number from 1 to 10. Got '11' instead."),
+        ("epochs", "11", "epochs must be an integer from 1 to 10. Got '11' instead."),
         ("tol", "2", "tol must be a number from 0 to 1. Got '2' instead."),
         ("tol", "nan", "tol must be a number from 0 to 1. Got 'nan' instead."),
         ("tol", "0.1_0", "Got '0.1_0' instead."),
@@ -187,21 +187,21 @@ def test_decoding_goes_by_the_declared_kind():
         ("low", "6", "low must be a number <= 5. Got '6' instead."),
         ("verbose", "1", "verbose must be 'True' or 'False'. Got '1' instead."),
         ("init", "best", "init must be 'random' or 'kmeans++'. Got 'best' instead."),
-        ("n_init", "all", "n_init must be 'auto' or a whole number >= 1. Got 'all' instead."),
+        ("n_init", "all", "n_init must be 'auto' or an integer >= 1. Got 'all' instead."),
         ("metrics", "[msd]", "metrics must be JSON. Got '[msd]' instead."),
         ("metrics", "[NaN]", "metrics must be JSON. Got '[NaN]' instead."),
         ("metrics", "[" * 2500, "metrics must be JSON."),
-        ("K", "3", "K is no hyperparameter here; there are epochs, init, k, low"),
+        ("K", "3", "K is not a hyperparameter. Valid names: epochs, init, k, low"),
     ],
 )
-def test_texts_that_are_no_such_value_are_refused_by_name(name, text, said):
+def test_invalid_texts_are_rejected_by_name(name, text, problem):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         decode_hyperparameters({name: text}, SCHEMA)
-    assert said in str(caught.value)
+    assert problem in str(caught.value)
     assert len(str(caught.value)) < 200
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(ValueError, match=r"k must be .* tol must be"):
         decode_hyperparameters({"k": "x", "verbose": "True", "tol": "y"}, SCHEMA)
 

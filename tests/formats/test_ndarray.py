@@ -1,4 +1,4 @@
-"""NDArray lists: MXNet's layouts byte by byte, and nothing else."""
+"""NDArray lists: MXNet's layouts byte by byte, and errors for everything else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_ndarrays, encode_ndarrays
-from tests.formats.damage import MB, at_most, refused_when_cut, survives
+from tests.formats.damage import MB, at_most, read_damaged, rejected_when_truncated
 
 DTYPES = ["float32", "float64", "float16", "uint8", "int32", "int8", "int64"]
 M = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -36,7 +36,7 @@ def array(version: int, shape=(3, 4), code: int = 0, data: bytes | None = None) 
     return head + struct.pack("<iii", 1, 0, code) + data
 
 
-def test_layout_v2_is_written_as_the_reference_tells_it():
+def test_layout_v2_is_written_as_in_the_reference():
     data = encode_ndarrays([M])
     assert len(data) == 120
     assert data == listed(array(2))
@@ -101,7 +101,7 @@ def test_the_device_of_the_writer_does_not_matter():
     ),
     st.booleans(),
 )
-def test_what_was_written_is_read(arrays, named):
+def test_written_data_are_read_back(arrays, named):
     names = [f"a{number}" for number in range(len(arrays))] if named else []
     found = decode_ndarrays(encode_ndarrays(arrays, names))
     assert found.names == names
@@ -117,7 +117,7 @@ def test_order_in_memory_and_of_bytes_does_not_matter():
     )
 
 
-def test_what_cannot_be_written_is_said():
+def test_invalid_input_of_the_writer_is_rejected():
     for values in (np.float32(1), np.empty((0, 3)), np.ones(2, dtype=bool), np.ones(2, dtype=complex)):
         with pytest.raises(ValueError, match="array 1 must hold at least one number"):
             encode_ndarrays([M, values])
@@ -129,7 +129,7 @@ def zipped(name_to_data, **options) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", **options) as archive:
         for name, data in name_to_data.items():
-            # No date, so that these are the same bytes at any time, also as the name of a test.
+            # Without a date: the bytes are the same in every run, also as the name of a test.
             archive.writestr(zipfile.ZipInfo(name), data, archive.compression)
     return file.getvalue()
 
@@ -145,16 +145,16 @@ def huge(shape, version=2) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "problem"),
     [
-        (b"", "ends at byte 0, where 8 more"),
+        (b"", "ends at byte 0 where 8 more"),
         (b"hello, world, hello, world", "where 0x112, 0x0 was expected"),
         (struct.pack("<QQQQ", 0x112, 1, 0, 0), "0x112, 0x1 where"),
         (struct.pack("<QQQ", 0x112, 0, 2**63), "above the limit of 10,000"),
         (listed(struct.pack("<Iii", 0xF993FAC9, 1, 2)), r"storage type 1: only dense"),
         (listed(struct.pack("<Iii", 0xF993FAC9, 0, -1)), "has -1 dimensions"),
         (listed(struct.pack("<Iii", 0xF993FAC9, 0, 33)), "has 33 dimensions"),
-        (listed(struct.pack("<I", 0xF993FACB)), "a number of no layout"),
+        (listed(struct.pack("<I", 0xF993FACB)), "an unknown layout"),
         (huge((-1, 4)), r"impossible shape \[-1, 4\]"),
         (huge((2**62, 2**62)), "impossible shape"),
         (huge((0, 2**62)), "impossible shape"),
@@ -171,13 +171,13 @@ def huge(shape, version=2) -> bytes:
         (b"PK\x03\x04" + bytes(50), "zip archive is damaged"),
     ],
 )
-def test_damage_is_refused_with_its_place(data, said):
-    with at_most(MB), pytest.raises(ArtifactError, match=said) as caught:
+def test_damage_is_rejected_with_its_place(data, problem):
+    with at_most(MB), pytest.raises(ArtifactError, match=problem) as caught:
         decode_ndarrays(data)
     assert "download it again" in str(caught.value)
 
 
-def test_limits_are_the_callers():
+def test_the_caller_sets_the_limits():
     data = encode_ndarrays([M, M])
     with pytest.raises(ArtifactError, match="`max_bytes`"):
         decode_ndarrays(data, max_bytes=len(data) - 1)
@@ -189,13 +189,13 @@ def test_limits_are_the_callers():
 
 
 @pytest.mark.parametrize("version", [0, 1, 2, 3])
-def test_every_cut_is_refused(version):
+def test_every_truncation_is_rejected(version):
     names = struct.pack("<QQ3s", 1, 3, b"one")
-    refused_when_cut(decode_ndarrays, listed(array(version), names=names))
+    rejected_when_truncated(decode_ndarrays, listed(array(version), names=names))
 
 
-def test_every_cut_of_a_zip_archive_is_refused():
-    refused_when_cut(
+def test_every_truncation_of_a_zip_archive_is_rejected():
+    rejected_when_truncated(
         decode_ndarrays, zipped({"model": encode_ndarrays([M])}, compression=zipfile.ZIP_DEFLATED)
     )
 
@@ -206,7 +206,7 @@ def test_changed_bytes_give_arrays_or_an_error(version, rng):
         array(version), array(version, (2,), 1, bytes(16)), names=struct.pack("<QQ1sQ1s", 2, 1, b"a", 1, b"b")
     )
     with at_most(4 * MB):
-        sound, refused = survives(decode_ndarrays, data, rng, n=3000)
+        sound, refused = read_damaged(decode_ndarrays, data, rng, n=3000)
     assert sound > 50
     assert refused > 50
 
@@ -214,7 +214,7 @@ def test_changed_bytes_give_arrays_or_an_error(version, rng):
 def test_changed_bytes_of_a_zip_archive_give_arrays_or_an_error(rng):
     data = zipped({"x": "{}", "model": encode_ndarrays([M])}, compression=zipfile.ZIP_DEFLATED)
     with at_most(8 * MB):
-        _, refused = survives(decode_ndarrays, data, rng, n=2000)
+        _, refused = read_damaged(decode_ndarrays, data, rng, n=2000)
     assert refused > 50
 
 

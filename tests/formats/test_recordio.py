@@ -1,4 +1,4 @@
-"""RecordIO-protobuf: the bytes of Google's own writer, and readers that nothing can lead astray."""
+"""RecordIO-protobuf: the same bytes as Google's writer, and errors for every damaged file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import iter_recordio, read_recordio, write_recordio
-from tests.formats.damage import MB, at_most, refused_when_cut, survives
+from tests.formats.damage import MB, at_most, read_damaged, rejected_when_truncated
 from tests.reference.recordio import Record, frame, tensor_of, write_rows
 
 FLOATS = {np.float32: 4, np.float64: 8}
@@ -39,7 +39,7 @@ def read(data: bytes, **options):
 
 
 def message(values=(), dtype=np.float32, keys=(), shape=(), labels=()):
-    """One record, its tensor filled as one likes."""
+    """One record with a tensor of the given fields."""
     record = Record()
     tensor = tensor_of(record.features["values"], np.dtype(dtype))
     tensor.SetInParent()
@@ -56,7 +56,7 @@ def framed(*records) -> bytes:
 
 
 def field(number: int, wire: int, payload: bytes) -> bytes:
-    """A field of less than 128 bytes, by hand."""
+    """Encode a field of less than 128 bytes."""
     return bytes([number << 3 | wire]) + (bytes([len(payload)]) if wire == 2 else b"") + payload
 
 
@@ -66,14 +66,14 @@ def dense(tensor_number: int, tensor: bytes) -> bytes:
 
 
 def named(name: bytes) -> bytes:
-    """An entry of features with a tensor of nothing."""
+    """An entry of features with an empty tensor."""
     return field(1, 2, field(1, 2, name) + field(2, 2, field(2, 2, b"")))
 
 
 # ------------------------------------------------------------------------------------------- writing
 
 
-def test_bytes_of_a_row_as_the_reference_tells_them():
+def test_bytes_of_a_row_are_those_of_the_reference():
     # LD(1, LD(1, "values") + LD(2, LD(2, LD(1, 8 bytes)))), framed and padded
     payload = b"\x0a\x16" + b"\x0a\x06values" + b"\x12\x0c\x12\x0a\x0a\x08" + struct.pack("<ff", 1.0, -2.5)
     expected = struct.pack("<II", 0xCED7230A, 24) + payload
@@ -93,7 +93,7 @@ def test_bytes_are_those_of_a_protobuf_message_for_every_row(rng, dtype, labeled
     assert written(X, labels, dtype=np.dtype(dtype).name) == oracle(X, labels)
 
 
-def test_many_blocks_are_one_file(rng):
+def test_many_blocks_form_one_file(rng):
     X = rng.normal(size=(5000, 251)).astype(np.float32)
     assert written(X) == oracle(X)
 
@@ -121,7 +121,7 @@ def test_layout_in_memory_does_not_matter(rng, view):
     assert written(X, dtype="float64") == oracle(np.ascontiguousarray(X, dtype=np.float64))
 
 
-def test_no_rows_are_no_bytes():
+def test_an_empty_matrix_has_no_bytes():
     assert written(np.empty((0, 3))) == b""
     assert read(b"").values.shape == (0, 0)
     assert read(b"", n_features=3, n_rows=0).values.shape == (0, 3)
@@ -133,7 +133,7 @@ def test_nan_and_infinity_are_kept():
 
 
 @pytest.mark.parametrize("where", ["values", "labels"])
-def test_a_number_that_float32_cannot_hold_is_refused_by_its_row(where):
+def test_an_overflow_of_float32_is_rejected_by_its_row(where):
     X, labels = np.ones((60_000, 8)), np.ones(60_000)
     (X[:, 3] if where == "values" else labels)[50_123] = -1e39
     with pytest.raises(ValueError, match=r"row 50123 .* float32: scale .* dtype=\"float64\""):
@@ -142,7 +142,7 @@ def test_a_number_that_float32_cannot_hold_is_refused_by_its_row(where):
 
 
 @pytest.mark.parametrize(
-    ("X", "labels", "options", "said"),
+    ("X", "labels", "options", "problem"),
     [
         (np.ones(3), None, {}, r"matrix .* Got shape \(3,\)"),
         (np.ones((3, 0)), None, {}, "at least one column"),
@@ -152,12 +152,12 @@ def test_a_number_that_float32_cannot_hold_is_refused_by_its_row(where):
         (np.ones((3, 2)), None, {"dtype": "int8"}, "Got 'int8' instead"),
     ],
 )
-def test_what_cannot_be_written_is_said(X, labels, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_input_of_the_writer_is_rejected(X, labels, options, problem):
+    with pytest.raises(ValueError, match=problem):
         write_recordio(io.BytesIO(), X, labels, **options)
 
 
-def test_a_row_beyond_the_format_is_refused_before_anything_is_written():
+def test_a_too_wide_row_is_rejected_before_anything_is_written():
     file = io.BytesIO()
     with pytest.raises(ValueError, match="at most 536,870,911 bytes"):
         write_recordio(file, np.broadcast_to(np.float32(0), (1, 1 << 27)))
@@ -165,7 +165,7 @@ def test_a_row_beyond_the_format_is_refused_before_anything_is_written():
 
 
 class Sink:
-    """Takes everything, or a little at a time as raw files do, and keeps a checksum's worth."""
+    """Accept all bytes and drop them, or at most `most` at a time, as raw files do, and keep them."""
 
     def __init__(self, most: int | None = None) -> None:
         self.most, self.data = most, bytearray()
@@ -177,7 +177,7 @@ class Sink:
         return taken
 
 
-def test_a_raw_file_that_takes_some_bytes_at_a_time_gets_them_all(rng):
+def test_a_raw_file_that_accepts_some_bytes_at_a_time_gets_all(rng):
     X = rng.normal(size=(50, 7)).astype(np.float32)
     sink = Sink(most=13)
     write_recordio(sink, X)
@@ -186,7 +186,7 @@ def test_a_raw_file_that_takes_some_bytes_at_a_time_gets_them_all(rng):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("width", [500, 20_000_000])
-def test_writing_holds_a_few_megabytes_beside_the_matrix(dtype, width):
+def test_writing_needs_a_few_megabytes_of_extra_memory(dtype, width):
     X = np.zeros((40_000_000 // width, width), dtype=dtype)
     with at_most(16 * MB):
         write_recordio(Sink(), X)
@@ -195,15 +195,15 @@ def test_writing_holds_a_few_megabytes_beside_the_matrix(dtype, width):
 def test_writing_is_much_faster_than_a_message_for_every_row(rng):
     X = rng.normal(size=(2000, 251)).astype(np.float32)
 
-    def least(write):
+    def fastest(write):
         times = []
         for _ in range(3):
-            began = time.perf_counter()
+            start = time.perf_counter()
             write(io.BytesIO(), X)
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - start)
         return min(times)
 
-    assert least(write_rows) > 20 * least(write_recordio)
+    assert fastest(write_rows) > 20 * fastest(write_recordio)
 
 
 # ------------------------------------------------------------------------------------------- reading
@@ -217,7 +217,7 @@ def test_writing_is_much_faster_than_a_message_for_every_row(rng):
     ),
     labeled=st.booleans(),
 )
-def test_what_was_written_is_read(X, labeled):
+def test_written_data_are_read_back(X, labeled):
     labels = np.arange(len(X), dtype=np.float64) / 4 if labeled else None
     block = read(written(X, labels, dtype=X.dtype.name), n_rows=len(X), n_features=X.shape[1])
     assert block.values.dtype == X.dtype
@@ -226,7 +226,7 @@ def test_what_was_written_is_read(X, labeled):
     assert labels is None or np.array_equal(block.labels, labels)
 
 
-def test_blocks_are_the_file_in_its_order(rng):
+def test_blocks_follow_the_order_of_the_file(rng):
     X = rng.normal(size=(30_000, 100)).astype(np.float32)
     blocks = [block.values for block in iter_recordio(io.BytesIO(written(X)))]
     assert len(blocks) > 1
@@ -298,7 +298,7 @@ def test_sparse_rows_are_made_dense():
     assert read(framed(*rows)).values.tolist() == expected
 
 
-def test_texts_and_unknown_fields_are_passed_over(rng):
+def test_texts_and_unknown_fields_are_ignored(rng):
     records = []
     for number in range(20):
         record = message([float(number), 1.0])
@@ -308,7 +308,7 @@ def test_texts_and_unknown_fields_are_passed_over(rng):
 
 
 def test_runs_of_one_header_and_single_rows_mix(rng):
-    """What is read at once, and what is read row by row, meet without a row lost or doubled."""
+    """Rows read as a block and rows read alone alternate without a lost or repeated row."""
     rows, expected = [], []
     for number in range(400):
         values = [float(number), 2.0, 3.0]
@@ -342,7 +342,7 @@ def wrong(mutate):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "problem"),
     [
         (b"PK\x03\x04 and more", "record 0 starts with 0x04034b50"),
         (struct.pack("<II", 0xCED7230A, 1 << 31), "claims 2,147,483,648 bytes, above the limit"),
@@ -354,42 +354,42 @@ def wrong(mutate):
         (framed(message([1.0]), message([1.0], labels=[1.0])), "record 1 has a label, unlike"),
         (framed(message([1.0], labels=[1.0]), message([1.0])), "record 1 lacks a label, unlike"),
         (framed(message([1.0], labels=[1.0, 2.0])), "one value in a label. Got 2"),
-        (framed(message([1.0], keys=[0])), "does not say how wide"),
+        (framed(message([1.0], keys=[0])), "no shape that states its width"),
         (framed(message([1.0], keys=[3], shape=[3])), "keys that repeat, or not below its width of 3"),
         (framed(message([1.0, 2.0], keys=[1, 1], shape=[3])), "keys that repeat"),
         (framed(message([1.0, 2.0], keys=[1], shape=[3])), "2 values, 1 keys and a width of 3"),
         (framed(message([1.0, 2.0], shape=[3])), "2 values, 0 keys and a width of 3"),
-        (framed(message([1.0], keys=[1], shape=[2**60])), "no row of at most"),
-        (framed(message([1.0], keys=[1], shape=[2**63])), "no row of at most"),
+        (framed(message([1.0], keys=[1], shape=[2**60])), "not a row of at most"),
+        (framed(message([1.0], keys=[1], shape=[2**63])), "not a row of at most"),
         (framed(message([1.0], keys=[2**64 - 1], shape=[5])), "not below its width"),
-        (framed(message([1.0], keys=[1], shape=[0])), "no row of at most"),
+        (framed(message([1.0], keys=[1], shape=[0])), "not a row of at most"),
         (framed(message([1.0], shape=[1, 1])), r"shape \[1, 1\]"),
         (wrong(lambda r: r.features["more"].float32_tensor.values.append(1)), r"\['more', 'values'\]"),
         (wrong(lambda r: r.label["more"].float32_tensor.values.append(1)), r"one label, 'values'.*'more'"),
         (wrong(lambda r: setattr(r.features["values"], "bytes", b"x")), "Got bytes instead"),
         (wrong(lambda r: r.features["values"].Clear()), "Got 0 tensors instead"),
         (framed(dense(2, b"\x0a\x03abc")), "3 bytes, which is no whole number of float32"),
-        (framed(dense(2, b"\x0a\x05abcd")), "goes 1 bytes beyond its message"),
-        (framed(dense(2, b"\x08\x05")), "wire type 0, which it has in no Record"),
-        (framed(dense(7, b"\x0a\x01\x80")), "a number at byte .* is cut off"),
+        (framed(dense(2, b"\x0a\x05abcd")), "ends 1 bytes beyond its message"),
+        (framed(dense(2, b"\x08\x05")), "wire type 0, which this field never has in a Record"),
+        (framed(dense(7, b"\x0a\x01\x80")), "a number at byte .* is truncated"),
         (framed(dense(7, b"\x0a\x05\xff\xff\xff\xff\x7f")), "more than 32 bits"),
-        (framed(dense(7, b"\x0a\x0a" + b"\xff" * 9 + b"\x02")), "no number of 64 bits"),
+        (framed(dense(7, b"\x0a\x0a" + b"\xff" * 9 + b"\x02")), "not a number of 64 bits"),
         (framed(dense(7, b"\x0a\x46" + b"\xff" * 70)), "more than 64 bits"),
         (framed(dense(7, b"\x0a\x46" + b"\1" * 60 + b"\xff" * 9 + b"\x02")), "more than 64 bits"),
-        (framed(b"\x0b\x0c"), "wire type 3, which no Record has"),
+        (framed(b"\x0b\x0c"), "wire type 3, which a Record never uses"),
         (framed(b"\x00\x00"), "impossible number 0"),
-        (framed(b"\xff" * 11), "no number of 64 bits"),
+        (framed(b"\xff" * 11), "not a number of 64 bits"),
         (framed(field(1, 2, field(1, 2, b"values"))), "lacks its name or its value"),
         (framed(field(1, 2, field(1, 2, b"\xff") + field(2, 2, b""))), "not UTF-8"),
         (framed(field(1, 2, field(1, 2, b"a") * 2)), "its field 1 twice"),
-        (framed(dense(2, field(1, 5, b"1234")) * 2), "'values' is there twice"),
+        (framed(dense(2, field(1, 5, b"1234")) * 2), "it holds 'values' twice"),
         (framed(*[b"".join(named(b"%d" % number) for number in range(99))]), "more than 64 named"),
         (framed(field(9, 0, b"\0") * (2**20 + 1)), "more than 1,048,576 fields"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",  # bytes vary by run
 )  # fmt: skip
-def test_damage_is_refused_with_its_place(data, said):
-    with pytest.raises(ArtifactError, match=said) as caught:
+def test_damage_is_rejected_with_its_place(data, problem):
+    with pytest.raises(ArtifactError, match=problem) as caught:
         read(data)
     assert "write or download it again" in str(caught.value)
 
@@ -397,15 +397,15 @@ def test_damage_is_refused_with_its_place(data, said):
 @pytest.mark.parametrize(
     "data", [written(np.ones((3, 5)), np.arange(3.0)), oracle(np.ones((3, 5), dtype=np.int32))]
 )
-def test_every_cut_is_refused(data):
-    refused_when_cut(lambda cut: read(cut, n_rows=3), data)
+def test_every_truncation_is_rejected(data):
+    rejected_when_truncated(lambda cut: read(cut, n_rows=3), data)
     for size in range(len(data)):
         if size % (len(data) // 3):  # between two rows, only their number tells
             with pytest.raises(ArtifactError, match="ends within"):
                 read(data[:size])
 
 
-def test_expected_rows_and_columns_are_held(rng):
+def test_expected_rows_and_columns_are_checked(rng):
     data = written(rng.normal(size=(4, 3)))
     with pytest.raises(ArtifactError, match=r"must have 5 rows\. Got 4 instead"):
         read(data, n_rows=5)
@@ -415,7 +415,7 @@ def test_expected_rows_and_columns_are_held(rng):
         read(data, n_features=2)
 
 
-def test_limits_are_the_callers(rng):
+def test_the_caller_sets_the_limits(rng):
     data = written(np.ones((100_000, 20), dtype=np.float32))
     with pytest.raises(ArtifactError, match=r"at most 1,000 bytes of values.*`max_bytes`"):
         read(data, max_bytes=1000)
@@ -448,7 +448,7 @@ def test_changed_bytes_give_rows_or_an_error(data, rng):
         assert block.labels is None or len(block.labels) == len(block.values)
 
     with at_most(24 * MB):
-        sound, refused = survives(read, data, rng, n=1000, check=check)
+        sound, refused = read_damaged(read, data, rng, n=1000, check=check)
     assert sound > 50
     assert refused > 50
 
@@ -472,7 +472,7 @@ def test_claims_allocate_nothing(payload):
         read(frame(payload))
 
 
-def test_a_claimed_record_is_never_allocated_before_it_is_there():
+def test_a_claimed_record_is_not_allocated_before_it_is_read():
     data = struct.pack("<II", 0xCED7230A, 1 << 30) + b"\x0a"
     with at_most(3 * MB), pytest.raises(ArtifactError, match="ends within record 0"):
         read(data, max_record_bytes=1 << 31)

@@ -11,7 +11,7 @@ from shapecluster import ClusterIndex, LocalKShape
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
 from shapecluster.neighbors._index_file import KIND
-from tests.formats.damage import survives
+from tests.formats.damage import read_damaged
 
 
 def fitted(rng, metric, dtype=np.float64, max_shift=None):
@@ -84,7 +84,7 @@ def test_damaged_files_are_refused_and_change_nothing(rng, tmp_path, metric):
         return ClusterIndex.load(tmp_path / "damaged")
 
     expected = index.kneighbors(Q)[1]
-    _, refused = survives(
+    _, refused = read_damaged(
         read,
         data,
         np.random.default_rng(2),

@@ -1,6 +1,6 @@
 """RecordIO-protobuf as the SageMaker SDK v2 writes it: a protobuf message for every row.
 
-The messages are Google's own, made from the published description of `Record`.
+The message classes are Google's own, made from the published description of `Record`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def frame(payload: bytes) -> bytes:
 
 
 def write_rows(file: BinaryIO, X: np.ndarray, labels: np.ndarray | None = None) -> None:
-    """Every row is a message of its own, in the type of the array."""
+    """Write each row as a message of its own, in the type of the array."""
     record = Record()
     for number, row in enumerate(X):
         record.Clear()

@@ -1,18 +1,51 @@
-"""The program that runs inside a training or serving container, and in a rehearsal of one.
+"""The program inside a SageMaker training or serving container, and three functions that run it in-process.
 
 ```
 python -m shapecluster.container train|serve [--root DIR] [--algorithm k-shape|k-means]
 
-train   _configuration   what the job was told          serve   _models    what an artifact holds
-        _channels        its data, as matrices                  _serving   requests and answers
-        _kshape          k-Shape, with _checkpoints
-        _kmeans          K-Means
-        _training        which of them, and why it failed
+main          the whole command line as a function that returns the exit code
+load_model    a trained model from its folder or its model.tar.gz
+application   a WSGI application that answers requests with such a model
 ```
 
-`_paths` knows the folders, `_artifacts` the files of a model, `_files` writes them at once or not at all, and
-`_signals` says what SIGTERM does. Nothing here is for import by others but `__main__.main`,
-`_models.load_model` and `_serving.respond`, which run the same program without a process of its own.
+The modules, with the folders in `_paths`:
+
+```
+train   _configuration   hyperparameters and channels     serve   _models     read a model
+        _channels        a channel as one matrix                  _serving    requests and responses
+        _kshape          k-Shape, with _checkpoints
+        _kmeans          K-Means
+        _training        one job, and why it failed
+both    _artifacts       the files of a model
+        _files           atomic writes
+        _signals         SIGTERM
+```
 """
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shapecluster.container.__main__ import main
+    from shapecluster.container._models import load_model
+    from shapecluster.container._serving import application
+
+__all__ = ["application", "load_model", "main"]
+
+_HOMES = {"application": "_serving", "load_model": "_models", "main": "__main__"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an entry point on its first use."""
+    # Late: `python -m` imports this package before it runs `__main__`, which would then be loaded twice.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

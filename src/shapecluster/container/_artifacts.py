@@ -1,10 +1,10 @@
-"""The files of a model: written by training, read by serving, and by whoever fetches the artifact.
+"""The files of a model, which training writes and serving or the caller of the job reads.
 
 ```
-k-shape   centroids              text, one center a line, 17 digits; channels of a timepoint side by side
+k-shape   centroids              text, one center per line, 17 digits; channels of a timepoint side by side
 k-means   model_algo-1           NDArray list, array 0 the k x d matrix of centers in float32
-          state_<uuid>           JSON, how the training went
-both      shapecluster.json      the library's version, the algorithm, its parameters, what came out
+          state_<uuid>           JSON, the number of iterations
+both      shapecluster.json      the library's version, the algorithm, its parameters, the results
 ```
 """
 
@@ -15,23 +15,28 @@ from importlib.metadata import version
 from typing import Any
 
 from shapecluster.container._files import write_bytes, write_json
-from shapecluster.container._paths import Root
+from shapecluster.container._paths import ContainerPaths
 
-CENTROIDS = "centroids"
-MODEL = "model_algo-1"
-DESCRIPTION = "shapecluster.json"
+CENTROIDS_FILE = "centroids"
+NDARRAYS_FILE = "model_algo-1"
+DESCRIPTION_FILE = "shapecluster.json"
 
 
 def write_artifact(
-    root: Root, algorithm: str, files: Mapping[str, bytes], parameters: Mapping[str, Any], **found: Any
+    paths: ContainerPaths,
+    algorithm: str,
+    files: Mapping[str, bytes],
+    parameters: Mapping[str, Any],
+    **results: Any,
 ) -> None:
-    """Write a model and its description; the description comes last, when all else is there."""
+    """Write the files of a model and its description."""
     for name, data in files.items():
-        write_bytes(root.model / name, data)
-    described = {
+        write_bytes(paths.model / name, data)
+    description = {
         "library": version("shapecluster"),
         "algorithm": algorithm,
         "parameters": dict(parameters),
-        **found,
+        **results,
     }
-    write_json(root.model / DESCRIPTION, described)
+    # Last, so that a folder with a description is complete.
+    write_json(paths.model / DESCRIPTION_FILE, description)

@@ -1,7 +1,7 @@
-"""How far a job has come, kept where the platform saves it, so that a restarted job goes on from there.
+"""Checkpoints: the state of a fit in a folder that the platform preserves, so that a restarted job resumes.
 
-One file: plain arrays and JSON in an .npz, written at once or not at all, with a fingerprint of everything
-that the result follows from. What does not fit, or cannot be read, is passed over with a warning.
+A checkpoint is one .npz file of plain arrays and JSON, written atomically, with a fingerprint of everything
+that determines the result. A checkpoint of another fit or a damaged one is ignored with a warning.
 """
 
 from __future__ import annotations
@@ -15,124 +15,132 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster.container._files import write_with
-from shapecluster.container._signals import raise_if_asked
+from shapecluster.container._files import write_atomically
+from shapecluster.container._signals import raise_if_terminated
 
 logger = logging.getLogger("shapecluster.container")
 
-NAME = "k-shape.npz"
-_HEAD = "checkpoint"
-_VERSIONS = ("shapecluster", "numpy", "scipy")  # each may change the last bits of a result
+FILE_NAME = "k-shape.npz"
+_HEADER_KEY = "checkpoint"
+_VERSIONED = ("shapecluster", "numpy", "scipy")  # another release may change the last bits of a result
 
-Arrays = dict[str, NDArray[Any]]
+SnapshotArrays: TypeAlias = dict[str, NDArray[Any]]
 
 
-def fingerprint(parameters: Mapping[str, Any], arrays: Iterable[NDArray[Any] | None]) -> str:
-    """What identifies a fit: its parameters, its arrays to the last bit, and the versions that compute it."""
-    versions = {name: version(name) for name in _VERSIONS}
+def fit_fingerprint(parameters: Mapping[str, Any], arrays: Iterable[NDArray[Any] | None]) -> str:
+    """Hash the parameters of a fit, its arrays bit for bit, and the versions of the libraries."""
+    versions = {name: version(name) for name in _VERSIONED}
     digest = hashlib.sha256(json.dumps([versions, dict(parameters)], sort_keys=True).encode())
     for array in arrays:
         if array is None:
             digest.update(b"none;")
         else:
+            # Type and shape too: the same bytes as another matrix are other data.
             digest.update(f"{array.dtype.str} {array.shape};".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
-class Saved:
-    """What a checkpoint holds.
+class Checkpoint:
+    """The content of a checkpoint.
 
     Attributes
     ----------
     seed : int
-        Of the fit, where the job was given none.
+        The seed of the fit.
     arrays : dict of str to ndarray
-        Its snapshot.
+        The snapshot of the fit.
     """
 
     seed: int
-    arrays: Arrays
+    arrays: SnapshotArrays
 
 
-class Checkpoints:
-    """Checkpoints of one job, after every so many steps and when it is asked to end.
+class CheckpointStore:
+    """Save and load the checkpoint of one job.
 
     Parameters
     ----------
     folder : Path
-        Where to keep them. Nothing is kept where it does not exist.
-    mark : str
+        The folder of the checkpoint. Nothing is saved if it does not exist.
+    fingerprint : str
         The fingerprint of the fit.
-    every : int
-        Steps from one checkpoint to the next.
+    interval : int
+        The number of steps from one checkpoint to the next.
+
+    Attributes
+    ----------
+    seed : int
+        The seed to save; the job sets it before the fit.
     """
 
-    def __init__(self, folder: Path, mark: str, every: int) -> None:
-        self.folder, self.mark, self.every = folder, mark, every
+    def __init__(self, folder: Path, fingerprint: str, interval: int) -> None:
+        self.folder, self.fingerprint, self.interval = folder, fingerprint, interval
         self.seed = 0
-        self._last: Arrays | None = None
-        self._unsaved = 0
+        self._latest: SnapshotArrays | None = None
+        self._n_unsaved = 0  # steps since the last checkpoint
 
     @property
     def path(self) -> Path:
-        """The file."""
-        return self.folder / NAME
+        """The file of the checkpoint."""
+        return self.folder / FILE_NAME
 
-    def load(self) -> Saved | None:
-        """The last checkpoint of this very fit, or None; why not is said in a warning."""
+    def load(self) -> Checkpoint | None:
+        """Return the checkpoint of this fit, or None, with a warning if the file cannot be used."""
         if not self.path.is_file():
             return None
         try:
-            head, arrays = _read(self.path)
-            mark, seed = str(head["fingerprint"]), int(head["seed"])
-        except Exception as error:  # whatever is wrong with the file, the job can start anew
+            header, arrays = _read_checkpoint(self.path)
+            fingerprint, seed = str(header["fingerprint"]), int(header["seed"])
+        except Exception as error:  # whatever is wrong with the file, the job can start from the beginning
             logger.warning("the checkpoint cannot be read (%s): training starts from the beginning", error)
             return None
-        if mark != self.mark:
+        if fingerprint != self.fingerprint:
             logger.warning(
                 "the checkpoint belongs to other data, parameters or versions: training starts from the "
                 "beginning"
             )
             return None
-        return Saved(seed, arrays)
+        return Checkpoint(seed, arrays)
 
-    def after_step(self, arrays: Arrays) -> None:
-        """Remember a snapshot, save it if it is time to, and end if that was asked for."""
-        self._last = arrays
-        self._unsaved += 1
-        if self._unsaved >= self.every:
+    def after_step(self, arrays: SnapshotArrays) -> None:
+        """Keep a snapshot, save it if the interval is over, and raise `Terminated` after a SIGTERM."""
+        self._latest = arrays
+        self._n_unsaved += 1
+        if self._n_unsaved >= self.interval:
             self.save()
-        raise_if_asked()
+        raise_if_terminated()
 
     def save(self) -> None:
-        """Save the last snapshot, unless that is done, or there is none or nowhere to save it."""
-        if self._last is None or not self._unsaved or not self.folder.is_dir():
+        """Save the latest snapshot, unless it is saved already or there is no folder."""
+        if self._latest is None or not self._n_unsaved or not self.folder.is_dir():
             return
-        head = {"fingerprint": self.mark, "seed": self.seed}
-        arrays = {_HEAD: np.frombuffer(json.dumps(head).encode(), dtype=np.uint8), **self._last}
-        write_with(self.path, partial(_write, arrays))
-        self._unsaved = 0
+        header = {"fingerprint": self.fingerprint, "seed": self.seed}
+        # The JSON travels as bytes, because text arrays and objects are never loaded.
+        encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+        write_atomically(self.path, partial(_write_arrays, {_HEADER_KEY: encoded, **self._latest}))
+        self._n_unsaved = 0
         logger.info("checkpoint saved")
 
 
-def _write(arrays: Arrays, file: BinaryIO) -> None:
-    np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
+def _write_arrays(arrays: SnapshotArrays, file: BinaryIO) -> None:
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub mistakes the names for options
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    with zipfile.ZipFile(path) as archive:  # stored as they are, arrays take no more memory than the file
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], SnapshotArrays]:
+    with zipfile.ZipFile(path) as archive:
+        # Uncompressed arrays take no more memory than the file; compressed ones could take any amount.
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("it is compressed")
     with np.load(path, allow_pickle=False) as file:
-        arrays: Arrays = {name: file[name] for name in file.files}
-    head = json.loads(arrays.pop(_HEAD).tobytes())
-    if not isinstance(head, dict):
+        arrays: SnapshotArrays = {name: file[name] for name in file.files}
+    header = json.loads(arrays.pop(_HEADER_KEY).tobytes())
+    if not isinstance(header, dict):
         raise ValueError("it has no fingerprint")
-    return head, arrays
+    return header, arrays

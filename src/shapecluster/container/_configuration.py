@@ -1,4 +1,4 @@
-"""What a training job was told: its hyperparameters, its channels, and the instances it runs on."""
+"""The configuration of a training job: its hyperparameters, its channels, and its instances."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecluster.container._paths import Root
+from shapecluster.container._paths import ContainerPaths
 
-_MOST_BYTES = 1 << 24
-_CHANNEL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_MAX_BYTES = 1 << 24
+# No slash and no leading dot: the name becomes the name of a folder.
+_CHANNEL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class InputChannel:
-    """Where the files of a channel are, and what is in them.
+    """A channel of the job: where its files are, and their format.
 
     Attributes
     ----------
     name : str
-        How the job calls it.
+        The name of the channel.
     folder : Path
-        All files in it are one matrix.
+        The folder of its files.
     content_type : str
-        As the job gave it; empty if it did not.
+        The content type in the configuration of the job, or an empty string.
     """
 
     name: str
@@ -36,74 +37,76 @@ class InputChannel:
 
 @dataclass(frozen=True)
 class JobConfiguration:
-    """What a training job was told.
+    """The hyperparameters and channels of a training job.
 
     Attributes
     ----------
     hyperparameters : dict of str to str
-        As strings.
+        The hyperparameters as strings.
     channels : dict of str to InputChannel
-        By name.
+        The channels by name.
     """
 
     hyperparameters: dict[str, str]
     channels: dict[str, InputChannel]
 
-    def train_channel(self, others: set[str]) -> InputChannel:
-        """The channel `train`, or the only one beside those that have another meaning."""
-        main = [name for name in self.channels if name not in others]
-        wrong = [name for name in main if name != "train"]
-        if main == ["train"] or len(main) == 1:
-            return self.channels[main[0]]
-        if not main:
+    def train_channel(self, optional: set[str]) -> InputChannel:
+        """Return the channel `train`, or the only one that is not among the `optional` ones."""
+        candidates = [name for name in self.channels if name not in optional]
+        unknown = [name for name in candidates if name != "train"]
+        if candidates == ["train"] or len(candidates) == 1:
+            return self.channels[candidates[0]]
+        if not candidates:
             raise ValueError("There is no data to train on: the job must have a channel 'train'.")
         raise ValueError(
-            f"The channels of this algorithm are 'train' and, if you like, {', '.join(sorted(others))}. "
-            f"Got {', '.join(map(repr, wrong))} as well."
-            if "train" in main
-            else f"Which channel holds the training data? Call it 'train'. Got {', '.join(map(repr, main))}."
+            f"The channels of this algorithm are 'train' and optionally {', '.join(sorted(optional))}. "
+            f"Got {', '.join(map(repr, unknown))} as well."
+            if "train" in candidates
+            else "Which channel holds the training data? Call it 'train'. "
+            f"Got {', '.join(map(repr, candidates))}."
         )
 
 
-def read_job(root: Root) -> JobConfiguration:
+def read_configuration(paths: ContainerPaths) -> JobConfiguration:
     """Read the configuration that the platform wrote.
 
     Raises
     ------
     ValueError
-        If it cannot be read, or asks for what this program does not do.
+        If a file cannot be read, or asks for a feature that this program lacks.
     """
-    _check_hosts(_read(root.config("resourceconfig.json")))
-    hyperparameters = _read(root.config("hyperparameters.json"))
+    _check_hosts(_read_object(paths.config("resourceconfig.json")))
+    hyperparameters = _read_object(paths.config("hyperparameters.json"))
     for name, value in hyperparameters.items():
         if not isinstance(value, str):
             raise ValueError(f"The hyperparameter {name} must be a string. Got {value!r} instead.")
-    path = root.config("inputdataconfig.json")
-    told = _read(path)
-    if not path.exists() and root.data.is_dir():  # run by hand: the folders say enough
-        told = {entry.name: {} for entry in sorted(root.data.iterdir()) if entry.is_dir()}
-    return JobConfiguration(
-        hyperparameters, {name: _channel(name, value, root) for name, value in told.items()}
-    )
+    path = paths.config("inputdataconfig.json")
+    settings = _read_object(path)
+    # A job that is started by hand may have no such file: then every folder of data is a channel.
+    if not path.exists() and paths.data.is_dir():
+        settings = {entry.name: {} for entry in sorted(paths.data.iterdir()) if entry.is_dir()}
+    channels = {name: _channel(name, value, paths) for name, value in settings.items()}
+    return JobConfiguration(hyperparameters, channels)
 
 
-def _channel(name: str, told: Any, root: Root) -> InputChannel:
-    if not isinstance(told, Mapping) or not _CHANNEL.fullmatch(name):
-        raise ValueError(f"inputdataconfig.json: the channel {name!r} is not as the platform writes it.")
-    mode = told.get("TrainingInputMode") or "File"
+def _channel(name: str, settings: Any, paths: ContainerPaths) -> InputChannel:
+    if not isinstance(settings, Mapping) or not _CHANNEL_NAME.fullmatch(name):
+        raise ValueError(f"inputdataconfig.json: {name!r} is not a valid channel. Check how it was written.")
+    mode = settings.get("TrainingInputMode") or "File"
     if mode not in ("File", "FastFile"):
         raise ValueError(
             f"Channel {name!r}: this program reads files (TrainingInputMode File or FastFile). "
             f"Got {mode!r} instead."
         )
-    wrapper = told.get("RecordWrapperType") or "None"
+    wrapper = settings.get("RecordWrapperType") or "None"
     if wrapper != "None":
         raise ValueError(f"Channel {name!r}: RecordWrapperType must be None. Got {wrapper!r} instead.")
-    return InputChannel(name, root.data / name, str(told.get("ContentType") or ""))
+    return InputChannel(name, paths.data / name, str(settings.get("ContentType") or ""))
 
 
 def _check_hosts(resources: Mapping[str, Any]) -> None:
     hosts = resources.get("hosts")
+    # Each of several instances would fit its own model and overwrite those of the others.
     if isinstance(hosts, list) and len(hosts) > 1:
         raise ValueError(
             f"This program trains on one instance, with all of its cores. Got {len(hosts)} instances: "
@@ -111,13 +114,13 @@ def _check_hosts(resources: Mapping[str, Any]) -> None:
         )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if there is no such file."""
+def _read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an absent file is an empty one."""
     try:
         if not path.exists():
             return {}
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
         value = json.loads(path.read_text("utf-8"))
         if not isinstance(value, dict):
             raise ValueError("it must be a JSON object")

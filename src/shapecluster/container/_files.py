@@ -1,4 +1,4 @@
-"""Writing files at once or not at all, so that nobody ever reads half of one."""
+"""Atomic writes: a file gets its new content as a whole or keeps the old one."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from typing import Any, BinaryIO
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file, and the folders that it needs."""
+    """Write a file atomically, and create its folders."""
 
-    def fill(file: BinaryIO) -> None:
+    def write(file: BinaryIO) -> None:
         file.write(data)
 
-    write_with(path, fill)
+    write_atomically(path, write)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON that people can read."""
+    """Write indented JSON atomically."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
-def write_with(path: Path, fill: Callable[[BinaryIO], None]) -> None:
-    """Write what `fill` writes. What a process that was killed left behind is written over."""
+def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Replace a file by what `write` writes, in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    with unfinished.open("wb") as file:
-        fill(file)
+    # One fixed name: the next attempt overwrites what a killed process left.
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as file:
+        write(file)
         file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+        os.fsync(file.fileno())  # else a crash can leave the new name with no content
+    os.replace(temporary, path)

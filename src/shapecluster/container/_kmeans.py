@@ -1,8 +1,8 @@
-"""Training K-Means: scikit-learn's, under the names and ranges of SageMaker's built-in algorithm.
+"""Train K-Means with scikit-learn, under the names and ranges of SageMaker's built-in algorithm.
 
-The built-in algorithm reads the data once, in mini-batches, into more centers than are wanted, and reduces
-these by Lloyd's method. Here all rows take part in Lloyd's method, so what steers the first half changes
-nothing: it is checked against its range and passed over (`VALIDATED_ONLY`).
+The built-in algorithm reads the data once, in mini-batches, into more centers than requested, and reduces
+these by Lloyd's method. This program applies Lloyd's method to all rows. Hyperparameters of the first half
+are therefore checked against their ranges and have no effect (`VALIDATED_ONLY`).
 """
 
 from __future__ import annotations
@@ -17,20 +17,28 @@ from sklearn.cluster import KMeans
 
 from shapecluster._typing import FloatArray
 from shapecluster.cluster._euclidean import nearest, squared_distances
-from shapecluster.container._artifacts import MODEL, write_artifact
-from shapecluster.container._channels import ChannelRows, read_rows
+from shapecluster.container._artifacts import NDARRAYS_FILE, write_artifact
+from shapecluster.container._channels import ChannelData, read_channel
 from shapecluster.container._configuration import JobConfiguration
 from shapecluster.container._files import write_json
-from shapecluster.container._paths import Root
+from shapecluster.container._paths import ContainerPaths
 from shapecluster.formats import decode_hyperparameters, encode_ndarrays
-from shapecluster.formats.hyperparameters import BOOLEAN, JSON, Kind, either, integer, number, one_of
+from shapecluster.formats.hyperparameters import (
+    BOOLEAN,
+    JSON,
+    HyperparameterType,
+    either,
+    integer,
+    number,
+    one_of,
+)
 
 logger = logging.getLogger("shapecluster.container")
 
 ALGORITHM = "k-means"
-OTHER_CHANNELS = {"test"}
+OPTIONAL_CHANNELS = {"test"}
 
-HYPERPARAMETERS: dict[str, Kind] = {
+HYPERPARAMETERS: dict[str, HyperparameterType] = {
     "k": integer(1),
     "feature_dim": integer(1),
     "mini_batch_size": integer(1),
@@ -45,7 +53,7 @@ HYPERPARAMETERS: dict[str, Kind] = {
     "eval_metrics": JSON,
     "force_dense": BOOLEAN,
 }
-# Of the built-in's pass over mini-batches, or of its reader; nothing here depends on them.
+# They control the built-in's pass over mini-batches or its reader, which this program does not have.
 VALIDATED_ONLY = (
     "mini_batch_size",
     "epochs",
@@ -63,20 +71,20 @@ _DEFAULTS: dict[str, Any] = {
 }
 _INIT = {"random": "random", "kmeans++": "k-means++"}
 _AUTO_TRIALS = 5
-_SEED = 0  # the built-in has no hyperparameter for it; the same data give the same model
+_RANDOM_STATE = 0  # the built-in has no hyperparameter for it; the same data give the same model
 
 
-def train(job: JobConfiguration, root: Root) -> None:
-    """Train, and leave the model and its metrics below the root."""
+def train(job: JobConfiguration, paths: ContainerPaths) -> None:
+    """Train, and write the model and its metrics."""
     parameters = _parameters(job)
-    rows = _checked(read_rows(job.train_channel(OTHER_CHANNELS)), parameters)
+    rows = _check_rows(read_channel(job.train_channel(OPTIONAL_CHANNELS)), parameters)
     k = parameters["k"]
     if len(rows.values) < k:
         raise ValueError(
             f"There are {len(rows.values)} rows in channel {rows.channel!r}, fewer than k={k}. "
             "Ask for fewer clusters, or check that the channel has all of its files."
         )
-    test = _checked(read_rows(job.channels["test"]), parameters) if "test" in job.channels else None
+    test = _check_rows(read_channel(job.channels["test"]), parameters) if "test" in job.channels else None
     trials = parameters["local_lloyd_num_trials"]
     model = KMeans(
         k,
@@ -84,27 +92,28 @@ def train(job: JobConfiguration, root: Root) -> None:
         n_init=_AUTO_TRIALS if trials == "auto" else trials,
         max_iter=parameters["local_lloyd_max_iter"],
         tol=parameters["local_lloyd_tol"],
-        random_state=_SEED,
-        copy_x=False,
+        random_state=_RANDOM_STATE,
+        copy_x=False,  # the float32 rows are a copy already
     ).fit(_as_float32(rows))
     centers = np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)
+    # Of the float32 centers that are written, so that serving them reproduces it.
     inertia = _ssd(rows, centers)
     state = f"state_{uuid.uuid4()}"
     write_artifact(
-        root,
+        paths,
         ALGORITHM,
-        {MODEL: encode_ndarrays([centers]), state: b'{"n_iter": %d}\n' % model.n_iter_},
+        {NDARRAYS_FILE: encode_ndarrays([centers]), state: b'{"n_iter": %d}\n' % model.n_iter_},
         parameters,
         n_iter=int(model.n_iter_),
         inertia=inertia,
         dtype="float32",
         feature_dim=parameters["feature_dim"],
     )
-    _write_metrics(root, parameters["eval_metrics"], inertia, centers, test)
+    _write_metrics(paths, parameters["eval_metrics"], inertia, centers, test)
     logger.info("done: inertia %.17g after %d iterations", inertia, model.n_iter_)
 
 
-def _ssd(rows: ChannelRows, centers: FloatArray) -> float:
+def _ssd(rows: ChannelData, centers: FloatArray) -> float:
     return float(squared_distances(rows.values, centers, nearest(rows.values, centers)).sum())
 
 
@@ -124,39 +133,40 @@ def _parameters(job: JobConfiguration) -> dict[str, Any]:
     return _DEFAULTS | given
 
 
-def _checked(rows: ChannelRows, parameters: Mapping[str, Any]) -> ChannelRows:
+def _check_rows(rows: ChannelData, parameters: Mapping[str, Any]) -> ChannelData:
     width = parameters["feature_dim"]
     if rows.values.shape[1] != width:
         raise ValueError(
-            f"Channel {rows.channel!r} must have feature_dim={width} values in a row. "
+            f"Channel {rows.channel!r} must have feature_dim={width} values per row. "
             f"Got {rows.values.shape[1]} instead."
         )
     rows.check_numbers()
     return rows
 
 
-def _as_float32(rows: ChannelRows) -> FloatArray:
-    """The rows in the precision that the built-in computes in."""
+def _as_float32(rows: ChannelData) -> FloatArray:
+    """Convert the rows to the precision of the built-in algorithm."""
     with np.errstate(over="ignore"):
         values = rows.values.astype(np.float32)
     too_large = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(too_large):
         raise ValueError(
-            f"Channel {rows.channel!r} has numbers beyond float32 in {rows.where(int(too_large[0]))}. "
+            f"Channel {rows.channel!r} has numbers beyond float32 in {rows.describe_row(int(too_large[0]))}. "
             "Scale the data."
         )
     return values
 
 
 def _write_metrics(
-    root: Root, names: list[str], inertia: float, centers: FloatArray, test: ChannelRows | None
+    paths: ContainerPaths, names: list[str], inertia: float, centers: FloatArray, test: ChannelData | None
 ) -> None:
-    """Keep the metrics, and log those of the test channel in the built-in's form."""
+    """Write the metrics, and log those of the test channel."""
     metrics = {"train:ssd": inertia}
     if test is not None:
         ssd = _ssd(test, centers)
-        both = {"msd": ssd / len(test.values), "ssd": ssd}
+        values = {"msd": ssd / len(test.values), "ssd": ssd}
         for name in names:
-            metrics[f"test:{name}"] = both[name]
-            logger.info("#quality_metric: host=algo-1, test %s <loss>=%.17g", name, both[name])
-    write_json(root.metrics, metrics)
+            metrics[f"test:{name}"] = values[name]
+            # The built-in's form: SageMaker's metric definitions find it in the log by a regex.
+            logger.info("#quality_metric: host=algo-1, test %s <loss>=%.17g", name, values[name])
+    write_json(paths.metrics, metrics)

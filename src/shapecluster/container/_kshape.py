@@ -1,4 +1,4 @@
-"""Training k-Shape: `LocalKShape` on the channels of a job, with checkpoints."""
+"""Train k-Shape: fit `LocalKShape` to the channels of a job, with checkpoints."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import pandas as pd
 
 from shapecluster._typing import FloatArray
 from shapecluster.cluster._local import LocalKShape
-from shapecluster.container._artifacts import CENTROIDS, write_artifact
-from shapecluster.container._channels import ChannelRows, read_rows
-from shapecluster.container._checkpoints import Checkpoints, fingerprint
+from shapecluster.container._artifacts import CENTROIDS_FILE, write_artifact
+from shapecluster.container._channels import ChannelData, read_channel
+from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
 from shapecluster.container._configuration import JobConfiguration
 from shapecluster.container._files import write_json
-from shapecluster.container._paths import Root
+from shapecluster.container._paths import ContainerPaths
 from shapecluster.container._signals import Terminated
 from shapecluster.formats import decode_hyperparameters, encode_centroids
-from shapecluster.formats.hyperparameters import Kind, either, integer, number, one_of
+from shapecluster.formats.hyperparameters import HyperparameterType, either, integer, number, one_of
 
 logger = logging.getLogger("shapecluster.container")
 
 ALGORITHM = "k-shape"
-OTHER_CHANNELS = {"init", "weights"}
+OPTIONAL_CHANNELS = {"init", "weights"}
 
-HYPERPARAMETERS: dict[str, Kind] = {
+HYPERPARAMETERS: dict[str, HyperparameterType] = {
     "n_clusters": integer(1),
     "k": integer(1),
     "init": one_of("k-shape++", "random", "channel"),
@@ -44,90 +44,106 @@ HYPERPARAMETERS: dict[str, Kind] = {
     "n_channels": integer(1),
     "checkpoint_every": integer(1),
 }
-# What the result follows from; the others say how the data lie and how the work is done.
-_OF_THE_FIT = ("n_clusters", "init", "n_init", "max_iter", "tol", "max_shift", "missing", "random_state")
-# Without a word from the job every step is in the log.
+# They determine the result; the others describe the layout of the data and how the work is done.
+_FIT_PARAMETERS = ("n_clusters", "init", "n_init", "max_iter", "tol", "max_shift", "missing", "random_state")
+# Every step is logged by default, unlike in the estimator: the log is the only view of a running job.
 _DEFAULTS: dict[str, Any] = {
-    **{name: value for name, value in LocalKShape().get_params().items() if name in _OF_THE_FIT},
+    **{name: value for name, value in LocalKShape().get_params().items() if name in _FIT_PARAMETERS},
     "n_jobs": None,
     "verbose": 1,
     "checkpoint_every": 10,
 }
 
-_WORTH_THREADS = 1 << 20  # bytes of series from which on all cores are quicker than one
+_MIN_THREADED_BYTES = 1 << 20  # of series; below, starting threads costs more than it saves
 
 
 @dataclass(frozen=True, eq=False)
-class _FitInput:
-    """The channels of a job, as `fit` takes them."""
+class TrainingData:
+    """The channels of a job as arguments of `fit`.
 
-    rows: ChannelRows
-    values: FloatArray  # with an axis of channels where the job has one
+    Attributes
+    ----------
+    rows : ChannelData
+        The channel `train`.
+    values : ndarray of shape (n_series, n_timepoints) or (n_series, n_timepoints, n_channels)
+        Its rows as series.
+    weights : ndarray of shape (n_series,) or None
+        The channel `weights`.
+    centers : ndarray of shape (n_clusters, *values.shape[1:]) or None
+        The channel `init`.
+    """
+
+    rows: ChannelData
+    values: FloatArray
     weights: FloatArray | None
     centers: FloatArray | None
 
     @property
-    def X(self) -> Any:
-        """The series, under their names where they have any."""
+    def X(self) -> FloatArray | pd.DataFrame:
+        """The series, as a DataFrame if they have names, so that messages show these."""
         if self.rows.names is None or self.values.ndim == 3:
             return self.values
         return pd.DataFrame(self.values, index=pd.Index(self.rows.names, dtype=object), copy=False)
 
 
-def train(job: JobConfiguration, root: Root) -> None:
-    """Train, and leave the model and its metrics below the root."""
+def train(job: JobConfiguration, paths: ContainerPaths) -> None:
+    """Train, and write the model and its metrics."""
     parameters = _parameters(job)
-    data = _read(job, parameters)
-    of_the_fit = {name: parameters[name] for name in _OF_THE_FIT}
-    mark = fingerprint(
-        of_the_fit | {"n_channels": parameters.get("n_channels")}, (data.values, data.weights, data.centers)
+    data = _read_channels(job, parameters)
+    fit_parameters = {name: parameters[name] for name in _FIT_PARAMETERS}
+    fingerprint = fit_fingerprint(
+        fit_parameters | {"n_channels": parameters.get("n_channels")},
+        (data.values, data.weights, data.centers),
     )
-    keeper = Checkpoints(root.checkpoints, mark, parameters["checkpoint_every"])
-    model = _fit(data, parameters, keeper)
-    of_the_fit["random_state"] = model.random_state
+    checkpoints = CheckpointStore(paths.checkpoints, fingerprint, parameters["checkpoint_every"])
+    model = _fit(data, parameters, checkpoints)
+    fit_parameters["random_state"] = model.random_state
     write_artifact(
-        root,
+        paths,
         ALGORITHM,
-        {CENTROIDS: encode_centroids(model.cluster_centers_)},
-        of_the_fit,
+        {CENTROIDS_FILE: encode_centroids(model.cluster_centers_)},
+        fit_parameters,
         n_iter=int(model.n_iter_),
         inertia=model.inertia_,
         dtype=str(data.values.dtype),
         n_timepoints=int(data.values.shape[1]),
         n_channels=parameters.get("n_channels"),
     )
-    write_json(root.metrics, {"train:ssd": model.inertia_, "train:n_iter": int(model.n_iter_)})
+    write_json(paths.metrics, {"train:ssd": model.inertia_, "train:n_iter": int(model.n_iter_)})
     logger.info("done: inertia %.17g after %d iterations", model.inertia_, model.n_iter_)
 
 
-def _fit(data: _FitInput, parameters: Mapping[str, Any], keeper: Checkpoints) -> LocalKShape:
-    """Fit from the beginning or from the checkpoint; the seed is drawn here where the job gives none."""
-    saved = keeper.load()
+def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: CheckpointStore) -> LocalKShape:
+    """Fit from the beginning or from the checkpoint, with a random seed if the job states none."""
+    checkpoint = checkpoints.load()
     seed = parameters["random_state"]
     if seed is None:
-        seed = secrets.randbelow(2**32) if saved is None else saved.seed
-    keeper.seed = seed
-    given = {name: parameters[name] for name in (*_OF_THE_FIT, "n_jobs", "verbose")}
+        # Drawn here and saved with each checkpoint: a resumed fit must draw the same numbers.
+        seed = secrets.randbelow(2**32) if checkpoint is None else checkpoint.seed
+    checkpoints.seed = seed
+    given = {name: parameters[name] for name in (*_FIT_PARAMETERS, "n_jobs", "verbose")}
     model = LocalKShape(**given).set_params(random_state=seed)
-    if model.n_jobs is None and data.values.nbytes >= _WORTH_THREADS:
-        model.set_params(n_jobs=-1)  # the instance has nothing else to do, and the result is the same
+    if model.n_jobs is None and data.values.nbytes >= _MIN_THREADED_BYTES:
+        model.set_params(n_jobs=-1)  # nothing else runs on the instance, and the result is the same
     if data.centers is not None:
         model.set_params(init=data.centers)
     try:
-        if saved is not None:
-            logger.info("going on from the checkpoint")
+        if checkpoint is not None:
+            logger.info("resuming from the checkpoint")
             try:
-                return model._fit_with_snapshots(data.X, data.weights, keeper.after_step, saved.arrays)
-            except ValueError as error:  # if it is the data, the fit from the beginning says so again
-                logger.warning("no way on from the checkpoint (%s): training starts anew", error)
-        return model._fit_with_snapshots(data.X, data.weights, keeper.after_step)
+                return model._fit_with_snapshots(data.X, data.weights, checkpoints.after_step, checkpoint.arrays)
+            except ValueError as error:  # if the data are invalid, the second fit raises it again
+                logger.warning(
+                    "the checkpoint cannot be resumed (%s): training starts from the beginning", error
+                )
+        return model._fit_with_snapshots(data.X, data.weights, checkpoints.after_step)
     except Terminated:
-        keeper.save()
+        checkpoints.save()
         raise
 
 
 def _parameters(job: JobConfiguration) -> dict[str, Any]:
-    """All parameters: those that the job gave, checked, and what the others are by default."""
+    """Return all parameters: the valid hyperparameters of the job, and defaults for the others."""
     given = decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
     if "k" in given:
         k = given.pop("k")
@@ -136,11 +152,12 @@ def _parameters(job: JobConfiguration) -> dict[str, Any]:
                 f"k and n_clusters are two names for the number of clusters. Got {k} and "
                 f"{given['n_clusters']}: give one of them."
             )
+    # The channel alone implies the hyperparameter; if both are given they must agree.
     if ("init" in job.channels) != (given.get("init", "channel") == "channel"):
         if "init" in job.channels:
             raise ValueError(
                 f"The channel 'init' holds centers to start from, but the hyperparameter init is "
-                f"{given['init']!r}. Set it to 'channel', or leave the channel out."
+                f"{given['init']!r}. Set it to 'channel', or remove the channel."
             )
         if "init" in given:
             raise ValueError("init='channel' needs a channel 'init' with one row for each cluster.")
@@ -149,10 +166,10 @@ def _parameters(job: JobConfiguration) -> dict[str, Any]:
     return _DEFAULTS | given
 
 
-def _read(job: JobConfiguration, parameters: Mapping[str, Any]) -> _FitInput:
-    """Read the channels, and check what their numbers must be before a fit begins."""
-    train = job.train_channel(OTHER_CHANNELS)
-    rows = read_rows(train, label_size=parameters.get("label_size"))
+def _read_channels(job: JobConfiguration, parameters: Mapping[str, Any]) -> TrainingData:
+    """Read the channels, and check that they match the parameters and each other."""
+    train = job.train_channel(OPTIONAL_CHANNELS)
+    rows = read_channel(train, label_size=parameters.get("label_size"))
     rows.check_numbers(allow_nan=parameters["missing"] == "mask")
     n_clusters, n_series = parameters["n_clusters"], len(rows.values)
     if n_series < n_clusters:
@@ -164,7 +181,7 @@ def _read(job: JobConfiguration, parameters: Mapping[str, Any]) -> _FitInput:
     values = _with_channels(rows, n_channels)
     centers = weights = None
     if "init" in job.channels:
-        start = read_rows(job.channels["init"])
+        start = read_channel(job.channels["init"])
         start.check_numbers()
         centers = _with_channels(start, n_channels).astype(values.dtype)
         expected = (n_clusters, *values.shape[1:])
@@ -174,24 +191,24 @@ def _read(job: JobConfiguration, parameters: Mapping[str, Any]) -> _FitInput:
                 f"Got {centers.shape} instead."
             )
     if "weights" in job.channels:
-        weights = _weights(read_rows(job.channels["weights"]), rows)
-    return _FitInput(rows, values, weights, centers)
+        weights = _weights(read_channel(job.channels["weights"]), rows)
+    return TrainingData(rows, values, weights, centers)
 
 
-def _with_channels(rows: ChannelRows, n_channels: int | None) -> FloatArray:
-    """The rows as they are, or as timepoints by channels."""
+def _with_channels(rows: ChannelData, n_channels: int | None) -> FloatArray:
+    """Return the rows as series, with an axis of channels if `n_channels` is given."""
     if n_channels is None:
         return rows.values
     width = rows.values.shape[1]
     if width % n_channels:
         raise ValueError(
-            f"Channel {rows.channel!r}: rows of {width} values do not divide into n_channels={n_channels}: "
-            "a row is timepoint by timepoint, its channels side by side."
+            f"Channel {rows.channel!r}: rows of {width} values cannot be split into n_channels={n_channels}. "
+            "A row holds its timepoints one after the other, each with its channels side by side."
         )
     return rows.values.reshape(len(rows.values), width // n_channels, n_channels)
 
 
-def _weights(weights: ChannelRows, rows: ChannelRows) -> FloatArray:
+def _weights(weights: ChannelData, rows: ChannelData) -> FloatArray:
     if weights.values.shape != (len(rows.values), 1):
         raise ValueError(
             f"Channel 'weights' must have one column, and a row for each of the {len(rows.values)} series. "

@@ -1,4 +1,4 @@
-"""What serving knows of a model: how wide a row is, and which cluster is nearest to it."""
+"""Read a trained model from its files, and predict with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,150 +17,181 @@ from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.cluster._euclidean import nearest, squared_distances
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.container import _kmeans, _kshape
-from shapecluster.container._artifacts import CENTROIDS, DESCRIPTION, MODEL
+from shapecluster.container._artifacts import CENTROIDS_FILE, DESCRIPTION_FILE, NDARRAYS_FILE
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import Predictions, decode_centroids, decode_ndarrays, read_member
 
 logger = logging.getLogger("shapecluster.container")
 
-_MOST_BYTES = 1 << 29
-_FLOAT32_ROUNDING = 4e-6  # of mean and standard deviation in a center that was normalized in float32
+_MAX_BYTES = 1 << 29
+# Bounds the rounding of mean and standard deviation in a center that was normalized in float32: within it,
+# decoding keeps the bits of the center, and serving answers as training did.
+_FLOAT32_TOLERANCE = 4e-6
+_FLOAT64_TOLERANCE = 1e-12
 
-_ModelReader = Callable[[str], bytes]
+ModelFileReader: TypeAlias = Callable[[str], bytes]
+"""Returns the content of the first file of a model whose name matches a pattern."""
 
 
 class ServedModel(Protocol):
-    """A model that is ready to answer; several threads may ask it at once."""
+    """A trained model. Several threads may call `predict` at once."""
 
     @property
     def algorithm(self) -> str:
-        """Its name: "k-shape" or "k-means"."""
+        """The name of the algorithm, "k-shape" or "k-means"."""
 
     @property
     def n_features(self) -> int:
-        """How many values a row must have."""
+        """The number of values per row."""
 
     def predict(self, rows: Float64Array) -> Predictions:
-        """The nearest cluster of each row, and how far it is; ValueError for rows that have none."""
+        """Return the nearest cluster of each row and its distance; raise ValueError for invalid rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class KShapeModel:
-    """Centers of k-Shape; the distance is SBD."""
+    """A k-Shape model. Its distance is SBD."""
 
     estimator: LocalKShape
     n_features: int
     algorithm: str = _kshape.ALGORITHM
 
     def predict(self, rows: Float64Array) -> Predictions:
-        """The nearest center of each row under SBD."""
+        """Return the nearest center of each row under SBD."""
         centers = self.estimator.cluster_centers_
-        nearest = self.estimator._assigned(rows.reshape(len(rows), *centers.shape[1:]))
-        return Predictions(nearest.labels, 1.0 - nearest.ncc)
+        assigned = self.estimator._assigned(rows.reshape(len(rows), *centers.shape[1:]))
+        return Predictions(assigned.labels, 1.0 - assigned.ncc)
 
 
 @dataclass(frozen=True, eq=False)
 class KMeansModel:
-    """Centers of K-Means; the distance is Euclidean, and not squared."""
+    """A K-Means model. Its distance is Euclidean, not squared."""
 
     centers: FloatArray
     algorithm: str = _kmeans.ALGORITHM
 
     @property
     def n_features(self) -> int:
-        """How many values a row must have."""
+        """The number of values per row."""
         return int(self.centers.shape[1])
 
     def predict(self, rows: Float64Array) -> Predictions:
-        """The nearest center of each row."""
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
-            raise ValueError(f"Row {bad[0]} holds NaN or infinity: K-Means takes finite numbers only.")
+        """Return the nearest center of each row."""
+        invalid = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(invalid):
+            raise ValueError(f"Row {invalid[0]} holds NaN or infinity: K-Means accepts finite numbers only.")
         labels = nearest(rows, self.centers)
         return Predictions(labels, np.sqrt(squared_distances(rows, self.centers, labels)))
 
 
 def load_model(source: Path) -> ServedModel:
-    """Read a model once: from a folder of its files, from model.tar.gz, or from a folder with that in it.
+    """Load a model, for predictions in this process or for `application`.
+
+    Parameters
+    ----------
+    source : Path
+        A folder with the files of a model, a model.tar.gz, or a folder with one.
+
+    Returns
+    -------
+    ServedModel
+        The model, with `algorithm`, `n_features` and `predict(rows)`.
 
     Raises
     ------
     ArtifactError
-        If there is no model that this program knows, or it is damaged.
+        If there is no model of a known algorithm, or it is damaged.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from shapecluster.container import load_model
+    >>> from shapecluster.formats import encode_ndarrays
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     centers = np.array([[0, 0], [3, 4]], dtype=np.float32)
+    ...     _ = pathlib.Path(folder, "model_algo-1").write_bytes(encode_ndarrays([centers]))
+    ...     model = load_model(pathlib.Path(folder))
+    >>> model.predict(np.array([[3.0, 3.0]])).distance_to_cluster
+    array([1.])
     """
     archive = source / "model.tar.gz" if source.is_dir() else source
-    inside = archive.is_file() and not (source / DESCRIPTION).is_file()
-    read = _in_archive(archive) if inside else _in_folder(source)
-    description = _description(source, read)
+    # Unpacked files win over an archive beside them: SageMaker unpacks the archive before it starts serving.
+    packed = archive.is_file() and not (source / DESCRIPTION_FILE).is_file()
+    read = _archive_reader(archive) if packed else _folder_reader(source)
+    description = _read_description(source, read)
     if description.get("algorithm") == _kshape.ALGORITHM:
-        return _k_shape(read(CENTROIDS), description)
-    return _k_means(read(f"{MODEL.rpartition('-')[0]}-*"))
+        return _k_shape_model(read(CENTROIDS_FILE), description)
+    # The built-in algorithm may end the name of its file in another number.
+    return _k_means_model(read(f"{NDARRAYS_FILE.rpartition('-')[0]}-*"))
 
 
-def _k_shape(text: bytes, description: dict[str, Any]) -> KShapeModel:
+def _k_shape_model(text: bytes, description: dict[str, Any]) -> KShapeModel:
     try:
         parameters = description["parameters"]
         k, m, d = parameters["n_clusters"], description["n_timepoints"], description["n_channels"]
         dtype = {"float32": np.float32, "float64": np.float64}[description["dtype"]]
         if not all(type(size) is int and 0 < size < 2**31 for size in (k, m, 1 if d is None else d)):
-            raise ValueError("its sizes are none")
+            raise ValueError("its sizes must be positive integers")
         estimator = LocalKShape(k, max_shift=parameters["max_shift"], missing=parameters["missing"])
         estimator._validate_params()
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
-            f"{DESCRIPTION} does not describe a k-Shape model ({error!r}): serve models that this program "
-            "trained."
+            f"{DESCRIPTION_FILE} does not describe a k-Shape model ({error!r}): serve models "
+            "that this program trained."
         ) from None
-    tolerance = _FLOAT32_ROUNDING if dtype is np.float32 else 1e-12
+    tolerance = _FLOAT32_TOLERANCE if dtype is np.float32 else _FLOAT64_TOLERANCE
     centers, report = decode_centroids(text, k, m, n_channels=d, tolerance=tolerance)
     if not report.complete:
-        raise ArtifactError(f"The model's centroids are not complete: {report} Train it again.")
+        raise ArtifactError(f"The model's centroids are incomplete: {report} Train it again.")
     estimator.cluster_centers_ = centers.astype(dtype)
     estimator.n_features_in_ = m
     return KShapeModel(estimator, m * (d or 1))
 
 
-def _k_means(data: bytes) -> KMeansModel:
+def _k_means_model(data: bytes) -> KMeansModel:
     arrays = decode_ndarrays(data).arrays
     if not arrays or arrays[0].ndim != 2 or not arrays[0].size or arrays[0].dtype.kind != "f":
-        raise ArtifactError(f"Array 0 of {MODEL} must be the matrix of centers. Train the model again.")
+        raise ArtifactError(
+            f"Array 0 of {NDARRAYS_FILE} must be the matrix of centers. Train the model again."
+        )
     centers = arrays[0]
     if not np.isfinite(centers).all():
-        raise ArtifactError(f"The centers in {MODEL} must be finite. Train the model again.")
+        raise ArtifactError(f"The centers in {NDARRAYS_FILE} must be finite. Train the model again.")
     return KMeansModel(centers)
 
 
-def _description(source: Path, read: _ModelReader) -> dict[str, Any]:
-    """What the model says of itself, which the built-in K-Means does not do.
+def _read_description(source: Path, read: ModelFileReader) -> dict[str, Any]:
+    """Read the description of the model; it is empty for the built-in K-Means.
 
-    A model of another version is served, with a warning.
+    A model of another version gives a warning.
     """
     try:
-        data = read(DESCRIPTION)
-    except ArtifactError:  # nothing, or damaged as a whole, which the next file to be read tells
-        logger.info("%s has no %s", source, DESCRIPTION)
+        data = read(DESCRIPTION_FILE)
+    except ArtifactError:  # absent; if the whole archive is damaged, the next read raises again
+        logger.info("%s has no %s", source, DESCRIPTION_FILE)
         return {}
     try:
-        described = json.loads(data)
+        description = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{DESCRIPTION} cannot be read: {error}. Train the model again.") from None
-    if not isinstance(described, dict):
-        raise ArtifactError(f"{DESCRIPTION} must be a JSON object. Train the model again.")
-    ours = version("shapecluster")
-    if described.get("library") != ours:
-        logger.warning("the model is of shapecluster %s, and this is %s", described.get("library"), ours)
-    return described
+        raise ArtifactError(f"{DESCRIPTION_FILE} cannot be read: {error}. Train the model again.") from None
+    if not isinstance(description, dict):
+        raise ArtifactError(f"{DESCRIPTION_FILE} must be a JSON object. Train the model again.")
+    trained, installed = description.get("library"), version("shapecluster")
+    if trained != installed:
+        logger.warning("the model was trained by shapecluster %s, and this is %s", trained, installed)
+    return description
 
 
-def _in_folder(folder: Path) -> _ModelReader:
+def _folder_reader(folder: Path) -> ModelFileReader:
     def read(pattern: str) -> bytes:
         names = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
         for name in names:
             if fnmatchcase(name, pattern):
                 with (folder / name).open("rb") as file:
-                    data = file.read(_MOST_BYTES + 1)
-                if len(data) > _MOST_BYTES:
-                    raise ArtifactError(f"{name} must have at most {_MOST_BYTES:,} bytes, and has more.")
+                    data = file.read(_MAX_BYTES + 1)
+                if len(data) > _MAX_BYTES:
+                    raise ArtifactError(f"{name} must have at most {_MAX_BYTES:,} bytes, and has more.")
                 return data
         raise ArtifactError(
             f"The model must hold a file {pattern!r}. Got {', '.join(map(repr, names)) or 'nothing'} in "
@@ -170,8 +201,8 @@ def _in_folder(folder: Path) -> _ModelReader:
     return read
 
 
-def _in_archive(path: Path) -> _ModelReader:
+def _archive_reader(path: Path) -> ModelFileReader:
     def read(pattern: str) -> bytes:
-        return read_member(path, pattern, max_bytes=_MOST_BYTES).data
+        return read_member(path, pattern, max_bytes=_MAX_BYTES).data
 
     return read

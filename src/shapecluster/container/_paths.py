@@ -1,4 +1,4 @@
-"""Where SageMaker puts things, below a root folder that is /opt/ml in a container."""
+"""The folders and files of a SageMaker container, below a root that is /opt/ml there."""
 
 from __future__ import annotations
 
@@ -6,46 +6,52 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT = "/opt/ml"
-VARIABLE = "SHAPECLUSTER_ROOT"
+DEFAULT_ROOT = "/opt/ml"
+ROOT_VARIABLE = "SHAPECLUSTER_ROOT"
 
 
 @dataclass(frozen=True)
-class Root:
-    """The folder that a job finds its input in and leaves its output in."""
+class ContainerPaths:
+    """The places below the root that the platform fills before a job and collects after it.
 
-    path: Path
+    Attributes
+    ----------
+    root : Path
+        The folder that contains all others.
+    """
+
+    root: Path
 
     def config(self, name: str) -> Path:
         """A file of the job's configuration."""
-        return self.path / "input" / "config" / name
+        return self.root / "input" / "config" / name
 
     @property
     def data(self) -> Path:
-        """The folder of the channels."""
-        return self.path / "input" / "data"
+        """The folder that contains a folder for each channel."""
+        return self.root / "input" / "data"
 
     @property
     def model(self) -> Path:
-        """What training leaves there becomes model.tar.gz; what serving finds there was that."""
-        return self.path / "model"
+        """The folder that the platform packs into model.tar.gz after training and unpacks before serving."""
+        return self.root / "model"
 
     @property
     def metrics(self) -> Path:
-        """Measures of the model, in JSON."""
-        return self.path / "output" / "data" / "metrics.json"
+        """The metrics of the model, in JSON."""
+        return self.root / "output" / "data" / "metrics.json"
 
     @property
     def failure(self) -> Path:
-        """Why training failed, for people: the reason that the platform shows."""
-        return self.path / "output" / "failure"
+        """The reason of a failure, which the platform shows."""
+        return self.root / "output" / "failure"
 
     @property
     def checkpoints(self) -> Path:
-        """Kept by the platform when an instance is lost; absent where the job asked for no checkpoints."""
-        return self.path / "checkpoints"
+        """The folder that the platform preserves if an instance is lost; absent if the job asked for none."""
+        return self.root / "checkpoints"
 
 
-def root_folder(given: str | None) -> Root:
-    """The root that was given, else $SHAPECLUSTER_ROOT, else /opt/ml."""
-    return Root(Path(given or os.environ.get(VARIABLE) or DEFAULT))
+def container_paths(root: str | None) -> ContainerPaths:
+    """Return the paths below `root`, else below $SHAPECLUSTER_ROOT, else below /opt/ml."""
+    return ContainerPaths(Path(root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT))

@@ -1,39 +1,42 @@
-"""Predictions over HTTP: `/ping` says that the model is there, `/invocations` answers with clusters."""
+"""Serve predictions over HTTP: `/ping` reports a loaded model, `/invocations` returns clusters."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from shapecluster._optional import import_optional
 from shapecluster.container._kshape import ALGORITHM as K_SHAPE
 from shapecluster.container._models import ServedModel, load_model
-from shapecluster.container._paths import Root
+from shapecluster.container._paths import ContainerPaths
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, encode_predictions, media_type
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
 logger = logging.getLogger("shapecluster.container")
 
-MAX_BYTES = 32 << 20  # more than a real-time endpoint lets through
-_MOST_MEGABYTES = 100  # that a batch transform may ask for
-_LEAST_THREADS = 4  # so that a ping is answered while requests are being worked on
+MAX_BYTES = 32 << 20  # above what a real-time endpoint passes on
+_MAX_PAYLOAD_MB = 100  # the largest that a batch transform may request
+_MIN_THREADS = 4  # so that /ping is answered within its 2 seconds while other requests are computed
 _TEXT = "text/plain; charset=utf-8"
-_REFUSED = re.compile(r"q=0(\.0*)?")  # of a format in an Accept header
+_ZERO_QUALITY = re.compile(r"q=0(\.0*)?")  # marks a format as unacceptable in an Accept header
 
-_Answer: TypeAlias = tuple[HTTPStatus, bytes, str]
+_Response: TypeAlias = tuple[HTTPStatus, bytes, str]
 
 
 class RequestError(ValueError):
-    """A request that cannot be answered.
+    """A request that has no valid response.
 
     Attributes
     ----------
     status : http.HTTPStatus
-        What it is answered with, beside the message.
+        The HTTP status of the response that carries the message.
     """
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
@@ -44,35 +47,35 @@ class RequestError(ValueError):
 def respond(
     model: ServedModel, body: bytes, content_type: str, accept: str = "", *, max_bytes: int = MAX_BYTES
 ) -> tuple[bytes, str]:
-    """Answer a request for predictions, as the endpoint does over HTTP.
+    """Respond to a request for predictions, as the endpoint does over HTTP.
 
     Parameters
     ----------
     model : ServedModel
-        What `load_model` gave.
+        The model from `load_model`.
     body : bytes
         Rows without names, in any format of `shapecluster.formats.decode_rows`.
     content_type : str
-        What the body is.
+        The format of the body.
     accept : str, default=""
-        What the answer should be, as in the header of that name. Without a preference K-Means answers in
-        JSON, and k-Shape in CSV with the cluster's id alone.
+        The requested format of the response, as in an Accept header. By default K-Means responds in JSON,
+        and k-Shape in CSV with the cluster id only.
     max_bytes : int, default=32 MiB
-        The most that a body may have.
+        The maximum size of the body.
 
     Returns
     -------
     body : bytes
-        The answer.
+        The body of the response.
     content_type : str
-        What it is.
+        Its format.
 
     Raises
     ------
     RequestError
-        400, 406, 413 or 415, and what is wrong with the request.
+        With status 400, 406, 413 or 415, and a message that says what is wrong with the request.
     """
-    wanted = _accepted(accept, model)
+    response_type = _negotiate(accept, model)
     _check_content_type(content_type)
     if len(body) > max_bytes:
         raise RequestError(
@@ -82,98 +85,122 @@ def respond(
     try:
         rows = decode_rows(body, content_type, n_timepoints=model.n_features, max_bytes=max_bytes)
         if not len(rows):
-            raise ArtifactError(f"The request holds no row. It must have {model.n_features} values a row.")
+            raise ArtifactError(f"The request holds no row. It must have {model.n_features} values per row.")
         predictions = model.predict(rows)
     except ValueError as error:
         raise RequestError(HTTPStatus.BAD_REQUEST, str(error)) from error
-    if model.algorithm == K_SHAPE and wanted == "text/csv":
-        return "".join(f"{label}\n" for label in predictions.closest_cluster).encode(), wanted
-    return encode_predictions(predictions, wanted), wanted
+    # Without distances, as the K-Shape algorithm of the AWS Marketplace responds.
+    if model.algorithm == K_SHAPE and response_type == "text/csv":
+        return "".join(f"{label}\n" for label in predictions.closest_cluster).encode(), response_type
+    return encode_predictions(predictions, response_type), response_type
 
 
-def application(model: ServedModel, max_bytes: int = MAX_BYTES) -> Callable[..., Iterable[bytes]]:
-    """The WSGI application of an endpoint.
+def application(model: ServedModel, max_bytes: int = MAX_BYTES) -> WSGIApplication:
+    """Make the WSGI application of an endpoint.
 
     Parameters
     ----------
     model : ServedModel
-        What it answers with.
+        The model from `load_model`.
     max_bytes : int, default=32 MiB
-        The most that a body may have.
+        The maximum size of the body of a request.
+
+    Returns
+    -------
+    WSGIApplication
+        A function of a WSGI environment and of `start_response`. Several threads may call it at once.
+
+    Examples
+    --------
+    >>> import io, pathlib, tempfile
+    >>> import numpy as np
+    >>> from shapecluster.container import application, load_model
+    >>> from shapecluster.formats import encode_ndarrays
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     centers = np.array([[0, 0], [3, 4]], dtype=np.float32)
+    ...     _ = pathlib.Path(folder, "model_algo-1").write_bytes(encode_ndarrays([centers]))
+    ...     app = application(load_model(pathlib.Path(folder)))
+    >>> request = {"REQUEST_METHOD": "POST", "PATH_INFO": "/invocations", "CONTENT_TYPE": "text/csv"}
+    >>> request["wsgi.input"] = io.BytesIO(b"3,3")
+    >>> app(request, lambda status, headers: print(status))
+    200 OK
+    [b'{"predictions": [{"closest_cluster": 1.0, "distance_to_cluster": 1.0}]}']
     """
 
-    def serve_one(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             status, body, content_type = _route(model, environ, max_bytes)
         except RequestError as error:
             status, body, content_type = error.status, f"{error}\n".encode(), _TEXT
         except Exception:
+            # Details stay in the log: the client of an endpoint is not its owner.
             logger.exception("a request failed unexpectedly")
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-            body, content_type = b"The server failed unexpectedly: its log says how.\n", _TEXT
+            body, content_type = b"The server failed unexpectedly. Its log has the details.\n", _TEXT
         headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append(("Allow", "POST" if environ["PATH_INFO"] == "/invocations" else "GET, HEAD"))
         start_response(f"{status.value} {status.phrase}", headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
-    return serve_one
+    return app
 
 
-def serve(root: Root, host: str, port: int) -> int:
-    """Load the model below the root and answer requests until the process is asked to end.
+def serve(paths: ContainerPaths, host: str, port: int) -> int:
+    """Load the model and respond to requests until SIGTERM.
 
     Returns
     -------
     int
-        The exit code of the program: 1 if there is no model, or no such address to listen on.
+        The exit code: 1 if there is no model, or the server cannot listen on the address.
     """
     try:
         waitress = import_optional("waitress", extra="container", needed_for="Serving predictions")
-        model = load_model(root.model)
-        max_bytes = _max_bytes()
+        model = load_model(paths.model)
+        max_bytes = _payload_limit()
         server = waitress.create_server(
             application(model, max_bytes),
             host=host,
             port=port,
-            threads=max(_LEAST_THREADS, os.cpu_count() or 1),
+            threads=max(_MIN_THREADS, os.cpu_count() or 1),
             max_request_body_size=max_bytes,
             ident=None,
         )
-    except (ValueError, ImportError, OSError, OverflowError) as error:  # also for a host that there is not
+    except (ValueError, ImportError, OSError, OverflowError) as error:  # OverflowError: an invalid port
         logger.error("serving failed: %s", error, exc_info=True)
         return 1
     logger.info("serving %s at http://%s:%s", model.algorithm, host, server.effective_port)
-    server.run()  # until SIGTERM or Ctrl-C; requests that are being worked on are finished
+    server.run()  # until SIGTERM or Ctrl-C, and then until open requests have their responses
     server.close()
     return 0
 
 
-def _route(model: ServedModel, environ: dict[str, Any], max_bytes: int) -> _Answer:
+def _route(model: ServedModel, environ: WSGIEnvironment, max_bytes: int) -> _Response:
     path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
     if path == "/ping":
         if method not in ("GET", "HEAD"):
-            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "/ping takes GET.")
+            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "/ping accepts GET only.")
         return HTTPStatus.OK, b"\n", _TEXT
     if path == "/invocations":
         if method != "POST":
-            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "/invocations takes POST.")
+            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "/invocations accepts POST only.")
+        # One byte more shows that the body is too large, whatever length the request claims.
         body = environ["wsgi.input"].read(max_bytes + 1)
-        answer = respond(
+        response = respond(
             model, body, environ.get("CONTENT_TYPE", ""), environ.get("HTTP_ACCEPT", ""), max_bytes=max_bytes
         )
-        return HTTPStatus.OK, *answer
-    raise RequestError(HTTPStatus.NOT_FOUND, "There are /ping and /invocations.")
+        return HTTPStatus.OK, *response
+    raise RequestError(HTTPStatus.NOT_FOUND, "The paths are /ping and /invocations.")
 
 
-def _accepted(accept: str, model: ServedModel) -> str:
-    """The format to answer in: the first that the header names and we have."""
+def _negotiate(accept: str, model: ServedModel) -> str:
+    """Return the first format of an Accept header that can be written; the order outweighs `q`."""
     default = "text/csv" if model.algorithm == K_SHAPE else "application/json"
     if not accept.strip():
         return default
     for choice in accept.split(","):
         name, *parameters = (part.strip().lower() for part in choice.split(";"))
-        if any(_REFUSED.fullmatch(parameter) for parameter in parameters):
+        if any(_ZERO_QUALITY.fullmatch(parameter) for parameter in parameters):
             continue
         if name in ("*/*", f"{default.partition('/')[0]}/*"):
             return default
@@ -183,7 +210,7 @@ def _accepted(accept: str, model: ServedModel) -> str:
             continue
     raise RequestError(
         HTTPStatus.NOT_ACCEPTABLE,
-        "The answer can be text/csv, application/json, application/jsonlines or "
+        "The response can be text/csv, application/json, application/jsonlines or "
         f"application/x-recordio-protobuf. Got Accept: {accept[:100]!r} instead.",
     )
 
@@ -202,13 +229,13 @@ def _check_content_type(content_type: str) -> None:
         if name == "label_size" and value != "0":
             raise RequestError(
                 HTTPStatus.BAD_REQUEST,
-                "Rows to predict have no column of names. Send them without it, and label_size=0.",
+                "Rows to predict have no column of names. Send the rows without it, with label_size=0.",
             )
 
 
-def _max_bytes() -> int:
-    """What a batch transform says that its requests may have, else the limit of an endpoint."""
-    told = os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "")
-    if told.isdecimal() and int(told):
-        return max(MAX_BYTES, min(int(told), _MOST_MEGABYTES) << 20)
+def _payload_limit() -> int:
+    """Return the limit that a batch transform sets in the environment, else that of an endpoint."""
+    megabytes = os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "")
+    if megabytes.isdecimal() and int(megabytes):
+        return max(MAX_BYTES, min(int(megabytes), _MAX_PAYLOAD_MB) << 20)
     return MAX_BYTES

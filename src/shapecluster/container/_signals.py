@@ -1,4 +1,4 @@
-"""SIGTERM: how a platform asks a program to end, some time before it is killed."""
+"""SIGTERM, with which a platform asks a program to exit some time before it is killed."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from types import FrameType
 
 EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports for a program that SIGTERM ended
 
-_asked = threading.Event()
+_sigterm_received = threading.Event()
 
 
 class Terminated(SystemExit):
-    """SIGTERM came. Servers that end on SystemExit end on it too."""
+    """SIGTERM arrived. Servers that stop on SystemExit also stop on this exception."""
 
     def __init__(self) -> None:
         super().__init__(EXIT_CODE)
 
 
-def end_on_sigterm() -> None:
-    """From now on SIGTERM raises `Terminated`, once; for programs, not for what is called inside another."""
-    signal.signal(signal.SIGTERM, _terminate)
+def exit_on_sigterm() -> None:
+    """Let the first SIGTERM raise `Terminated`. Call it in a program, not in a function of another one."""
+    signal.signal(signal.SIGTERM, _handle_sigterm)
 
 
-def raise_if_asked() -> None:
-    """Raise `Terminated` if SIGTERM came where Python lets no exception through, such as a destructor."""
-    if _asked.is_set():
+def raise_if_terminated() -> None:
+    """Raise `Terminated` if SIGTERM arrived where Python discards exceptions, such as in a destructor."""
+    if _sigterm_received.is_set():
         raise Terminated
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _handle_sigterm(number: int, frame: FrameType | None) -> None:
+    # A second SIGTERM must not interrupt the checkpoint that the first one causes.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _asked.set()
+    _sigterm_received.set()
     raise Terminated

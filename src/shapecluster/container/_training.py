@@ -1,4 +1,4 @@
-"""One training job from its configuration to its exit code, and in words why it failed."""
+"""One training job from its configuration to its exit code, with the reason if it fails."""
 
 from __future__ import annotations
 
@@ -8,47 +8,48 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from shapecluster.container import _kmeans, _kshape
-from shapecluster.container._configuration import JobConfiguration, read_job
+from shapecluster.container._configuration import JobConfiguration, read_configuration
 from shapecluster.container._files import write_bytes
-from shapecluster.container._paths import Root
+from shapecluster.container._paths import ContainerPaths
 from shapecluster.container._signals import EXIT_CODE, Terminated
 
 logger = logging.getLogger("shapecluster.container")
 
-PROGRAMS: dict[str, Callable[[JobConfiguration, Root], None]] = {
+TRAINERS: dict[str, Callable[[JobConfiguration, ContainerPaths], None]] = {
     _kshape.ALGORITHM: _kshape.train,
     _kmeans.ALGORITHM: _kmeans.train,
 }
 
 
-def train(root: Root, algorithm: str) -> int:
-    """Train; returns the exit code of the program.
+def train(paths: ContainerPaths, algorithm: str) -> int:
+    """Train a model and return the exit code.
 
-    What went wrong goes to `output/failure` in words, and to the log with its traceback.
+    The reason of a failure is written to `output/failure`, and its traceback to the log.
     """
     with suppress(OSError):
-        root.failure.unlink(missing_ok=True)  # of an earlier attempt
-    logger.info("shapecluster %s trains %s in %s", version("shapecluster"), algorithm, root.path)
+        paths.failure.unlink(missing_ok=True)  # a restarted job must not show the reason of its last attempt
+    logger.info("shapecluster %s trains %s in %s", version("shapecluster"), algorithm, paths.root)
     try:
-        if algorithm not in PROGRAMS:
-            raise ValueError(f"The algorithm must be {' or '.join(PROGRAMS)}. Got {algorithm!r} instead.")
-        PROGRAMS[algorithm](read_job(root), root)
+        if algorithm not in TRAINERS:
+            raise ValueError(f"The algorithm must be {' or '.join(TRAINERS)}. Got {algorithm!r} instead.")
+        TRAINERS[algorithm](read_configuration(paths), paths)
     except Terminated:
-        logger.warning("asked to end by SIGTERM: what there is to save is saved, and there is no model")
+        # No reason in output/failure: the platform stopped the job, and may restart it.
+        logger.warning("SIGTERM received: the last checkpoint is saved, and no model is written")
         return EXIT_CODE
     except Exception as error:
-        reason = _reason(error)
+        reason = _failure_reason(error)
         logger.error("training failed: %s", reason, exc_info=True)
         try:
-            write_bytes(root.failure, reason.encode())
-        except OSError as unwritten:
-            logger.error("output/failure cannot be written: %s", unwritten)
+            write_bytes(paths.failure, reason.encode())
+        except OSError as write_error:
+            logger.error("output/failure cannot be written: %s", write_error)
         return 1
     return 0
 
 
-def _reason(error: Exception) -> str:
-    """What happened and what to do, in words; the first 1,024 characters are what a platform shows."""
+def _failure_reason(error: Exception) -> str:
+    """Say what happened and what to do; a platform shows the first 1,024 characters."""
     if isinstance(error, ValueError):
         return str(error)
     if isinstance(error, MemoryError):

@@ -1,34 +1,33 @@
-"""Bytes of the outside world: data files, models, hyperparameters, requests and answers.
+"""File formats, hyperparameters, and the bodies of requests and responses.
 
-Everything that comes from outside is held against a limit before it is taken, and what is damaged, cut
-short or of another kind is refused with an `ArtifactError` that says where and what to do. Nothing is ever
-unpickled or extracted.
+All data from outside is compared with a limit before it is read. Damaged, truncated or unknown data raises an
+`ArtifactError` that says where the problem is and what to do. Nothing is ever unpickled or extracted.
 
 ```
 rows of numbers   recordio          RecordIO-protobuf, for the built-in algorithms
-                  tables            CSV, with or without names
+                  csv_rows          CSV, with or without names
 models            archive           model.tar.gz
-                    centroids         K-Shape's text file in it
-                    ndarray           the built-in K-Means' NDArray list in it
+                    centroids         its text file of a K-Shape model
+                    ndarray           its NDArray list of a built-in K-Means model
 jobs              hyperparameters   parameters as strings, and back
 indexes           arrays            one checksummed file of named arrays
-endpoints         payloads          series that are sent, as CSV, JSON, JSON Lines or RecordIO
-                  predictions       clusters that are answered, in the same formats
+endpoints         payloads          series of a request, as CSV, JSON, JSON Lines or RecordIO
+                  predictions       clusters of a response, in the same formats
 ```
 
-`read_`, `iter_` and `write_` work on files, piece by piece; `decode_` and `encode_` on bytes in memory.
+`read_`, `iter_` and `write_` work on files in chunks; `decode_` and `encode_` work on bytes in memory.
 """
 
-from shapecluster.formats._media import media_type
+from shapecluster.formats._media_types import media_type
 from shapecluster.formats.archive import Member, read_member, write_archive
 from shapecluster.formats.arrays import ArrayFile, read_arrays, write_arrays
 from shapecluster.formats.centroids import CentroidReport, decode_centroids, encode_centroids
+from shapecluster.formats.csv_rows import NamedRows, iter_csv, read_csv, write_csv
 from shapecluster.formats.hyperparameters import decode_hyperparameters, encode_hyperparameters
 from shapecluster.formats.ndarray import ArrayList, decode_ndarrays, encode_ndarrays
 from shapecluster.formats.payloads import decode_rows, encode_rows
 from shapecluster.formats.predictions import Predictions, decode_predictions, encode_predictions
 from shapecluster.formats.recordio import RecordBlock, iter_recordio, read_recordio, write_recordio
-from shapecluster.formats.tables import NamedRows, iter_csv, read_csv, write_csv
 
 __all__ = [
     "ArrayFile",

@@ -1,4 +1,4 @@
-"""model.tar.gz: one member read without extracting anything, and archives written the same way every time."""
+"""model.tar.gz: read one member without extracting the archive, and write reproducible archives."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import Bytes, Readable
-from shapecluster.formats._tar import Entry, Tar, refused, safe_name
+from shapecluster.formats._streams import BytesLike, Readable
+from shapecluster.formats._tar import TarEntry, TarReader, archive_error, normalize_name
 
 __all__ = ["Member", "read_member", "write_archive"]
 
 MAX_BYTES = 1 << 29
 MAX_TOTAL_BYTES = 1 << 32
 MAX_MEMBERS = 10_000
-_SHOWN = 10
-_LEVEL = 6
+_MAX_LISTED = 10
+_COMPRESSION_LEVEL = 6  # fixed, so that equal content gives equal bytes
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Member:
     Attributes
     ----------
     name : str
-        Its name, without a leading "./".
+        The name, without a leading "./".
     data : bytes
-        Its content.
+        The content.
     """
 
     name: str
@@ -45,41 +45,41 @@ class Member:
 
 
 def read_member(
-    source: str | os.PathLike[str] | Bytes | Readable,
+    source: str | os.PathLike[str] | BytesLike | Readable,
     pattern: str,
     *,
     max_bytes: int = MAX_BYTES,
     max_total_bytes: int = MAX_TOTAL_BYTES,
     max_members: int = MAX_MEMBERS,
 ) -> Member:
-    r"""The first file of a .tar.gz whose name matches.
+    r"""Read the first file of a .tar.gz whose name matches a pattern.
 
-    Nothing is extracted. The archive is read to its end, so that one that was cut short or changed is
-    found out, and refused as a whole if any member is something else than a file or a folder, or has a name
-    that leads out of it.
+    Nothing is extracted. The whole archive is read, so that truncation and damage anywhere in it are
+    detected. An archive is rejected if any member is neither a file nor a folder, or has a name that points
+    outside of it.
 
     Parameters
     ----------
     source : path, bytes or binary file
-        The archive.
+        The archive, or where it is.
     pattern : str
         A name, or a pattern such as ``"model_algo-*"``.
     max_bytes : int, default=512 MiB
-        The most that the member may have.
+        The maximum size of the member.
     max_total_bytes : int, default=4 GiB
-        The most that the whole archive may have when decompressed.
+        The maximum size of the whole decompressed archive.
     max_members : int, default=10,000
-        The most members.
+        The maximum number of members.
 
     Returns
     -------
     Member
-        Its name and content.
+        The name and content of that file.
 
     Raises
     ------
     ArtifactError
-        If there is no such file, or the archive is not in order.
+        If there is no such file, or the archive is damaged, too large or not to be trusted.
 
     Examples
     --------
@@ -91,44 +91,46 @@ def read_member(
     ...     read_member(path, "centroids")
     Member(name='centroids', data=b'-1,1\n')
     """
-    with _opened(source) as file:
+    with _open_source(source) as file:
         names: list[str] = []
         found: Member | None = None
         try:
-            tar = Tar(_Decompressed(file, max_total_bytes), max_members)
+            tar = TarReader(_BoundedGzipReader(file, max_total_bytes), max_members)
             for entry in tar:
                 names.append(entry.name)
                 if found is None and entry.is_file and fnmatchcase(entry.name, pattern):
-                    found = Member(entry.name, _content(tar, entry, max_bytes))
+                    found = Member(entry.name, _read_content(tar, entry, max_bytes))
+                # Which of two members counts depends on the reader: an archive could show two models.
                 elif found is not None and entry.name == found.name:
-                    raise refused(f"it holds {found.name!r} twice")
+                    raise archive_error(f"it holds {found.name!r} twice")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise refused(f"its compression is damaged or cut short ({error})") from None
+            raise archive_error(f"its compression is damaged or truncated ({error})") from None
     if found is None:
-        some = ", ".join(repr(name) for name in names[:_SHOWN]) or "nothing"
+        listed = ", ".join(repr(name) for name in names[:_MAX_LISTED]) or "nothing"
+        ellipsis = " ..." if len(names) > _MAX_LISTED else ""
         raise ArtifactError(
-            f"The archive must hold a file {pattern!r}. Got {some}{' ...' if len(names) > _SHOWN else ''} "
-            "instead: check that it comes from the algorithm that you mean."
+            f"The archive must hold a file {pattern!r}. Got {listed}{ellipsis} instead: "
+            "check that it comes from the algorithm that you expect."
         )
     return found
 
 
 def write_archive(path: str | os.PathLike[str], members: Mapping[str, bytes | os.PathLike[str]]) -> None:
-    """Write files into a .tar.gz: at once or not at all, and the same bytes for the same content.
+    """Write files into a .tar.gz, atomically and with the same bytes for the same content.
 
-    Members are sorted by name; they have no owner and no date.
+    Members are sorted by name, and have neither owner nor date.
 
     Parameters
     ----------
     path : path
-        The archive; replaced if it is there.
+        The archive. An existing file is replaced.
     members : mapping of str to bytes or path
-        What each member holds: bytes, or the path of a file.
+        The content of each member: bytes, or the path of a file.
 
     Raises
     ------
     ValueError
-        If a name is absolute, leads out of the archive, or is not in its plain form.
+        If a name is absolute, points outside the archive, or has an empty or "." part.
 
     Examples
     --------
@@ -145,26 +147,29 @@ def write_archive(path: str | os.PathLike[str], members: Mapping[str, bytes | os
                 f"Got {name!r} instead."
             )
     target = Path(path)
-    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    # In the same folder, because a rename across file systems is not atomic.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with open(unfinished, "xb") as file:
+        with open(temporary, "xb") as file:
             _write(file, members)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, target)
-    except BaseException:
+        os.replace(temporary, target)
+    except BaseException:  # also KeyboardInterrupt: a temporary file must never stay behind
         with suppress(OSError):
-            unfinished.unlink()
+            temporary.unlink()
         raise
 
 
 def _write(file: BinaryIO, members: Mapping[str, bytes | os.PathLike[str]]) -> None:
     with (
-        gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=file, mtime=0) as packed,
-        tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as tar,
+        gzip.GzipFile(
+            filename="", mode="wb", compresslevel=_COMPRESSION_LEVEL, fileobj=file, mtime=0
+        ) as compressed,
+        tarfile.open(mode="w", fileobj=compressed, format=tarfile.PAX_FORMAT) as tar,
     ):
         for name in sorted(members):
-            info = tarfile.TarInfo(name)  # mode 0644, date 0, no owner
+            info = tarfile.TarInfo(name)  # its defaults: mode 0644, date 0, no owner
             content = members[name]
             if isinstance(content, bytes):
                 info.size = len(content)
@@ -177,21 +182,21 @@ def _write(file: BinaryIO, members: Mapping[str, bytes | os.PathLike[str]]) -> N
 
 def _is_plain(name: str) -> bool:
     try:
-        return bool(name) and safe_name(name) == name
+        return bool(name) and normalize_name(name) == name
     except ArtifactError:
         return False
 
 
-def _content(tar: Tar, entry: Entry, max_bytes: int) -> bytes:
+def _read_content(tar: TarReader, entry: TarEntry, max_bytes: int) -> bytes:
     if entry.size > max_bytes:
-        raise refused(
+        raise archive_error(
             f"{entry.name!r} claims {entry.size:,} bytes, above the limit of {max_bytes:,} (`max_bytes`)"
         )
-    return tar.content(entry)
+    return tar.read_content(entry)
 
 
 @contextmanager
-def _opened(source: str | os.PathLike[str] | Bytes | Readable) -> Iterator[Readable]:
+def _open_source(source: str | os.PathLike[str] | BytesLike | Readable) -> Iterator[Readable]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         yield io.BytesIO(source)
     elif isinstance(source, (str, os.PathLike)):
@@ -201,29 +206,29 @@ def _opened(source: str | os.PathLike[str] | Bytes | Readable) -> Iterator[Reada
         yield source
 
 
-class _Decompressed:
-    """The decompressed bytes of a gzip stream, up to a limit."""
+class _BoundedGzipReader:
+    """Decompress a gzip stream, up to a limit."""
 
     def __init__(self, file: Readable, limit: int) -> None:
         start = file.read(2) or b""
         if start != b"\x1f\x8b":
-            raise refused("it is not compressed with gzip, as a .tar.gz is")
-        self._file = gzip.GzipFile(fileobj=cast(BinaryIO, _Joined(start, file)), mode="rb")
-        self._limit = self._left = limit
+            raise archive_error("it is not compressed with gzip, as a .tar.gz is")
+        self._file = gzip.GzipFile(fileobj=cast(BinaryIO, _PrefixedStream(start, file)), mode="rb")
+        self._limit = self._n_left = limit
 
     def read(self, size: int, /) -> bytes:
-        data = self._file.read(min(size, self._left + 1))
-        self._left -= len(data)
-        if self._left < 0:
-            raise refused(
+        data = self._file.read(min(size, self._n_left + 1))  # one byte more shows that there are more
+        self._n_left -= len(data)
+        if self._n_left < 0:
+            raise archive_error(
                 f"it has more than {self._limit:,} bytes when decompressed "
-                "(raise `max_total_bytes` if that is meant)"
+                "(raise `max_total_bytes` if this size is intended)"
             )
         return data
 
 
-class _Joined:
-    """A stream with some bytes of it put back in front."""
+class _PrefixedStream:
+    """A stream whose first bytes were read already and are returned again."""
 
     def __init__(self, start: bytes, rest: Readable) -> None:
         self._start = start

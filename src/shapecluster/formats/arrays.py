@@ -1,4 +1,4 @@
-"""One file of named arrays: checksummed, versioned, written whole or not at all, and never unpickled.
+"""Named arrays in one file: checksummed, versioned, written atomically, and read without pickle.
 
 ::
 
@@ -6,7 +6,7 @@
     4 bytes    version, little-endian like all that follows
     4 bytes    length of the header
                the header: JSON of the kind of content, its settings, and name, type and shape of each array
-               the arrays, one after the other, C order
+               the arrays, one after the other, in C order
     32 bytes   SHA-256 of everything before
 """
 
@@ -27,28 +27,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import PIECE, write_all
+from shapecluster.formats._streams import CHUNK_BYTES, write_all
 
 __all__ = ["ArrayFile", "read_arrays", "write_arrays"]
 
 MAGIC = b"\x93SHPARR\n"
 VERSION = 1
 
-_MAX_HEADER = 1 << 20
-_DIGEST = hashlib.sha256().digest_size
-_TYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "|b1")
+_MAX_HEADER_BYTES = 1 << 20
+_DIGEST_BYTES = hashlib.sha256().digest_size
+# No object and no text: reading one would need pickle, or sizes that the header does not state.
+_DTYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "|b1")
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayFile:
-    """What a file of arrays holds.
+    """The content of a file of arrays.
 
     Attributes
     ----------
     settings : dict
-        What JSON can tell: strings, numbers, None, lists and dicts of them.
+        Values that JSON can represent: strings, numbers, None, lists and dicts of them.
     arrays : dict of str to ndarray
-        By name.
+        The arrays by name.
     """
 
     settings: dict[str, Any]
@@ -58,25 +59,25 @@ class ArrayFile:
 def write_arrays(
     path: str | os.PathLike[str], kind: str, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write arrays to a file, which is replaced in one step once all is on the disk.
+    """Write arrays to a file, atomically: an existing file is replaced once all bytes are on the disk.
 
     Parameters
     ----------
     path : str or path-like
-        The file; its folder must exist.
+        The file. Its folder must exist.
     kind : str
-        What the content is; whoever reads must ask for the same.
+        A name for the kind of content, which `read_arrays` compares.
     settings : mapping
-        What JSON can tell.
+        Values that JSON can represent.
     arrays : mapping of str to ndarray
-        Of float32, float64, int32, int64, uint8 or bool.
+        Arrays of float32, float64, int32, int64, uint8 or bool.
 
     Raises
     ------
     TypeError
-        For arrays of other types, and for settings that JSON cannot tell.
+        If an array has another type, or JSON cannot represent the settings.
     OSError
-        When the file cannot be written; an older one is left as it was.
+        If the file cannot be written. An existing file then keeps its content.
 
     Examples
     --------
@@ -88,54 +89,57 @@ def write_arrays(
     ...     read_arrays(path, "example").arrays["lags"].tolist()
     [0, 1, 2]
     """
-    little = {name: _little(name, array) for name, array in arrays.items()}
-    told = [{"name": n, "dtype": a.dtype.str, "shape": list(a.shape)} for n, a in little.items()]
-    content = {"kind": kind, "settings": dict(settings), "arrays": told}
+    converted = {name: _to_little_endian(name, array) for name, array in arrays.items()}
+    listing = [{"name": n, "dtype": a.dtype.str, "shape": list(a.shape)} for n, a in converted.items()]
+    content = {"kind": kind, "settings": dict(settings), "arrays": listing}
     header = json.dumps(content, allow_nan=False).encode()
-    if len(header) > _MAX_HEADER:
-        raise TypeError(f"settings must take at most {_MAX_HEADER:,} bytes. Got {len(header):,} instead.")
+    if len(header) > _MAX_HEADER_BYTES:
+        raise TypeError(
+            f"settings must take at most {_MAX_HEADER_BYTES:,} bytes. Got {len(header):,} instead."
+        )
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # In the same folder, because a rename across file systems is not atomic.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with open(unfinished, "xb") as file:
+        with open(temporary, "xb") as file:
             digest = hashlib.sha256()
             start = MAGIC + VERSION.to_bytes(4, "little") + len(header).to_bytes(4, "little") + header
             pieces: list[bytes | memoryview] = [start]
-            pieces += [_bytes_of(array) for array in little.values() if array.size]
+            pieces += [_byte_view(array) for array in converted.values() if array.size]
             for piece in pieces:
                 digest.update(piece)
                 write_all(file, piece)
             write_all(file, digest.digest())
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
+            os.fsync(file.fileno())  # else a crash can leave the new name with no content
+        os.replace(temporary, path)
+    except BaseException:  # also KeyboardInterrupt: a temporary file must never stay behind
         with suppress(OSError):
-            unfinished.unlink()
+            temporary.unlink()
         raise
 
 
 def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
-    """Read a file of arrays, once its size and afterward its checksum are found to be right.
+    """Read a file of arrays, and verify its size first and its checksum at the end.
 
     Parameters
     ----------
     path : str or path-like
         The file.
     kind : str
-        What the content has to be.
+        The expected kind of content.
 
     Returns
     -------
     ArrayFile
-        Settings and arrays. Memory never exceeds the size of the file by more than a megabyte or two.
+        Settings and arrays. Memory never exceeds the size of the file by more than two megabytes.
 
     Raises
     ------
     ArtifactError
-        When the file is of another kind or version, cut short, or damaged.
+        If the file is of another kind or version, truncated, or damaged.
     OSError
-        When it cannot be read.
+        If the file cannot be read.
 
     Examples
     --------
@@ -152,15 +156,16 @@ def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
         digest = hashlib.sha256()
         header = _read_header(file, size, digest, kind)
         arrays = {}
-        for name, dtype, shape in _listed(header, size - file.tell() - _DIGEST):
+        for name, dtype, shape in _parse_listing(header, size - file.tell() - _DIGEST_BYTES):
             array = np.empty(shape, dtype=dtype)
             if array.size:
-                _fill(file, _bytes_of(array), digest)
+                _read_into(file, _byte_view(array), digest)
             arrays[name] = array
-        if file.read(_DIGEST + 1) != digest.digest():
+        # One byte more than the checksum has, so that anything after it is damage too.
+        if file.read(_DIGEST_BYTES + 1) != digest.digest():
             raise ArtifactError(
-                "The file is damaged: its content does not have the checksum it was written with. Take "
-                "another copy, or make it anew."
+                "The file is damaged: its content does not match its checksum. Use another copy, or create "
+                "the file again."
             )
     settings = header.get("settings")
     if header.get("kind") != kind or not isinstance(settings, dict):
@@ -168,11 +173,11 @@ def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
     return ArrayFile(settings, arrays)
 
 
-def _read_header(file: BinaryIO, size: int, digest: Any, kind: str) -> dict[str, Any]:
+def _read_header(file: BinaryIO, size: int, digest: hashlib._Hash, kind: str) -> dict[str, Any]:
     start = file.read(16)
     if start[:8] != MAGIC:
         raise ArtifactError(
-            f"This is no file of {kind!r}: it must begin with {MAGIC!r}. Got {start[:8]!r} instead."
+            f"This is not a file of {kind!r}: it must begin with {MAGIC!r}. Got {start[:8]!r} instead."
         )
     version, length = int.from_bytes(start[8:12], "little"), int.from_bytes(start[12:16], "little")
     if len(start) == 16 and version != VERSION:
@@ -180,60 +185,61 @@ def _read_header(file: BinaryIO, size: int, digest: Any, kind: str) -> dict[str,
             f"The file must be of version {VERSION}. Got version {version} instead. "
             f"{'Update shapecluster to read it' if version > VERSION else 'It is damaged'}."
         )
-    if length > min(_MAX_HEADER, size - 16 - _DIGEST):
-        raise ArtifactError(f"The file is cut short or damaged: its header claims {length:,} bytes.")
+    if length > min(_MAX_HEADER_BYTES, size - 16 - _DIGEST_BYTES):
+        raise ArtifactError(f"The file is truncated or damaged: its header claims {length:,} bytes.")
     text = file.read(length)
     digest.update(start + text)
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError("The file is damaged: its header is no JSON.") from error
+        raise ArtifactError("The file is damaged: its header is not valid JSON.") from error
     if not isinstance(header, dict):
-        raise ArtifactError("The file is damaged: its header is no JSON object.")
+        raise ArtifactError("The file is damaged: its header is not a JSON object.")
     return header
 
 
-def _listed(header: dict[str, Any], available: int) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Name, type and shape of each array, which must take all the bytes there are."""
-    listed = []
+def _parse_listing(header: dict[str, Any], available: int) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Return name, type and shape of each array, which together must take all available bytes."""
+    listing = []
     try:
         for entry in header["arrays"]:
             name, dtype, shape = entry["name"], entry["dtype"], tuple(entry["shape"])
-            if not isinstance(name, str) or dtype not in _TYPES or len(shape) > 8:
+            if not isinstance(name, str) or dtype not in _DTYPES or len(shape) > 8:
                 raise TypeError
+            # By exact type, because True is an int too.
             if any(type(length) is not int or not 0 <= length < 1 << 48 for length in shape):
                 raise TypeError
-            listed.append((name, dtype, shape))
+            listing.append((name, dtype, shape))
     except (KeyError, TypeError) as error:
-        raise ArtifactError("The file is damaged: its header does not list arrays as it should.") from error
-    claimed = sum(prod(shape) * int(dtype[2]) for _, dtype, shape in listed)
-    if claimed != available or len({name for name, *_ in listed}) != len(listed):
+        raise ArtifactError("The file is damaged: its header has no valid list of arrays.") from error
+    claimed = sum(prod(shape) * int(dtype[2]) for _, dtype, shape in listing)
+    if claimed != available or len({name for name, *_ in listing}) != len(listing):
         raise ArtifactError(
-            f"The file is cut short or damaged: its arrays must take {claimed:,} bytes. Got {available:,} "
+            f"The file is truncated or damaged: its arrays must take {claimed:,} bytes. Got {available:,} "
             "bytes instead."
         )
-    return listed
+    return listing
 
 
-def _fill(file: BinaryIO, buffer: memoryview, digest: Any) -> None:
-    done = 0
-    while done < len(buffer):
-        piece = file.read(min(PIECE, len(buffer) - done))
-        if not piece:
+def _read_into(file: BinaryIO, buffer: memoryview, digest: hashlib._Hash) -> None:
+    n_read = 0
+    while n_read < len(buffer):
+        chunk = file.read(min(CHUNK_BYTES, len(buffer) - n_read))
+        if not chunk:  # its size was right before: another process truncated it
             raise ArtifactError("The file ended while it was read.")
-        buffer[done : done + len(piece)] = piece
-        digest.update(piece)
-        done += len(piece)
+        buffer[n_read : n_read + len(chunk)] = chunk
+        digest.update(chunk)
+        n_read += len(chunk)
 
 
-def _little(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """The array in C order and little-endian."""
+def _to_little_endian(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array in C order and little-endian, so that equal arrays give equal bytes."""
     dtype = array.dtype.newbyteorder("<")
-    if dtype.str not in _TYPES:
-        raise TypeError(f"array {name!r} must be of one of the types {_TYPES}. Got {array.dtype} instead.")
+    if dtype.str not in _DTYPES:
+        raise TypeError(f"array {name!r} must be of one of the types {_DTYPES}. Got {array.dtype} instead.")
     return np.ascontiguousarray(array, dtype=dtype)
 
 
-def _bytes_of(array: NDArray[Any]) -> memoryview:
+def _byte_view(array: NDArray[Any]) -> memoryview:
     flat: Any = array.reshape(-1).view(np.uint8)
     return memoryview(flat)

@@ -1,4 +1,4 @@
-"""The text file `centroids` of a K-Shape model: one z-normalized centroid a line, with commas."""
+"""The text file `centroids` of a K-Shape model: one z-normalized centroid per line, separated by commas."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ import numpy as np
 
 from shapecluster._typing import ArrayLike, Float64Array
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import Bytes, check_size
+from shapecluster.formats._streams import BytesLike, bounded_view
 
 __all__ = ["CentroidReport", "decode_centroids", "encode_centroids"]
 
 MAX_BYTES = 1 << 28
-_ROUNDING = 1e-12  # of mean and standard deviation, in a centroid that was normalized in float64
-_SHOWN = 10  # clusters that a text names one by one
+_FLOAT64_TOLERANCE = 1e-12  # bounds the rounding of mean and standard deviation in float64
+_MAX_LISTED = 10
+_MAX_QUOTED = 40
 
 
 @dataclass(frozen=True)
 class CentroidReport:
-    """What a file of centroids was like. Clusters are counted from 0, in the order of the file's lines.
+    """Which centroids of a file can be used, and why the others cannot.
+
+    Clusters are numbered from 0, in the order of the file's lines.
 
     Attributes
     ----------
     n_expected : int
-        How many centroids there should have been.
+        The expected number of centroids.
     kept : tuple of int
-        Clusters whose centroids can be used: row i of what was read is the centroid of cluster `kept[i]`.
+        Clusters whose centroids can be used. Row i of the centroids belongs to cluster `kept[i]`.
     renormalized : dict of int to float
-        Clusters whose centroid did not have zero mean and unit standard deviation, and now has: how far the
-        mean was from 0 or the standard deviation from 1, whichever was farther.
+        Clusters whose centroid was normalized again, and its largest deviation before: of the mean from 0 or
+        of the standard deviation from 1.
     missing : tuple of int
-        Clusters that have no line, or an empty one.
+        Clusters without a line, or with an empty one.
     not_finite : tuple of int
         Clusters whose line holds NaN or infinity.
     flat : tuple of int
-        Clusters whose centroid never moves, so that it has no shape.
+        Clusters whose centroid is constant and therefore has no shape.
     """
 
     n_expected: int
@@ -58,34 +61,34 @@ class CentroidReport:
             (self.flat, "never moves, so it has no shape", "never move, so they have no shape"),
         ):
             if clusters:
-                parts.append(f"{_named(clusters)} {one if len(clusters) == 1 else several}.")
+                parts.append(f"{_list_clusters(clusters)} {one if len(clusters) == 1 else several}.")
         if self.renormalized:
-            farthest = max(self.renormalized.values())
+            largest = max(self.renormalized.values())
             parts.append(
-                f"{_named(tuple(self.renormalized))} "
+                f"{_list_clusters(tuple(self.renormalized))} "
                 f"{'was' if len(self.renormalized) == 1 else 'were'} normalized again: mean or standard "
-                f"deviation was off by up to {farthest:.2g}."
+                f"deviation was off by up to {largest:.2g}."
             )
         return " ".join(parts)
 
 
 def encode_centroids(centroids: ArrayLike) -> bytes:
-    r"""The text of centroids, with 17 significant digits: reading it gives the same bits.
+    r"""Encode centroids as text with 17 significant digits, so that decoding returns the same bits.
 
     Parameters
     ----------
     centroids : array-like of shape (n_clusters, n_timepoints) or (n_clusters, n_timepoints, n_channels)
-        Finite. Channels of a timepoint stand next to each other.
+        Finite centroids. The channels of a timepoint are written next to each other.
 
     Returns
     -------
     bytes
-        One line a centroid.
+        One line per centroid.
 
     Raises
     ------
     ValueError
-        If there is nothing to write, or a value is not finite.
+        If there is no centroid, or a value is not finite.
 
     Examples
     --------
@@ -108,45 +111,45 @@ def encode_centroids(centroids: ArrayLike) -> bytes:
 
 
 def decode_centroids(
-    data: Bytes,
+    data: BytesLike,
     n_clusters: int,
     n_timepoints: int,
     *,
     n_channels: int | None = None,
-    tolerance: float = _ROUNDING,
+    tolerance: float = _FLOAT64_TOLERANCE,
     max_bytes: int = MAX_BYTES,
 ) -> tuple[Float64Array, CentroidReport]:
-    r"""Read centroids, also those that another program wrote with few digits, or could not compute.
+    r"""Decode centroids, also incomplete or imprecise ones that another program wrote.
 
-    A centroid with zero mean and unit standard deviation (up to `tolerance`) is taken bit for bit; any
-    other is normalized again. One that is missing, not finite or flat is left out, and reported.
+    A centroid with zero mean and unit standard deviation (up to `tolerance`) keeps its bits; any other is
+    normalized again. A missing, flat or not finite centroid is left out and reported.
 
     Parameters
     ----------
     data : bytes
         The content of the file.
     n_clusters, n_timepoints : int
-        What is expected.
+        The expected numbers of centroids and of timepoints.
     n_channels : int, default=None
-        For centroids with channels: how many.
+        The number of channels, for centroids with channels.
     tolerance : float, default=1e-12
-        How far mean and standard deviation may be off in a centroid that counts as normalized. For
-        centroids that were computed in float32, 4e-6 keeps their bits.
+        The maximum deviation of mean and standard deviation in a normalized centroid. Use 4e-6 for
+        centroids that were computed in float32.
     max_bytes : int, default=256 MiB
-        The most that the file may have.
+        The maximum size of the file.
 
     Returns
     -------
     centroids : ndarray of shape (n_kept, n_timepoints) or (n_kept, n_timepoints, n_channels)
-        Those that can be used, in the order of their lines; `report.kept` has their clusters.
+        The centroids that can be used, in the order of their lines. `report.kept` lists their clusters.
     report : CentroidReport
-        What was found; `str(report)` says it in words.
+        Which centroids can be used; `str(report)` is a readable summary.
 
     Raises
     ------
     ArtifactError
-        If a line has another number of values or something that is no number, if there are more lines than
-        clusters, or if no centroid can be used.
+        If a line has another number of values, or a value that is not a number. Also if there are more lines
+        than clusters, or if no centroid can be used.
 
     Examples
     --------
@@ -159,87 +162,92 @@ def decode_centroids(
     normalized again: mean or standard deviation was off by up to 0.005.
     """
     width = n_timepoints * (n_channels or 1)
-    lines = _lines(data, n_clusters, max_bytes)
+    lines = _split_lines(data, n_clusters, max_bytes)
     kept: dict[int, Float64Array] = {}
     renormalized: dict[int, float] = {}
-    left_out: dict[str, list[int]] = {"missing": [], "not_finite": [], "flat": []}
+    missing: list[int] = []
+    not_finite: list[int] = []
+    flat: list[int] = []
     for cluster in range(n_clusters):
         line = lines[cluster] if cluster < len(lines) else b""
         if not line.strip():
-            left_out["missing"].append(cluster)
+            missing.append(cluster)
             continue
-        values = _numbers(line, cluster, width)
+        values = _parse_line(line, cluster, width)
         if not np.isfinite(values).all():
-            left_out["not_finite"].append(cluster)
+            not_finite.append(cluster)
             continue
-        shape, off = _normalized(values.reshape(n_timepoints, -1), tolerance)
-        if shape is None:
-            left_out["flat"].append(cluster)
+        centroid, deviation = _normalize(values.reshape(n_timepoints, -1), tolerance)
+        if centroid is None:
+            flat.append(cluster)
             continue
-        kept[cluster] = shape
-        if off > tolerance:
-            renormalized[cluster] = off
+        kept[cluster] = centroid
+        if deviation > tolerance:
+            renormalized[cluster] = deviation
     report = CentroidReport(
-        n_clusters, tuple(kept), renormalized, **{name: tuple(which) for name, which in left_out.items()}
+        n_clusters, tuple(kept), renormalized, tuple(missing), tuple(not_finite), tuple(flat)
     )
     if not kept:
-        raise _unusable(str(report)[:-1])
+        raise _centroids_error(str(report)[:-1])
     centroids = np.stack(list(kept.values()))
     return (centroids if n_channels is not None else centroids[:, :, 0]), report
 
 
-def _lines(data: Bytes, n_clusters: int, max_bytes: int) -> list[bytes]:
-    """The lines of the file; empty ones at its end do not count."""
-    text = bytes(check_size(data, max_bytes, "A file of centroids")).rstrip()
+def _split_lines(data: BytesLike, n_clusters: int, max_bytes: int) -> list[bytes]:
+    """Split the file into lines, ignoring empty ones at its end."""
+    # Lines are counted before they are split: a file of line ends must not become a list of millions.
+    text = bytes(bounded_view(data, max_bytes, "A file of centroids")).rstrip()
     n_lines = text.count(b"\n") + 1
     if n_lines > n_clusters:
-        raise _unusable(f"it has {n_lines:,} lines for {n_clusters:,} clusters")
+        raise _centroids_error(f"it has {n_lines:,} lines for {n_clusters:,} clusters")
     return text.split(b"\n")
 
 
-def _numbers(line: bytes, cluster: int, width: int) -> Float64Array:
-    found = line.count(b",") + 1
-    if found != width:
-        raise _unusable(f"line {cluster + 1} has {found:,} values where {width:,} were expected")
+def _parse_line(line: bytes, cluster: int, width: int) -> Float64Array:
+    n_found = line.count(b",") + 1
+    if n_found != width:
+        raise _centroids_error(f"line {cluster + 1} has {n_found:,} values where {width:,} were expected")
     numbers = np.empty(width)
-    for place, token in enumerate(line.split(b",")):
+    for column, token in enumerate(line.split(b",")):
         try:
-            if b"_" in token:  # Python's own spelling of numbers
+            if b"_" in token:  # float() accepts 1_000, which no other program writes
                 raise ValueError
-            numbers[place] = float(token)
+            numbers[column] = float(token)
         except ValueError:
-            raise _unusable(
-                f"value {place + 1} of line {cluster + 1} must be a number. "
-                f"Got {token[:40].decode('ascii', 'replace')!r} instead"
+            raise _centroids_error(
+                f"value {column + 1} of line {cluster + 1} must be a number. "
+                f"Got {token[:_MAX_QUOTED].decode('ascii', 'replace')!r} instead"
             ) from None
     return numbers
 
 
-def _normalized(values: Float64Array, tolerance: float) -> tuple[Float64Array | None, float]:
-    """The z-normalized channels (None if none moves), and how far they were from that."""
-    scaled = np.ldexp(values, -np.frexp(np.abs(values).max(axis=0))[1])  # no overflow, and exact
+def _normalize(values: Float64Array, tolerance: float) -> tuple[Float64Array | None, float]:
+    """Return the z-normalized channels (None if all are constant), and their largest deviation before."""
+    # Scaling by a power of two is exact, and afterward squares cannot overflow.
+    scaled = np.ldexp(values, -np.frexp(np.abs(values).max(axis=0))[1])
     scaled -= scaled.mean(axis=0)
-    scaled -= scaled.mean(axis=0)  # the rounding of the first pass
+    scaled -= scaled.mean(axis=0)  # once more, for the rounding of the first mean
     std = np.sqrt((scaled * scaled).mean(axis=0))
-    moves = std > 8 * np.finfo(np.float64).eps
-    if not moves.any():
+    varies = std > 8 * np.finfo(np.float64).eps
+    if not varies.any():
         return None, 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        off = np.maximum(np.abs(values.mean(axis=0)), np.abs(values.std(axis=0) - 1.0))
-    # A flat channel beside others that move is as normalized as it can be, if it is zero.
-    worst = float(np.where(moves, np.nan_to_num(off, nan=np.inf), np.abs(values).max(axis=0)).max())
-    if worst <= tolerance:
-        return values, worst
-    return np.where(moves, scaled / np.where(moves, std, 1.0), 0.0), worst
+        deviations = np.maximum(np.abs(values.mean(axis=0)), np.abs(values.std(axis=0) - 1.0))
+    # A constant channel beside others counts as normalized if it is zero.
+    deviations = np.where(varies, np.nan_to_num(deviations, nan=np.inf), np.abs(values).max(axis=0))
+    deviation = float(deviations.max())
+    if deviation <= tolerance:
+        return values, deviation
+    return np.where(varies, scaled / np.where(varies, std, 1.0), 0.0), deviation
 
 
-def _named(clusters: tuple[int, ...]) -> str:
-    some = ", ".join(str(cluster) for cluster in clusters[:_SHOWN])
-    rest = len(clusters) - _SHOWN
-    return f"Cluster{'s' if len(clusters) > 1 else ''} {some}{f' and {rest} more' if rest > 0 else ''}"
+def _list_clusters(clusters: tuple[int, ...]) -> str:
+    listed = ", ".join(str(cluster) for cluster in clusters[:_MAX_LISTED])
+    n_more = len(clusters) - _MAX_LISTED
+    return f"Cluster{'s' if len(clusters) > 1 else ''} {listed}{f' and {n_more} more' if n_more > 0 else ''}"
 
 
-def _unusable(problem: str) -> ArtifactError:
+def _centroids_error(problem: str) -> ArtifactError:
     return ArtifactError(
         f"The file of centroids cannot be used: {problem}. "
         "Look at the log of the training job, and check the number of rows and columns of its data."

@@ -1,7 +1,7 @@
-"""One codec between the values of Python parameters and the strings that a training job takes.
+"""Convert parameters to the strings of a training job's hyperparameters, and back.
 
-Encoding needs no table: `repr` for floats, JSON for lists, None left out. Decoding goes by what each name is
-declared to be, never by what its text looks like, so that "1" is a number here and a word there.
+Encoding follows the Python type: `repr` for numbers, JSON for lists, and None is left out. Decoding follows
+the declared type of each name and never the look of its text, so that "1" may be a number or a word.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -19,7 +20,7 @@ __all__ = [
     "BOOLEAN",
     "JSON",
     "TEXT",
-    "Kind",
+    "HyperparameterType",
     "decode_hyperparameters",
     "either",
     "encode_hyperparameters",
@@ -31,44 +32,44 @@ __all__ = [
 MAX_ENTRIES = 100
 MAX_NAME = 256
 MAX_TEXT = 2500
-_SHOWN = 60
-_MOST_BITS = 8192  # fewer digits than a hyperparameter may have characters
+_MAX_QUOTED = 60
+_MAX_BITS = 8192  # fewer digits than MAX_TEXT, and few enough for Python to print them
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a hyperparameter is declared to be.
+class HyperparameterType:
+    """The declared type of a hyperparameter.
 
     Attributes
     ----------
-    expects : str
-        In words, after "must be": "a whole number >= 1".
+    description : str
+        How messages call a valid value, after "must be": "an integer >= 1".
     parse : callable
-        From the text to the value; ValueError if it is none.
+        Returns the value of a text; raises ValueError if it has none.
     """
 
-    expects: str
+    description: str
     parse: Callable[[str], Any]
 
 
 def encode_hyperparameters(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The strings that stand for the values of parameters.
+    """Encode the values of parameters as strings.
 
     Parameters
     ----------
     parameters : mapping of str to object
-        None, bool, int, float, str, NumPy's scalars of these, or lists, tuples and dicts of these.
+        None, bool, int, float, str, NumPy scalars of these, or lists, tuples and dicts of these.
 
     Returns
     -------
     dict of str to str
-        Without the parameters that are None. Floats read back exactly; tuples as lists.
+        The parameters that are not None. Decoding returns the same floats, and lists for tuples.
 
     Raises
     ------
     ValueError
-        If a value has no string, such as an array or NaN, or is beyond what a job takes: 100 entries of at
-        most 2,500 characters on one line.
+        If a value cannot be encoded, such as an array or NaN, or exceeds the limits of a training job: 100
+        entries of at most 2,500 characters on one line.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def encode_hyperparameters(parameters: Mapping[str, Any]) -> dict[str, str]:
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
             raise ValueError(
                 f"The name of a hyperparameter must have 1 to {MAX_NAME} characters. "
-                f"Got {_short(name)} instead."
+                f"Got {_shorten(name)} instead."
             )
         if value is None:
             continue
@@ -89,10 +90,10 @@ def encode_hyperparameters(parameters: Mapping[str, Any]) -> dict[str, str]:
         if len(text) > MAX_TEXT:
             raise ValueError(
                 f"{name} must have at most {MAX_TEXT:,} characters as a hyperparameter. "
-                f"Got {len(text):,} instead: long values travel in a channel."
+                f"Got {len(text):,} instead: send long values as a channel."
             )
         if not text.isprintable():
-            raise ValueError(f"{name} must be printable text on one line. Got {_short(text)} instead.")
+            raise ValueError(f"{name} must be printable text on one line. Got {_shorten(text)} instead.")
         encoded[name] = text
     if len(encoded) > MAX_ENTRIES:
         raise ValueError(
@@ -102,25 +103,27 @@ def encode_hyperparameters(parameters: Mapping[str, Any]) -> dict[str, str]:
     return encoded
 
 
-def decode_hyperparameters(texts: Mapping[str, str], schema: Mapping[str, Kind]) -> dict[str, Any]:
-    """The values that strings stand for.
+def decode_hyperparameters(
+    texts: Mapping[str, str], schema: Mapping[str, HyperparameterType]
+) -> dict[str, Any]:
+    """Decode strings to the values of parameters.
 
     Parameters
     ----------
     texts : mapping of str to str
-        What a job was given.
-    schema : mapping of str to Kind
-        What each name is declared to be.
+        The hyperparameters of a job.
+    schema : mapping of str to HyperparameterType
+        The declared type of each name.
 
     Returns
     -------
     dict of str to object
-        The values of the names that were given.
+        The values of the names in `texts`.
 
     Raises
     ------
     ValueError
-        If a name is not declared, or its text is not what it must be: all such are named.
+        If a name is not declared, or a text is not valid for its type. The message lists all of them.
 
     Examples
     --------
@@ -132,37 +135,37 @@ def decode_hyperparameters(texts: Mapping[str, str], schema: Mapping[str, Kind])
     >>> decode_hyperparameters({"k": "eleven"}, schema)
     Traceback (most recent call last):
         ...
-    ValueError: k must be a whole number >= 1. Got 'eleven' instead.
+    ValueError: k must be an integer >= 1. Got 'eleven' instead.
     """
     values: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: list[str] = []  # all at once: each attempt of a remote job takes minutes
     for name, text in texts.items():
         if name not in schema:
-            problems.append(f"{name} is no hyperparameter here; there are {', '.join(sorted(schema))}.")
+            problems.append(f"{name} is not a hyperparameter. Valid names: {', '.join(sorted(schema))}.")
             continue
         try:
             if not isinstance(text, str):
                 raise ValueError
             values[name] = schema[name].parse(text)
         except ValueError:
-            problems.append(f"{name} must be {schema[name].expects}. Got {_short(text)} instead.")
+            problems.append(f"{name} must be {schema[name].description}. Got {_shorten(text)} instead.")
     if problems:
         raise ValueError(" ".join(problems))
     return values
 
 
-def integer(minimum: int | None = None, maximum: int | None = None) -> Kind:
-    """A whole number.
+def integer(minimum: int | None = None, maximum: int | None = None) -> HyperparameterType:
+    """Declare an integer.
 
     Parameters
     ----------
     minimum, maximum : int, default=None
-        The range, both ends included.
+        The range, with both ends included.
 
     Returns
     -------
-    Kind
-        For a schema.
+    HyperparameterType
+        A type for a schema.
 
     Examples
     --------
@@ -172,27 +175,28 @@ def integer(minimum: int | None = None, maximum: int | None = None) -> Kind:
     """
 
     def parse(text: str) -> int:
+        # int() also accepts underscores and the digits of other scripts.
         if not re.fullmatch(r"[+-]?[0-9]+", text.strip(" ")):
             raise ValueError(text)
         value = int(text)
         _check_range(value, minimum, maximum)
         return value
 
-    return Kind(f"a whole number{_range(minimum, maximum)}", parse)
+    return HyperparameterType(f"an integer{_describe_range(minimum, maximum)}", parse)
 
 
-def number(minimum: float | None = None, maximum: float | None = None) -> Kind:
-    """A number, also infinity if the range lets it.
+def number(minimum: float | None = None, maximum: float | None = None) -> HyperparameterType:
+    """Declare a number. Infinity is valid if the range includes it.
 
     Parameters
     ----------
     minimum, maximum : float, default=None
-        The range, both ends included.
+        The range, with both ends included.
 
     Returns
     -------
-    Kind
-        For a schema.
+    HyperparameterType
+        A type for a schema.
 
     Examples
     --------
@@ -210,26 +214,26 @@ def number(minimum: float | None = None, maximum: float | None = None) -> Kind:
         _check_range(value, minimum, maximum)
         return value
 
-    return Kind(f"a number{_range(minimum, maximum)}", parse)
+    return HyperparameterType(f"a number{_describe_range(minimum, maximum)}", parse)
 
 
-def one_of(*words: str) -> Kind:
-    """One of some words.
+def one_of(*words: str) -> HyperparameterType:
+    """Declare a choice of words.
 
     Parameters
     ----------
     *words : str
-        Those that there are.
+        The valid words.
 
     Returns
     -------
-    Kind
-        For a schema.
+    HyperparameterType
+        A type for a schema.
 
     Examples
     --------
     >>> from shapecluster.formats.hyperparameters import one_of
-    >>> one_of("random", "kmeans++").expects
+    >>> one_of("random", "kmeans++").description
     "'random' or 'kmeans++'"
     """
 
@@ -238,102 +242,103 @@ def one_of(*words: str) -> Kind:
             raise ValueError(text)
         return text
 
-    return Kind(" or ".join(repr(word) for word in words), parse)
+    return HyperparameterType(" or ".join(repr(word) for word in words), parse)
 
 
-def either(*kinds: Kind) -> Kind:
-    """Whatever the first of several kinds takes that takes it.
+def either(*types: HyperparameterType) -> HyperparameterType:
+    """Declare a choice of types; the first one that can parse a text gives its value.
 
     Parameters
     ----------
-    *kinds : Kind
-        In the order in which they are tried.
+    *types : HyperparameterType
+        The types in the order in which they are tried.
 
     Returns
     -------
-    Kind
-        For a schema.
+    HyperparameterType
+        A type for a schema.
 
     Examples
     --------
     >>> from shapecluster.formats.hyperparameters import either, integer, one_of
-    >>> either(one_of("auto"), integer(1)).expects
-    "'auto' or a whole number >= 1"
+    >>> either(one_of("auto"), integer(1)).description
+    "'auto' or an integer >= 1"
     """
 
     def parse(text: str) -> Any:
-        for kind in kinds:
-            try:
-                return kind.parse(text)
-            except ValueError:
-                continue
+        for candidate in types:
+            with suppress(ValueError):
+                return candidate.parse(text)
         raise ValueError(text)
 
-    return Kind(" or ".join(kind.expects for kind in kinds), parse)
+    return HyperparameterType(" or ".join(candidate.description for candidate in types), parse)
 
 
-def _boolean(text: str) -> bool:
+def _parse_boolean(text: str) -> bool:
     words = {"True": True, "true": True, "False": False, "false": False}
     if text not in words:
         raise ValueError(text)
     return words[text]
 
 
-def _json(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError(text) from None
 
 
-def _no_constant(name: str) -> Any:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-BOOLEAN = Kind("'True' or 'False'", _boolean)
-TEXT = Kind("text", str)
-JSON = Kind("JSON", _json)
+BOOLEAN = HyperparameterType("'True' or 'False'", _parse_boolean)
+TEXT = HyperparameterType("text", str)
+JSON = HyperparameterType("JSON", _parse_json)
 
 
 def _encode(name: str, value: Any) -> str:
     try:
-        plain = _plain(name, value)
-        if isinstance(plain, str):
-            return plain
-        if isinstance(plain, (bool, int, float)):
-            return repr(plain)
-        return json.dumps(plain, allow_nan=False)
+        builtin = _to_builtin(name, value)
+        if isinstance(builtin, str):
+            return builtin
+        if isinstance(builtin, (bool, int, float)):
+            return repr(builtin)  # the shortest text that reads back as the same float
+        return json.dumps(builtin, allow_nan=False)
     except RecursionError:
-        raise ValueError(f"{name} is nested too deeply, or holds itself: it is no hyperparameter.") from None
+        raise ValueError(
+            f"{name} is nested too deeply, or contains itself: it cannot be a hyperparameter."
+        ) from None
 
 
-def _plain(name: str, value: Any, *, inside: bool = False) -> Any:
-    """The value in Python's own types; ValueError for what has no string."""
+def _to_builtin(name: str, value: Any, *, inside: bool = False) -> Any:
+    """Convert to Python's built-in types; raise ValueError for a value that has no string."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or type(value) in (bool, str):
         return value
     if isinstance(value, int):
-        if value.bit_length() > _MOST_BITS:
-            raise ValueError(f"{name} has too many digits to become a hyperparameter.")
+        if value.bit_length() > _MAX_BITS:
+            raise ValueError(f"{name} has too many digits for a hyperparameter.")
         return int(value)
     if isinstance(value, float):
         if math.isnan(value) or (inside and math.isinf(value)):
-            what = "a finite number in a list" if inside else "a number"
-            raise ValueError(f"{name} must be {what} to become a hyperparameter. Got {value} instead.")
+            what = "a finite number in a list" if inside else "a number"  # JSON has no infinity
+            raise ValueError(f"{name} must be {what} as a hyperparameter. Got {value} instead.")
         return float(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(name, item, inside=True) for item in value]
+        return [_to_builtin(name, item, inside=True) for item in value]
     if isinstance(value, dict) and all(type(key) is str for key in value):
-        return {key: _plain(name, item, inside=True) for key, item in value.items()}
+        return {key: _to_builtin(name, item, inside=True) for key, item in value.items()}
+    # Scalars that item() left as they are, such as np.longdouble, have __array__ too.
     if hasattr(value, "__array__") and not isinstance(value, np.generic):
         raise ValueError(
-            f"{name} is an array, and an array is no hyperparameter: it travels in a channel of its own, "
-            "beside the training data. "
+            f"{name} is an array, which cannot be a hyperparameter: send it as a channel of its own, in "
+            "addition to the training data. "
             f"Got {type(value).__name__} of shape {np.shape(value)} instead of a value."
         )
     raise ValueError(
-        f"{name} must be a number, a text, a bool, None, or a list of these to become a hyperparameter. "
+        f"{name} must be a number, a text, a bool, None, or a list of these as a hyperparameter. "
         f"Got {type(value).__name__} instead."
     )
 
@@ -343,12 +348,12 @@ def _check_range(value: float, minimum: float | None, maximum: float | None) -> 
         raise ValueError(value)
 
 
-def _range(minimum: float | None, maximum: float | None) -> str:
+def _describe_range(minimum: float | None, maximum: float | None) -> str:
     if minimum is None:
         return "" if maximum is None else f" <= {maximum}"
     return f" >= {minimum}" if maximum is None else f" from {minimum} to {maximum}"
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."

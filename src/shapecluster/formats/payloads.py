@@ -1,4 +1,4 @@
-"""Bodies of requests for predictions: series as CSV, JSON, JSON Lines or RecordIO-protobuf, without names."""
+"""Request bodies for predictions: series without names, as CSV, JSON, JSON Lines or RecordIO-protobuf."""
 
 from __future__ import annotations
 
@@ -9,27 +9,35 @@ from typing import Any
 import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
-from shapecluster.formats._media import CSV, JSON, JSON_LINES, json_lines, media_type, parse_json, unreadable
-from shapecluster.formats._stream import Bytes, check_size
+from shapecluster.formats._media_types import (
+    CSV,
+    JSON,
+    JSON_LINES,
+    body_error,
+    iter_json_lines,
+    media_type,
+    parse_json,
+)
+from shapecluster.formats._streams import BytesLike, bounded_view
+from shapecluster.formats.csv_rows import read_csv, write_csv
 from shapecluster.formats.recordio import read_recordio, write_recordio
-from shapecluster.formats.tables import read_csv, write_csv
 
 __all__ = ["decode_rows", "encode_rows"]
 
 MAX_BYTES = 1 << 25
-_WHAT = "The request"
+_BODY = "The request"  # how messages call it
 
 
 def encode_rows(X: FloatArray, content_type: str) -> bytes:
-    """The body that sends series to an endpoint.
+    """Encode series as the body of a request to an endpoint.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_timepoints)
-        Of float32 or float64.
+        The series, in float32 or float64.
     content_type : str
-        "text/csv", "application/json", "application/jsonlines" or "application/x-recordio-protobuf". The
-        last one carries float32, or float64 where `X` is float64; the others every digit.
+        "text/csv", "application/json", "application/jsonlines" or "application/x-recordio-protobuf".
+        RecordIO keeps the type of `X`; the text formats keep every digit.
 
     Returns
     -------
@@ -39,7 +47,7 @@ def encode_rows(X: FloatArray, content_type: str) -> bytes:
     Raises
     ------
     ValueError
-        If `X` is no matrix of floats, or holds what the format has no way to say: NaN in JSON.
+        If `X` is not a matrix of floats, or holds NaN or infinity and the format is JSON.
 
     Examples
     --------
@@ -75,24 +83,23 @@ def encode_rows(X: FloatArray, content_type: str) -> bytes:
 
 
 def decode_rows(
-    body: Bytes, content_type: str, *, n_timepoints: int | None = None, max_bytes: int = MAX_BYTES
+    body: BytesLike, content_type: str, *, n_timepoints: int | None = None, max_bytes: int = MAX_BYTES
 ) -> Float64Array:
-    """The series of a request.
+    """Decode the series of a request.
 
-    JSON may be `{"instances": [{"features": [...]}, ...]}`, the same with
-    `{"data": {"features": {"values": [...]}}}` for an instance, or a list of lists; JSON Lines one such
-    instance or list a line.
+    JSON may be `{"instances": [{"features": [...]}, ...]}` or a list of lists. An instance may also be
+    `{"data": {"features": {"values": [...]}}}`. JSON Lines holds one instance or list per line.
 
     Parameters
     ----------
     body : bytes
         The body.
     content_type : str
-        What it is, as in `encode_rows`.
+        The format of the body, as in `encode_rows`.
     n_timepoints : int, default=None
-        How many values a series must have; None: as many as the first one.
+        The expected number of values per series; None: as many as the first series has.
     max_bytes : int, default=32 MiB
-        The most that the body may have.
+        The maximum size of the body.
 
     Returns
     -------
@@ -102,9 +109,9 @@ def decode_rows(
     Raises
     ------
     ValueError
-        If the content type is unknown; see `media_type`.
+        If the content type is unknown (see `media_type`).
     ArtifactError
-        If the body is not what its content type says, or its rows do not fit: the row is named.
+        If the body does not match its content type, or a row has another width. The message names the row.
 
     Examples
     --------
@@ -115,47 +122,50 @@ def decode_rows(
     array([[ 1.5, 16. ]])
     """
     media = media_type(content_type)
-    view = check_size(body, max_bytes, _WHAT)
+    view = bounded_view(body, max_bytes, _BODY)
     if media == CSV:
         return read_csv(BytesIO(view), n_timepoints=n_timepoints, max_line_bytes=max_bytes).values
     if media == JSON:
-        value = parse_json(bytes(view), _WHAT)
+        value = parse_json(bytes(view), _BODY)
         instances = value.get("instances") if isinstance(value, dict) else value
         if not isinstance(instances, list):
-            raise unreadable(_WHAT, 'it must be {"instances": [{"features": [...]}]} or a list of lists')
-        rows = [_row(instance, f"row {number}") for number, instance in enumerate(instances)]
+            raise body_error(_BODY, 'it must be {"instances": [{"features": [...]}]} or a list of lists')
+        rows = [_parse_instance(instance, f"row {row}") for row, instance in enumerate(instances)]
     elif media == JSON_LINES:
-        rows = [_row(instance, f"line {number}") for number, instance in json_lines(bytes(view), _WHAT)]
+        rows = [
+            _parse_instance(instance, f"line {line_number}")
+            for line_number, instance in iter_json_lines(bytes(view), _BODY)
+        ]
     else:
         block = read_recordio(BytesIO(view), n_features=n_timepoints, max_record_bytes=max_bytes)
         return block.values.astype(np.float64)
-    return _matrix(rows, n_timepoints)
+    return _to_matrix(rows, n_timepoints)
 
 
-def _matrix(rows: list[list[float]], n_timepoints: int | None) -> Float64Array:
+def _to_matrix(rows: list[list[float]], n_timepoints: int | None) -> Float64Array:
     width = n_timepoints if n_timepoints is not None else len(rows[0]) if rows else 0
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if len(row) != width or not row:
-            raise unreadable(
-                _WHAT, f"row {number} must have {width or 'some'} values. Got {len(row)} instead"
-            )
+            raise body_error(_BODY, f"row {index} must have {width or 'some'} values. Got {len(row)} instead")
     try:
         return np.array(rows, dtype=np.float64).reshape(len(rows), width)
     except OverflowError:
-        raise unreadable(_WHAT, "it holds a whole number that no float can hold") from None
+        raise body_error(_BODY, "it holds an integer beyond the range of a float") from None
 
 
-def _row(instance: Any, where: str) -> list[float]:
-    """The values of one series, whatever they are wrapped in."""
+def _parse_instance(instance: Any, where: str) -> list[float]:
+    """Return the values of one series; `where` is its place in messages."""
+    # The nestings that SageMaker's built-in algorithms accept.
     values = instance
     if isinstance(values, dict) and isinstance(values.get("data"), dict):
         values = values["data"]
     if isinstance(values, dict):
         values = values.get("features")
     if isinstance(values, dict):
-        if values.keys() - {"values", "shape"}:
-            raise unreadable(_WHAT, f"{where} must be dense: values, and a shape if you like")
+        if values.keys() - {"values", "shape"}:  # "keys" would make it sparse
+            raise body_error(_BODY, f"{where} must be dense, with values and optionally a shape")
         values = values.get("values")
+    # By exact type, because True is an int too.
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
-        raise unreadable(_WHAT, f'{where} must be a list of numbers, or {{"features": [...]}} with one')
+        raise body_error(_BODY, f'{where} must be a list of numbers, or {{"features": [...]}} with one')
     return values

@@ -121,7 +121,7 @@ def _read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> Flo
     for uri in platform.list(f"{folder}/data/"):
         with platform.open(uri) as file:
             if uri.endswith(".csv"):
-                parts.append(read_csv(file, label_size=int(manifest["label_size"])).values)
+                parts.append(read_csv(file, label_size=1 if int(manifest["label_size"]) else 0).values)
             else:
                 parts.append(read_recordio(file).values)
     if not parts:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats import iter_csv, read_csv, tables, write_csv
-from tests.formats.damage import MB, at_most, survives
+from shapecluster.formats import csv_rows, iter_csv, read_csv, write_csv
+from tests.formats.damage import MB, at_most, read_damaged
 
 TICKERS = st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable() and name == name.strip())
 
@@ -37,7 +37,7 @@ def read(data: bytes, **options):
     ),
     st.data(),
 )
-def test_what_was_written_is_read(X, data):
+def test_written_data_are_read_back(X, data):
     names = data.draw(st.none() | st.lists(TICKERS, min_size=len(X), max_size=len(X)))
     found = read(
         written(X, names), label_size=0 if names is None else 1, n_rows=len(X), n_timepoints=X.shape[1]
@@ -47,7 +47,7 @@ def test_what_was_written_is_read(X, data):
 
 
 @given(st.floats(allow_nan=False))
-def test_floats_come_back_exactly(value):
+def test_floats_are_read_back_exactly(value):
     assert read(written([[value]])).values.tobytes() == np.float64(value).tobytes()
 
 
@@ -64,23 +64,23 @@ def test_integers_are_written_as_such():
 
 
 @pytest.mark.parametrize("name", ["", "A\nB", "A\rB", "A\tB", " A", "A ", "\x00", "\udc80", 5, None])
-def test_names_that_would_break_a_line_are_refused(name):
+def test_names_that_would_break_a_line_are_rejected(name):
     with pytest.raises(ValueError, match="printable text on one line") as caught:
         write_csv(io.BytesIO(), np.ones((2, 2)), ["A", name])
     assert repr(name) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("X", "names", "said"),
+    ("X", "names", "problem"),
     [
         (np.ones(3), None, r"Got shape \(3,\)"),
         (np.ones((3, 0)), None, "at least one column"),
         (np.array([["a"]]), None, "of <U1 instead"),
-        (np.ones((3, 2)), ["A"], "must be 3, one a row. Got 1"),
+        (np.ones((3, 2)), ["A"], "must be 3, one per row. Got 1"),
     ],
 )
-def test_what_cannot_be_written_is_said(X, names, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_input_of_the_writer_is_rejected(X, names, problem):
+    with pytest.raises(ValueError, match=problem):
         write_csv(io.BytesIO(), X, names)
 
 
@@ -92,7 +92,7 @@ def test_files_of_other_programs_are_read():
     assert read(b"005930,1\n", label_size=1).names == ["005930"]
 
 
-def test_nothing_is_an_empty_table():
+def test_empty_files_have_no_rows():
     for text in (b"", b"\n\n", b"\r\n"):
         assert read(text, n_timepoints=3).values.shape == (0, 3)
         assert read(text, label_size=1).names == []
@@ -100,7 +100,7 @@ def test_nothing_is_an_empty_table():
 
 
 @pytest.mark.parametrize(
-    ("text", "label_size", "said"),
+    ("text", "label_size", "problem"),
     [
         (b"a,b\n1,2\n", 0, r"field 1 of line 1 must be a number. Got 'a' instead \(it must have no header\)"),
         (b"t,d1\nA,2\n", 1, r"field 2 of line 1 must be a number. Got 'd1'"),
@@ -119,13 +119,13 @@ def test_nothing_is_an_empty_table():
         (b"1;2\n", 0, "Got '1;2'"),
     ],
 )  # fmt: skip
-def test_lines_that_are_wrong_are_named(text, label_size, said):
-    with pytest.raises(ArtifactError, match=said) as caught:
+def test_malformed_lines_are_named(text, label_size, problem):
+    with pytest.raises(ArtifactError, match=problem) as caught:
         read(text, label_size=label_size)
     assert "write it again" in str(caught.value)
 
 
-def test_expectations_are_held():
+def test_expected_rows_and_columns_are_checked():
     with pytest.raises(ArtifactError, match=r"must have 3 lines\. Got 2"):
         read(b"1\n2\n", n_rows=3)
     with pytest.raises(ArtifactError, match=r"line 1 must have 2 numbers\. Got 1"):
@@ -145,8 +145,8 @@ def test_sizes_are_bounded():
 
 
 def test_blocks_are_read_and_written_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr(tables, "PIECE", 1 << 16)
-    monkeypatch.setattr(tables, "_BLOCK", 1 << 18)
+    monkeypatch.setattr(csv_rows, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 1 << 18)
     X = np.broadcast_to(np.arange(50.0), (12_000, 50))
     file = io.BytesIO(bytes(4 * MB))
     with at_most(MB // 2):
@@ -174,6 +174,6 @@ def test_changed_bytes_give_rows_or_an_error(rng):
         assert len(found.names) == len(found.values)
 
     with at_most(10 * MB):
-        sound, refused = survives(lambda t: read(t, label_size=1), text, rng, n=1500, check=check)
+        sound, refused = read_damaged(lambda t: read(t, label_size=1), text, rng, n=1500, check=check)
     assert sound > 50
     assert refused > 50

@@ -1,34 +1,37 @@
-"""CSV as training jobs take it: no header, one series a line, its name first if names are wanted."""
+"""CSV in the form that training jobs accept: no header, one series per line, optionally its name first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._stream import PIECE, Readable, Writable, write_all
+from shapecluster.formats._streams import CHUNK_BYTES, Readable, Writable, write_all
 
 __all__ = ["NamedRows", "iter_csv", "read_csv", "write_csv"]
 
 MAX_BYTES = 1 << 32
 MAX_LINE_BYTES = 1 << 23
-_BLOCK = 1 << 22  # bytes of numbers in one block of rows
-_SHOWN = 40
+_BLOCK_BYTES = 1 << 22  # of numbers in one block of rows
+_ROW_OVERHEAD = 256  # bytes that a row takes in addition to its numbers, before rows are stacked
+_NUMBER_BYTES = 20  # of the text of one float64 and its comma, at about 17 digits
+_MAX_QUOTED = 40
 
 
 @dataclass(frozen=True, eq=False)
 class NamedRows:
-    """Rows that were read.
+    """Rows read from CSV, with their names if they have any.
 
     Attributes
     ----------
     values : ndarray of float64, shape (n_rows, n_timepoints)
         The numbers; NaN where the text says "nan".
     names : list of str or None
-        The first column, if it has names.
+        The first column, if it holds names.
     """
 
     values: Float64Array
@@ -36,19 +39,19 @@ class NamedRows:
 
 
 def write_csv(file: Writable, X: FloatArray, names: Sequence[str] | None = None) -> int:
-    r"""Write rows, and their names before them if there are any.
+    r"""Write rows, each after its name if names are given.
 
-    Numbers are written as `repr` does, so that reading gives the same bits. Names that hold a comma or a
+    Numbers are written as `repr` does, so that reading returns the same bits. Names that hold a comma or a
     quote are quoted.
 
     Parameters
     ----------
     file : binary file
-        Opened for writing.
+        The target, opened for writing.
     X : ndarray of shape (n_rows, n_timepoints)
-        Numbers; NaN is written as "nan".
+        The numbers. NaN is written as "nan".
     names : sequence of str, default=None
-        One for each row: printable text on one line.
+        One name per row, each printable text on one line.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def write_csv(file: Writable, X: FloatArray, names: Sequence[str] | None = None)
     Raises
     ------
     ValueError
-        If the shapes do not fit, or a name cannot be written.
+        If the shapes do not match, or a name cannot be written.
 
     Examples
     --------
@@ -78,14 +81,14 @@ def write_csv(file: Writable, X: FloatArray, names: Sequence[str] | None = None)
             f"Got shape {matrix.shape} of {matrix.dtype} instead."
         )
     if names is not None and len(names) != len(matrix):
-        raise ValueError(f"names of write_csv must be {len(matrix)}, one a row. Got {len(names)} instead.")
-    step = max(1, PIECE // (20 * matrix.shape[1]))
+        raise ValueError(f"names of write_csv must be {len(matrix)}, one per row. Got {len(names)} instead.")
+    step = max(1, CHUNK_BYTES // (_NUMBER_BYTES * matrix.shape[1]))
     written = 0
     for first in range(0, len(matrix), step):
         lines = [",".join(map(repr, row)) for row in matrix[first : first + step].tolist()]
         if names is not None:
-            heads = (_quoted(name) for name in names[first : first + step])
-            lines = [f"{head},{line}" for head, line in zip(heads, lines, strict=True)]
+            fields = (_quote_name(name) for name in names[first : first + step])
+            lines = [f"{field},{line}" for field, line in zip(fields, lines, strict=True)]
         written += write_all(file, "".join(f"{line}\n" for line in lines).encode())
     return written
 
@@ -93,7 +96,7 @@ def write_csv(file: Writable, X: FloatArray, names: Sequence[str] | None = None)
 def read_csv(
     file: Readable,
     *,
-    label_size: int = 0,
+    label_size: Literal[0, 1] = 0,
     n_rows: int | None = None,
     n_timepoints: int | None = None,
     max_bytes: int = MAX_BYTES,
@@ -104,25 +107,25 @@ def read_csv(
     Parameters
     ----------
     file : binary file
-        Opened for reading; no seeking.
+        The source, opened for reading. It need not be seekable.
     label_size : {0, 1}, default=0
         1: the first column is the name of the row.
     n_rows, n_timepoints : int, default=None
-        How many rows, and numbers in each, there must be.
+        The expected number of rows, and of numbers per row.
     max_bytes : int, default=4 GiB
-        The most that the numbers may take.
+        The maximum size of all numbers.
     max_line_bytes : int, default=8 MiB
-        The most that one line may have.
+        The maximum length of one line.
 
     Returns
     -------
     NamedRows
-        All rows; with no rows, an empty matrix.
+        All rows. A file without rows gives an empty matrix.
 
     Raises
     ------
     ArtifactError
-        If a line is not as it should be: it is named.
+        If a line is malformed. The message names the line.
 
     Examples
     --------
@@ -136,20 +139,20 @@ def read_csv(
     shapecluster.exceptions.ArtifactError: CSV data cannot be read: field 1 of line 1 must be a number...
     """
     blocks: list[NamedRows] = []
-    size = found = 0
+    size = n_found = 0
     for block in iter_csv(
         file, label_size=label_size, n_timepoints=n_timepoints, max_line_bytes=max_line_bytes
     ):
         blocks.append(block)
-        found += len(block.values)
+        n_found += len(block.values)
         size += block.values.nbytes
         if size > max_bytes:
             raise ArtifactError(
                 f"CSV data must have at most {max_bytes:,} bytes of numbers, and has more. "
                 "Raise `max_bytes`, or read it in blocks with iter_csv."
             )
-    if n_rows is not None and found != n_rows:
-        raise _damaged(f"it must have {n_rows:,} lines. Got {found:,} instead")
+    if n_rows is not None and n_found != n_rows:
+        raise _csv_error(f"it must have {n_rows:,} lines. Got {n_found:,} instead")
     if not blocks:
         return NamedRows(np.empty((0, n_timepoints or 0)), [] if label_size else None)
     names = [name for block in blocks for name in block.names or []]
@@ -159,32 +162,32 @@ def read_csv(
 def iter_csv(
     file: Readable,
     *,
-    label_size: int = 0,
+    label_size: Literal[0, 1] = 0,
     n_timepoints: int | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> Iterator[NamedRows]:
-    r"""Read rows in blocks of some megabytes, in bounded memory.
+    r"""Read rows in blocks of a few megabytes, in bounded memory.
 
     Parameters
     ----------
     file : binary file
-        Opened for reading; no seeking.
+        The source, opened for reading. It need not be seekable.
     label_size : {0, 1}, default=0
         1: the first column is the name of the row.
     n_timepoints : int, default=None
-        How many numbers a row must have; None: as many as the first one.
+        The expected number of numbers per row; None: as many as the first row has.
     max_line_bytes : int, default=8 MiB
-        The most that one line may have.
+        The maximum length of one line.
 
     Yields
     ------
     NamedRows
-        At least one row each.
+        A block of at least one row.
 
     Raises
     ------
     ArtifactError
-        If a line is not as it should be: it is named.
+        If a line is malformed. The message names the line.
 
     Examples
     --------
@@ -198,88 +201,94 @@ def iter_csv(
     rows: list[Float64Array] = []
     names: list[str] = []
     size = 0
-    for number, line in _lines(file, max_line_bytes):
-        name, values = _row(line, number, label_size, n_timepoints)
+    for line_number, line in _iter_lines(file, max_line_bytes):
+        name, values = _parse_line(line, line_number, label_size, n_timepoints)
         n_timepoints = len(values)
         rows.append(values)
         names.append(name)
-        size += values.nbytes + 256  # a row by itself costs something, too
-        if size > _BLOCK:
+        size += values.nbytes + _ROW_OVERHEAD
+        if size > _BLOCK_BYTES:
             yield NamedRows(np.stack(rows), names if label_size else None)
             rows, names, size = [], [], 0
     if rows:
         yield NamedRows(np.stack(rows), names if label_size else None)
 
 
-def _lines(file: Readable, most: int) -> Iterator[tuple[int, bytes]]:
-    """The lines without their ends, and their numbers from 1; empty ones at the end do not count."""
+def _iter_lines(file: Readable, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Iterate over the lines without their ends, numbered from 1; ignore empty lines at the end."""
     rest = b""
-    number = empty = 0
+    line_number = first_empty = 0
     while True:
-        piece = file.read(PIECE) or b""
-        *lines, rest = (rest + piece).split(b"\n")
-        if not piece:
+        chunk = file.read(CHUNK_BYTES) or b""
+        *lines, rest = (rest + chunk).split(b"\n")
+        if not chunk:
             lines, rest = [rest], b""
         for line in lines:
-            number += 1
+            line_number += 1
             line = line.removesuffix(b"\r")
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")  # how some programs mark UTF-8
+            if line_number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")  # Excel writes this mark before UTF-8
             if not line:
-                empty = empty or number
+                first_empty = first_empty or line_number
                 continue
-            if empty:
-                raise _damaged(f"line {empty} is empty")
-            if len(line) > most:
-                raise _damaged(f"line {number} has more than {most:,} bytes (`max_line_bytes`)")
-            yield number, line
-        if len(rest) > most:
-            raise _damaged(f"line {number + 1} has more than {most:,} bytes (`max_line_bytes`)")
-        if not piece:
+            # An empty line is an error only if rows follow it: it may be a row that was lost.
+            if first_empty:
+                raise _csv_error(f"line {first_empty} is empty")
+            if len(line) > max_line_bytes:
+                raise _line_length_error(line_number, max_line_bytes)
+            yield line_number, line
+        if len(rest) > max_line_bytes:
+            raise _line_length_error(line_number + 1, max_line_bytes)
+        if not chunk:
             return
 
 
-def _row(line: bytes, number: int, label_size: int, n_timepoints: int | None) -> tuple[str, Float64Array]:
-    """The name, if one is expected, and the numbers of a line."""
+def _parse_line(
+    line: bytes, line_number: int, label_size: int, n_timepoints: int | None
+) -> tuple[str, Float64Array]:
+    """Return the name, empty if none is expected, and the numbers of a line."""
     name = ""
     if label_size:
-        name, line = _named(line, number)
-    found = line.count(b",") + 1
-    if n_timepoints is not None and found != n_timepoints:
-        raise _damaged(f"line {number} must have {n_timepoints:,} numbers. Got {found:,} instead")
+        name, line = _split_name(line, line_number)
+    n_found = line.count(b",") + 1
+    if n_timepoints is not None and n_found != n_timepoints:
+        raise _csv_error(f"line {line_number} must have {n_timepoints:,} numbers. Got {n_found:,} instead")
     tokens = line.split(b",")
     try:
-        if b"_" in line:  # Python's own spelling of numbers
+        if b"_" in line:  # float() accepts 1_000, which no other program writes
             raise ValueError
         return name, np.array(list(map(float, tokens)))
     except ValueError:
-        raise _not_a_number(tokens, number, label_size) from None
+        raise _number_error(tokens, line_number, label_size) from None
 
 
-def _named(line: bytes, number: int) -> tuple[str, bytes]:
-    """The name before the first comma, which may be quoted, and the rest of the line."""
+def _split_name(line: bytes, line_number: int) -> tuple[str, bytes]:
+    """Split a line into the name before the first comma, which may be quoted, and the rest."""
     try:
         text = str(line, "utf-8") if line.startswith(b'"') else str(line[: line.find(b",")], "utf-8")
     except UnicodeDecodeError:
-        raise _damaged(f"the name in line {number} is not UTF-8") from None
+        raise _csv_error(f"the name in line {line_number} is not UTF-8") from None
     if b"," not in line:
-        raise _damaged(f"line {number} must have a name and then numbers. Got {text[:_SHOWN]!r} instead")
+        raise _csv_error(
+            f"line {line_number} must have a name and then numbers. Got {text[:_MAX_QUOTED]!r} instead"
+        )
     if not line.startswith(b'"'):
         return text, line[line.find(b",") + 1 :]
     end = 1
+    # Inside quotes, two quotes are one character of the name.
     while (end := text.find('"', end)) >= 0 and text[end + 1 : end + 2] == '"':
         end += 2
     if end < 0 or text[end + 1 : end + 2] != ",":
-        raise _damaged(f"the quotes around the name in line {number} do not match")
+        raise _csv_error(f"the quotes around the name in line {line_number} do not match")
     return text[1:end].replace('""', '"'), text[end + 2 :].encode()
 
 
-def _not_a_number(tokens: list[bytes], number: int, label_size: int) -> ArtifactError:
-    place = next(place for place, token in enumerate(tokens) if not _is_number(token))
-    hint = " (it must have no header)" if number == 1 else ""
-    return _damaged(
-        f"field {place + 1 + label_size} of line {number} must be a number. "
-        f"Got {tokens[place][:_SHOWN].decode('utf-8', 'replace')!r} instead{hint}"
+def _number_error(tokens: list[bytes], line_number: int, label_size: int) -> ArtifactError:
+    column = next(column for column, token in enumerate(tokens) if not _is_number(token))
+    hint = " (it must have no header)" if line_number == 1 else ""
+    return _csv_error(
+        f"field {column + 1 + label_size} of line {line_number} must be a number. "
+        f"Got {tokens[column][:_MAX_QUOTED].decode('utf-8', 'replace')!r} instead{hint}"
     )
 
 
@@ -291,7 +300,7 @@ def _is_number(token: bytes) -> bool:
     return b"_" not in token
 
 
-def _quoted(name: str) -> str:
+def _quote_name(name: str) -> str:
     if not isinstance(name, str) or not name.isprintable() or not name or name != name.strip():
         raise ValueError(
             "names of write_csv must be printable text on one line, without blanks at their ends. "
@@ -300,8 +309,12 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if "," in name or '"' in name else name
 
 
-def _damaged(problem: str) -> ArtifactError:
+def _line_length_error(line_number: int, max_line_bytes: int) -> ArtifactError:
+    return _csv_error(f"line {line_number} has more than {max_line_bytes:,} bytes (`max_line_bytes`)")
+
+
+def _csv_error(problem: str) -> ArtifactError:
     return ArtifactError(
-        f"CSV data cannot be read: {problem}. It must be text without a header, one series a line, its "
-        "numbers between commas: write it again."
+        f"CSV data cannot be read: {problem}. It must be text without a header, one series per line, with "
+        "commas between its numbers: write it again."
     )
