@@ -491,8 +491,8 @@ def test_a_watched_fit_is_the_same_and_can_be_gone_on_with(rng):
     X = rng.normal(size=(30, 20)).cumsum(axis=1)
     whole = LocalKShape(3, random_state=0).fit(X)
     snapshots = []
-    watched = LocalKShape(3, random_state=0)._fit_watched(X, None, lambda s: snapshots.append(dict(s)))
-    resumed = LocalKShape(3, random_state=0)._fit_watched(X, None, lambda s: None, snapshots[0])
+    watched = LocalKShape(3, random_state=0)._fit_with_snapshots(X, None, lambda s: snapshots.append(dict(s)))
+    resumed = LocalKShape(3, random_state=0)._fit_with_snapshots(X, None, lambda s: None, snapshots[0])
     for model in (watched, resumed):
         assert (model.inertia_, model.n_iter_) == (whole.inertia_, whole.n_iter_)
         np.testing.assert_array_equal(model.cluster_centers_, whole.cluster_centers_)
@@ -502,8 +502,8 @@ def test_a_watched_fit_is_the_same_and_can_be_gone_on_with(rng):
 def test_a_snapshot_of_another_fit_leaves_the_estimator_as_it_was(rng):
     X = rng.normal(size=(30, 20)).cumsum(axis=1)
     snapshots = []
-    model = LocalKShape(3, random_state=0)._fit_watched(X, None, lambda s: snapshots.append(s))
+    model = LocalKShape(3, random_state=0)._fit_with_snapshots(X, None, lambda s: snapshots.append(s))
     before = model.inertia_
     with pytest.raises(ValueError, match="current"):
-        model._fit_watched(X[:-1], None, lambda s: None, snapshots[-1])
+        model._fit_with_snapshots(X[:-1], None, lambda s: None, snapshots[-1])
     assert (model.inertia_, len(model.labels_)) == (before, 30)

@@ -131,7 +131,9 @@ def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: Checkpo
         if checkpoint is not None:
             logger.info("resuming from the checkpoint")
             try:
-                return model._fit_with_snapshots(data.X, data.weights, checkpoints.after_step, checkpoint.arrays)
+                return model._fit_with_snapshots(
+                    data.X, data.weights, checkpoints.after_step, checkpoint.arrays
+                )
             except ValueError as error:  # if the data are invalid, the second fit raises it again
                 logger.warning(
                     "the checkpoint cannot be resumed (%s): training starts from the beginning", error
