@@ -188,7 +188,7 @@ def test_what_fit_would_refuse_is_refused_before_anything_is_asked(rng, rehearsa
 @pytest.fixture
 def quick(emulator, monkeypatch):
     """The emulator; nobody looks at it every ten seconds only."""
-    monkeypatch.setitem(_endpoints.interval_of.__globals__["_INTERVALS"], "aws", 0.02)
+    monkeypatch.setitem(_endpoints.poll_interval_of.__globals__["_INTERVALS"], "aws", 0.02)
     return emulator
 
 

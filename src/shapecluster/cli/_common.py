@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from shapecluster._optional import import_optional
 from shapecluster.exceptions import JobFailedError, RemoteError
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from shapecluster.remote._outcome import JobProgress
+    from shapecluster.remote import JobProgress
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # as in `cli`, which imports this module
 
@@ -66,7 +65,7 @@ class JobLocation:
     def session(self) -> Any:
         """What estimators take as `session`."""
         from shapecluster.remote import Rehearsal
-        from shapecluster.remote._errors import is_known, translate
+        from shapecluster.remote._client import open_aws_session
 
         if self.folder is not None:
             if self.region is not None or self.profile is not None:
@@ -74,13 +73,7 @@ class JobLocation:
             return Rehearsal(self.folder)
         if self.region is None and self.profile is None:
             return None
-        boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
-        try:
-            return boto3.Session(region_name=self.region, profile_name=self.profile)
-        except Exception as error:
-            if not is_known(error):
-                raise
-            raise translate(error, "boto3.Session") from None
+        return open_aws_session(self.region, self.profile)
 
     def command(self, name: str, job_name: str) -> str:
         """The command line that does something with a job of this place."""
@@ -181,7 +174,7 @@ def watched(console: Console) -> Iterator[Any]:
     Yields
     ------
     callable
-        For the parameter `callback` of an estimator.
+        For the parameter `progress` of an estimator.
     """
     from shapecluster.report._words import printable
 

@@ -85,8 +85,8 @@ def fit(request: TrainingRequest) -> None:
         job, session = request.job(), place.session()
         model = _estimator(request).set_params(job=job, session=session)
         series = _series(request, model, console)
-        with watched(console) as callback:
-            model.set_params(callback=callback).fit(series)
+        with watched(console) as progress:
+            model.set_params(progress=progress).fit(series)
         if not request.no_wait:
             _finish(model, place, request.out, request.hourly_rate)
             return
@@ -105,8 +105,8 @@ def attach(
     with errors(place), told() as console:
         check_target(out, "--out")
         try:
-            with watched(console) as callback:
-                model = SageMakerKShape.attach(job_name, place.session(), callback=callback)
+            with watched(console) as progress:
+                model = SageMakerKShape.attach(job_name, place.session(), progress=progress)
                 model.result(timeout)
         except JobRunningError:
             again = place.command("attach", job_name)
@@ -119,18 +119,14 @@ def attach(
 
 def stop(job_name: str, place: JobLocation) -> None:
     """Run `shapecluster sagemaker stop`."""
-    from shapecluster.remote._outcome import IS_OVER
-    from shapecluster.remote._platform import open_platform
-    from shapecluster.remote._training import attach_training
+    from shapecluster.remote._client import stop_training_job
     from shapecluster.report._terminal import make_console
 
     with errors(place), told():
-        run, description = attach_training(open_platform(place.session()), job_name)
-        status = description["TrainingJobStatus"]
-        if status in IS_OVER:
+        status = stop_training_job(place.session(), job_name)
+        if status is not None:
             say(make_console(), f"The training job {job_name} was over: {status}.")
             return
-        run.stop()
     say(make_console(), f"The training job {job_name} was asked to stop.")
 
 

@@ -22,7 +22,7 @@ _changing = threading.Lock()
 
 
 @contextmanager
-def waited_for(run: _Waited) -> Iterator[None]:
+def stopped_at_exit(run: _Waited) -> Iterator[None]:
     """Have `run.at_exit` called if the interpreter ends within this block."""
     with _changing:
         _waited.append(run)

@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import InvalidRequestError, NotFoundError
 from shapecluster.remote import _sdk
-from shapecluster.remote._errors import is_known, translate
-from shapecluster.remote._uris import join, split
+from shapecluster.remote._errors import is_service_error, translate
+from shapecluster.remote._uris import join_uri, split_uri
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
 _CONNECT = 10.0  # seconds
@@ -140,7 +140,7 @@ class AwsPlatform:
 
     def upload(self, body: BinaryIO, uri: str, *, kms_key: str | None = None) -> None:
         """Store a file, in parts where it is large."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         extra = {"ExpectedBucketOwner": self.account()}
         if kms_key is not None:
             extra |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
@@ -157,12 +157,12 @@ class AwsPlatform:
 
     def open(self, uri: str) -> BinaryIO:
         """Read a file, piece by piece."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         return cast("BinaryIO", self.call("s3.get_object", Bucket=bucket, Key=key)["Body"])
 
     def exists(self, uri: str) -> bool:
         """Whether there is a file of this name."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         try:
             self.call("s3.head_object", Bucket=bucket, Key=key)
         except NotFoundError:
@@ -171,19 +171,19 @@ class AwsPlatform:
 
     def list(self, uri: str) -> Iterator[str]:
         """All files below a place."""
-        bucket, prefix = split(uri)
+        bucket, prefix = split_uri(uri)
         page: dict[str, Any] = {}
         while True:
             answer = self.call("s3.list_objects_v2", Bucket=bucket, Prefix=prefix, **page)
             for entry in answer.get("Contents", []):
-                yield join(f"s3://{bucket}", entry["Key"])
+                yield join_uri(f"s3://{bucket}", entry["Key"])
             if not answer.get("IsTruncated"):
                 return
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def delete(self, uri: str) -> None:
         """Remove a file."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         self.call("s3.delete_object", Bucket=bucket, Key=key)
 
     def _known(self) -> Iterable[str]:
@@ -241,7 +241,7 @@ def _guarded(run: Callable[[], _Value], operation: str, known: Callable[[], Iter
     try:
         return run()
     except Exception as error:
-        if not is_known(error):
+        if not is_service_error(error):
             raise  # a mistake of ours, or an installation that lacks a part
         translated = translate(error, operation, known())
     raise translated

@@ -25,13 +25,13 @@ class CleanupStack:
     ----------
     platform : Platform
         Where things are created.
-    pace : PollSchedule
+    schedule : PollSchedule
         How to wait.
     """
 
-    def __init__(self, platform: Platform, pace: PollSchedule) -> None:
+    def __init__(self, platform: Platform, schedule: PollSchedule) -> None:
         self.platform = platform
-        self.pace = pace
+        self.schedule = schedule
         self._steps: list[tuple[str, Callable[[], None]]] = []
 
     def add(self, noun: str, title: str, name: str, ours: Callable[[], bool] | None = None) -> None:
@@ -69,7 +69,7 @@ class CleanupStack:
         while self._steps:
             what, delete = self._steps.pop()
             try:
-                with_retries(delete, self.pace)
+                with_retries(delete, self.schedule)
             except NotFoundError:
                 continue
             except BaseException as error:
@@ -98,8 +98,8 @@ class CleanupStack:
                     delete(name)
             return {"gone": True}
 
-        deadline = self.pace.clock.now() + _LONGEST
-        poll(try_to, lambda answer: bool(answer["gone"]), replace(self.pace, deadline=deadline))
+        deadline = self.schedule.clock.now() + _LONGEST
+        poll(try_to, lambda answer: bool(answer["gone"]), replace(self.schedule, deadline=deadline))
 
     def _status(self, name: str) -> str | None:
         """Of an endpoint; None where that is not to be known, which is no reason to let it be."""
@@ -113,7 +113,7 @@ class CleanupStack:
 
 
 @contextmanager
-def cleaned_up(undo: CleanupStack) -> Iterator[None]:
+def cleanup_at_end(cleanup: CleanupStack) -> Iterator[None]:
     """Delete everything at the end of a block, however it ends.
 
     Raises
@@ -125,10 +125,10 @@ def cleaned_up(undo: CleanupStack) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if left := undo.run():
+        if left := cleanup.run():
             error.add_note(_told(left))
         raise
-    if left := undo.run():
+    if left := cleanup.run():
         raise EndpointError(_told(left))
 
 

@@ -14,7 +14,7 @@ _taken: Counter[str] = Counter()
 
 
 @contextmanager
-def slot(identity: str, limit: int) -> Iterator[None]:
+def job_slot(identity: str, limit: int) -> Iterator[None]:
     """Be one of at most `limit` jobs on a platform; waits for its turn.
 
     All fits share the count, and each keeps to the limit of its own job.

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from shapecluster.exceptions import ConnectionLostError, EndpointError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import CleanupStack, cleaned_up
+from shapecluster.remote._cleanup import CleanupStack, cleanup_at_end
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._models import ModelSource, create, create_model
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._platform import Platform, open_platform
 from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._request import tags
+from shapecluster.remote._request import tags_of
 from shapecluster.remote._scrub import scrub
-from shapecluster.remote._training import interval_of
+from shapecluster.remote._training import poll_interval_of
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -54,7 +54,7 @@ class Endpoint:
         self.name = check_name(name, "name")
         self._platform = open_platform(session)
         self._clock = CLOCK
-        self._interval = interval_of(self._platform, Job())
+        self._interval = poll_interval_of(self._platform, Job())
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
@@ -141,7 +141,7 @@ class Endpoint:
                 told = self._refused(error)
             raise told
 
-        return with_retries(run, self._pace())
+        return with_retries(run, self._schedule())
 
     def invoke_rows(
         self, encode: Callable[[slice], bytes], n_rows: int, content_type: str, accept: str = "*/*"
@@ -175,10 +175,10 @@ class Endpoint:
         EndpointError
             When something could not be deleted; the message says what.
         """
-        undo = CleanupStack(self._platform, self._pace())
-        with cleaned_up(undo):
+        cleanup = CleanupStack(self._platform, self._schedule())
+        with cleanup_at_end(cleanup):
             try:
-                _remember(self._platform, self.name, undo)
+                _remember(self._platform, self.name, cleanup)
             except RemoteError as error:
                 error.add_note(f"The endpoint {self.name!r} was not deleted, and may be billed.")
                 raise
@@ -187,7 +187,7 @@ class Endpoint:
         try:
             return with_retries(
                 lambda: self._platform.call("sagemaker.describe_endpoint", EndpointName=self.name),
-                self._pace(),
+                self._schedule(),
             )
         except NotFoundError as error:
             missing = NotFoundError(
@@ -210,7 +210,7 @@ class Endpoint:
             job_name=self.name,
         )
 
-    def _pace(self) -> PollSchedule:
+    def _schedule(self) -> PollSchedule:
         return PollSchedule(self._interval, self._clock)
 
 
@@ -275,13 +275,13 @@ def deploy(
     EndpointError
         When it does not come up. Nothing of it is left then, or the message says what is.
     """
-    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
+    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
     try:
-        endpoint = _create(platform, source, job, undo, name, base_name, instance_count)
+        endpoint = _create(platform, source, job, cleanup, name, base_name, instance_count)
     except BaseException:
-        with cleaned_up(undo):
+        with cleanup_at_end(cleanup):
             raise
-    undo.clear()
+    cleanup.clear()
     return endpoint
 
 
@@ -297,50 +297,50 @@ def deployed(
     clock: Clock = CLOCK,
 ) -> Iterator[Endpoint]:
     """An endpoint for the length of a block; options as for `deploy`. Nothing of it is left afterward."""
-    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
-    with cleaned_up(undo):
-        yield _create(platform, source, job, undo, name, base_name, instance_count)
+    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
+    with cleanup_at_end(cleanup):
+        yield _create(platform, source, job, cleanup, name, base_name, instance_count)
 
 
 def _create(
     platform: Platform,
     source: ModelSource,
     job: Job,
-    undo: CleanupStack,
+    cleanup: CleanupStack,
     name: str | None,
     base_name: str,
     instance_count: int,
 ) -> Endpoint:
-    drawn = unique_name(base_name, undo.pace.clock.wall())
+    drawn = unique_name(base_name, cleanup.schedule.clock.wall())
     name = drawn if name is None else check_name(name, "name")
-    create_model(platform, source, job, drawn, undo)
+    create_model(platform, source, job, drawn, cleanup)
     variant = {
         "VariantName": "all",
         "ModelName": drawn,
         "InstanceType": job.instance_type,
         "InitialInstanceCount": instance_count,
     }
-    config: dict[str, Any] = {"ProductionVariants": [variant], "Tags": tags(job)}
+    config: dict[str, Any] = {"ProductionVariants": [variant], "Tags": tags_of(job)}
     if job.volume_kms_key is not None:
         config["KmsKeyId"] = job.volume_kms_key
-    create(undo, "endpoint_config", "EndpointConfig", drawn, config)
-    request = {"EndpointConfigName": drawn, "Tags": tags(job)}
+    create(cleanup, "endpoint_config", "EndpointConfig", drawn, config)
+    request = {"EndpointConfigName": drawn, "Tags": tags_of(job)}
 
     def ours() -> bool:
         answer = platform.call("sagemaker.describe_endpoint", EndpointName=name)
         return bool(answer.get("EndpointConfigName") == drawn)
 
-    create(undo, "endpoint", "Endpoint", name, request, ours=None if name == drawn else ours)
+    create(cleanup, "endpoint", "Endpoint", name, request, ours=None if name == drawn else ours)
     description = poll(
         lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name),
         lambda answer: answer["EndpointStatus"] not in {"Creating", "Updating", "SystemUpdating"},
-        undo.pace,
+        cleanup.schedule,
     )
     if description["EndpointStatus"] != "InService":
         raise EndpointError(_failure(name, description), job_name=name, code=description["EndpointStatus"])
     logger.info("The endpoint %s is in service, and billed until it is deleted", name)
     endpoint = Endpoint(name, platform)
-    endpoint._clock, endpoint._interval = undo.pace.clock, undo.pace.interval
+    endpoint._clock, endpoint._interval = cleanup.schedule.clock, cleanup.schedule.interval
     return endpoint
 
 
@@ -350,11 +350,11 @@ def _failure(name: str, description: Mapping[str, Any]) -> str:
     return f"The endpoint {name!r} did not come up ({description['EndpointStatus']}): {reason} {advice}"
 
 
-def _remember(platform: Platform, name: str, undo: CleanupStack) -> None:
+def _remember(platform: Platform, name: str, cleanup: CleanupStack) -> None:
     """Find what belongs to an endpoint, to be deleted with it; found last is deleted first."""
     try:
         endpoint = with_retries(
-            lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name), undo.pace
+            lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name), cleanup.schedule
         )
     except NotFoundError:
         return
@@ -362,15 +362,15 @@ def _remember(platform: Platform, name: str, undo: CleanupStack) -> None:
     config_name = endpoint.get("EndpointConfigName")
     if config_name:
         found.append(("endpoint_config", "EndpointConfig", config_name))
-        found += _models_of(platform, config_name, undo)
+        found += _models_of(platform, config_name, cleanup)
     for noun, title, one in reversed(found):
-        undo.add(noun, title, one)
+        cleanup.add(noun, title, one)
 
 
-def _models_of(platform: Platform, config_name: str, undo: CleanupStack) -> list[tuple[str, str, str]]:
+def _models_of(platform: Platform, config_name: str, cleanup: CleanupStack) -> list[tuple[str, str, str]]:
     def ask(operation: str, **request: Any) -> dict[str, Any]:
         try:
-            return with_retries(lambda: platform.call(operation, **request), undo.pace)
+            return with_retries(lambda: platform.call(operation, **request), cleanup.schedule)
         except NotFoundError:
             return {}
 

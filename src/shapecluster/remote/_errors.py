@@ -239,7 +239,7 @@ def translate(error: BaseException, operation: str, secrets: Iterable[str] = ())
     return _error(ErrorAdvice(RemoteError, ""), told, operation, type(error).__name__, None)
 
 
-def is_known(error: BaseException) -> bool:
+def is_service_error(error: BaseException) -> bool:
     """Whether an exception comes from a service or the way to it, and not from a mistake in a program."""
     parents = type(error).__mro__
     return isinstance(error, RemoteError) or any(
@@ -249,10 +249,10 @@ def is_known(error: BaseException) -> bool:
 
 def from_code(code: str, message: str, operation: str, *, status: int | None = None) -> RemoteError:
     """Our error for a code and a message of the service."""
-    return _error(trouble_of(code, message, operation), message, operation, code, status)
+    return _error(advice_for(code, message, operation), message, operation, code, status)
 
 
-def trouble_of(code: str, message: str, operation: str = "") -> ErrorAdvice:
+def advice_for(code: str, message: str, operation: str = "") -> ErrorAdvice:
     """What a code (and, where codes do not tell, the message) stands for."""
     if code in _READ_MESSAGE:
         for pattern, trouble in BY_MESSAGE:
@@ -275,7 +275,7 @@ def _from_answer(answer: dict[str, Any], operation: str, secrets: Iterable[str])
         message = str(answer["OriginalMessage"]) or message
     message = scrub(message, secrets)
     known = str(status) if code not in BY_CODE and str(status) in BY_CODE else code
-    trouble = trouble_of(known, message, operation)
+    trouble = advice_for(known, message, operation)
     error = _error(trouble, message, operation, code, int(status) if status else None)
     error.attempts = 1 + int(answer.get("ResponseMetadata", {}).get("RetryAttempts", 0))
     return error

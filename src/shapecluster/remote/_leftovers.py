@@ -14,10 +14,10 @@ from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform, open_platform
 from shapecluster.remote._polling import PollSchedule, with_retries
-from shapecluster.remote._records import collected_uri
+from shapecluster.remote._records import collected_mark_uri
 from shapecluster.remote._request import TAG
-from shapecluster.remote._training import interval_of
-from shapecluster.remote._uris import join, split, within
+from shapecluster.remote._training import poll_interval_of
+from shapecluster.remote._uris import join_uri, relative_uri, split_uri
 
 HOUR = 3600.0
 
@@ -176,10 +176,10 @@ def find_leftovers(
     clock : Clock
         Tells the time and waits.
     """
-    pace = PollSchedule(interval_of(platform, Job()), clock)
-    found = [leftover for kind in _KINDS for leftover in _tagged(platform, kind, pace)]
-    base = join(f"s3://{bucket or platform.default_bucket()}", prefix)
-    return found + list(_staged(platform, base, clock.wall() - min_age, pace))
+    schedule = PollSchedule(poll_interval_of(platform, Job()), clock)
+    found = [leftover for kind in _KINDS for leftover in _tagged(platform, kind, schedule)]
+    base = join_uri(f"s3://{bucket or platform.default_bucket()}", prefix)
+    return found + list(_staged(platform, base, clock.wall() - min_age, schedule))
 
 
 def delete_leftovers(
@@ -203,36 +203,36 @@ def delete_leftovers(
     left : list of str
         What could not be deleted, and why.
     """
-    pace = PollSchedule(interval_of(platform, Job()), clock)
+    schedule = PollSchedule(poll_interval_of(platform, Job()), clock)
     order = [*_KINDS, STAGED]
     deleted, left = [], []
     for one in sorted(leftovers, key=lambda leftover: order.index(leftover.kind)):
         if one.kind == STAGED:
             # Asked anew: a job may have begun since the list was made.
-            kept = one.kept_for or _readers(platform, one.name, list(platform.list(one.name + "/")), pace)
+            kept = one.kept_for or _readers(platform, one.name, list(platform.list(one.name + "/")), schedule)
             if kept:
                 left.append(
                     f"{one.kind} {one.name} (read by {', '.join(kept)}, whose results are not collected)"
                 )
                 continue
-            _delete_folder(platform, one.name, pace)
+            _delete_folder(platform, one.name, schedule)
             deleted.append(one)
             continue
-        undo = CleanupStack(platform, pace)
-        undo.add(*_KINDS[one.kind][:2], one.name)
-        failed = undo.run()
+        cleanup = CleanupStack(platform, schedule)
+        cleanup.add(*_KINDS[one.kind][:2], one.name)
+        failed = cleanup.run()
         left += failed
         if not failed:
             deleted.append(one)
     return deleted, left
 
 
-def _tagged(platform: Platform, kind: str, pace: PollSchedule) -> Iterator[Leftover]:
+def _tagged(platform: Platform, kind: str, schedule: PollSchedule) -> Iterator[Leftover]:
     noun, title, heading = _KINDS[kind]
-    for row in _pages(platform, f"sagemaker.list_{noun}s", heading, pace):
+    for row in _pages(platform, f"sagemaker.list_{noun}s", heading, schedule):
         arn = row[f"{title}Arn"]
         try:
-            tags = _pages(platform, "sagemaker.list_tags", "Tags", pace, ResourceArn=arn)
+            tags = _pages(platform, "sagemaker.list_tags", "Tags", schedule, ResourceArn=arn)
             ours = any(tag["Key"] == TAG for tag in tags)
         except NotFoundError:
             continue  # deleted meanwhile
@@ -242,11 +242,11 @@ def _tagged(platform: Platform, kind: str, pace: PollSchedule) -> Iterator[Lefto
 
 
 def _pages(
-    platform: Platform, operation: str, heading: str, pace: PollSchedule, **request: Any
+    platform: Platform, operation: str, heading: str, schedule: PollSchedule, **request: Any
 ) -> Iterator[Mapping[str, Any]]:
     token: dict[str, Any] = {}
     while True:
-        answer = with_retries(_asking(platform, operation, request | token), pace)
+        answer = with_retries(_asking(platform, operation, request | token), schedule)
         yield from answer.get(heading, [])
         if not answer.get("NextToken"):
             return
@@ -257,53 +257,53 @@ def _asking(platform: Platform, operation: str, request: dict[str, Any]) -> Call
     return lambda: platform.call(operation, **request)
 
 
-def _staged(platform: Platform, base: str, before: float, pace: PollSchedule) -> Iterator[Leftover]:
+def _staged(platform: Platform, base: str, before: float, schedule: PollSchedule) -> Iterator[Leftover]:
     folders: dict[str, list[str]] = {}
     try:
         for uri in platform.list(base + "/"):
-            step = within(base, uri).partition("/")[0]
+            step = relative_uri(base, uri).partition("/")[0]
             if _FOLDER.fullmatch(step):
-                folders.setdefault(join(base, step), []).append(uri)
+                folders.setdefault(join_uri(base, step), []).append(uri)
     except NotFoundError:
         return  # no bucket, no data
     for folder, uris in folders.items():
         # The newest file decides: an upload may be under way, or a job just about to be created.
-        created = max(_modified(platform, uri, pace) for uri in uris)
+        created = max(_modified(platform, uri, schedule) for uri in uris)
         if created.timestamp() <= before:
-            yield Leftover(STAGED, folder, created, _readers(platform, folder, uris, pace))
+            yield Leftover(STAGED, folder, created, _readers(platform, folder, uris, schedule))
 
 
-def _modified(platform: Platform, uri: str, pace: PollSchedule) -> datetime:
-    bucket, key = split(uri)
+def _modified(platform: Platform, uri: str, schedule: PollSchedule) -> datetime:
+    bucket, key = split_uri(uri)
     try:
-        answer = with_retries(_asking(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), pace)
+        answer = with_retries(_asking(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), schedule)
     except NotFoundError:
         return datetime.fromtimestamp(0.0, UTC)
     modified: datetime = answer["LastModified"]
     return modified
 
 
-def _readers(platform: Platform, folder: str, uris: list[str], pace: PollSchedule) -> tuple[str, ...]:
+def _readers(platform: Platform, folder: str, uris: list[str], schedule: PollSchedule) -> tuple[str, ...]:
     """Jobs that read this data, and whose results may still be wanted."""
-    records = [uri for uri in uris if uri.startswith(join(folder, "jobs/")) and uri.endswith(".json")]
-    open_records = [uri for uri in records if collected_uri(uri) not in uris]
+    records = [uri for uri in uris if uri.startswith(join_uri(folder, "jobs/")) and uri.endswith(".json")]
+    open_records = [uri for uri in records if collected_mark_uri(uri) not in uris]
     names = [uri.rpartition("/")[2].removesuffix(".json") for uri in open_records]
-    return tuple(name for name in names if _may_have_result(platform, name, pace))
+    return tuple(name for name in names if _may_have_result(platform, name, schedule))
 
 
-def _may_have_result(platform: Platform, job_name: str, pace: PollSchedule) -> bool:
+def _may_have_result(platform: Platform, job_name: str, schedule: PollSchedule) -> bool:
     try:
         request = {"TrainingJobName": job_name}
-        description = with_retries(_asking(platform, "sagemaker.describe_training_job", request), pace)
+        description = with_retries(_asking(platform, "sagemaker.describe_training_job", request), schedule)
     except NotFoundError:
         return False
     return description["TrainingJobStatus"] not in _NO_RESULT
 
 
-def _delete_folder(platform: Platform, folder: str, pace: PollSchedule) -> None:
+def _delete_folder(platform: Platform, folder: str, schedule: PollSchedule) -> None:
     # The manifest says that the data is whole: it goes first.
-    for uri in [join(folder, "manifest.json"), *platform.list(folder + "/")]:
-        with_retries(_deleting(platform, uri), pace)
+    for uri in [join_uri(folder, "manifest.json"), *platform.list(folder + "/")]:
+        with_retries(_deleting(platform, uri), schedule)
 
 
 def _deleting(platform: Platform, uri: str) -> Callable[[], None]:

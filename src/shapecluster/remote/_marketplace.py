@@ -12,7 +12,7 @@ from shapecluster.exceptions import NotSubscribedError
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import PollSchedule, with_retries
-from shapecluster.remote._training import interval_of
+from shapecluster.remote._training import poll_interval_of
 
 _ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d*):algorithm/([\w.-]+)", re.ASCII)
 _MOST_SHOWN = 10
@@ -217,8 +217,8 @@ def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
             f"algorithm_arn must be of the session's region, {platform.region!r}: the Marketplace shows one "
             f"for each region. Got one of {match.group(2)!r} instead."
         )
-    pace = PollSchedule(interval_of(platform, Job()))
-    answer = with_retries(lambda: platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), pace)
+    schedule = PollSchedule(poll_interval_of(platform, Job()))
+    answer = with_retries(lambda: platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), schedule)
     status = answer.get("AlgorithmStatus", "Completed")
     if status != "Completed":
         raise NotSubscribedError(

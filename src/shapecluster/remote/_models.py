@@ -9,9 +9,10 @@ from typing import Any
 from shapecluster.exceptions import EndpointError, NameTakenError
 from shapecluster.remote._cleanup import CleanupStack
 from shapecluster.remote._job import Job
+from shapecluster.remote._outcome import JobOutcome
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import poll, with_retries
-from shapecluster.remote._request import is_arn, tags, vpc
+from shapecluster.remote._request import is_arn, tags_of, vpc_config
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,19 @@ class ModelSource:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def model_source(outcome: JobOutcome) -> ModelSource:
+    """The model that a training job left, run by the algorithm and under the role of that job."""
+    description = outcome.description
+    algorithm = description["AlgorithmSpecification"]
+    return ModelSource(
+        algorithm.get("AlgorithmName") or algorithm["TrainingImage"],
+        outcome.artifact_uri,
+        description["RoleArn"],
+    )
+
+
 def create(
-    undo: CleanupStack,
+    cleanup: CleanupStack,
     noun: str,
     title: str,
     name: str,
@@ -45,11 +57,11 @@ def create(
     *,
     ours: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """Create a thing that `undo` will delete.
+    """Create a thing that `cleanup` will delete.
 
     Parameters
     ----------
-    undo : CleanupStack
+    cleanup : CleanupStack
         Remembers it.
     noun, title : str
         As for `CleanupStack.add`.
@@ -64,17 +76,17 @@ def create(
 
     def run() -> dict[str, Any]:
         try:
-            return undo.platform.call(f"sagemaker.create_{noun}", **{f"{title}Name": name}, **request)
+            return cleanup.platform.call(f"sagemaker.create_{noun}", **{f"{title}Name": name}, **request)
         except NameTakenError:
             if ours is not None and not ours():
                 raise
             return {}
 
-    undo.add(noun, title, name, ours)
-    return with_retries(run, undo.pace)
+    cleanup.add(noun, title, name, ours)
+    return with_retries(run, cleanup.schedule)
 
 
-def create_model(platform: Platform, source: ModelSource, job: Job, name: str, undo: CleanupStack) -> None:
+def create_model(platform: Platform, source: ModelSource, job: Job, name: str, cleanup: CleanupStack) -> None:
     """Create a model of this name.
 
     Raises
@@ -83,7 +95,9 @@ def create_model(platform: Platform, source: ModelSource, job: Job, name: str, u
         When the Marketplace's package fails.
     """
     if is_arn(source.algorithm):
-        container: dict[str, Any] = {"ModelPackageName": _create_package(platform, source, job, name, undo)}
+        container: dict[str, Any] = {
+            "ModelPackageName": _create_package(platform, source, job, name, cleanup)
+        }
     else:
         container = {"Image": source.algorithm, "ModelDataUrl": source.artifact_uri}
         if source.environment:
@@ -92,21 +106,23 @@ def create_model(platform: Platform, source: ModelSource, job: Job, name: str, u
         "PrimaryContainer": container,
         "ExecutionRoleArn": source.role,
         "EnableNetworkIsolation": is_arn(source.algorithm) or job.network_isolation,
-        "Tags": tags(job),
+        "Tags": tags_of(job),
     }
     if job.subnets:
-        request["VpcConfig"] = vpc(job)
-    create(undo, "model", "Model", name, request)
+        request["VpcConfig"] = vpc_config(job)
+    create(cleanup, "model", "Model", name, request)
 
 
-def _create_package(platform: Platform, source: ModelSource, job: Job, name: str, undo: CleanupStack) -> str:
+def _create_package(
+    platform: Platform, source: ModelSource, job: Job, name: str, cleanup: CleanupStack
+) -> str:
     origin = {"AlgorithmName": source.algorithm, "ModelDataUrl": source.artifact_uri}
-    request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags(job)}
-    create(undo, "model_package", "ModelPackage", name, request)
+    request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags_of(job)}
+    create(cleanup, "model_package", "ModelPackage", name, request)
     description = poll(
         lambda: platform.call("sagemaker.describe_model_package", ModelPackageName=name),
         lambda answer: answer["ModelPackageStatus"] in {"Completed", "Failed"},
-        undo.pace,
+        cleanup.schedule,
     )
     if description["ModelPackageStatus"] == "Failed":
         raise EndpointError(

@@ -108,7 +108,7 @@ class JobOutcome:
         return self.billable_seconds * self.instance_count * float(hourly_rate) / 3600.0
 
 
-def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> JobOutcome:
+def job_outcome(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> JobOutcome:
     """The outcome of a job that is over.
 
     Parameters
@@ -132,7 +132,7 @@ def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, .
             instance_count=description.get("ResourceConfig", {}).get("InstanceCount", 1),
             description=description,
         )
-    raise ended_badly(description, "training", read_tail())
+    raise job_error(description, "training", read_tail())
 
 
 def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
@@ -156,7 +156,7 @@ def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
     raise missing
 
 
-def ended_badly(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) -> RemoteError:
+def job_error(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) -> RemoteError:
     """The error for a training or transform job that failed or was stopped."""
     title = "TrainingJob" if kind == "training" else "TransformJob"
     name, status = description[f"{title}Name"], description[f"{title}Status"]

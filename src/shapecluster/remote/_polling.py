@@ -50,7 +50,7 @@ class PollSchedule:
         return self.deadline is not None and self.clock.now() >= self.deadline
 
 
-def with_retries(run: Callable[[], _Polled], pace: PollSchedule) -> _Polled:
+def with_retries(run: Callable[[], _Polled], schedule: PollSchedule) -> _Polled:
     """Run a call that may safely be repeated, until it is not throttled and the connection holds.
 
     Raises
@@ -64,19 +64,19 @@ def with_retries(run: Callable[[], _Polled], pace: PollSchedule) -> _Polled:
             return run()
         except ThrottledError:
             throttled += 1
-            if throttled >= _THROTTLED or pace.over():
+            if throttled >= _THROTTLED or schedule.over():
                 raise
         except ConnectionLostError:
             lost += 1
-            if lost >= _PATIENCE or pace.over():
+            if lost >= _PATIENCE or schedule.over():
                 raise
-        pace.wait(min(_SLOWEST, pace.interval * 2.0 ** (throttled + lost - 1)))
+        schedule.wait(min(_SLOWEST, schedule.interval * 2.0 ** (throttled + lost - 1)))
 
 
 def poll(
     describe: Callable[[], dict[str, Any]],
     is_over: Callable[[dict[str, Any]], bool],
-    pace: PollSchedule,
+    schedule: PollSchedule,
     saw: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Ask until the answer is the last one.
@@ -87,7 +87,7 @@ def poll(
         Asks.
     is_over : callable
         Whether an answer is the last.
-    pace : PollSchedule
+    schedule : PollSchedule
         How often, and until when.
     saw : callable, default=None
         Told each answer.
@@ -103,11 +103,11 @@ def poll(
         When the deadline came first.
     """
     while True:
-        answer = with_retries(describe, pace)
+        answer = with_retries(describe, schedule)
         if saw is not None:
             saw(answer)
         if is_over(answer):
             return answer
-        if pace.over():
+        if schedule.over():
             raise JobRunningError("The time to wait is over.")
-        pace.wait(pace.interval)
+        schedule.wait(schedule.interval)

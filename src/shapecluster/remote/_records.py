@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._staging import Staged, read_json, write_json
-from shapecluster.remote._uris import join
+from shapecluster.remote._staging import StagedDataset, read_json, write_json
+from shapecluster.remote._uris import join_uri
 
 _DATA = "/data/"
 
@@ -35,9 +35,9 @@ class StagingRecord:
     manifests: dict[str, dict[str, Any]]
 
 
-def register(
+def write_records(
     platform: Platform,
-    staged: Iterable[Staged],
+    staged: Iterable[StagedDataset],
     job_name: str,
     record: Mapping[str, Any],
     kms_key: str | None = None,
@@ -47,17 +47,17 @@ def register(
         write_json(platform, _record(one.folder, job_name), dict(record), kms_key)
 
 
-def forget(platform: Platform, staged: Iterable[Staged], job_name: str) -> None:
+def delete_records(platform: Platform, staged: Iterable[StagedDataset], job_name: str) -> None:
     """Take back `register`: the job was never created."""
     for one in staged:
         platform.delete(_record(one.folder, job_name))
 
 
-def recall(platform: Platform, description: Mapping[str, Any]) -> StagingRecord:
+def read_records(platform: Platform, description: Mapping[str, Any]) -> StagingRecord:
     """Read the record and the manifests of a job from its description."""
     record, manifests = None, {}
-    for channel, folder in folders_of(description).items():
-        manifest = read_json(platform, join(folder, "manifest.json"))
+    for channel, folder in staged_folders(description).items():
+        manifest = read_json(platform, join_uri(folder, "manifest.json"))
         if isinstance(manifest, dict) and isinstance(manifest.get("data"), dict):
             manifests[channel] = manifest["data"]
         if record is None:
@@ -65,19 +65,19 @@ def recall(platform: Platform, description: Mapping[str, Any]) -> StagingRecord:
     return StagingRecord(record if isinstance(record, dict) else None, manifests)
 
 
-def collected(platform: Platform, description: Mapping[str, Any], kms_key: str | None = None) -> None:
+def mark_collected(platform: Platform, description: Mapping[str, Any], kms_key: str | None = None) -> None:
     """Write down that the result of a job is in our hands."""
-    for folder in folders_of(description).values():
-        uri = collected_uri(_record(folder, description["TrainingJobName"]))
+    for folder in staged_folders(description).values():
+        uri = collected_mark_uri(_record(folder, description["TrainingJobName"]))
         platform.upload(io.BytesIO(b""), uri, kms_key=kms_key)
 
 
-def collected_uri(record_uri: str) -> str:
+def collected_mark_uri(record_uri: str) -> str:
     """Where it is written that a job's result was collected."""
     return record_uri.removesuffix(".json") + ".collected"
 
 
-def folders_of(description: Mapping[str, Any]) -> dict[str, str]:
+def staged_folders(description: Mapping[str, Any]) -> dict[str, str]:
     """For each channel of a job: the folder of staged data that it reads."""
     folders = {}
     for channel in description.get("InputDataConfig", []):
@@ -88,4 +88,4 @@ def folders_of(description: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _record(folder: str, job_name: str) -> str:
-    return join(folder, "jobs", f"{job_name}.json")
+    return join_uri(folder, "jobs", f"{job_name}.json")

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from shapecluster.remote._job import MAX_HYPERPARAMETER, Job
-from shapecluster.remote._uris import join
+from shapecluster.remote._uris import join_uri
 
 TAG = "shapecluster"  # on everything that we create; its value is our version
 
@@ -93,7 +93,7 @@ def is_arn(algorithm: str) -> bool:
     return algorithm.startswith("arn:")
 
 
-def merged(hyperparameters: Mapping[str, str], job: Job) -> dict[str, str]:
+def merge_hyperparameters(hyperparameters: Mapping[str, str], job: Job) -> dict[str, str]:
     """The hyperparameters of an estimator, and the extra ones of a job.
 
     Raises
@@ -128,7 +128,7 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": job.max_run_seconds},
         "EnableNetworkIsolation": spec.is_arn or job.network_isolation,
-        "Tags": tags(job),
+        "Tags": tags_of(job),
     }
     if spec.hyperparameters:
         request["HyperParameters"] = dict(spec.hyperparameters)
@@ -137,26 +137,28 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
     if job.keep_alive_seconds:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = job.keep_alive_seconds
     if job.subnets:
-        request["VpcConfig"] = vpc(job)
+        request["VpcConfig"] = vpc_config(job)
     if job.spot:
         request["EnableManagedSpotTraining"] = True
         wait = job.max_wait_seconds or 2 * job.max_run_seconds
         request["StoppingCondition"]["MaxWaitTimeInSeconds"] = wait
     if job.checkpoint:
         uri = (
-            job.checkpoint if isinstance(job.checkpoint, str) else join(spec.output_uri, name, "checkpoints")
+            job.checkpoint
+            if isinstance(job.checkpoint, str)
+            else join_uri(spec.output_uri, name, "checkpoints")
         )
         request["CheckpointConfig"] = {"S3Uri": uri, "LocalPath": "/opt/ml/checkpoints"}
     return request
 
 
-def tags(job: Job) -> list[dict[str, str]]:
+def tags_of(job: Job) -> list[dict[str, str]]:
     """The job's tags, and ours."""
     ours = {TAG: version("shapecluster")}
     return [{"Key": key, "Value": value} for key, value in {**job.tags, **ours}.items()]
 
 
-def vpc(job: Job) -> dict[str, list[str]]:
+def vpc_config(job: Job) -> dict[str, list[str]]:
     """Where in the network a job or a model runs."""
     return {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}
 

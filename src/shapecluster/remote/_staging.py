@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from shapecluster.exceptions import NotFoundError
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._uris import join
+from shapecluster.remote._uris import join_uri
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -72,6 +72,8 @@ class Dataset:
         End of file names, such as ".csv".
     manifest : mapping
         What `attach` has to know later, such as names; goes into JSON.
+    n_shards : int
+        How many files to cut the rows into, at most one a row: one for each machine of the job.
     """
 
     fingerprint: str
@@ -80,10 +82,11 @@ class Dataset:
     content_type: str
     suffix: str = ""
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    n_shards: int = 1
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedDataset:
     """Data that lies where a job can read it.
 
     Attributes
@@ -106,12 +109,12 @@ class Staged:
     @property
     def data_uri(self) -> str:
         """What a channel is given."""
-        return join(self.folder, "data/")
+        return join_uri(self.folder, "data/")
 
     @property
     def manifest_uri(self) -> str:
         """Where the manifest lies."""
-        return join(self.folder, "manifest.json")
+        return join_uri(self.folder, "manifest.json")
 
 
 def fingerprint(values: NDArray[Any], *parts: object) -> str:
@@ -151,8 +154,8 @@ def _add(digest: Any, text: str | None) -> None:
 
 
 def stage(
-    platform: Platform, dataset: Dataset, base_uri: str, *, shards: int = 1, kms_key: str | None = None
-) -> Staged:
+    platform: Platform, dataset: Dataset, base_uri: str, *, kms_key: str | None = None
+) -> StagedDataset:
     """See to it that data lies in storage, and upload it if it does not.
 
     Parameters
@@ -163,21 +166,19 @@ def stage(
         The data.
     base_uri : str
         Bucket and prefix.
-    shards : int, default=1
-        How many files to cut it into: one for each machine of the job.
     kms_key : str, default=None
         Key to encrypt it with. Data under another key lies in another place.
     """
-    n_shards = max(1, min(shards, dataset.n_rows))
+    n_shards = max(1, min(dataset.n_shards, dataset.n_rows))
     digest = hashlib.sha256()
     for part in (dataset.fingerprint, dataset.content_type, dataset.suffix, str(n_shards), kms_key):
         _add(digest, part)
-    folder = join(base_uri, digest.hexdigest()[:40])
-    staged = Staged(folder, dataset.content_type, n_shards, uploaded=True)
+    folder = join_uri(base_uri, digest.hexdigest()[:40])
+    staged = StagedDataset(folder, dataset.content_type, n_shards, uploaded=True)
     with _turn(platform.identity, folder):
         if platform.exists(staged.manifest_uri):
             logger.info("The data is already staged in %s", folder)
-            return Staged(folder, dataset.content_type, n_shards, uploaded=False)
+            return StagedDataset(folder, dataset.content_type, n_shards, uploaded=False)
         size = _upload(platform, dataset, staged, kms_key)
         _finish(platform, dataset, staged, size, kms_key)
     return staged
@@ -191,7 +192,7 @@ def _turn(identity: str, folder: str) -> _Turn:
         return turn
 
 
-def _upload(platform: Platform, dataset: Dataset, staged: Staged, kms_key: str | None) -> int:
+def _upload(platform: Platform, dataset: Dataset, staged: StagedDataset, kms_key: str | None) -> int:
     size = 0
     for shard, rows in enumerate(_shares(dataset.n_rows, staged.n_shards)):
         name = f"part-{shard:05d}-of-{staged.n_shards:05d}{dataset.suffix}"
@@ -200,7 +201,7 @@ def _upload(platform: Platform, dataset: Dataset, staged: Staged, kms_key: str |
             dataset.write(cast("BinaryIO", file), rows)
             size += file.tell()
             file.seek(0)
-            platform.upload(cast("BinaryIO", file), join(staged.data_uri, name), kms_key=kms_key)
+            platform.upload(cast("BinaryIO", file), join_uri(staged.data_uri, name), kms_key=kms_key)
     logger.info("Staged %d rows (%d bytes) in %s", dataset.n_rows, size, staged.folder)
     return size
 
@@ -211,7 +212,9 @@ def _shares(n_rows: int, n_shards: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
-def _finish(platform: Platform, dataset: Dataset, staged: Staged, size: int, kms_key: str | None) -> None:
+def _finish(
+    platform: Platform, dataset: Dataset, staged: StagedDataset, size: int, kms_key: str | None
+) -> None:
     manifest = {
         "made_by": "shapecluster",
         "version": version("shapecluster"),

@@ -22,28 +22,28 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
-from shapecluster.remote._atexit import waited_for
+from shapecluster.remote._atexit import stopped_at_exit
 from shapecluster.remote._clock import CLOCK, Clock
-from shapecluster.remote._concurrency import slot
+from shapecluster.remote._concurrency import job_slot
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, outcome_of
+from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, job_outcome
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._records import forget, register
+from shapecluster.remote._records import delete_records, write_records
 from shapecluster.remote._request import TrainingSpec, training_request
-from shapecluster.remote._staging import Staged
+from shapecluster.remote._staging import StagedDataset
 
 logger = logging.getLogger("shapecluster.remote")
 
-JobWatcher = Callable[[JobProgress], object]
+ProgressCallback = Callable[[JobProgress], object]
 
 _NAMES = 3  # that are tried before we believe that none is free
 _INTERVALS = {"aws": 10.0, "rehearsal": 0.1}
 
 
-def interval_of(platform: Platform, job: Job) -> float:
+def poll_interval_of(platform: Platform, job: Job) -> float:
     """Seconds between two looks."""
     return _INTERVALS[platform.kind] if job.poll_interval is None else float(job.poll_interval)
 
@@ -71,7 +71,7 @@ class TrainingRun:
         name: str,
         job: Job,
         *,
-        progress: JobWatcher | None = None,
+        progress: ProgressCallback | None = None,
         clock: Clock = CLOCK,
     ) -> None:
         self.platform = platform
@@ -109,7 +109,7 @@ class TrainingRun:
         """
         deadline = None if timeout is None else self._clock.now() + timeout
         try:
-            with waited_for(self):
+            with stopped_at_exit(self):
                 description = self._wait(deadline)
         except RemoteError as error:
             told = self._runs_on(error)
@@ -117,7 +117,7 @@ class TrainingRun:
             self.interrupted(error)
             raise
         else:
-            return outcome_of(description, self._read_tail)
+            return job_outcome(description, self._read_tail)
         raise told
 
     def stop(self) -> None:
@@ -135,8 +135,8 @@ class TrainingRun:
         logger.warning("Interrupted: stopping %s. Interrupt again to let it run on.", self._title)
         try:
             self.stop()
-            pace = PollSchedule(interval_of(self.platform, self.job), self._clock)
-            end = poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace)
+            schedule = PollSchedule(poll_interval_of(self.platform, self.job), self._clock)
+            end = poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule)
         except NotFoundError:
             return self._note(error, f"{self._title} had not been created.")
         except BaseException as second:
@@ -148,8 +148,8 @@ class TrainingRun:
         return self._note(error, f"{self._title} was stopped.")
 
     def _wait(self, deadline: float | None) -> dict[str, Any]:
-        pace = PollSchedule(interval_of(self.platform, self.job), self._clock, deadline)
-        return poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace, self._tell)
+        schedule = PollSchedule(poll_interval_of(self.platform, self.job), self._clock, deadline)
+        return poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule, self._tell)
 
     def _tell(self, description: Mapping[str, Any]) -> None:
         if self._progress is None:
@@ -179,7 +179,7 @@ class TrainingRun:
         def ask() -> None:
             self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
 
-        with_retries(ask, PollSchedule(interval_of(self.platform, self.job), self._clock))
+        with_retries(ask, PollSchedule(poll_interval_of(self.platform, self.job), self._clock))
 
     def _read_tail(self) -> tuple[str, ...]:
         self._log.read()
@@ -222,10 +222,10 @@ def start_training(
     spec: TrainingSpec,
     job: Job,
     *,
-    staged: Sequence[Staged] = (),
+    staged: Sequence[StagedDataset] = (),
     record: Mapping[str, Any] | None = None,
-    named: Callable[[str], None] | None = None,
-    progress: JobWatcher | None = None,
+    on_named: Callable[[str], None] | None = None,
+    progress: ProgressCallback | None = None,
     clock: Clock = CLOCK,
 ) -> TrainingRun:
     """Create a training job.
@@ -238,11 +238,11 @@ def start_training(
         What to train.
     job : Job
         How.
-    staged : sequence of Staged
+    staged : sequence of StagedDataset
         The data that it reads, for the records.
     record : mapping, default=None
         What `attach` has to know of the job; goes into JSON.
-    named : callable, default=None
+    on_named : callable, default=None
         Told the job's name before it is created.
     progress : callable, default=None
         As for `TrainingRun`.
@@ -252,9 +252,9 @@ def start_training(
     for _ in range(_NAMES):
         name = unique_name(spec.base_name, clock.wall())
         run = TrainingRun(platform, name, job, progress=progress, clock=clock)
-        register(platform, staged, name, record or {}, job.output_kms_key)
-        if named is not None:
-            named(name)
+        write_records(platform, staged, name, record or {}, job.output_kms_key)
+        if on_named is not None:
+            on_named(name)
         if _created(run, training_request(name, spec, job), staged):
             logger.info("Created the training job %s", name)
             return run
@@ -263,7 +263,7 @@ def start_training(
     )
 
 
-def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]) -> bool:
+def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedDataset]) -> bool:
     """Create a job; False when its name is another job's."""
     unsure = False  # whether a try may have taken effect whose answer was lost
 
@@ -281,7 +281,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]
         return True
 
     try:
-        created = with_retries(create, PollSchedule(interval_of(run.platform, run.job), run._clock))
+        created = with_retries(create, PollSchedule(poll_interval_of(run.platform, run.job), run._clock))
     except RemoteError as error:
         exists = _exists(run, request, error) if unsure else False
         if exists is None:
@@ -309,9 +309,9 @@ def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) ->
         return None
 
 
-def _forget(run: TrainingRun, staged: Sequence[Staged]) -> None:
+def _forget(run: TrainingRun, staged: Sequence[StagedDataset]) -> None:
     with suppress(RemoteError):  # a record of a job that never was does no harm
-        forget(run.platform, staged, run.name)
+        delete_records(run.platform, staged, run.name)
 
 
 def _unknown(run: TrainingRun, error: RemoteError) -> RemoteError:
@@ -344,7 +344,7 @@ def run_training(platform: Platform, spec: TrainingSpec, job: Job, **options: An
     platform, spec, job, **options
         As for `start_training`.
     """
-    with slot(platform.identity, job.max_parallel_jobs):
+    with job_slot(platform.identity, job.max_parallel_jobs):
         return start_training(platform, spec, job, **options).result()
 
 
@@ -353,7 +353,7 @@ def attach_training(
     name: str,
     job: Job | None = None,
     *,
-    progress: JobWatcher | None = None,
+    progress: ProgressCallback | None = None,
     clock: Clock = CLOCK,
 ) -> tuple[TrainingRun, dict[str, Any]]:
     """Find a training job again; the job, and what the service says of it.
@@ -376,9 +376,9 @@ def attach_training(
     """
     job = Job(on_interrupt="detach") if job is None else job
     run = TrainingRun(platform, check_name(name, "job_name"), job, progress=progress, clock=clock)
-    pace = PollSchedule(interval_of(platform, job), clock)
+    schedule = PollSchedule(poll_interval_of(platform, job), clock)
     try:
-        return run, with_retries(run.describe, pace)
+        return run, with_retries(run.describe, schedule)
     except NotFoundError as error:
         told = run._runs_on(error)
     raise told

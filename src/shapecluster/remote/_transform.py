@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shapecluster.exceptions import InvalidRequestError, NameTakenError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import CleanupStack, cleaned_up
+from shapecluster.remote._cleanup import CleanupStack, cleanup_at_end
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import TRANSFORM, LogReader
 from shapecluster.remote._models import ModelSource, create_model
 from shapecluster.remote._names import unique_name
-from shapecluster.remote._outcome import IS_OVER, ended_badly
+from shapecluster.remote._outcome import IS_OVER, job_error
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._request import tags
-from shapecluster.remote._training import interval_of
-from shapecluster.remote._uris import join, within
+from shapecluster.remote._request import tags_of
+from shapecluster.remote._training import poll_interval_of
+from shapecluster.remote._uris import join_uri, relative_uri
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -86,21 +86,21 @@ def run_transform(
         When the job did not complete.
     """
     name = unique_name(base_name, clock.wall())
-    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
-    with cleaned_up(undo):
-        create_model(platform, source, job, name, undo)
-        output = join(spec.output_uri, name)
+    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
+    with cleanup_at_end(cleanup):
+        create_model(platform, source, job, name, cleanup)
+        output = join_uri(spec.output_uri, name)
         try:
-            description = _run(platform, _request(name, output, spec, job), undo.pace)
+            description = _run(platform, _request(name, output, spec, job), cleanup.schedule)
         except BaseException as error:
-            _stop(platform, name, undo.pace, error)
+            _stop(platform, name, cleanup.schedule, error)
             raise
         if description["TransformJobStatus"] != "Completed":
             log = LogReader(platform, name, TRANSFORM)
             log.read()
-            raise ended_badly(description, "transform", log.tail)
-    inputs = [within(spec.data_uri, uri) for uri in platform.list(spec.data_uri)]
-    return [join(output, f"{path}.out") for path in inputs]
+            raise job_error(description, "transform", log.tail)
+    inputs = [relative_uri(spec.data_uri, uri) for uri in platform.list(spec.data_uri)]
+    return [join_uri(output, f"{path}.out") for path in inputs]
 
 
 def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str,
             "AssembleWith": "Line" if lines else "None",
         },
         "TransformResources": {"InstanceType": job.instance_type, "InstanceCount": job.instance_count},
-        "Tags": tags(job),
+        "Tags": tags_of(job),
     }
     if job.output_kms_key is not None:
         request["TransformOutput"]["KmsKeyId"] = job.output_kms_key
@@ -131,7 +131,7 @@ def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str,
     return request
 
 
-def _run(platform: Platform, request: dict[str, Any], pace: PollSchedule) -> dict[str, Any]:
+def _run(platform: Platform, request: dict[str, Any], schedule: PollSchedule) -> dict[str, Any]:
     name = request["TransformJobName"]
 
     def create() -> None:
@@ -140,18 +140,18 @@ def _run(platform: Platform, request: dict[str, Any], pace: PollSchedule) -> dic
         except NameTakenError:
             logger.debug("%s is ours: the answer to an earlier try was lost", name)
 
-    with_retries(create, pace)
+    with_retries(create, schedule)
     return poll(
         lambda: platform.call("sagemaker.describe_transform_job", TransformJobName=name),
         lambda answer: answer["TransformJobStatus"] in IS_OVER,
-        pace,
+        schedule,
     )
 
 
-def _stop(platform: Platform, name: str, pace: PollSchedule, error: BaseException) -> None:
+def _stop(platform: Platform, name: str, schedule: PollSchedule, error: BaseException) -> None:
     """Ask a job to end; `error`, which is the reason, gets a note where that cannot be done."""
     try:
-        with_retries(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), pace)
+        with_retries(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), schedule)
     except (InvalidRequestError, NotFoundError):
         return  # it is over, or was never created
     except RemoteError as second:

@@ -7,7 +7,7 @@ import re
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 
 
-def split(uri: str) -> tuple[str, str]:
+def split_uri(uri: str) -> tuple[str, str]:
     """Take a URI apart into its bucket and its key ("" for the bucket itself).
 
     Raises
@@ -24,7 +24,7 @@ def split(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def join(base: str, *steps: str) -> str:
+def join_uri(base: str, *steps: str) -> str:
     """Join steps to a URI with one slash each; a slash at the end of the last step stays."""
     uri = base
     for step in steps:
@@ -32,7 +32,7 @@ def join(base: str, *steps: str) -> str:
     return uri
 
 
-def within(base: str, uri: str) -> str:
+def relative_uri(base: str, uri: str) -> str:
     """The part of `uri` below `base`, without a slash before it."""
     folder = base.rstrip("/") + "/"
     if not uri.startswith(folder):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-PROGRAM = "shapecluster.container"  # the logger of our programs
+from shapecluster._programs import container_programs
 
 _changing = threading.Lock()
 _listening: dict[int, logging.Handler] = {}  # by thread that runs a program
@@ -51,6 +51,8 @@ def _warnings_sorted_out() -> Iterator[None]:
 
 
 def _shown_or_logged(show_others: Callable[..., Any]) -> Callable[..., Any]:
+    name = container_programs().logger_name
+
     def show(
         message: Warning | str,
         category: type[Warning],
@@ -64,7 +66,7 @@ def _shown_or_logged(show_others: Callable[..., Any]) -> Callable[..., Any]:
             show_others(message, category, filename, lineno, file, line)
             return
         text = warnings.formatwarning(message, category, filename, lineno, line)
-        handler.handle(logging.LogRecord(PROGRAM, logging.WARNING, filename, lineno, text, None, None))
+        handler.handle(logging.LogRecord(name, logging.WARNING, filename, lineno, text, None, None))
 
     return show
 
@@ -72,7 +74,7 @@ def _shown_or_logged(show_others: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def _log_sorted_out() -> Iterator[None]:
     """Let the program log from INFO on; what its logger would not have passed on, nobody else gets."""
-    logger = logging.getLogger(PROGRAM)
+    logger = logging.getLogger(container_programs().logger_name)
     level, passing = logger.level, logger.getEffectiveLevel()
 
     def passes(record: logging.LogRecord) -> bool:

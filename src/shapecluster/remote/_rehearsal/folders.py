@@ -19,7 +19,7 @@ from shapecluster.remote._rehearsal.captured import captured
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 
-def start(
+def start_supervisor(
     folder: Path,
     plan: dict[str, Any],
     environment: dict[str, str],
@@ -48,7 +48,7 @@ def start(
         )
 
 
-def alive(folder: Path) -> bool:
+def is_alive(folder: Path) -> bool:
     """Whether the supervisor of a folder still lives."""
     import fcntl
 
@@ -63,7 +63,7 @@ def alive(folder: Path) -> bool:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Be the supervisor of a folder, for a while."""
     import fcntl
 
@@ -73,7 +73,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def logged(folder: Path) -> Iterator[None]:
+def logging_to_folder(folder: Path) -> Iterator[None]:
     """Keep what this thread logs and warns of as the log of a folder, for a while."""
     handler = _Log(folder / "log.jsonl")
     logger = logging.getLogger("shapecluster")
@@ -102,12 +102,12 @@ class _Log(logging.Handler):
                 log.write(json.dumps({"timestamp": time, "message": line}) + "\n")
 
 
-def ask_to_stop(folder: Path) -> None:
+def request_stop(folder: Path) -> None:
     """Ask a supervisor to end its program."""
     (folder / "stop").touch()
 
 
-def claim(folder: Path) -> bool:
+def create_exclusive(folder: Path) -> bool:
     """Make a folder; False when another call was first."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -117,12 +117,12 @@ def claim(folder: Path) -> bool:
     return True
 
 
-def body(data: bytes) -> BinaryIO:
+def response_body(data: bytes) -> BinaryIO:
     """The body of an answer, as boto3 gives it: a file."""
     return io.BytesIO(data)
 
 
-def log_of(folder: Path) -> list[dict[str, Any]]:
+def read_log(folder: Path) -> list[dict[str, Any]]:
     """Events of a log: time in milliseconds, and message."""
     path = folder / "log.jsonl"
     if not path.is_file():
@@ -132,14 +132,14 @@ def log_of(folder: Path) -> list[dict[str, Any]]:
 
 
 __all__ = [
-    "alive",
-    "ask_to_stop",
-    "body",
-    "claim",
-    "held",
-    "log_of",
-    "logged",
+    "create_exclusive",
+    "is_alive",
+    "locked",
+    "logging_to_folder",
     "read_json",
-    "start",
+    "read_log",
+    "request_stop",
+    "response_body",
+    "start_supervisor",
     "write_json",
 ]

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from shapecluster.remote._rehearsal.records import moment
+from shapecluster.remote._rehearsal.records import utc_datetime
 
 _MACHINES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.4xlarge"]
 
 
-def described(name: str) -> dict[str, Any]:
+def describe_listing(name: str) -> dict[str, Any]:
     """What DescribeAlgorithm answers."""
     return {
         "AlgorithmName": name.rpartition("/")[2],
         "AlgorithmArn": name,
-        "CreationTime": moment(0.0),
+        "CreationTime": utc_datetime(0.0),
         "AlgorithmStatus": "Completed",
         "AlgorithmStatusDetails": {},
         "TrainingSpecification": {

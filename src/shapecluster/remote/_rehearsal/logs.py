@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.folders import log_of
+from shapecluster.remote._rehearsal.folders import read_log
 from shapecluster.remote._rehearsal.records import Records
 
 PAGE = 10_000
@@ -28,7 +28,7 @@ class Logs:
         records = self._source(logGroupName, "logs.describe_log_streams")
         wanted = logStreamNamePrefix.partition("/")[0]
         names = [name for name in records.names() if name == wanted or not wanted]
-        streams = [f"{name}/algo-1-0" for name in names if log_of(records.folder / name)]
+        streams = [f"{name}/algo-1-0" for name in names if read_log(records.folder / name)]
         return {"logStreams": [{"logStreamName": s} for s in streams if s.startswith(logStreamNamePrefix)]}
 
     def get_events(
@@ -38,7 +38,7 @@ class Logs:
         operation = "logs.get_log_events"
         records = self._source(logGroupName, operation)
         name = logStreamName.partition("/")[0]
-        events = log_of(records.place(name, operation))
+        events = read_log(records.folder_of(name, operation))
         if not events:
             raise from_code(
                 "ResourceNotFoundException", "The specified log stream does not exist.", operation

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._uris import split
+from shapecluster.remote._uris import split_uri
 
 
 class Objects:
@@ -28,7 +28,7 @@ class Objects:
 
     def path(self, uri: str) -> Path:
         """Where a file lies, or would lie."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         return self.folder / bucket / key
 
     def upload(self, body: BinaryIO, uri: str) -> None:
@@ -58,7 +58,7 @@ class Objects:
 
     def list(self, uri: str) -> Iterator[str]:
         """All files whose URI begins so, in the order of their names."""
-        bucket, prefix = split(uri)
+        bucket, prefix = split_uri(uri)
         root = self.folder / bucket
         base = root / prefix[: prefix.rfind("/") + 1]
         found = base.rglob("*") if base.is_dir() else iter(())
@@ -69,7 +69,7 @@ class Objects:
         """Remove a file, and the folders that it leaves empty."""
         path = self.path(uri)
         path.unlink(missing_ok=True)
-        bucket = self.folder / split(uri)[0]
+        bucket = self.folder / split_uri(uri)[0]
         for parent in path.parents:
             if parent == bucket:
                 break

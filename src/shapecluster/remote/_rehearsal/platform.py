@@ -12,12 +12,12 @@ from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import listing
 from shapecluster.remote._rehearsal.logs import Logs
 from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, moment
-from shapecluster.remote._rehearsal.register import kept, listed, tagged
+from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, utc_datetime
+from shapecluster.remote._rehearsal.register import crud_calls, list_call, list_tags_call
 from shapecluster.remote._rehearsal.serving import Serving
 from shapecluster.remote._rehearsal.training import TrainingJobs
 from shapecluster.remote._rehearsal.transform import TransformJobs
-from shapecluster.remote._uris import split
+from shapecluster.remote._uris import split_uri
 
 
 class Rehearsal:
@@ -255,21 +255,23 @@ class Rehearsal:
             "sagemaker.describe_endpoint": serving.describe_endpoint,
             "sagemaker.delete_endpoint": serving.delete_endpoint,
             "sagemaker-runtime.invoke_endpoint": serving.invoke,
-            "sagemaker.describe_algorithm": lambda AlgorithmName: listing.described(AlgorithmName),
-            **kept(serving.models, "model", "Model"),
-            **kept(serving.configs, "endpoint_config", "EndpointConfig"),
-            **kept(serving.packages, "model_package", "ModelPackage"),
-            **listed(serving.endpoints, "endpoint", "Endpoint"),
-            **tagged([serving.models, serving.configs, serving.endpoints, serving.packages, jobs.records]),
+            "sagemaker.describe_algorithm": lambda AlgorithmName: listing.describe_listing(AlgorithmName),
+            **crud_calls(serving.models, "model", "Model"),
+            **crud_calls(serving.configs, "endpoint_config", "EndpointConfig"),
+            **crud_calls(serving.packages, "model_package", "ModelPackage"),
+            **list_call(serving.endpoints, "endpoint", "Endpoint"),
+            **list_tags_call(
+                [serving.models, serving.configs, serving.endpoints, serving.packages, jobs.records]
+            ),
         }
 
     def _head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         uri = f"s3://{Bucket}/{Key}"
-        split(uri)
+        split_uri(uri)
         if not self._objects.exists(uri):
             raise from_code("404", f"There is no file {uri}", "s3.head_object", status=404)
         known = self._objects.path(uri).stat()
-        return {"ContentLength": known.st_size, "LastModified": moment(known.st_mtime)}
+        return {"ContentLength": known.st_size, "LastModified": utc_datetime(known.st_mtime)}
 
 
 def _rebuild(path: str, in_process: bool, program: tuple[str, ...] | None) -> Rehearsal:

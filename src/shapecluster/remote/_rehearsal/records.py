@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.folders import claim, read_json, write_json
+from shapecluster.remote._rehearsal.folders import create_exclusive, read_json, write_json
 
 ACCOUNT = "000000000000"
 REGION = "rehearsal"
@@ -24,7 +24,7 @@ def arn(kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
 
 
-def moment(seconds: float) -> datetime:
+def utc_datetime(seconds: float) -> datetime:
     """A time as boto3 gives it."""
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -47,7 +47,7 @@ class Records:
         self.kind = kind
         self.title = title
 
-    def place(self, name: str, operation: str) -> Path:
+    def folder_of(self, name: str, operation: str) -> Path:
         """The folder of a thing; a name that could leave it is refused."""
         if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
             raise from_code(
@@ -60,13 +60,13 @@ class Records:
 
     def create(self, name: str, request: dict[str, Any], operation: str, **more: Any) -> Path:
         """Add a thing."""
-        folder = self.place(name, operation)
-        if not claim(folder):
-            raise self.taken(name, operation)
+        folder = self.folder_of(name, operation)
+        if not create_exclusive(folder):
+            raise self.name_taken_error(name, operation)
         write_json(folder / "record.json", {"request": request, "created": time.time(), **more})
         return folder
 
-    def taken(self, name: str, operation: str) -> Exception:
+    def name_taken_error(self, name: str, operation: str) -> Exception:
         """The error for a name that is in use."""
         text = f'Cannot create already existing {self.title} "{arn(self.kind, name)}".'
         return from_code("ValidationException", text, operation, status=400)
@@ -74,14 +74,14 @@ class Records:
     def read(self, name: str, operation: str) -> dict[str, Any]:
         """What is known of a thing."""
         try:
-            record: dict[str, Any] = read_json(self.place(name, operation) / "record.json")
+            record: dict[str, Any] = read_json(self.folder_of(name, operation) / "record.json")
         except FileNotFoundError:
             pass
         else:
             return record
-        raise self.missing(name, operation)
+        raise self.not_found_error(name, operation)
 
-    def missing(self, name: str, operation: str) -> Exception:
+    def not_found_error(self, name: str, operation: str) -> Exception:
         """The error for a thing that is not there."""
         text = f'Could not find {self.title} "{arn(self.kind, name)}".'
         return from_code("ValidationException", text, operation, status=400)
@@ -91,7 +91,7 @@ class Records:
         import shutil
 
         self.read(name, operation)
-        shutil.rmtree(self.place(name, operation))
+        shutil.rmtree(self.folder_of(name, operation))
 
     def names(self) -> list[str]:
         """All names, the oldest thing first."""

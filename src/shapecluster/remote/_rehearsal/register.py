@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.records import Call, Records, arn, moment
+from shapecluster.remote._rehearsal.records import Call, Records, arn, utc_datetime
 
 
-def kept(records: Records, noun: str, title: str) -> dict[str, Call]:
+def crud_calls(records: Records, noun: str, title: str) -> dict[str, Call]:
     """The calls for models, configurations and packages.
 
     Parameters
@@ -33,17 +33,22 @@ def kept(records: Records, noun: str, title: str) -> dict[str, Call]:
         answer = {key: value for key, value in record["request"].items() if key != "Tags"}
         if noun == "model_package":
             answer |= {"ModelPackageStatus": "Completed", "ModelPackageStatusDetails": {}}
-        return answer | {f"{title}Arn": arn(records.kind, name), "CreationTime": moment(record["created"])}
+        return answer | {
+            f"{title}Arn": arn(records.kind, name),
+            "CreationTime": utc_datetime(record["created"]),
+        }
 
     def delete(**request: Any) -> dict[str, Any]:
         records.delete(_name(request[f"{title}Name"]), f"sagemaker.delete_{noun}")
         return {}
 
     calls = {"create": create, "describe": describe, "delete": delete}
-    return {f"sagemaker.{verb}_{noun}": call for verb, call in calls.items()} | listed(records, noun, title)
+    return {f"sagemaker.{verb}_{noun}": call for verb, call in calls.items()} | list_call(
+        records, noun, title
+    )
 
 
-def listed(records: Records, noun: str, title: str) -> dict[str, Call]:
+def list_call(records: Records, noun: str, title: str) -> dict[str, Call]:
     """The call that lists all things of a kind."""
     heading = "ModelPackageSummaryList" if noun == "model_package" else f"{title}s"
 
@@ -53,7 +58,7 @@ def listed(records: Records, noun: str, title: str) -> dict[str, Call]:
             {
                 f"{title}Name": name,
                 f"{title}Arn": arn(records.kind, name),
-                "CreationTime": moment(records.read(name, operation)["created"]),
+                "CreationTime": utc_datetime(records.read(name, operation)["created"]),
             }
             for name in records.names()
             if NameContains in name
@@ -63,7 +68,7 @@ def listed(records: Records, noun: str, title: str) -> dict[str, Call]:
     return {f"sagemaker.list_{noun}s": list_all}
 
 
-def tagged(all_records: Sequence[Records]) -> dict[str, Call]:
+def list_tags_call(all_records: Sequence[Records]) -> dict[str, Call]:
     """The call that tells the tags of anything."""
 
     def list_tags(ResourceArn: str, **_: Any) -> dict[str, Any]:

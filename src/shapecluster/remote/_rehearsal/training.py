@@ -11,7 +11,7 @@ from typing import Any
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import folders, programs
 from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import Records, arn, moment
+from shapecluster.remote._rehearsal.records import Records, arn, utc_datetime
 from shapecluster.remote._rehearsal.supervisor import supervise
 
 GRACE = 120.0  # seconds between SIGTERM and SIGKILL, as on SageMaker
@@ -55,8 +55,8 @@ class TrainingJobs:
             if name not in request:
                 raise from_code("ValidationException", f"Missing required parameter: {name}", operation)
         name = request["TrainingJobName"]
-        folder = self.records.place(name, operation)
-        if not folders.claim(folder):
+        folder = self.records.folder_of(name, operation)
+        if not folders.create_exclusive(folder):
             text = (
                 "Training job names must be unique within an AWS account and region, and a training job with "
             )
@@ -70,14 +70,14 @@ class TrainingJobs:
         try:
             self._start(folder, request, partial(folders.write_json, folder / "record.json", record))
         except BaseException:
-            folders.ask_to_stop(folder)  # in case that it has begun
+            folders.request_stop(folder)  # in case that it has begun
             raise
         return {"TrainingJobArn": arn("training-job", name)}
 
     def describe(self, TrainingJobName: str) -> dict[str, Any]:
         """How far a job is."""
         operation = "sagemaker.describe_training_job"
-        folder = self.records.place(TrainingJobName, operation)
+        folder = self.records.folder_of(TrainingJobName, operation)
         if not (folder / "record.json").is_file():
             raise from_code("ValidationException", "Requested resource not found.", operation, status=400)
         request = self.records.read(TrainingJobName, operation)["request"]
@@ -91,12 +91,12 @@ class TrainingJobs:
         if status not in {"InProgress", "Stopping"}:
             text = f"The request was rejected because the training job is in status {status}."
             raise from_code("ValidationException", text, operation, status=400)
-        folders.ask_to_stop(self.records.place(TrainingJobName, operation))
+        folders.request_stop(self.records.folder_of(TrainingJobName, operation))
         return {}
 
     def log(self, name: str) -> list[dict[str, Any]]:
         """What the program of a job printed."""
-        return folders.log_of(self.records.place(name, "logs.get_log_events"))
+        return folders.read_log(self.records.folder_of(name, "logs.get_log_events"))
 
     def _start(self, folder: Path, request: dict[str, Any], announce: Callable[[], None]) -> None:
         """Run the program; the job is there for others from `announce` on."""
@@ -106,18 +106,18 @@ class TrainingJobs:
         extra = {"TRAINING_JOB_NAME": request["TrainingJobName"], **request.get("Environment", {})}
         plan = {
             "kind": "train",
-            "command": programs.command(self.program, given),
+            "command": programs.command_line(self.program, given),
             "environment": programs.environment(folder, extra),
             "grace": GRACE,
             "objects": str(self.objects.folder),
             "request": request,
         }
         if not self.in_process:
-            folders.start(folder, plan, programs.environment(folder, {}), announce)
+            folders.start_supervisor(folder, plan, programs.environment(folder, {}), announce)
             return
         folders.write_json(folder / "plan.json", plan)
         main = programs.load_main()
-        with folders.held(folder), folders.logged(folder):
+        with folders.locked(folder), folders.logging_to_folder(folder):
             announce()
             supervise(folder, lambda root, plan: programs.exit_code(partial(main, given)))
 
@@ -125,7 +125,7 @@ class TrainingJobs:
         state = folders.read_json(folder / "state.json")
         if state["status"] != "InProgress":
             return dict(state)
-        if not folders.alive(folder):
+        if not folders.is_alive(folder):
             state = folders.read_json(folder / "state.json")  # it may just have come to its end
             if state["status"] == "InProgress":
                 reason = "InternalServerError: the process that ran this rehearsal was ended from outside"
@@ -144,22 +144,22 @@ def _described(state: dict[str, Any], name: str) -> dict[str, Any]:
         "TrainingJobArn": name,
         "TrainingJobStatus": state["status"],
         "SecondaryStatus": state["secondary"],
-        "CreationTime": moment(state["created"]),
-        "LastModifiedTime": moment(state["modified"]),
+        "CreationTime": utc_datetime(state["created"]),
+        "LastModifiedTime": utc_datetime(state["modified"]),
         "SecondaryStatusTransitions": [
             {
                 "Status": entry["status"],
-                "StartTime": moment(entry["start"]),
+                "StartTime": utc_datetime(entry["start"]),
                 "StatusMessage": entry["message"],
-                **({"EndTime": moment(entry["end"])} if "end" in entry else {}),
+                **({"EndTime": utc_datetime(entry["end"])} if "end" in entry else {}),
             }
             for entry in state["transitions"]
         ],
     }
     if "started" in state:
-        answer["TrainingStartTime"] = moment(state["started"])
+        answer["TrainingStartTime"] = utc_datetime(state["started"])
     if "ended" in state:
-        answer["TrainingEndTime"] = moment(state["ended"])
+        answer["TrainingEndTime"] = utc_datetime(state["ended"])
     if "reason" in state:
         answer["FailureReason"] = state["reason"]
     if "artifact" in state:

@@ -12,9 +12,9 @@ from typing import Any
 from shapecluster.exceptions import RemoteError
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import folders
-from shapecluster.remote._rehearsal.records import Records, arn, moment
+from shapecluster.remote._rehearsal.records import Records, arn, utc_datetime
 from shapecluster.remote._rehearsal.serving import Serving
-from shapecluster.remote._uris import join, within
+from shapecluster.remote._uris import join_uri, relative_uri
 
 _TICK = 0.02
 
@@ -53,7 +53,7 @@ class TransformJobs:
     def describe(self, TransformJobName: str) -> dict[str, Any]:
         """How far a job is."""
         operation = "sagemaker.describe_transform_job"
-        folder = self.records.place(TransformJobName, operation)
+        folder = self.records.folder_of(TransformJobName, operation)
         if not (folder / "record.json").is_file():
             raise from_code("ValidationException", "Requested resource not found.", operation, status=400)
         record = self.records.read(TransformJobName, operation)
@@ -66,7 +66,7 @@ class TransformJobs:
         answer |= {
             "TransformJobArn": arn("transform-job", TransformJobName),
             "TransformJobStatus": state["status"],
-            "CreationTime": moment(record["created"]),
+            "CreationTime": utc_datetime(record["created"]),
         }
         return answer | ({"FailureReason": state["reason"]} if "reason" in state else {})
 
@@ -76,28 +76,28 @@ class TransformJobs:
         if self.describe(TransformJobName)["TransformJobStatus"] not in {"InProgress", "Stopping"}:
             text = "The request was rejected because the transform job is over."
             raise from_code("ValidationException", text, operation, status=400)
-        (self.records.place(TransformJobName, operation) / "halt").touch()
+        (self.records.folder_of(TransformJobName, operation) / "halt").touch()
         return {}
 
     def _run(self, folder: Path, request: dict[str, Any]) -> None:
         server = folder / "server"
         try:
             server.mkdir()
-            self.serving.launch(server, request["ModelName"], "sagemaker.create_transform_job")
+            self.serving.start_server(server, request["ModelName"], "sagemaker.create_transform_job")
             state = self._answer(folder, server, request)
         except RemoteError as error:
             state = {"status": "Failed", "reason": str(error)}
         except Exception as error:
             state = {"status": "Failed", "reason": f"InternalServerError: {type(error).__name__}: {error}"}
         finally:
-            self.serving.end(server)
+            self.serving.stop_server(server)
         folders.write_json(folder / "state.json", state)
         self._running.discard(request["TransformJobName"])
 
     def _answer(self, folder: Path, server: Path, request: dict[str, Any]) -> dict[str, str]:
         started, status, reason = time.time(), "Creating", ""
         while status == "Creating":
-            status, reason = self.serving.status(server, started)
+            status, reason = self.serving.server_status(server, started)
             if (folder / "halt").exists():
                 return {"status": "Stopped"}
             time.sleep(_TICK if status == "Creating" else 0.0)
@@ -111,7 +111,7 @@ class TransformJobs:
             for piece in self._pieces(uri, request):
                 if (folder / "halt").exists():
                     return {"status": "Stopped"}
-                code, answer, _ = self.serving.ask(
+                code, answer, _ = self.serving.send_request(
                     server, piece, given.get("ContentType", ""), wanted.get("Accept", "*/*")
                 )
                 if code != 200:
@@ -119,7 +119,7 @@ class TransformJobs:
                     return {"status": "Failed", "reason": f"ClientError: the model answered {code}: {told}"}
                 answers.write(answer)
             answers.seek(0)
-            target = join(wanted["S3OutputPath"], within(base, uri) + ".out")
+            target = join_uri(wanted["S3OutputPath"], relative_uri(base, uri) + ".out")
             self.serving.objects.upload(answers, target)
         return {"status": "Completed"}
 
