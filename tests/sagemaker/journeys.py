@@ -1,6 +1,6 @@
 """Journeys through the life of a job, the stages that they pass, and what can go wrong at them.
 
-`test_sagemaker_faults.py` has the table of what then has to happen; this is how it is made to happen.
+`test_faults.py` has the table of what then has to happen; this is how it is made to happen.
 """
 
 from __future__ import annotations

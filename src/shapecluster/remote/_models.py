@@ -1,4 +1,4 @@
-"""From an artifact to a model that can be deployed; for the Marketplace, by way of a model package."""
+"""Models that can be deployed, from the files that jobs left; Marketplace models need a model package."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from shapecluster.remote._request import is_arn, tags_of, vpc_config
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What a model is made of.
+    """The parts of a model.
 
     Attributes
     ----------
     algorithm : str
         URI of an image, or the ARN of an algorithm of the Marketplace.
     artifact_uri : str
-        Where its model.tar.gz is.
+        URI of its model.tar.gz.
     role : str
         ARN of the execution role.
     environment : mapping of str to str
@@ -55,34 +55,35 @@ def create(
     name: str,
     request: Mapping[str, Any],
     *,
-    ours: Callable[[], bool] | None = None,
+    is_own: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """Create a thing that `cleanup` will delete.
+    """Create a resource that `cleanup` will delete.
 
     Parameters
     ----------
     cleanup : CleanupStack
-        Remembers it.
+        Registers the resource.
     noun, title : str
         As for `CleanupStack.add`.
     name : str
         Its name.
     request : mapping
         The rest of the request.
-    ours : callable, default=None
-        Tells whether what has this name was created by this very call, the answer to an earlier try having
-        been lost. None: the name was drawn by lot, so it was.
+    is_own : callable, default=None
+        Whether an existing resource of this name was created by this call, whose first answer was lost. None:
+        the name is random, so it was.
     """
 
     def run() -> dict[str, Any]:
         try:
             return cleanup.platform.call(f"sagemaker.create_{noun}", **{f"{title}Name": name}, **request)
         except NameTakenError:
-            if ours is not None and not ours():
+            if is_own is not None and not is_own():
                 raise
             return {}
 
-    cleanup.add(noun, title, name, ours)
+    # Registered first: a creation whose answer is lost would else be billed for ever.
+    cleanup.add(noun, title, name, is_own)
     return with_retries(run, cleanup.schedule)
 
 
@@ -92,8 +93,9 @@ def create_model(platform: Platform, source: ModelSource, job: Job, name: str, c
     Raises
     ------
     EndpointError
-        When the Marketplace's package fails.
+        When the package of a Marketplace model fails.
     """
+    # The service refuses a Marketplace image in a model of its own: only a package may name it.
     if is_arn(source.algorithm):
         container: dict[str, Any] = {
             "ModelPackageName": _create_package(platform, source, job, name, cleanup)
@@ -135,10 +137,10 @@ def _create_package(
 
 def _reasons(description: Mapping[str, Any]) -> str:
     details = description.get("ModelPackageStatusDetails", {})
-    told = [
+    found = [
         str(item.get("FailureReason"))
         for part in ("ValidationStatuses", "ImageScanStatuses")
         for item in details.get(part, [])
         if item.get("FailureReason")
     ]
-    return "; ".join(told) or "no reason was given"
+    return "; ".join(found) or "no reason was given"

@@ -1,9 +1,10 @@
-"""The life of a training job, from its request to its model.
+"""Training jobs: create one, wait for it, stop it, find it again.
 
 ```
-start_training   name it, write down what it reads, create it
-TrainingRun      describe, wait with news, stop; what becomes of it when the waiting is interrupted
-run_training     both, in one of the slots that this process has
+start_training    draw a name, record what the job reads, create it
+TrainingRun       describe, wait with progress, stop; handle an interrupted wait
+run_training      both, in one of the job slots of this process
+attach_training   the TrainingRun of a job that exists already
 ```
 """
 
@@ -39,12 +40,12 @@ logger = logging.getLogger("shapecluster.remote")
 
 ProgressCallback = Callable[[JobProgress], object]
 
-_NAMES = 3  # that are tried before we believe that none is free
+_NAMES = 3  # drawn before giving up; one that is taken is very unlikely already
 _INTERVALS = {"aws": 10.0, "rehearsal": 0.1}
 
 
 def poll_interval_of(platform: Platform, job: Job) -> float:
-    """Seconds between two looks."""
+    """Seconds between two status requests."""
     return _INTERVALS[platform.kind] if job.poll_interval is None else float(job.poll_interval)
 
 
@@ -58,11 +59,11 @@ class TrainingRun:
     name : str
         Its name.
     job : Job
-        How to watch it, and what an interruption means.
+        How often to poll, and what to do when the wait is interrupted.
     progress : callable, default=None
-        Told of every change of state, with the lines that the program has printed since.
+        Called with a `JobProgress` at every change of state, and with new lines of the log.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class TrainingRun:
         return f"TrainingRun({self.name!r})"
 
     def describe(self) -> dict[str, Any]:
-        """What the service says of the job."""
+        """The service's description of the job."""
         return self.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
 
     def result(self, timeout: float | None = None) -> JobOutcome:
@@ -96,29 +97,29 @@ class TrainingRun:
         Parameters
         ----------
         timeout : float, default=None
-            Seconds to wait; 0 looks once.
+            Seconds to wait; 0 asks once, None waits to the end.
 
         Raises
         ------
         JobFailedError, JobStoppedError, CapacityError
             When the job did not complete.
         JobRunningError
-            When the time is over, and the job is not.
+            When the time is over before the job is.
         CredentialsError, ConnectionLostError, RemoteError
-            When the job can no longer be watched. It runs on.
+            When the status cannot be read any more. The job runs on.
         """
         deadline = None if timeout is None else self._clock.now() + timeout
         try:
             with stopped_at_exit(self):
                 description = self._wait(deadline)
         except RemoteError as error:
-            told = self._runs_on(error)
-        except BaseException as error:  # Ctrl-C; a callback that broke; the interpreter that ends
-            self.interrupted(error)
+            running = self._with_job_state(error)
+        except BaseException as error:  # Ctrl-C, an error in the progress callback, the interpreter's end
+            self.handle_interruption(error)
             raise
         else:
             return job_outcome(description, self._read_tail)
-        raise told
+        raise running
 
     def stop(self) -> None:
         """Ask the job to end, unless it is over."""
@@ -128,8 +129,8 @@ class TrainingRun:
             if self.describe()["TrainingJobStatus"] not in IS_OVER:
                 raise
 
-    def interrupted(self, error: BaseException) -> None:
-        """Do what the job says about interruptions, and note on the error what became of it."""
+    def handle_interruption(self, error: BaseException) -> None:
+        """Stop the job or let it run on, as `on_interrupt` says, and add a note on that to the error."""
         if self.job.on_interrupt == "detach":
             return self._note(error, f"{self._title} runs on. {self._how_to_attach}")
         logger.warning("Interrupted: stopping %s. Interrupt again to let it run on.", self._title)
@@ -149,9 +150,11 @@ class TrainingRun:
 
     def _wait(self, deadline: float | None) -> dict[str, Any]:
         schedule = PollSchedule(poll_interval_of(self.platform, self.job), self._clock, deadline)
-        return poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule, self._tell)
+        return poll(
+            self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule, self._report_progress
+        )
 
-    def _tell(self, description: Mapping[str, Any]) -> None:
+    def _report_progress(self, description: Mapping[str, Any]) -> None:
         if self._progress is None:
             return
         lines = tuple(self._log.read())
@@ -165,7 +168,7 @@ class TrainingRun:
         self._progress(JobProgress(self.name, *state, message, waited, lines))
 
     def at_exit(self) -> None:
-        """The interpreter ends while another thread waits: what an interruption means, without waiting."""
+        """Handle the end of the interpreter while a thread waits: an interruption, but without a wait."""
         if self.job.on_interrupt == "detach":
             return
         try:
@@ -173,7 +176,7 @@ class TrainingRun:
         except Exception as error:
             logger.warning("%s may run on (%s), %s. %s", self._title, error, self._bound, self._how_to_attach)
         else:
-            logger.warning("%s was asked to stop, since nobody waits for it any more.", self._title)
+            logger.warning("%s was asked to stop, since no thread waits for it any more.", self._title)
 
     def _ask_to_stop(self) -> None:
         def ask() -> None:
@@ -185,7 +188,7 @@ class TrainingRun:
         self._log.read()
         return self._log.tail
 
-    def _runs_on(self, error: RemoteError) -> RemoteError:
+    def _with_job_state(self, error: RemoteError) -> RemoteError:
         if isinstance(error, NotFoundError):
             text = (
                 f"There is no training job {self.name!r} in region {self.platform.region} of this account. "
@@ -233,23 +236,24 @@ def start_training(
     Parameters
     ----------
     platform : Platform
-        Where.
+        Where to run it.
     spec : TrainingSpec
         What to train.
     job : Job
-        How.
+        Its settings.
     staged : sequence of StagedDataset
         The data that it reads, for the records.
     record : mapping, default=None
-        What `attach` has to know of the job; goes into JSON.
+        What `attach` must know of the job; goes into JSON.
     on_named : callable, default=None
-        Told the job's name before it is created.
+        Called with the job's name before the job is created.
     progress : callable, default=None
         As for `TrainingRun`.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
     """
     for _ in range(_NAMES):
+        # Record, name, job, in this order: whatever breaks, no job runs without a record and a known name.
         name = unique_name(spec.base_name, clock.wall())
         run = TrainingRun(platform, name, job, progress=progress, clock=clock)
         write_records(platform, staged, name, record or {}, job.output_kms_key)
@@ -264,8 +268,8 @@ def start_training(
 
 
 def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedDataset]) -> bool:
-    """Create a job; False when its name is another job's."""
-    unsure = False  # whether a try may have taken effect whose answer was lost
+    """Create a job; False when its name belongs to another job."""
+    unsure = False  # whether a try without an answer may have created the job
 
     def create() -> bool:
         nonlocal unsure
@@ -273,7 +277,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedD
             run.platform.call("sagemaker.create_training_job", **request)
         except NameTakenError:
             unsure = True
-            # Names are drawn by lot, so it is most likely ours: the answer to an earlier try was lost.
+            # Names are random, so the job is most likely this one: the answer to an earlier try was lost.
             return _is_same(run.describe(), request)
         except RemoteError as error:
             unsure = unsure or error.attempts > 1 or isinstance(error, ConnectionLostError)
@@ -291,7 +295,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedD
             raise
         created = True
     except BaseException as error:
-        run.interrupted(error)
+        run.handle_interruption(error)
         raise
     if not created:
         _forget(run, staged)
@@ -299,7 +303,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedD
 
 
 def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) -> bool | None:
-    """Whether there is a job after all, though the last try to create it failed; None: not to be known."""
+    """Whether the job exists although its creation failed; None where that cannot be found out."""
     try:
         return _is_same(run.describe(), request)
     except NotFoundError:
@@ -310,7 +314,7 @@ def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) ->
 
 
 def _forget(run: TrainingRun, staged: Sequence[StagedDataset]) -> None:
-    with suppress(RemoteError):  # a record of a job that never was does no harm
+    with suppress(RemoteError):  # a record without a job does no harm
         delete_records(run.platform, staged, run.name)
 
 
@@ -325,6 +329,7 @@ def _unknown(run: TrainingRun, error: RemoteError) -> RemoteError:
 
 
 def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Whether a described job was created by this request: same parameters, data and output."""
     if description.get("HyperParameters", {}) != request.get("HyperParameters", {}):
         return False
     mine, theirs = request["OutputDataConfig"], description.get("OutputDataConfig", {})
@@ -356,7 +361,7 @@ def attach_training(
     progress: ProgressCallback | None = None,
     clock: Clock = CLOCK,
 ) -> tuple[TrainingRun, dict[str, Any]]:
-    """Find a training job again; the job, and what the service says of it.
+    """Find a training job again, and return it with the service's description.
 
     Parameters
     ----------
@@ -365,7 +370,7 @@ def attach_training(
     name : str
         Its name.
     job : Job, default=None
-        How to watch it. None lets it run on when the wait is interrupted.
+        Its settings. None means that it runs on when the wait is interrupted.
     progress, clock
         As for `TrainingRun`.
 
@@ -380,5 +385,5 @@ def attach_training(
     try:
         return run, with_retries(run.describe, schedule)
     except NotFoundError as error:
-        told = run._runs_on(error)
-    raise told
+        missing = run._with_job_state(error)
+    raise missing

@@ -1,4 +1,4 @@
-"""Batch transform jobs: predictions for all staged rows, without an endpoint."""
+"""Batch transform jobs: predictions for staged rows, without an endpoint."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class TransformSpec:
     Attributes
     ----------
     data_uri : str
-        All files whose URI begins so; a folder, with a slash at its end.
+        Folder of the files, with a slash at its end.
     content_type : str
         Media type of the files.
     accept : str
         Media type of the answers.
     output_uri : str
-        Folder for answers; each job makes a folder of its name in it.
+        Folder for answers, with one folder for each job.
     split : {"Line", "RecordIO", "None"}
         How a file can be cut into requests.
     """
@@ -57,28 +57,28 @@ def run_transform(
     base_name: str = "shapecluster",
     clock: Clock = CLOCK,
 ) -> list[str]:
-    """Run a transform job to its end; nothing but its answers is left.
+    """Run a transform job to its end, and delete its model.
 
     Parameters
     ----------
     platform : Platform
-        Where.
+        Where to run it.
     source : ModelSource
         The model.
     spec : TransformSpec
         What to predict.
     job : Job
-        Machine, keys, tags and poll interval. An interruption stops the job, whatever `on_interrupt` says:
-        without us nobody would remove its model.
+        Machine, keys, tags and poll interval. An interruption stops the job, whatever `on_interrupt` says,
+        since no other process would delete its model.
     base_name : str, default="shapecluster"
         What names begin with.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
 
     Returns
     -------
     list of str
-        URIs of the answers, in the order of the files that they answer.
+        URIs of the answers, in the order of the files of rows.
 
     Raises
     ------
@@ -138,7 +138,8 @@ def _run(platform: Platform, request: dict[str, Any], schedule: PollSchedule) ->
         try:
             platform.call("sagemaker.create_transform_job", **request)
         except NameTakenError:
-            logger.debug("%s is ours: the answer to an earlier try was lost", name)
+            # The name is random, so it is this job.
+            logger.debug("%s exists already: the answer to an earlier try was lost", name)
 
     with_retries(create, schedule)
     return poll(
@@ -149,7 +150,7 @@ def _run(platform: Platform, request: dict[str, Any], schedule: PollSchedule) ->
 
 
 def _stop(platform: Platform, name: str, schedule: PollSchedule, error: BaseException) -> None:
-    """Ask a job to end; `error`, which is the reason, gets a note where that cannot be done."""
+    """Ask a job to end; where that fails, add a note to `error`, the reason for it."""
     try:
         with_retries(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), schedule)
     except (InvalidRequestError, NotFoundError):

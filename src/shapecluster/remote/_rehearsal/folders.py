@@ -1,4 +1,4 @@
-"""How the processes of a rehearsal see each other: supervisors are started, asked to end, found dead."""
+"""Supervisors of a rehearsal: start one, ask it to stop, find out whether it is alive, read its log."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def start_supervisor(
     environment: dict[str, str],
     announce: Callable[[], None] | None = None,
 ) -> None:
-    """Start a supervisor in a folder; it lives on when this process ends.
+    """Start a supervisor in a folder; it outlives this process.
 
-    `announce` lets others see what runs there; whoever looks then finds it alive.
+    `announce` makes the job visible to other processes. From then on they find the supervisor alive.
     """
     import fcntl
 
     write_json(folder / "plan.json", plan)
     with (folder / "lock").open("w") as lock:
-        # The lock belongs to the open file, which the supervisor inherits: it is held before anyone looks.
+        # The lock belongs to the open file, which the supervisor inherits: nobody can find it unlocked.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if announce is not None:
             announce()
@@ -49,7 +49,7 @@ def start_supervisor(
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether the supervisor of a folder still lives."""
+    """Whether the supervisor of a folder is alive: it holds the lock for as long."""
     import fcntl
 
     try:
@@ -64,7 +64,7 @@ def is_alive(folder: Path) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the supervisor of a folder, for a while."""
+    """Hold the lock of a folder: this process is its supervisor."""
     import fcntl
 
     with (folder / "lock").open("w") as lock:
@@ -74,7 +74,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def logging_to_folder(folder: Path) -> Iterator[None]:
-    """Keep what this thread logs and warns of as the log of a folder, for a while."""
+    """Write the logs and warnings of this thread to the log of a folder."""
     handler = _Log(folder / "log.jsonl")
     logger = logging.getLogger("shapecluster")
     logger.addHandler(handler)
@@ -86,7 +86,7 @@ def logging_to_folder(folder: Path) -> Iterator[None]:
 
 
 class _Log(logging.Handler):
-    """Writes log records of one thread as events."""
+    """Writes the log records of one thread as events."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -108,8 +108,9 @@ def request_stop(folder: Path) -> None:
 
 
 def create_exclusive(folder: Path) -> bool:
-    """Make a folder; False when another call was first."""
+    """Create a folder; False when it exists."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # mkdir is atomic: of two processes that create the same name, one gets the error.
     try:
         os.mkdir(folder)
     except FileExistsError:
@@ -118,7 +119,7 @@ def create_exclusive(folder: Path) -> bool:
 
 
 def response_body(data: bytes) -> BinaryIO:
-    """The body of an answer, as boto3 gives it: a file."""
+    """The body of an answer as a file, as in boto3."""
     return io.BytesIO(data)
 
 
@@ -128,7 +129,8 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]  # what follows the last line end is still being written
+    # Text after the last line end is still being written.
+    return [json.loads(line) for line in lines[:-1]]
 
 
 __all__ = [

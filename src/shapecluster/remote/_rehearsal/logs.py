@@ -1,4 +1,4 @@
-"""Logs of a rehearsal, as CloudWatch gives them."""
+"""Logs of a rehearsal, as CloudWatch returns them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Logs:
     Parameters
     ----------
     sources : dict of str to Records
-        What keeps logs, by log group.
+        Jobs with logs, by log group.
     """
 
     def __init__(self, sources: dict[str, Records]) -> None:
         self.sources = sources
 
     def describe_streams(self, logGroupName: str, logStreamNamePrefix: str = "", **_: Any) -> dict[str, Any]:
-        """The streams of the jobs whose name begins so: one for each job that has printed something."""
+        """The log streams of the jobs whose name begins so; a job without output has none."""
         records = self._source(logGroupName, "logs.describe_log_streams")
         wanted = logStreamNamePrefix.partition("/")[0]
         names = [name for name in records.names() if name == wanted or not wanted]
@@ -34,7 +34,7 @@ class Logs:
     def get_events(
         self, logGroupName: str, logStreamName: str, nextToken: str | None = None, **_: Any
     ) -> dict[str, Any]:
-        """Events from the start, or from where the last call ended."""
+        """Events from the start, or from the end of the last call."""
         operation = "logs.get_log_events"
         records = self._source(logGroupName, operation)
         name = logStreamName.partition("/")[0]

@@ -16,10 +16,10 @@ from typing import Any
 
 from shapecluster._programs import ProgramMain, WsgiApp, container_programs
 
-# No variable of AWS, and none that could hold a secret: a container would not see them either.
+# What is allowed, and not what is forbidden: no secret may pass under a name that nobody foresaw.
 _ALLOWED = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHASHSEED"),
-    # Which kernels compute: the last bits depend on it.
+    # They choose the numerical kernels, on which the last bits of a result depend.
     *(
         "OPENBLAS_CORETYPE",
         "OPENBLAS_L2_SIZE",
@@ -32,7 +32,7 @@ _ALLOWED = {
 
 
 def arguments(task: str, root: Path, image: str) -> list[str]:
-    """What the program is called with."""
+    """The arguments of the program."""
     return [task, "--root", str(root), "--algorithm", container_programs().algorithm_for(image)]
 
 
@@ -43,15 +43,15 @@ def command_line(program: Sequence[str] | None, given: Sequence[str]) -> list[st
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """The variables that a program starts with."""
-    kept = {k: v for k, v in os.environ.items() if k in _ALLOWED or k.startswith("LC_")}
-    kept |= {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONUSERBASE": site.getuserbase()}
+    allowed = {k: v for k, v in os.environ.items() if k in _ALLOWED or k.startswith("LC_")}
+    allowed |= {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONUSERBASE": site.getuserbase()}
     if paths := _python_path():
-        kept["PYTHONPATH"] = os.pathsep.join(paths)
-    return kept | dict(extra)
+        allowed["PYTHONPATH"] = os.pathsep.join(paths)
+    return allowed | dict(extra)
 
 
 def _python_path() -> list[str]:
-    """Ours, made absolute, and where this package lies unless Python finds it by itself."""
+    """PYTHONPATH with absolute entries, and the folder of this package unless it is installed."""
     given = os.environ.get("PYTHONPATH", "")
     paths = [str(Path(p).absolute()) for p in given.split(os.pathsep) if p]
     here = str(Path(__file__).resolve().parents[3])
@@ -73,7 +73,7 @@ def load_app(model: Path) -> WsgiApp:
 
 def post_to_app(app: WsgiApp, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
     """Send a request to a WSGI application: status, answer, and its type."""
-    told: list[Any] = []
+    started: list[Any] = []
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/invocations",
@@ -88,14 +88,14 @@ def post_to_app(app: WsgiApp, body: bytes, content_type: str, accept: str) -> tu
         "wsgi.errors": io.StringIO(),
         "wsgi.url_scheme": "http",
     }
-    answer = b"".join(app(environ, lambda status, headers, *_: told.extend((status, headers))))
-    status, headers = told
+    answer = b"".join(app(environ, lambda status, headers, *_: started.extend((status, headers))))
+    status, headers = started
     media = {name.lower(): value for name, value in headers}.get("content-type", "")
     return int(status.split()[0]), answer, media
 
 
 def exit_code(run: Callable[[], Any]) -> int:
-    """Run a `main` as the interpreter would: what it returns, or raises, becomes an exit code."""
+    """Run a `main` as the interpreter does: its return value, or its exception, becomes an exit code."""
     try:
         answer = run()
     except SystemExit as ended:

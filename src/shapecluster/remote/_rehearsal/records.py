@@ -1,4 +1,4 @@
-"""Things that exist once they are created: models, configurations, packages; each a file."""
+"""Stored resources: jobs, models, configurations, packages; each has a folder."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ Call = Callable[..., dict[str, Any]]
 
 
 def arn(kind: str, name: str) -> str:
-    """The ARN of a thing of a rehearsal."""
+    """The ARN of a resource."""
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
 
 
 def utc_datetime(seconds: float) -> datetime:
-    """A time as boto3 gives it."""
+    """A time as boto3 returns it."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 class Records:
-    """All things of one kind.
+    """All resources of one kind.
 
     Parameters
     ----------
     folder : Path
-        Holds one folder for each thing.
+        Folder of the rehearsal, with one folder for each kind.
     kind : str
-        As it stands in ARNs, such as "endpoint-config".
+        The kind as in ARNs, such as "endpoint-config".
     title : str
-        As it stands in messages, such as "endpoint configuration".
+        The kind as in messages, such as "endpoint configuration".
     """
 
     def __init__(self, folder: Path, kind: str, title: str) -> None:
@@ -48,7 +48,8 @@ class Records:
         self.title = title
 
     def folder_of(self, name: str, operation: str) -> Path:
-        """The folder of a thing; a name that could leave it is refused."""
+        """The folder of a resource; raises for a name that SageMaker does not allow."""
+        # Checked before any path is made of it: a name such as "../x" would leave the folder.
         if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
             raise from_code(
                 "ValidationException",
@@ -59,7 +60,7 @@ class Records:
         return self.folder / name
 
     def create(self, name: str, request: dict[str, Any], operation: str, **more: Any) -> Path:
-        """Add a thing."""
+        """Store a new resource."""
         folder = self.folder_of(name, operation)
         if not create_exclusive(folder):
             raise self.name_taken_error(name, operation)
@@ -72,7 +73,7 @@ class Records:
         return from_code("ValidationException", text, operation, status=400)
 
     def read(self, name: str, operation: str) -> dict[str, Any]:
-        """What is known of a thing."""
+        """The record of a resource."""
         try:
             record: dict[str, Any] = read_json(self.folder_of(name, operation) / "record.json")
         except FileNotFoundError:
@@ -82,19 +83,19 @@ class Records:
         raise self.not_found_error(name, operation)
 
     def not_found_error(self, name: str, operation: str) -> Exception:
-        """The error for a thing that is not there."""
+        """The error for a resource that does not exist."""
         text = f'Could not find {self.title} "{arn(self.kind, name)}".'
         return from_code("ValidationException", text, operation, status=400)
 
     def delete(self, name: str, operation: str) -> None:
-        """Remove a thing."""
+        """Delete a resource."""
         import shutil
 
         self.read(name, operation)
         shutil.rmtree(self.folder_of(name, operation))
 
     def names(self) -> list[str]:
-        """All names, the oldest thing first."""
+        """All names, the oldest resource first."""
         known = []
         for path in self.folder.glob("*/record.json"):
             try:

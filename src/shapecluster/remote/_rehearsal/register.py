@@ -1,4 +1,4 @@
-"""Calls that only keep and tell what was said: create, describe, list, delete, tags."""
+"""Calls that only store and return requests: create, describe, list, delete, tags."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def crud_calls(records: Records, noun: str, title: str) -> dict[str, Call]:
     Parameters
     ----------
     records : Records
-        Where they are kept.
+        The store.
     noun : str
-        As it stands in operations, such as "endpoint_config".
+        The kind as in operations, such as "endpoint_config".
     title : str
-        As it stands in requests, such as "EndpointConfig".
+        The kind as in requests, such as "EndpointConfig".
     """
 
     def create(**request: Any) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def crud_calls(records: Records, noun: str, title: str) -> dict[str, Call]:
 
 
 def list_call(records: Records, noun: str, title: str) -> dict[str, Call]:
-    """The call that lists all things of a kind."""
+    """The call that lists all resources of a kind."""
     heading = "ModelPackageSummaryList" if noun == "model_package" else f"{title}s"
 
     def list_all(NameContains: str = "", **_: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def list_call(records: Records, noun: str, title: str) -> dict[str, Call]:
 
 
 def list_tags_call(all_records: Sequence[Records]) -> dict[str, Call]:
-    """The call that tells the tags of anything."""
+    """The call that returns the tags of a resource."""
 
     def list_tags(ResourceArn: str, **_: Any) -> dict[str, Any]:
         kind, name = ResourceArn.rpartition(":")[2].split("/", 1)

@@ -1,4 +1,4 @@
-"""Models and endpoints of a rehearsal."""
+"""Models and endpoints of a rehearsal: start, call and stop servers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _TIMEOUT = 60.0  # seconds that an answer may take
 
 
 class Serving:
-    """Starts, asks and ends servers; each lives in a folder of its own.
+    """Starts, calls and stops servers; each has a folder of its own.
 
     Parameters
     ----------
     folder : Path
         Of the rehearsal.
     objects : Objects
-        Where models are taken from.
+        Store of the models.
     program : tuple of str or None
-        The command that stands for the container; None for this package's own.
+        Command that takes the place of the container; None means this package's container.
     in_process : bool
         Whether the program answers as a function, without a port.
     """
@@ -50,7 +50,7 @@ class Serving:
         self._apps: dict[Path, WsgiApp] = {}
 
     def create_endpoint(self, EndpointName: str, EndpointConfigName: str, **more: Any) -> dict[str, Any]:
-        """Start a server; it is in service once it answers."""
+        """Start a server; it is in service when it answers a ping."""
         operation = "sagemaker.create_endpoint"
         config = self.configs.read(EndpointConfigName, operation)["request"]
         variant = config["ProductionVariants"][0]
@@ -58,12 +58,12 @@ class Serving:
         folder = self.endpoints.create(EndpointName, request, operation, variant=variant["VariantName"])
         try:
             self.start_server(folder, variant["ModelName"], operation)
-        except RemoteError as error:  # such as a model that is not there: told by DescribeEndpoint
+        except RemoteError as error:  # such as a missing model: as on AWS, DescribeEndpoint reports it
             folders.write_json(folder / "failure.json", str(error))
         return {"EndpointArn": arn("endpoint", EndpointName)}
 
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
-        """How far an endpoint is."""
+        """Status of an endpoint."""
         operation = "sagemaker.describe_endpoint"
         record = self.endpoints.read(EndpointName, operation)
         folder = self.endpoints.folder_of(EndpointName, operation)
@@ -79,7 +79,7 @@ class Serving:
         return answer | ({"FailureReason": reason} if reason else {})
 
     def delete_endpoint(self, EndpointName: str) -> dict[str, Any]:
-        """End a server."""
+        """Stop a server, and delete its record."""
         operation = "sagemaker.delete_endpoint"
         self.endpoints.read(EndpointName, operation)
         self.stop_server(self.endpoints.folder_of(EndpointName, operation))
@@ -94,7 +94,7 @@ class Serving:
         Accept: str = "*/*",
         **_: Any,
     ) -> dict[str, Any]:
-        """Ask a server."""
+        """Send a request to a server."""
         operation = "sagemaker-runtime.invoke_endpoint"
         body = Body.encode() if isinstance(Body, str) else bytes(Body)
         if len(body) > MAX_BODY:
@@ -146,7 +146,7 @@ class Serving:
         folders.start_supervisor(folder, plan, programs.environment(folder, {}))
 
     def server_status(self, folder: Path, created: float) -> tuple[str, str]:
-        """Status of a server as that of its endpoint, and why it failed."""
+        """Status of a server, in the words for endpoints, and the reason of a failure."""
         if (folder / "failure.json").exists():
             return "Failed", str(folders.read_json(folder / "failure.json"))
         if self.in_process:
@@ -172,7 +172,7 @@ class Serving:
     def send_request(
         self, folder: Path, body: bytes, content_type: str, accept: str
     ) -> tuple[int, bytes, str]:
-        """Send a request to a server: status, answer, and its type."""
+        """Send a request to a server; its status, its answer, and the media type."""
         if self.in_process:
             with folders.logging_to_folder(folder):
                 return programs.post_to_app(self._app(folder), body, content_type, accept)
@@ -185,7 +185,7 @@ class Serving:
         raise lost
 
     def stop_server(self, folder: Path) -> None:
-        """End a server, and wait until it is gone."""
+        """Stop a server, and wait until its process has ended."""
         self._apps.pop(folder, None)
         folders.request_stop(folder)
         while not self.in_process and folders.is_alive(folder):

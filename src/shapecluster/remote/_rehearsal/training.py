@@ -1,4 +1,4 @@
-"""Training jobs of a rehearsal."""
+"""Training jobs of a rehearsal: create, describe and stop them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _REQUIRED = (
 
 
 class TrainingJobs:
-    """Creates, describes and stops jobs; each lives in a folder of its own.
+    """Creates, describes and stops jobs; each has a folder of its own.
 
     Parameters
     ----------
     folder : Path
-        Of the rehearsal.
+        Folder of the rehearsal.
     objects : Objects
-        Where data is taken from and models go.
+        Store of data and models.
     program : tuple of str or None
-        The command that stands for the container; None for this package's own.
+        Command that takes the place of the container; None means this package's container.
     in_process : bool
         Whether the program runs as a function, inside the call that creates the job.
     """
@@ -49,7 +49,7 @@ class TrainingJobs:
         self.in_process = in_process
 
     def create(self, **request: Any) -> dict[str, Any]:
-        """Start a job (in process: and finish it)."""
+        """Start a job; in process, also finish it."""
         operation = "sagemaker.create_training_job"
         for name in _REQUIRED:
             if name not in request:
@@ -70,12 +70,12 @@ class TrainingJobs:
         try:
             self._start(folder, request, partial(folders.write_json, folder / "record.json", record))
         except BaseException:
-            folders.request_stop(folder)  # in case that it has begun
+            folders.request_stop(folder)  # the program may run already
             raise
         return {"TrainingJobArn": arn("training-job", name)}
 
     def describe(self, TrainingJobName: str) -> dict[str, Any]:
-        """How far a job is."""
+        """The description of a job."""
         operation = "sagemaker.describe_training_job"
         folder = self.records.folder_of(TrainingJobName, operation)
         if not (folder / "record.json").is_file():
@@ -85,7 +85,7 @@ class TrainingJobs:
         return request | _described(self._state(folder), arn("training-job", TrainingJobName))
 
     def stop(self, TrainingJobName: str) -> dict[str, Any]:
-        """Ask a job to end."""
+        """Request the end of a job."""
         operation = "sagemaker.stop_training_job"
         status = self.describe(TrainingJobName)["TrainingJobStatus"]
         if status not in {"InProgress", "Stopping"}:
@@ -95,11 +95,11 @@ class TrainingJobs:
         return {}
 
     def log(self, name: str) -> list[dict[str, Any]]:
-        """What the program of a job printed."""
+        """The output of a job's program."""
         return folders.read_log(self.records.folder_of(name, "logs.get_log_events"))
 
     def _start(self, folder: Path, request: dict[str, Any], announce: Callable[[], None]) -> None:
-        """Run the program; the job is there for others from `announce` on."""
+        """Run the program; other processes see the job once `announce` is called."""
         spec = request["AlgorithmSpecification"]
         image = spec.get("TrainingImage") or spec.get("AlgorithmName", "")
         given = programs.arguments("train", folder / "root", image)
@@ -126,7 +126,8 @@ class TrainingJobs:
         if state["status"] != "InProgress":
             return dict(state)
         if not folders.is_alive(folder):
-            state = folders.read_json(folder / "state.json")  # it may just have come to its end
+            # The supervisor may have written its final state between the two looks.
+            state = folders.read_json(folder / "state.json")
             if state["status"] == "InProgress":
                 reason = "InternalServerError: the process that ran this rehearsal was ended from outside"
                 now = time.time()
@@ -139,7 +140,7 @@ class TrainingJobs:
 
 
 def _described(state: dict[str, Any], name: str) -> dict[str, Any]:
-    """A state in the words of DescribeTrainingJob."""
+    """A state as an answer of DescribeTrainingJob."""
     answer: dict[str, Any] = {
         "TrainingJobArn": name,
         "TrainingJobStatus": state["status"],

@@ -1,4 +1,4 @@
-"""Batch transform jobs of a rehearsal: a server for their time, asked in one thread of this process."""
+"""Batch transform jobs of a rehearsal: a thread of this process sends the rows to a server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TransformJobs:
     Parameters
     ----------
     folder : Path
-        Of the rehearsal.
+        Folder of the rehearsal.
     serving : Serving
         Starts the servers.
     """
@@ -36,7 +36,7 @@ class TransformJobs:
         self._running: set[str] = set()
 
     def create(self, **request: Any) -> dict[str, Any]:
-        """Start a job (in process: and finish it)."""
+        """Start a job; in process, also finish it."""
         operation = "sagemaker.create_transform_job"
         name = request["TransformJobName"]
         self.serving.models.read(request["ModelName"], operation)
@@ -47,11 +47,12 @@ class TransformJobs:
         if self.serving.in_process:
             self._run(folder, request)
         else:
+            # A daemon: a transform job in progress must not keep the interpreter from ending.
             threading.Thread(target=self._run, args=(folder, request), daemon=True, name=name).start()
         return {"TransformJobArn": arn("transform-job", name)}
 
     def describe(self, TransformJobName: str) -> dict[str, Any]:
-        """How far a job is."""
+        """The description of a job."""
         operation = "sagemaker.describe_transform_job"
         folder = self.records.folder_of(TransformJobName, operation)
         if not (folder / "record.json").is_file():
@@ -71,7 +72,7 @@ class TransformJobs:
         return answer | ({"FailureReason": state["reason"]} if "reason" in state else {})
 
     def stop(self, TransformJobName: str) -> dict[str, Any]:
-        """Ask a job to end."""
+        """Request the end of a job."""
         operation = "sagemaker.stop_transform_job"
         if self.describe(TransformJobName)["TransformJobStatus"] not in {"InProgress", "Stopping"}:
             text = "The request was rejected because the transform job is over."
@@ -115,8 +116,8 @@ class TransformJobs:
                     server, piece, given.get("ContentType", ""), wanted.get("Accept", "*/*")
                 )
                 if code != 200:
-                    told = answer.decode("utf-8", "replace")[:1024]
-                    return {"status": "Failed", "reason": f"ClientError: the model answered {code}: {told}"}
+                    text = answer.decode("utf-8", "replace")[:1024]
+                    return {"status": "Failed", "reason": f"ClientError: the model answered {code}: {text}"}
                 answers.write(answer)
             answers.seek(0)
             target = join_uri(wanted["S3OutputPath"], relative_uri(base, uri) + ".out")
