@@ -57,7 +57,7 @@ class Leftover:
 
 
 def list_leftovers(
-    session: Any = None,
+    session: object = None,
     *,
     bucket: str | None = None,
     prefix: str = "shapecluster",
@@ -109,7 +109,7 @@ def list_leftovers(
     return find_leftovers(open_platform(session), bucket, prefix, min_age=min_age)
 
 
-def clean_up(leftovers: Iterable[Leftover], session: Any = None) -> list[Leftover]:
+def clean_up(leftovers: Iterable[Leftover], session: object = None) -> list[Leftover]:
     """Delete leftovers, except for data that an uncollected job reads.
 
     Parameters

@@ -124,7 +124,7 @@ class Algorithm:
         if job.channel is not None:
             if job.channel not in self.channels:
                 raise ValueError(
-                    f"channel of Job must be one of the algorithm's: {_listing(self.channels)}. "
+                    f"channel of Job must be one of the algorithm's: {_shortened(self.channels)}. "
                     f"Got {job.channel!r} instead."
                 )
             return self.channels[job.channel]
@@ -134,7 +134,7 @@ class Algorithm:
         if len(candidates) != 1:
             raise ValueError(
                 f"channel of Job must say which one of the algorithm's channels is for training: "
-                f"{_listing(self.channels)}. Got None instead."
+                f"{_shortened(self.channels)}. Got None instead."
             )
         return candidates[0]
 
@@ -151,7 +151,7 @@ class Algorithm:
         if unknown:
             raise ValueError(
                 f"The algorithm does not know the hyperparameters {unknown}: it knows "
-                f"{_listing(self.hyperparameters)}."
+                f"{_shortened(self.hyperparameters)}."
             )
         missing = [
             h.name for h in self.hyperparameters.values() if h.required and h.name not in hyperparameters
@@ -191,7 +191,7 @@ class Algorithm:
         # A listing without instance types restricts none.
         if supported and job.instance_type not in supported:
             raise ValueError(
-                f"instance_type of Job must be one that the algorithm {verb} on: {_listing(supported)}. "
+                f"instance_type of Job must be one that the algorithm {verb} on: {_shortened(supported)}. "
                 f"Got {job.instance_type!r} instead."
             )
 
@@ -286,7 +286,7 @@ def _number(text: Any, otherwise: float) -> float:
         return otherwise
 
 
-def _listing(names: Any) -> str:
+def _shortened(names: Any) -> str:
     shown = sorted(names)
     more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
     return (", ".join(shown[:_MOST_SHOWN]) or "none") + more

@@ -45,7 +45,7 @@ class PollSchedule:
             seconds = min(seconds, max(0.0, self.deadline - self.clock.now()))
         self.clock.sleep(seconds)
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the deadline has passed."""
         return self.deadline is not None and self.clock.now() >= self.deadline
 
@@ -64,11 +64,11 @@ def with_retries(run: Callable[[], _Polled], schedule: PollSchedule) -> _Polled:
             return run()
         except ThrottledError:
             throttled += 1
-            if throttled >= _THROTTLED or schedule.over():
+            if throttled >= _THROTTLED or schedule.is_over():
                 raise
         except ConnectionLostError:
             lost += 1
-            if lost >= _PATIENCE or schedule.over():
+            if lost >= _PATIENCE or schedule.is_over():
                 raise
         schedule.wait(min(_SLOWEST, schedule.interval * 2.0 ** (throttled + lost - 1)))
 
@@ -108,6 +108,6 @@ def poll(
             on_answer(answer)
         if is_over(answer):
             return answer
-        if schedule.over():
+        if schedule.is_over():
             raise JobRunningError("The time to wait is over.")
         schedule.wait(schedule.interval)

@@ -142,7 +142,7 @@ class TrainingRun:
             return self._note(error, f"{self._title} had not been created.")
         except BaseException as second:
             why = "" if isinstance(second, KeyboardInterrupt) else f" ({second})"
-            text = f"{self._title} may run on{why}, {self._bound}. {self._how_to_attach}"
+            text = f"{self._title} may run on{why}, {self._time_limit}. {self._how_to_attach}"
             return self._note(error, text)
         if end["TrainingJobStatus"] == "Completed":
             return self._note(error, f"{self._title} had completed before that. {self._how_to_attach}")
@@ -174,7 +174,9 @@ class TrainingRun:
         try:
             self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
         except Exception as error:
-            logger.warning("%s may run on (%s), %s. %s", self._title, error, self._bound, self._how_to_attach)
+            logger.warning(
+                "%s may run on (%s), %s. %s", self._title, error, self._time_limit, self._how_to_attach
+            )
         else:
             logger.warning("%s was asked to stop, since no thread waits for it any more.", self._title)
 
@@ -195,9 +197,9 @@ class TrainingRun:
                 "Check the name and the session."
             )
         elif isinstance(error, JobRunningError):
-            text = f"{self._title} is not over yet, and runs on {self._bound}. Call result() again."
+            text = f"{self._title} is not over yet, and runs on {self._time_limit}. Call result() again."
         else:
-            text = f"{error} {self._title} runs on without you, {self._bound}. {self._how_to_attach}"
+            text = f"{error} {self._title} runs on without you, {self._time_limit}. {self._how_to_attach}"
         return type(error)(
             text, operation=error.operation, code=error.code, status=error.status, job_name=self.name
         )
@@ -211,7 +213,7 @@ class TrainingRun:
         return f"The training job {self.name!r}"
 
     @property
-    def _bound(self) -> str:
+    def _time_limit(self) -> str:
         seconds = self.job.max_wait_seconds or self.job.max_run_seconds * (2 if self.job.spot else 1)
         return f"for at most {seconds} seconds in all"
 
@@ -289,16 +291,16 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedD
     except RemoteError as error:
         exists = _exists(run, request, error) if unsure else False
         if exists is None:
-            raise _unknown(run, error) from None
+            raise _maybe_created_error(run, error) from None
         if not exists:
-            _forget(run, staged)
+            _delete_records_quietly(run, staged)
             raise
         created = True
     except BaseException as error:
         run.handle_interruption(error)
         raise
     if not created:
-        _forget(run, staged)
+        _delete_records_quietly(run, staged)
     return created
 
 
@@ -313,15 +315,15 @@ def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) ->
         return None
 
 
-def _forget(run: TrainingRun, staged: Sequence[StagedDataset]) -> None:
+def _delete_records_quietly(run: TrainingRun, staged: Sequence[StagedDataset]) -> None:
     with suppress(RemoteError):  # a record without a job does no harm
         delete_records(run.platform, staged, run.name)
 
 
-def _unknown(run: TrainingRun, error: RemoteError) -> RemoteError:
+def _maybe_created_error(run: TrainingRun, error: RemoteError) -> RemoteError:
     text = (
         f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs on, "
-        f"{run._bound}. {run._how_to_attach}"
+        f"{run._time_limit}. {run._how_to_attach}"
     )
     return type(error)(
         text, operation=error.operation, code=error.code, status=error.status, job_name=run.name

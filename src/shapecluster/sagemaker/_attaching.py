@@ -21,7 +21,7 @@ _NOT_RECORDED = ("job", "session", "wait", "progress", "init")
 class AttachMixin:
     """`attach` of an estimator whose fit is a training job."""
 
-    session: Any
+    session: object
     progress: Callable[[JobProgress], object] | None
     training_job_name_: str
     _run: TrainingRun | None
@@ -37,7 +37,7 @@ class AttachMixin:
     def attach(
         cls,
         job_name: str,
-        session: Any = None,
+        session: object = None,
         *,
         progress: Callable[[JobProgress], object] | None = None,
     ) -> Self:

@@ -51,7 +51,7 @@ class TrainingJobEstimator(
 
     role: str | None
     job: Job | None
-    session: Any
+    session: object
     wait: bool
     progress: Callable[[JobProgress], object] | None
 

@@ -17,7 +17,7 @@ _BY_REFERENCE = ("session", "progress", "_run")  # copies share these, and pickl
 class SessionMixin(BaseEstimator):
     """Clones and copies share the session; pickles leave it out, since it holds credentials."""
 
-    session: Any
+    session: object
     progress: Any
 
     def __sklearn_clone__(self) -> Self:

@@ -103,7 +103,7 @@ def read_staged_data(job: CompletedJob) -> StagedData:
         # Only the channel that is clustered has a shape in its manifest.
         if "shape" in channel.manifest:
             return StagedData(_read_channel(channel), channel.manifest, channels)
-    raise _gone(job.name)
+    raise _missing_data(job.name)
 
 
 def _read_channel(channel: StagedChannel) -> FloatArray:
@@ -115,7 +115,7 @@ def _read_channel(channel: StagedChannel) -> FloatArray:
         else:
             parts.append(read_recordio(file).values)
     if not parts:
-        raise _gone(channel.folder)
+        raise _missing_data(channel.folder)
     rows: FloatArray = np.concatenate(parts).astype(channel.manifest["dtype"], copy=False)
     return rows
 
@@ -147,7 +147,7 @@ def read_description(job: CompletedJob) -> dict[str, Any]:
     return described
 
 
-def _gone(where: str) -> ArtifactError:
+def _missing_data(where: str) -> ArtifactError:
     return ArtifactError(
         f"The data of the training job is no longer where it was staged ({where}), so its rows cannot be "
         "labeled: fit again."

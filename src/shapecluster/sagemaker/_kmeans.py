@@ -24,6 +24,8 @@ from shapecluster.sagemaker._metrics import TEST, read_test_metrics
 if TYPE_CHECKING:
     from typing import Self
 
+    import pandas as pd
+
 _MODEL = "model_algo-*"
 _MOST_MODEL = 1 << 30  # bytes
 _SENT = (
@@ -145,7 +147,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         image_uri: str | None = None,
         role: str | None = None,
         job: Job | None = None,
-        session: Any = None,
+        session: object = None,
         wait: bool = True,
         progress: Callable[[JobProgress], object] | None = None,
         mini_batch_size: int = 5000,
@@ -239,7 +241,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         self._check_is_fitted()
         return nearest(self._rows(X), self.cluster_centers_)
 
-    def transform(self, X: Any) -> FloatArray:
+    def transform(self, X: Any) -> FloatArray | pd.DataFrame:
         """Measure the Euclidean distance of each row to every center.
 
         Parameters
@@ -249,8 +251,8 @@ class SageMakerKMeans(TrainingJobEstimator):
 
         Returns
         -------
-        distances : ndarray of shape (n_samples, n_clusters)
-            Not squared, in the precision of `X`.
+        distances : ndarray or DataFrame of shape (n_samples, n_clusters)
+            Not squared, in the precision of `X`; a DataFrame where `set_output` asks for one.
         """
         self._check_is_fitted()
         rows = self._rows(X)

@@ -27,7 +27,7 @@ class ServingMixin:
     `predict` runs locally, and needs none of these.
     """
 
-    session: Any
+    session: object
 
     if TYPE_CHECKING:
         _outcome: JobOutcome
@@ -52,6 +52,11 @@ class ServingMixin:
     def deploy(
         self, *, keep: Literal[True], name: str | None = None, job: Job | None = None, instance_count: int = 1
     ) -> Endpoint: ...
+
+    @overload
+    def deploy(
+        self, *, keep: bool, name: str | None = None, job: Job | None = None, instance_count: int = 1
+    ) -> AbstractContextManager[Endpoint] | Endpoint: ...
 
     def deploy(
         self, *, keep: bool = False, name: str | None = None, job: Job | None = None, instance_count: int = 1
@@ -156,9 +161,9 @@ class ServingMixin:
         other = np.flatnonzero(ids != ours)
         if len(other):
             warnings.warn(
-                f"{who} answers otherwise than predict() here for {len(other)} of {len(ids)} rows, the first "
-                f"of them row {other[0]}: cluster {ids[other[0]]}, and {ours[other[0]]} here. It may serve "
-                "another model, number clusters in its own way, or round otherwise.",
+                f"{who} answers differently from predict() for {len(other)} of {len(ids)} rows, first row "
+                f"{other[0]}: cluster {ids[other[0]]}, where predict() has {ours[other[0]]}. It may serve "
+                "another model, number clusters differently, or round differently.",
                 ArtifactWarning,
                 stacklevel=caller_level(),
             )

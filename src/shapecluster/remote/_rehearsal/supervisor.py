@@ -176,7 +176,7 @@ def _prepare(root: Path, request: dict[str, Any], objects: Path) -> None:
     write_json(config / "resourceconfig.json", hosts)
 
 
-def _place(objects: Path, uri: str) -> tuple[Path, str]:
+def _bucket_and_key(objects: Path, uri: str) -> tuple[Path, str]:
     match = re.fullmatch(r"s3://([^/]+)/?(.*)", uri, re.DOTALL)
     if match is None or ".." in match.group(2).split("/"):
         raise _JobError(f"ClientError: {uri!r} is no place in S3")
@@ -185,7 +185,7 @@ def _place(objects: Path, uri: str) -> tuple[Path, str]:
 
 def _copy_out(objects: Path, uri: str, target: Path) -> int:
     """Copy all files under a prefix into a folder; returns their number."""
-    bucket, prefix = _place(objects, uri)
+    bucket, prefix = _bucket_and_key(objects, uri)
     base = prefix[: prefix.rfind("/") + 1]
     found = [p for p in sorted(bucket.rglob("*")) if p.is_file()] if bucket.is_dir() else []
     keys = [key for key in (p.relative_to(bucket).as_posix() for p in found) if key.startswith(prefix)]
@@ -199,7 +199,7 @@ def _copy_out(objects: Path, uri: str, target: Path) -> int:
 def _store_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> None:
     if "CheckpointConfig" not in request:
         return
-    bucket, prefix = _place(objects, request["CheckpointConfig"]["S3Uri"])
+    bucket, prefix = _bucket_and_key(objects, request["CheckpointConfig"]["S3Uri"])
     target = bucket / prefix
     for path in sorted((root / "checkpoints").rglob("*")):
         if path.is_file():
@@ -211,7 +211,7 @@ def _store_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> No
 def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) -> None:
     """Pack and store the files that the program left, as SageMaker does."""
     base = f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
-    bucket, prefix = _place(objects, base)
+    bucket, prefix = _bucket_and_key(objects, base)
     for source, name in ((root / "model", "model.tar.gz"), (root / "output" / "data", "output.tar.gz")):
         if not any(source.iterdir()):
             continue
