@@ -100,7 +100,11 @@ def table(name: str) -> dict[str, list[str]]:
 def test_the_page_says_where_every_parameter_of_k_shape_goes():
     from shapecluster import LocalKShape
     from shapecluster.remote._marketplace import Algorithm
-    from shapecluster.sagemaker._algorithm import PARAMETERS, for_container, for_listing
+    from shapecluster.sagemaker._algorithm import (
+        PARAMETERS,
+        container_hyperparameters,
+        listing_hyperparameters,
+    )
 
     defaults = LocalKShape().get_params()
     arn = "arn:aws:sagemaker:eu-west-1:123456789012:algorithm/x"
@@ -109,18 +113,20 @@ def test_the_page_says_where_every_parameter_of_k_shape_goes():
     assert set(rows) == set(defaults)
     given = defaults | {"max_shift": 3, "random_state": 1}
     for name, (image, marketplace) in rows.items():
-        assert (name in for_container(given, None)) == image.startswith("hyperparameter")
-        assert ("channel" in image) == (for_container(given | {name: [[0.0]]}, None).get(name) == "channel")
-        listed = for_listing(
+        assert (name in container_hyperparameters(given, None)) == image.startswith("hyperparameter")
+        assert ("channel" in image) == (
+            container_hyperparameters(given | {name: [[0.0]]}, None).get(name) == "channel"
+        )
+        listed = listing_hyperparameters(
             defaults | {name: given[name]}, defaults, Algorithm(arn, dict.fromkeys(["k", name]), {}), "X"
         )
         assert (name in listed or (name == "n_clusters" and "k" in listed)) == (marketplace != "stays here")
         bare = Algorithm(arn, {"k": None}, {})
         if marketplace.startswith("if listed"):
             with pytest.raises(ValueError, match=f"{name} of X must be at its default"):
-                for_listing(defaults | {name: "other"}, defaults, bare, "X")
+                listing_hyperparameters(defaults | {name: "other"}, defaults, bare, "X")
         else:
-            for_listing(defaults | {name: 3}, defaults, bare, "X")
+            listing_hyperparameters(defaults | {name: 3}, defaults, bare, "X")
 
 
 def test_the_page_says_where_every_parameter_of_k_means_goes():

@@ -25,6 +25,7 @@ SINGLE_FILES: dict[str, set[str]] = {
     "_typing": set(),
     "_optional": set(),
     "_threads": set(),
+    "_programs": set(),
     "_sklearn_compat": set(),
     "_validation": {"_sklearn_compat", "_typing", "exceptions"},
     "_tables": {"_optional", "_typing"},
@@ -161,6 +162,13 @@ def may_import(row: str, target: str) -> bool:
     return there == row or there in SINGLE_FILES or there in PACKAGES[row]
 
 
+def from_outside(path: Path, package: str) -> list[Import]:
+    """Imports of a package, or of its modules, in a file of another one."""
+    if row_of(dotted(path)) in (package, TOP) and dotted(path) != TOP:
+        return []
+    return [i for i in our_imports(path) if row_of(i.ours) == package]
+
+
 def our_imports(path: Path) -> list[Import]:
     return [i for i in imports_of(path) if i.root == "shapecluster" and i.ours]
 
@@ -228,6 +236,20 @@ def assert_no_cycle(graph: dict[str, set[str]]) -> None:
 def test_a_cycle_is_found():
     with pytest.raises(pytest.fail.Exception, match=r"a <- b <- a|b <- a <- b"):
         assert_no_cycle({"a": {"b"}, "b": {"a"}})
+
+
+def test_remote_is_used_through_its_public_names_and_one_facade():
+    doors = {"remote", "remote.permissions", "remote._client"}
+    used = {i.ours for path in FILES for i in from_outside(path, "remote")}
+    assert used <= doors, f"take these from remote._client: {sorted(used - doors)}"
+
+
+def test_container_is_imported_in_one_place_which_hands_it_over():
+    """But for type checkers: `__init__` lists its sub-modules there."""
+    users = {
+        (dotted(path), i.ours) for path in FILES for i in from_outside(path, "container") if not i.typing_only
+    }
+    assert users == {("__init__", "container._handover")}
 
 
 def test_container_takes_only_local_estimators_from_cluster():

@@ -6,6 +6,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from shapecluster._programs import provide_programs as _provide_programs
+
 if TYPE_CHECKING:
     from shapecluster import (
         analogues,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         report,
         sagemaker,
     )
+    from shapecluster._programs import ContainerPrograms
     from shapecluster.analogues import HistoricalAnalogues
     from shapecluster.cluster import LocalKShape, MiniBatchLocalKShape
     from shapecluster.model_selection import KSweep
@@ -76,6 +79,16 @@ _HOMES = {
     "SageMakerKShape": "sagemaker",
     "ShapeNeighbors": "neighbors",
 }
+
+
+def _import_container() -> ContainerPrograms:
+    # The one import of the container: `remote` rehearses its programs and must not know them.
+    from shapecluster.container._handover import LocalContainer
+
+    return LocalContainer()
+
+
+_provide_programs(_import_container)
 
 
 def __getattr__(name: str) -> Any:

@@ -18,12 +18,12 @@ from shapecluster.remote._marketplace import describe_algorithm  # noqa: E402
 from shapecluster.remote._models import ModelSource  # noqa: E402
 from shapecluster.remote._outcome import open_artifact  # noqa: E402
 from shapecluster.remote._platform import Platform, open_platform  # noqa: E402
-from shapecluster.remote._records import collected, recall  # noqa: E402
+from shapecluster.remote._records import mark_collected, read_records  # noqa: E402
 from shapecluster.remote._request import Channel, TrainingSpec  # noqa: E402
-from shapecluster.remote._staging import Dataset, Staged, stage  # noqa: E402
+from shapecluster.remote._staging import Dataset, StagedDataset, stage  # noqa: E402
 from shapecluster.remote._training import attach_training, start_training  # noqa: E402
 from shapecluster.remote._transform import TransformSpec, run_transform  # noqa: E402
-from shapecluster.remote._uris import join  # noqa: E402
+from shapecluster.remote._uris import join_uri  # noqa: E402
 from shapecluster.remote.permissions import Scope, caller_policy  # noqa: E402
 from tests.emulator import Emulator  # noqa: E402
 from tests.emulator.errors import ServiceError  # noqa: E402
@@ -40,8 +40,8 @@ def platform(emulator: Emulator) -> Platform:
     return open_platform(emulator.session())
 
 
-def staged_data(platform: Platform, content: bytes = CONTENT) -> tuple[str, Staged]:
-    base = join(f"s3://{find_bucket(platform, JOB)}", JOB.prefix)
+def staged_data(platform: Platform, content: bytes = CONTENT) -> tuple[str, StagedDataset]:
+    base = join_uri(f"s3://{find_bucket(platform, JOB)}", JOB.prefix)
     data = Dataset(
         repr(content), 2, lambda file, rows: file.write(content), "text/csv", ".csv", {"names": ["A", "B"]}
     )
@@ -55,7 +55,7 @@ def train(platform: Platform, role: str, progress=None, job: Job = JOB, **hyperp
         channels=(Channel("train", staged.data_uri, "text/csv"),),
         hyperparameters={"k": "3", **hyperparameters},
         role=role,
-        output_uri=join(base, "models"),
+        output_uri=join_uri(base, "models"),
     )
     return start_training(platform, spec, job, staged=[staged], record={"k": 3}, progress=progress)
 
@@ -67,7 +67,7 @@ def live(platform: Platform, emulator: Emulator) -> None:
     outcome = train(platform, emulator.role, news.append).result()
     assert [line for one in news for line in one.lines if line == "done"]
     run, description = attach_training(platform, outcome.name, JOB)
-    known = recall(platform, description)
+    known = read_records(platform, description)
     assert (known.record, known.manifests["train"]) == ({"k": 3}, {"names": ["A", "B"]})
     run.stop()
     with open_artifact(platform, outcome) as file:
@@ -77,7 +77,7 @@ def live(platform: Platform, emulator: Emulator) -> None:
         assert endpoint.invoke(CONTENT, "text/csv") == b"3\n5\n"
     base, staged = staged_data(platform)
     assert not staged.uploaded
-    spec = TransformSpec(staged.data_uri, "text/csv", "text/csv", join(base, "answers"))
+    spec = TransformSpec(staged.data_uri, "text/csv", "text/csv", join_uri(base, "answers"))
     (uri,) = run_transform(platform, source, spec, JOB)
     with platform.open(uri) as file:
         assert file.read() == b"3\n5\n"
@@ -85,7 +85,7 @@ def live(platform: Platform, emulator: Emulator) -> None:
     with deployed(platform, listing, Job(poll_interval=0.01, instance_type=algorithm.endpoint_types[0])):
         found = find_leftovers(platform, min_age=0.0)
         assert {one.kind for one in found} > {"endpoint", "endpoint configuration", "model", "model package"}
-    collected(platform, outcome.description)
+    mark_collected(platform, outcome.description)
     found = find_leftovers(platform, min_age=0.0)
     assert delete_leftovers(platform, found) == (found, [])
 

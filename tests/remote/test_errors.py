@@ -158,13 +158,13 @@ def test_exceptions_of_botocore_become_ours_without_a_trace_of_the_original():
         },
         "CreateTrainingJob",
     )
-    from shapecluster.remote._aws import _guarded
+    from shapecluster.remote._aws import _translating
 
     def fail():
         raise leaking
 
     with pytest.raises(CredentialsError) as caught:
-        _guarded(fail, CREATE)
+        _translating(fail, CREATE)
     told = "".join(traceback.format_exception(caught.value))
     assert TOKEN not in told
     assert KEY not in told

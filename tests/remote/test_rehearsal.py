@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from sklearn.base import clone
 
+from shapecluster import _programs
+from shapecluster._programs import container_programs
 from shapecluster.exceptions import (
     InvalidRequestError,
     JobFailedError,
@@ -394,7 +396,41 @@ def test_a_job_in_this_process_fails_as_any_other(inside):
     ],
 )
 def test_the_built_in_k_means_is_told_by_its_image(image, algorithm):
-    assert programs.algorithm_of(image) == algorithm
+    assert container_programs().algorithm_for(image) == algorithm
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+def test_a_job_needs_no_estimator_to_find_its_program(tmp_path, in_process):
+    """The package hands the program over whoever imports `remote`; and imports it when a job needs it."""
+    code = f"""
+import io, sys
+from shapecluster.remote import Rehearsal
+rehearsal = Rehearsal({str(tmp_path)!r}, in_process={in_process})
+rehearsal.upload(io.BytesIO(b"1,2,3\\n3,2,2\\n"), {DATA!r} + "part-0.csv")
+assert not [name for name in sys.modules if name.startswith("shapecluster.container")]
+source = {{"S3DataType": "S3Prefix", "S3Uri": {DATA!r}}}
+channel = {{"ChannelName": "train", "DataSource": {{"S3DataSource": source}}, "ContentType": "text/csv"}}
+rehearsal.call(
+    "sagemaker.create_training_job",
+    TrainingJobName="job",
+    AlgorithmSpecification={{"TrainingImage": "image", "TrainingInputMode": "File"}},
+    HyperParameters={{"k": "1"}},
+    InputDataConfig=[channel],
+    OutputDataConfig={{"S3OutputPath": "s3://rehearsal/models"}},
+    ResourceConfig={{"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}},
+    StoppingCondition={{"MaxRuntimeInSeconds": 100}},
+)
+assert "shapecluster.sagemaker" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    run, _ = attach_training(Rehearsal(tmp_path), "job", JOB)
+    assert run.result().artifact_uri == "s3://rehearsal/models/job/output/model.tar.gz"
+
+
+def test_programs_that_nobody_handed_over_are_missed_by_name(monkeypatch):
+    monkeypatch.setattr(_programs, "_provider", _programs._nothing_provided)
+    with pytest.raises(RuntimeError, match="provide_programs"):
+        container_programs()
 
 
 def test_what_main_returns_or_raises_is_an_exit_code():
@@ -424,12 +460,12 @@ def test_files_are_replaced_at_once(tmp_path):
 
 
 def test_a_folder_is_claimed_once(tmp_path):
-    assert folders.claim(tmp_path / "a" / "b")
-    assert not folders.claim(tmp_path / "a" / "b")
-    assert not folders.alive(tmp_path / "a" / "b")
-    with folders.held(tmp_path):
-        assert folders.alive(tmp_path)
-    assert not folders.alive(tmp_path)
+    assert folders.create_exclusive(tmp_path / "a" / "b")
+    assert not folders.create_exclusive(tmp_path / "a" / "b")
+    assert not folders.is_alive(tmp_path / "a" / "b")
+    with folders.locked(tmp_path):
+        assert folders.is_alive(tmp_path)
+    assert not folders.is_alive(tmp_path)
 
 
 @pytest.mark.parametrize(("on_interrupt", "status"), [("stop", "Stopped"), ("detach", "InProgress")])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 import tarfile
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shapecluster.exceptions import (
@@ -24,7 +26,7 @@ from shapecluster.remote._clock import Clock
 from shapecluster.remote._endpoints import deploy, deployed
 from shapecluster.remote._leftovers import STAGED, delete_leftovers, find_leftovers
 from shapecluster.remote._models import ModelSource
-from shapecluster.remote._records import collected
+from shapecluster.remote._records import mark_collected
 from shapecluster.remote._rehearsal import programs
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._staging import Dataset, stage
@@ -221,6 +223,25 @@ def staged_job(rehearsal, content=b"1,2\n", **hyperparameters):
     return staged, start_training(rehearsal, spec, JOB, staged=[staged])
 
 
+def test_an_endpoint_in_this_process_needs_no_estimator_to_find_its_program(tmp_path):
+    from shapecluster import SageMakerKShape
+
+    X = np.random.default_rng(0).normal(size=(20, 30)).cumsum(axis=1)
+    model = SageMakerKShape(2, session=Rehearsal(tmp_path, in_process=True), random_state=0).fit(X)
+    model.deploy(keep=True, name="mine")
+    code = f"""
+import sys
+from shapecluster.remote import Endpoint, Rehearsal
+endpoint = Endpoint.attach("mine", Rehearsal({str(tmp_path)!r}, in_process=True))
+print(endpoint.invoke({",".join(map(str, X[0])).encode()!r}, "text/csv", "text/csv").decode().split(",")[0])
+assert "shapecluster.sagemaker" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert float(done.stdout) == model.labels_[0]
+
+
 def test_what_carries_our_tag_is_found_and_deleted_in_order(rehearsal):
     deploy(rehearsal, ModelSource(ARN, MODEL, ROLE), JOB)
     theirs = {"PrimaryContainer": {"Image": "x"}, "ExecutionRoleArn": ROLE}
@@ -243,7 +264,7 @@ def test_data_that_an_uncollected_job_reads_is_never_deleted(rehearsal):
     deleted, left = delete_leftovers(rehearsal, [found])
     assert deleted == []
     assert run.name in left[0]
-    collected(rehearsal, outcome.description)
+    mark_collected(rehearsal, outcome.description)
     (found,) = find_leftovers(rehearsal, clock=LATER)
     assert found.kept_for == ()
     assert delete_leftovers(rehearsal, [found]) == ([found], [])

@@ -28,8 +28,8 @@ from shapecluster.remote import Job
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._outcome import open_artifact
-from shapecluster.remote._records import collected, recall
-from shapecluster.remote._request import Channel, TrainingSpec, merged, training_request
+from shapecluster.remote._records import mark_collected, read_records
+from shapecluster.remote._request import Channel, TrainingSpec, merge_hyperparameters, training_request
 from shapecluster.remote._staging import Dataset, fingerprint, stage
 from shapecluster.remote._training import (
     TrainingRun,
@@ -73,7 +73,7 @@ def start(service, time, job=JOB, **options):
 def test_a_job_is_created_watched_and_its_outcome_told(service, time):
     service.log = ["one", "two"]
     news, names = [], []
-    run = start(service, time, progress=news.append, named=names.append)
+    run = start(service, time, progress=news.append, on_named=names.append)
     outcome = run.result()
     assert names == [run.name] == [outcome.name]
     assert outcome.artifact_uri == f"s3://bucket/p/models/{run.name}/output/model.tar.gz"
@@ -89,7 +89,7 @@ def test_a_job_is_created_watched_and_its_outcome_told(service, time):
 
 def test_the_name_is_told_before_the_job_is_created(service, time):
     seen = []
-    start(service, time, named=lambda name: seen.append((name, list(service.jobs))))
+    start(service, time, on_named=lambda name: seen.append((name, list(service.jobs))))
     assert seen[0][1] == []
 
 
@@ -184,9 +184,9 @@ def test_hyperparameters_are_strings_of_a_length_that_the_service_takes():
         spec(hyperparameters={"k": "x" * 2501})
     with pytest.raises(ValueError, match="at most 100"):
         spec(hyperparameters={f"k{i}": "" for i in range(101)})
-    assert merged({"k": "3"}, Job(hyperparameters={"seed": "1"})) == {"k": "3", "seed": "1"}
+    assert merge_hyperparameters({"k": "3"}, Job(hyperparameters={"seed": "1"})) == {"k": "3", "seed": "1"}
     with pytest.raises(ValueError, match="repeat"):
-        merged({"k": "3"}, Job(hyperparameters={"k": "4"}))
+        merge_hyperparameters({"k": "3"}, Job(hyperparameters={"k": "4"}))
 
 
 def test_names_are_valid_unique_and_keep_their_beginning():
@@ -544,11 +544,11 @@ def test_attach_restores_what_was_written_down(service, time):
         clock=time.clock,
     )
     again, description = attach_training(service, run.name, clock=time.clock)
-    known = recall(service, description)
+    known = read_records(service, description)
     assert known.record == {"estimator": "K", "params": {"k": 3}}
     assert known.manifests == {"train": {"names": ["A", "B"]}}
     assert again.job.on_interrupt == "detach"
-    collected(service, description)
+    mark_collected(service, description)
     assert f"{staged.folder}/jobs/{run.name}.collected" in service.files
     assert json.loads(service.files[f"{staged.folder}/jobs/{run.name}.json"])["estimator"] == "K"
 
@@ -562,7 +562,7 @@ def test_attach_to_what_is_not_there_says_where_it_looked(service, time):
 
 def test_a_job_of_somebody_else_has_no_record(service, time):
     run = start(service, time)
-    known = recall(service, run.describe())
+    known = read_records(service, run.describe())
     assert known.record is None
     assert known.manifests == {}
 

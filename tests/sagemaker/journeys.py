@@ -1,6 +1,6 @@
 """Journeys through the life of a job, the stages that they pass, and what can go wrong at them.
 
-`test_sagemaker_faults.py` has the table of what then has to happen; this is how it is made to happen.
+`test_faults.py` has the table of what then has to happen; this is how it is made to happen.
 """
 
 from __future__ import annotations
@@ -308,7 +308,7 @@ class Case:
     def _fit(self, hold: bool) -> None:
         job = self.job(hold=hold, pause=self.stage.state == "Training" and not hold)
         self.model = self.world.estimator(job, listing=self.stage.listing, session=self.session)
-        self.model.set_params(callback=lambda news: None).fit(self.world.X)
+        self.model.set_params(progress=lambda news: None).fit(self.world.X)
         self.world.same(self.model)
 
     def _stop(self, hold: bool) -> None:
@@ -316,7 +316,7 @@ class Case:
             raise KeyboardInterrupt
 
         self.model = self.world.estimator(self.job(hold=True), session=self.session)
-        self.model.set_params(callback=interrupt).fit(self.world.X)
+        self.model.set_params(progress=interrupt).fit(self.world.X)
 
     def _attach(self, hold: bool) -> None:
         self.model = self.world.model(listing=self.stage.listing)

@@ -372,7 +372,7 @@ def test_ctrl_c(aws, rng, tmp_path, on_interrupt):
     X = frame(walks(rng))
     model = waving(aws, job={"on_interrupt": on_interrupt}, until=tmp_path / "go")
     with pytest.raises(KeyboardInterrupt) as caught:
-        model.set_params(callback=interrupt).fit(X)
+        model.set_params(progress=interrupt).fit(X)
     job = aws.job(model.training_job_name_)
     if on_interrupt == "stop":
         assert "was stopped" in caught.value.__notes__[0]

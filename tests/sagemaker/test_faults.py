@@ -343,14 +343,14 @@ def test_a_fault(world, rng, monkeypatch, row, fault):
 def afterward(world, case, attach):
     """What becomes of the job once everything works again."""
     if attach is None:
-        assert vars(case.model).keys() == vars(world.estimator(case.job())).keys() | {"callback"}
+        assert vars(case.model).keys() == vars(world.estimator(case.job())).keys() | {"progress"}
         if case.stage.operation == "PutObject":  # half of the data may be there now
             world.same(case.model.fit(world.X))
         return
     name = case.model.training_job_name_
     if attach is RECOVERS:
         world.same(SageMakerKShape.attach(name, session=world.session).result())
-        world.same(case.model.set_params(callback=None).result())
+        world.same(case.model.set_params(progress=None).result())
         return
     with pytest.raises(attach) as caught:
         SageMakerKShape.attach(name, session=world.session).result()

@@ -54,11 +54,17 @@ def test_predictions_follow_from_the_centers(rng, rehearsal):
     np.testing.assert_array_equal(distances.argmin(axis=1), model.labels_)
     assert (distances.min(axis=1) ** 2).sum() == pytest.approx(model.inertia_, rel=1e-12)
     assert model.score(X) == pytest.approx(-model.inertia_, rel=1e-12)
-    weights = rng.uniform(1, 2, size=600)
-    expected = -((distances.min(axis=1) ** 2) * weights).sum()
-    assert model.score(X, sample_weight=weights) == pytest.approx(expected)
-    with pytest.raises(ValueError, match="sample_weight"):
-        model.score(X, sample_weight=weights[:7])
+
+
+def test_neither_fit_nor_score_nor_a_sweep_takes_the_weights_that_the_algorithm_does_not_take(rng, rehearsal):
+    X, weights = portfolios(rng), rng.uniform(1, 2, size=600)
+    model = SageMakerKMeans(5, session=rehearsal)
+    for method in (model.fit, model.score):
+        with pytest.raises(TypeError, match="sample_weight"):
+            method(X, sample_weight=weights)
+    with pytest.raises(ValueError, match="sample_weight, but SageMakerKMeans"):
+        KSweep(model, [2, 3]).fit(X, sample_weight=weights)
+    assert not rehearsal.path.exists()  # nothing was uploaded
 
 
 def test_to_local_is_scikit_learns_and_agrees(rng, rehearsal):

@@ -152,7 +152,7 @@ def test_what_the_program_warns_of_is_in_its_log_and_reaches_nobody_else(rng, tm
     X.iloc[4] = 7.0
     lines = []
     model = SageMakerKShape(3, session=Rehearsal(tmp_path, in_process=in_process), random_state=0)
-    model.set_params(callback=lambda news: lines.extend(news.lines), job=Job(poll_interval=0.02))
+    model.set_params(progress=lambda news: lines.extend(news.lines), job=Job(poll_interval=0.02))
     with pytest.warns(FlatSeriesWarning, match="T004") as caught:  # else an error, as all warnings are
         model.fit(X)
     assert len(caught) == 1
@@ -331,9 +331,9 @@ class Untouchable:
 
 
 def test_clones_and_copies_share_the_session(rng):
-    session, callback = Untouchable(), Untouchable()
+    session, progress = Untouchable(), Untouchable()
     job = Job(tags={"desk": "x"})
-    model = SageMakerKShape(3, session=session, callback=callback, job=job, init=np.eye(3))
+    model = SageMakerKShape(3, session=session, progress=progress, job=job, init=np.eye(3))
     pipeline = make_pipeline(ZScore(), model)
     twins = [
         clone(model),
@@ -346,7 +346,7 @@ def test_clones_and_copies_share_the_session(rng):
     for twin in twins:
         assert twin is not model
         assert twin.session is session
-        assert twin.callback is callback
+        assert twin.progress is progress
         assert twin.job == job
         np.testing.assert_array_equal(twin.init, model.init)
     assert twins[0].init is not model.init
@@ -356,13 +356,13 @@ def test_clones_and_copies_share_the_session(rng):
 @pytest.mark.parametrize("pickled", [pickle, cloudpickle], ids=lambda m: m.__name__)
 def test_pickles_keep_the_model_and_leave_the_session(rng, rehearsal, pickled):
     X = frame(walks(rng))
-    model = SageMakerKShape(3, session=rehearsal, random_state=0, callback=lambda news: None).fit(X)
+    model = SageMakerKShape(3, session=rehearsal, random_state=0, progress=lambda news: None).fit(X)
     model.set_params(session=Untouchable())
     back = pickle.loads(pickled.dumps(model))
     assert_same(back, model)
     np.testing.assert_array_equal(back.predict(X), model.predict(X))
     assert back.members() == model.members()
-    assert back.callback is None
+    assert back.progress is None
     assert back.training_job_name_ == model.training_job_name_
     assert "not pickled" in repr(back)
     for twin in (back, clone(back), copy.deepcopy(back), pickle.loads(pickle.dumps(back))):

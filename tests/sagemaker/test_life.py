@@ -172,9 +172,9 @@ def test_a_fit_that_nobody_waits_for_drops_the_labels_of_the_one_before(rng, clo
     assert model.cluster_centers_.shape == (3, 40)
 
 
-def test_the_callback_sees_states_and_the_log(rng, cloud):
+def test_progress_sees_states_and_the_log(rng, cloud):
     news = []
-    model = waving(cloud).set_params(callback=news.append).fit(walks(rng))
+    model = waving(cloud).set_params(progress=news.append).fit(walks(rng))
     assert {one.job_name for one in news} == {model.training_job_name_}
     assert news[-1].status == "Completed"
     assert "waves of 40" in [line for one in news for line in one.lines]
@@ -239,7 +239,7 @@ def test_an_interrupted_fit_stops_its_job(rng, cloud, go):
     def interrupt(news):
         raise KeyboardInterrupt
 
-    model = waving(cloud, until=go).set_params(callback=interrupt)
+    model = waving(cloud, until=go).set_params(progress=interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         model.fit(walks(rng))
     assert f"{model.training_job_name_!r} was stopped" in caught.value.__notes__[0]
@@ -251,14 +251,14 @@ def test_an_interrupted_fit_lets_its_job_run_on_if_that_is_wanted(rng, cloud, go
         raise KeyboardInterrupt
 
     X = frame(walks(rng))
-    model = waving(cloud, until=go, job={"on_interrupt": "detach"}).set_params(callback=interrupt)
+    model = waving(cloud, until=go, job={"on_interrupt": "detach"}).set_params(progress=interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         model.fit(X)
     assert "attach(" in caught.value.__notes__[0]
     assert statuses(cloud) == ["InProgress"]
     go.touch()
     attached = SageMakerKShape.attach(model.training_job_name_, session=cloud).result()
-    model.set_params(callback=None).result()
+    model.set_params(progress=None).result()
     assert attached.members() == model.members()
 
 
@@ -306,7 +306,7 @@ def test_an_interrupted_sweep(rng, cloud, go, on_interrupt, monkeypatch):
 
 
 def without_sessions(model):
-    return {n: v for n, v in model.get_params().items() if n not in ("session", "wait", "callback", "job")}
+    return {n: v for n, v in model.get_params().items() if n not in ("session", "wait", "progress", "job")}
 
 
 @pytest.mark.parametrize("channels", [None, 2])

@@ -272,7 +272,7 @@ def test_an_arn_and_an_image_exclude_each_other(rng, rehearsal):
         ),
         (
             SageMakerKShape(2),
-            {"job": {"bucket": "b"}, "role": 1, "callback": "print", "image_uri": 3, "n_init": 0},
+            {"job": {"bucket": "b"}, "role": 1, "progress": "print", "image_uri": 3, "n_init": 0},
         ),
         (SageMakerKMeans(2), {"mini_batch_size": 0, "epochs": 0, "init_method": "kmeans", "n_clusters": 0}),
         (

@@ -95,7 +95,7 @@ def test_other_answers_than_ours_are_told(rng, rehearsal, call):
     other.cluster_centers_ = other.cluster_centers_[[1, 0, 2]]
     expected = model.predict(X)
     wrong = expected != other.predict(X)
-    told = rf"for {wrong.sum()} of 30 rows, the first of them row {wrong.argmax()}: "
+    told = rf"for {wrong.sum()} of 30 rows, first row {wrong.argmax()}: "
     with model.deploy() as endpoint, pytest.warns(ArtifactWarning, match=told) as caught:
         ids = other.batch_predict(X) if call == "batch" else other.predict_at(endpoint, X)
     np.testing.assert_array_equal(ids, expected)  # as they were given
@@ -188,7 +188,7 @@ def test_what_fit_would_refuse_is_refused_before_anything_is_asked(rng, rehearsa
 @pytest.fixture
 def quick(emulator, monkeypatch):
     """The emulator; nobody looks at it every ten seconds only."""
-    monkeypatch.setitem(_endpoints.interval_of.__globals__["_INTERVALS"], "aws", 0.02)
+    monkeypatch.setitem(_endpoints.poll_interval_of.__globals__["_INTERVALS"], "aws", 0.02)
     return emulator
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from shapecluster.remote._outcome import JobProgress
+    from shapecluster.remote import JobProgress
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # 130 is 128 + SIGINT, as shells report it
 
@@ -72,7 +72,7 @@ class JobLocation:
     def session(self) -> Any:
         """Return the value of the parameter `session` of estimators."""
         from shapecluster.remote import Rehearsal
-        from shapecluster.remote._errors import is_known, translate
+        from shapecluster.remote._client import open_aws_session
 
         if self.folder is not None:
             if self.region is not None or self.profile is not None:
@@ -80,13 +80,7 @@ class JobLocation:
             return Rehearsal(self.folder)
         if self.region is None and self.profile is None:
             return None
-        boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
-        try:
-            return boto3.Session(region_name=self.region, profile_name=self.profile)
-        except Exception as error:  # botocore's errors can be imported only where boto3 is installed
-            if not is_known(error):
-                raise
-            raise translate(error, "boto3.Session") from None
+        return open_aws_session(self.region, self.profile)
 
     def command(self, name: str, job_name: str) -> str:
         """Return a command line for a job at this location, quoted for a shell."""
@@ -198,7 +192,7 @@ def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
     Yields
     ------
     callable
-        The callback of an estimator.
+        For the parameter `progress` of an estimator.
     """
     from shapecluster.report._text import printable
 

@@ -85,8 +85,8 @@ def fit(request: TrainingRequest) -> None:
         job, session = request.job(), location.session()  # invalid settings end the command here
         model = _make_estimator(request).set_params(job=job, session=session)
         series = _load_series(request, model, console)
-        with job_progress(console) as callback:
-            model.set_params(callback=callback).fit(series)
+        with job_progress(console) as progress:
+            model.set_params(progress=progress).fit(series)
         if not request.no_wait:
             _write_result(model, location, request.out, request.hourly_rate)
             return
@@ -105,8 +105,8 @@ def attach(
     with as_command_errors(location), console_messages() as console:
         check_writable(out, "--out")
         try:
-            with job_progress(console) as callback:
-                model = SageMakerKShape.attach(job_name, location.session(), callback=callback)
+            with job_progress(console) as progress:
+                model = SageMakerKShape.attach(job_name, location.session(), progress=progress)
                 model.result(timeout)
         except JobRunningError:
             again = location.command("attach", job_name)
@@ -119,18 +119,14 @@ def attach(
 
 def stop(job_name: str, location: JobLocation) -> None:
     """Run `shapecluster sagemaker stop`."""
-    from shapecluster.remote._outcome import IS_OVER
-    from shapecluster.remote._platform import open_platform
-    from shapecluster.remote._training import attach_training
+    from shapecluster.remote._client import stop_training_job
     from shapecluster.report._terminal import make_console
 
     with as_command_errors(location), console_messages():
-        run, description = attach_training(open_platform(location.session()), job_name)
-        status = description["TrainingJobStatus"]
-        if status in IS_OVER:
+        status = stop_training_job(location.session(), job_name)
+        if status is not None:
             print_line(make_console(), f"The training job {job_name} has already ended: {status}.")
             return
-        run.stop()
     print_line(make_console(), f"The training job {job_name} was asked to stop.")
 
 

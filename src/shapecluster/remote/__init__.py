@@ -1,22 +1,25 @@
-"""Jobs on other machines: how they are set up, watched, and cleaned up after.
+"""Jobs on other machines: create, watch, collect and clean up.
 
-Bytes are moved here, and nothing is known of what they mean.
+This package moves bytes and does not know what they mean. The lower layers know nothing of the upper ones:
 
 ```
-                 _staging  _records          data on its way, and who reads it
-_job  _request   _training  _outcome         a training job, from its request to its model
-                 _marketplace                what an algorithm takes, before it is billed
-                 _models  _endpoints         predictions from a server ...
-                 _transform                  ... or for all rows at once
-                 _leftovers                  what is still there and costs money
-      ------------------------------------
-      _polling  _slots  _logs  _cleanup      waiting, limits, news, undoing
-      _watched                               what is waited for when the interpreter ends
-      ------------------------------------
-      _platform                              the seam: calls and storage
-        _aws  _sdk  _errors  _scrub            boto3, and the SageMaker SDK where there is one
-        _rehearsal/                            a folder of this machine
+_client                                    the facade for other packages
+------------------------------------------
+_account  _staging  _records               bucket, role and uploaded data
+_job  _request  _training  _outcome        a training job, from its settings to its model
+_marketplace                               what a listed algorithm takes
+_models  _endpoints  _transform            predictions by an endpoint or a batch transform job
+_leftovers                                 billable resources that jobs left behind
+------------------------------------------
+_polling  _concurrency  _logs  _cleanup    waiting, limits, logs, deletion
+_atexit  _clock  _names  _uris             the end of the interpreter, time, names
+------------------------------------------
+_platform                                  the interface of both platforms: calls and storage
+  _aws  _sdk  _errors  _scrub                AWS through boto3
+  _rehearsal/                                a local folder
 ```
+
+`permissions` stands apart: it writes the IAM policies that these calls need.
 """
 
 from shapecluster.remote._endpoints import Endpoint

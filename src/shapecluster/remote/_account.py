@@ -1,4 +1,4 @@
-"""What a job needs of the account before it can be created: a bucket and a role."""
+"""The bucket and the execution role of a job, found before the job is created."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 
 
 def find_role(platform: Platform, role: str | None = None) -> str:
-    """The execution role: the one given, SAGEMAKER_ROLE, or the session's.
+    """Find the execution role: the one given, SAGEMAKER_ROLE, or the session's own.
 
     Raises
     ------
     ValueError
-        When there is none, or what there is has not the form of a role's ARN.
+        When there is none, or it is not the ARN of a role.
     """
     found = role if role is not None else platform.default_role()
     if found is None:
@@ -35,12 +35,12 @@ def find_role(platform: Platform, role: str | None = None) -> str:
 
 
 def find_bucket(platform: Platform, job: Job) -> str:
-    """The bucket of a job, which is there when this returns.
+    """Find the bucket of a job, and create it where the job asks for that.
 
     Raises
     ------
     NotFoundError
-        When there is no such bucket, and the job does not ask to create it.
+        When there is no such bucket, and `create_bucket` is False.
     """
     bucket = job.bucket or platform.default_bucket()
     try:
@@ -59,11 +59,12 @@ def find_bucket(platform: Platform, job: Job) -> str:
 
 
 def _create_bucket(platform: Platform, bucket: str) -> None:
-    # S3's oldest region has no name in this call.
-    place = {} if platform.region == "us-east-1" else {"LocationConstraint": platform.region}
+    # S3 refuses the name of its oldest region in this call.
+    location = {} if platform.region == "us-east-1" else {"LocationConstraint": platform.region}
     platform.call(
-        "s3.create_bucket", Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {})
+        "s3.create_bucket", Bucket=bucket, **({"CreateBucketConfiguration": location} if location else {})
     )
+    # Prices and portfolios are nobody else's business, whatever the account's defaults are.
     platform.call(
         "s3.put_public_access_block",
         Bucket=bucket,

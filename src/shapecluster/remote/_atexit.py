@@ -1,7 +1,7 @@
-"""Jobs that somebody waits for, so that none is forgotten when the interpreter ends.
+"""Jobs that threads wait for, so that they can be stopped when the interpreter ends.
 
-Ctrl-C reaches the main thread only. A sweep that waits in other threads is left by its main thread, the
-interpreter ends, and the jobs would run on with nobody to collect them.
+Ctrl-C reaches the main thread only. When the main thread leaves a sweep whose other threads wait for jobs,
+the interpreter ends. Without this module those jobs would run on, and be billed, with nobody to collect them.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from contextlib import contextmanager
 from typing import Protocol
 
 
-class _Waited(Protocol):
+class _StoppableRun(Protocol):
     def at_exit(self) -> None: ...
 
 
-_waited: list[_Waited] = []
-_changing = threading.Lock()
+_waiting: list[_StoppableRun] = []
+_lock = threading.Lock()
 
 
 @contextmanager
-def waited_for(run: _Waited) -> Iterator[None]:
+def stopped_at_exit(run: _StoppableRun) -> Iterator[None]:
     """Have `run.at_exit` called if the interpreter ends within this block."""
-    with _changing:
-        _waited.append(run)
+    with _lock:
+        _waiting.append(run)
     try:
         yield
     finally:
-        with _changing:
-            _waited.remove(run)
+        with _lock:
+            _waiting.remove(run)
 
 
 @atexit.register
-def _end() -> None:
-    with _changing:
-        runs = list(_waited)
+def _stop_all() -> None:
+    # A copy: the calls take seconds, and threads that end meanwhile need the lock.
+    with _lock:
+        runs = list(_waiting)
     for run in runs:
         run.at_exit()

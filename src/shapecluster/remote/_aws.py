@@ -1,8 +1,10 @@
-"""Amazon Web Services, through boto3.
+"""The platform AWS, through boto3.
 
-Clients are made per thread, since neither they nor the session's factory are safe to share while they are
-made; all platforms of one session share them. Every S3 call says whose bucket it expects, so that a bucket
-that someone else registered under a guessable name gets no data.
+Each thread makes its own clients, since making one is not thread-safe. One session has one platform, so that
+all its estimators share these clients.
+
+Every S3 call names the expected owner of the bucket. Default bucket names can be guessed, and a bucket that
+someone else registered under such a name must get no data.
 """
 
 from __future__ import annotations
@@ -18,29 +20,29 @@ from weakref import WeakValueDictionary
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import InvalidRequestError, NotFoundError
 from shapecluster.remote import _sdk
-from shapecluster.remote._errors import is_known, translate
-from shapecluster.remote._uris import join, split
+from shapecluster.remote._errors import is_service_error, translate
+from shapecluster.remote._uris import join_uri, split_uri
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
 _CONNECT = 10.0  # seconds
 _READ = 70.0  # seconds; an endpoint may take 60
-_THREADS = 4  # parts under way at a time
-_ATTEMPTS = 10  # of one call, after the first, by boto3 itself
+_THREADS = 4  # parts that are uploaded at a time
+_ATTEMPTS = 10  # retries of one call by boto3 itself
 
 _SECRET_FIELDS = {"access_key", "secret_key", "token"}  # of botocore's credentials
 
 _Value = TypeVar("_Value")
 
-# Platforms in use, by the identities of the sessions that they hold (and so keep from being reused).
+# Platforms in use, by the ids of their sessions. A platform holds its sessions, so the ids are not reused.
 _platforms: WeakValueDictionary[tuple[int, int], AwsPlatform] = WeakValueDictionary()
 _making = threading.Lock()
 
 
 def aws_platform(session: object) -> AwsPlatform:
-    """The platform of a session; the same one for the same session while it is in use."""
+    """The platform of a session; the same one for the same session, as long as it is in use."""
     boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
     if session is None:
-        return AwsPlatform(_guarded(boto3.Session, "boto3.Session"))
+        return AwsPlatform(_translating(boto3.Session, "boto3.Session"))
     inner = _sdk.boto_session(session)
     if not isinstance(inner, boto3.Session):
         raise TypeError(
@@ -61,10 +63,9 @@ class AwsPlatform:
     Parameters
     ----------
     session : boto3.Session
-        Makes the clients; its own settings and the environment decide about endpoints, such as
-        AWS_ENDPOINT_URL.
+        Makes the clients. Its settings and the environment choose the endpoints, such as AWS_ENDPOINT_URL.
     sdk : session of the SageMaker SDK, default=None
-        May name a bucket, and knows the execution role where it runs on SageMaker itself.
+        May name a bucket, and knows the execution role when it runs on SageMaker itself.
     """
 
     kind: Literal["aws", "rehearsal"] = "aws"
@@ -100,26 +101,26 @@ class AwsPlatform:
         return f"aws:{self.account()}:{self.region}"
 
     def account(self) -> str:
-        """Number of the account, asked for once."""
+        """Number of the account; called for once."""
         if self._account is None:
             self._account = str(self.call("sts.get_caller_identity")["Account"])
         return self._account
 
     def default_bucket(self) -> str:
-        """The bucket that the SageMaker SDK would take."""
-        return _sdk.own_bucket(self._sdk) or f"sagemaker-{self.region}-{self.account()}"
+        """The default bucket of the SageMaker SDK."""
+        return _sdk.configured_bucket(self._sdk) or f"sagemaker-{self.region}-{self.account()}"
 
     def default_role(self) -> str | None:
         """SAGEMAKER_ROLE, or the role that the SDK's session runs under."""
         named = os.environ.get("SAGEMAKER_ROLE")
         if named:
             return named
-        return _guarded(lambda: _sdk.caller_role(self._sdk), "sts.get_caller_identity", self._known)
+        return _translating(lambda: _sdk.caller_role(self._sdk), "sts.get_caller_identity", self._secrets)
 
     def sdk_training_job(self, name: str) -> Any:
-        """A training job as the SageMaker SDK knows it."""
+        """A training job as an object of the SageMaker SDK."""
         operation = "sagemaker.describe_training_job"
-        return _guarded(lambda: _sdk.training_job(name, self._session), operation, self._known)
+        return _translating(lambda: _sdk.training_job(name, self._session), operation, self._secrets)
 
     def call(self, operation: str, /, **request: Any) -> dict[str, Any]:
         """Call a service with boto3's names: ``call("sagemaker.describe_endpoint", EndpointName=...)``."""
@@ -132,15 +133,16 @@ class AwsPlatform:
         def run() -> dict[str, Any]:
             return cast("dict[str, Any]", getattr(self._client(service), name)(**request))
 
-        answer = _guarded(run, operation, self._known)
+        answer = _translating(run, operation, self._secrets)
         if hasattr(answer.get("Body"), "read"):
-            download = _Download(answer["Body"], operation, self._known)
+            # boto3's stream raises its own errors while it is read.
+            download = _Download(answer["Body"], operation, self._secrets)
             answer["Body"] = io.BufferedReader(download, 2**20)
         return answer
 
     def upload(self, body: BinaryIO, uri: str, *, kms_key: str | None = None) -> None:
-        """Store a file, in parts where it is large."""
-        bucket, key = split(uri)
+        """Store a file; a large one is uploaded in parts."""
+        bucket, key = split_uri(uri)
         extra = {"ExpectedBucketOwner": self.account()}
         if kms_key is not None:
             extra |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
@@ -153,16 +155,16 @@ class AwsPlatform:
             )
             self._client("s3").upload_fileobj(body, bucket, key, ExtraArgs=extra, Config=config)
 
-        _guarded(run, "s3.put_object", self._known)
+        _translating(run, "s3.put_object", self._secrets)
 
     def open(self, uri: str) -> BinaryIO:
-        """Read a file, piece by piece."""
-        bucket, key = split(uri)
+        """Open a file for reading."""
+        bucket, key = split_uri(uri)
         return cast("BinaryIO", self.call("s3.get_object", Bucket=bucket, Key=key)["Body"])
 
     def exists(self, uri: str) -> bool:
-        """Whether there is a file of this name."""
-        bucket, key = split(uri)
+        """Whether there is a file at this URI."""
+        bucket, key = split_uri(uri)
         try:
             self.call("s3.head_object", Bucket=bucket, Key=key)
         except NotFoundError:
@@ -170,33 +172,34 @@ class AwsPlatform:
         return True
 
     def list(self, uri: str) -> Iterator[str]:
-        """All files below a place."""
-        bucket, prefix = split(uri)
+        """URIs of all files whose URI begins so."""
+        bucket, prefix = split_uri(uri)
         page: dict[str, Any] = {}
         while True:
             answer = self.call("s3.list_objects_v2", Bucket=bucket, Prefix=prefix, **page)
             for entry in answer.get("Contents", []):
-                yield join(f"s3://{bucket}", entry["Key"])
+                yield join_uri(f"s3://{bucket}", entry["Key"])
             if not answer.get("IsTruncated"):
                 return
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def delete(self, uri: str) -> None:
         """Remove a file."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         self.call("s3.delete_object", Bucket=bucket, Key=key)
 
-    def _known(self) -> Iterable[str]:
-        """The credentials in use; read without the properties that would refresh them."""
-        held = {} if self._credentials is None else vars(self._credentials)
-        return [v for k, v in held.items() if k.lstrip("_") in _SECRET_FIELDS and isinstance(v, str)]
+    def _secrets(self) -> Iterable[str]:
+        """The credentials in use."""
+        # Not by their public properties, which would refresh expired credentials over the network.
+        fields = {} if self._credentials is None else vars(self._credentials)
+        return [v for k, v in fields.items() if k.lstrip("_") in _SECRET_FIELDS and isinstance(v, str)]
 
     def _client(self, service: str) -> Any:
         clients = vars(self._local)
         if service not in clients:
             from botocore.config import Config
 
-            # Who sets the number of attempts in the environment means it.
+            # A number of attempts that the user set in the environment takes precedence.
             attempts = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"max_attempts": _ATTEMPTS}
             config = Config(
                 retries={"mode": "adaptive", **attempts},
@@ -206,24 +209,24 @@ class AwsPlatform:
             )
             with self._lock:  # the session's factory is not thread-safe
                 clients[service] = self._session.client(service, config=config)
-                # The session has them by now: asking does not look for them again.
+                # Making the client has loaded them already, so this starts no second search.
                 self._credentials = self._session.get_credentials()
         return clients[service]
 
 
 class _Download(io.RawIOBase):
-    """The body of an answer as a file, whose errors are ours."""
+    """The body of an answer as a file, with errors of our own classes."""
 
-    def __init__(self, body: Any, operation: str, known: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, body: Any, operation: str, secrets: Callable[[], Iterable[str]]) -> None:
         self._body = body
         self._operation = operation
-        self._known = known
+        self._secrets = secrets
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data: bytes = _guarded(lambda: self._body.read(len(buffer)), self._operation, self._known)
+        data: bytes = _translating(lambda: self._body.read(len(buffer)), self._operation, self._secrets)
         buffer[: len(data)] = data
         return len(data)
 
@@ -233,15 +236,17 @@ class _Download(io.RawIOBase):
         super().close()
 
 
-def _guarded(run: Callable[[], _Value], operation: str, known: Callable[[], Iterable[str]] = list) -> _Value:
-    """Run a call; its errors become ours, without the original in their context (see `translate`).
+def _translating(
+    run: Callable[[], _Value], operation: str, secrets: Callable[[], Iterable[str]] = list
+) -> _Value:
+    """Run a call, and raise its errors as `translate` makes them, without the original in their context.
 
-    `known` tells the secrets in use, which a call may just have loaded.
+    `secrets` is called after an error only: the call itself may have loaded the credentials.
     """
     try:
         return run()
     except Exception as error:
-        if not is_known(error):
-            raise  # a mistake of ours, or an installation that lacks a part
-        translated = translate(error, operation, known())
+        if not is_service_error(error):
+            raise  # a bug, or an incomplete installation
+        translated = translate(error, operation, secrets())
     raise translated

@@ -1,4 +1,4 @@
-"""Removing what was created, whatever happens meanwhile, and telling what could not be removed."""
+"""Deletion of created resources, whatever happens meanwhile, with a report of what is left."""
 
 from __future__ import annotations
 
@@ -14,65 +14,68 @@ from shapecluster.remote._polling import PollSchedule, poll, with_retries
 
 logger = logging.getLogger("shapecluster.remote")
 
-_LONGEST = 3600.0  # seconds that an endpoint may take to be deleted; half of that is usual at most
+_LONGEST = 3600.0  # seconds that the deletion of an endpoint may take; it usually takes half of that at most
 _IN_PROGRESS = {"Creating", "Updating", "SystemUpdating", "RollingBack"}
 
 
 class CleanupStack:
-    """Deletions to come, in the reverse order of the creations.
+    """Resources to delete, in the reverse order of their creation.
 
     Parameters
     ----------
     platform : Platform
-        Where things are created.
-    pace : PollSchedule
+        Where the resources are created.
+    schedule : PollSchedule
         How to wait.
     """
 
-    def __init__(self, platform: Platform, pace: PollSchedule) -> None:
+    def __init__(self, platform: Platform, schedule: PollSchedule) -> None:
         self.platform = platform
-        self.pace = pace
+        self.schedule = schedule
         self._steps: list[tuple[str, Callable[[], None]]] = []
 
-    def add(self, noun: str, title: str, name: str, ours: Callable[[], bool] | None = None) -> None:
-        """Remember to delete a thing. Called before it is created: half a creation is deleted as well.
+    def add(self, noun: str, title: str, name: str, is_own: Callable[[], bool] | None = None) -> None:
+        """Register a resource for deletion.
+
+        Call this before the resource is created: a creation whose answer is lost is then deleted as well.
 
         Parameters
         ----------
         noun : str
-            As it stands in operations: "endpoint_config".
+            Its kind as in operations: "endpoint_config".
         title : str
-            As it stands in requests: "EndpointConfig".
+            Its kind as in requests: "EndpointConfig".
         name : str
             Its name.
-        ours : callable, default=None
-            Tells whether what has this name is what was created. None: nobody else has such a name.
+        is_own : callable, default=None
+            Whether the resource of this name is the one that was created, and not someone else's. None: the
+            name is unique.
         """
         delete = self._delete_endpoint if noun == "endpoint" else self._deleter(noun, title)
 
         def step() -> None:
-            if ours is None or ours():
+            if is_own is None or is_own():
                 delete(name)
 
         self._steps.append((f"{noun.replace('_', ' ')} {name!r}", step))
 
     def clear(self) -> None:
-        """Forget everything: it is to stay."""
+        """Drop all registrations: the resources stay."""
         self._steps.clear()
 
     def run(self) -> list[str]:
-        """Delete everything; what is left, and why.
+        """Delete everything, and return what is left with the reasons.
 
-        An interruption ends the deletion that is under way, and not those that follow it.
+        An interruption ends the current deletion only; the others still run.
         """
         left = []
         while self._steps:
             what, delete = self._steps.pop()
             try:
-                with_retries(delete, self.pace)
+                with_retries(delete, self.schedule)
             except NotFoundError:
                 continue
-            except BaseException as error:
+            except BaseException as error:  # Ctrl-C as well: what is not deleted is billed
                 left.append(f"{what} ({type(error).__name__}: {error})")
                 logger.warning("Could not delete the %s: %s", what, error)
         return left
@@ -84,10 +87,10 @@ class CleanupStack:
         return delete
 
     def _delete_endpoint(self, name: str) -> None:
-        """An endpoint that is being created can be deleted only after that."""
+        """Delete an endpoint; while it is being created the service refuses that, so try until it is up."""
         delete = self._deleter("endpoint", "Endpoint")
 
-        def try_to() -> dict[str, Any]:
+        def try_to_delete() -> dict[str, Any]:
             try:
                 delete(name)
             except InvalidRequestError:
@@ -98,11 +101,11 @@ class CleanupStack:
                     delete(name)
             return {"gone": True}
 
-        deadline = self.pace.clock.now() + _LONGEST
-        poll(try_to, lambda answer: bool(answer["gone"]), replace(self.pace, deadline=deadline))
+        deadline = self.schedule.clock.now() + _LONGEST
+        poll(try_to_delete, lambda answer: bool(answer["gone"]), replace(self.schedule, deadline=deadline))
 
     def _status(self, name: str) -> str | None:
-        """Of an endpoint; None where that is not to be known, which is no reason to let it be."""
+        """Status of an endpoint; None where it cannot be read, which must not end the deletion."""
         try:
             answer = self.platform.call("sagemaker.describe_endpoint", EndpointName=name)
         except NotFoundError:
@@ -113,26 +116,26 @@ class CleanupStack:
 
 
 @contextmanager
-def cleaned_up(undo: CleanupStack) -> Iterator[None]:
-    """Delete everything at the end of a block, however it ends.
+def cleanup_at_end(cleanup: CleanupStack) -> Iterator[None]:
+    """Delete everything at the end of a block, also when the block raises.
 
     Raises
     ------
     EndpointError
-        When the block went well, and something could not be deleted. Where the block raised, its own error
-        stays, with a note.
+        When the block succeeded, and something could not be deleted. An error of the block itself is raised
+        as it is, with a note.
     """
     try:
         yield
     except BaseException as error:
-        if left := undo.run():
-            error.add_note(_told(left))
+        if left := cleanup.run():
+            error.add_note(_left_message(left))
         raise
-    if left := undo.run():
-        raise EndpointError(_told(left))
+    if left := cleanup.run():
+        raise EndpointError(_left_message(left))
 
 
-def _told(left: list[str]) -> str:
+def _left_message(left: list[str]) -> str:
     return (
         f"Could not be deleted, and may be billed: {'; '.join(left)}. "
         "`shapecluster sagemaker clean-up` deletes it, or the console does."

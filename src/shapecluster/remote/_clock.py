@@ -1,4 +1,4 @@
-"""Time as the waiting code sees it, so that tests need not wait."""
+"""The clock of all waiting code, which tests replace so that they need not wait."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clock:
-    """What time is it, wait, and by chance: three functions that tests replace.
+    """The time, a sleep and a random number, as functions that tests replace.
 
     Attributes
     ----------
     now : callable
-        Seconds on a clock that never goes back.
+        Seconds on a monotonic clock, for deadlines.
     wall : callable
-        Seconds since 1970.
+        Seconds since 1970, for names and ages.
     sleep : callable
-        Waits for so many seconds.
+        Waits for a number of seconds.
     chance : callable
-        A number in [0, 1), for jitter.
+        A random number in [0, 1), for jitter.
     """
 
     now: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""How many jobs this process may have under way at a time, on each platform."""
+"""The limit on jobs that this process runs at a time on each platform."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_TICK = 0.5  # seconds; a wait without an end could not be interrupted on every system
+# Seconds. A wait without a timeout cannot be interrupted by Ctrl-C on every system.
+_TICK = 0.5
 
-_free = threading.Condition()
-_taken: Counter[str] = Counter()
+_slot_freed = threading.Condition()
+_running: Counter[str] = Counter()
 
 
 @contextmanager
-def slot(identity: str, limit: int) -> Iterator[None]:
-    """Be one of at most `limit` jobs on a platform; waits for its turn.
+def job_slot(identity: str, limit: int) -> Iterator[None]:
+    """Wait until fewer than `limit` jobs run on a platform, and count as one for the length of the block.
 
-    All fits share the count, and each keeps to the limit of its own job.
+    All fits of the process share the count; each compares it with the limit of its own job.
     """
-    with _free:
-        while _taken[identity] >= limit:
-            _free.wait(_TICK)
-        _taken[identity] += 1
+    with _slot_freed:
+        while _running[identity] >= limit:
+            _slot_freed.wait(_TICK)
+        _running[identity] += 1
     try:
         yield
     finally:
-        with _free:
-            _taken[identity] -= 1
-            if not _taken[identity]:
-                del _taken[identity]
-            _free.notify_all()
+        with _slot_freed:
+            _running[identity] -= 1
+            if not _running[identity]:  # the table must not grow with every folder that was rehearsed in
+                del _running[identity]
+            _slot_freed.notify_all()

@@ -1,4 +1,4 @@
-"""Endpoints: created whole or not at all, asked in pieces, and gone when they are no longer wanted."""
+"""Endpoints: create them completely or not at all, send rows in requests of legal size, delete them."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from contextlib import contextmanager
 from typing import Any
 
 from shapecluster.exceptions import ConnectionLostError, EndpointError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import CleanupStack, cleaned_up
+from shapecluster.remote._cleanup import CleanupStack, cleanup_at_end
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._models import ModelSource, create, create_model
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._platform import Platform, open_platform
 from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._request import tags
+from shapecluster.remote._request import tags_of
 from shapecluster.remote._scrub import scrub
-from shapecluster.remote._training import interval_of
+from shapecluster.remote._training import poll_interval_of
 
 logger = logging.getLogger("shapecluster.remote")
 
 MAX_BODY = 6 * 2**20  # bytes of one request
-_FILL = 0.8  # of the limit that a first guess aims at, since rows differ in length
-_BUSY = {429, 503}  # what a server answers that may be asked again
+_FILL = 0.8  # share of the limit that the first guess aims at, since rows differ in length
+_BUSY = {429, 503}  # statuses of a server that may be asked again
 
 
 class Endpoint:
-    """A server of a model, which costs money for as long as it exists.
+    """A server of a model, which is billed until it is deleted.
 
-    Made by an estimator's `deploy`, or found again by `attach`.
+    `deploy` of an estimator creates one, and `attach` finds one again.
 
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the endpoint.
     session : boto3.Session, session of sagemaker >= 3, Rehearsal or None, default=None
-        Where it is. None means the default credentials of boto3.
+        Platform of the endpoint. None means the default credentials of boto3.
 
     Attributes
     ----------
     name : str
-        Its name.
+        Name of the endpoint.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Endpoint:
         self.name = check_name(name, "name")
         self._platform = open_platform(session)
         self._clock = CLOCK
-        self._interval = interval_of(self._platform, Job())
+        self._interval = poll_interval_of(self._platform, Job())
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
@@ -72,14 +72,14 @@ class Endpoint:
         Parameters
         ----------
         name : str
-            Its name.
+            Name of the endpoint.
         session : boto3.Session, session of sagemaker >= 3, Rehearsal or None, default=None
-            Where it is.
+            Platform of the endpoint.
 
         Returns
         -------
         Endpoint
-            Deleted at the end of a ``with`` block, or by `delete`.
+            The end of a ``with`` block deletes it, and so does `delete`.
 
         Raises
         ------
@@ -92,22 +92,22 @@ class Endpoint:
 
     @property
     def status(self) -> str:
-        """What the service says: "Creating", "InService", "Failed", ..."""
+        """Status that the service reports: "Creating", "InService", "Failed", ..."""
         return str(self._describe()["EndpointStatus"])
 
     def invoke(self, body: bytes, content_type: str, accept: str = "*/*") -> bytes:
-        """Ask for predictions.
+        """Send one request for predictions.
 
-        A request that was not answered is sent again, since predictions change nothing.
+        A request without an answer is sent again, since predictions change nothing.
 
         Parameters
         ----------
         body : bytes
             Rows, at most 6 MiB.
         content_type : str
-            What they are, such as "text/csv".
+            Media type of `body`, such as "text/csv".
         accept : str, default="*/*"
-            What the answer should be.
+            Media type of the answer.
 
         Returns
         -------
@@ -117,9 +117,9 @@ class Endpoint:
         Raises
         ------
         EndpointError
-            When the model does not answer with predictions.
+            When the model answers with an error.
         ValueError
-            When there are too many bytes.
+            When `body` is too large.
         """
         if len(body) > MAX_BODY:
             raise ValueError(
@@ -138,47 +138,47 @@ class Endpoint:
                 with answer["Body"] as stream:
                     return bytes(stream.read())
             except EndpointError as error:
-                told = self._refused(error)
-            raise told
+                refused = self._refused(error)
+            raise refused  # outside the block: an original in the context could hold signed requests
 
-        return with_retries(run, self._pace())
+        return with_retries(run, self._schedule())
 
     def invoke_rows(
-        self, encode: Callable[[slice], bytes], n_rows: int, content_type: str, accept: str = "*/*"
+        self, encode: Callable[[slice], bytes], n_samples: int, content_type: str, accept: str = "*/*"
     ) -> Iterator[tuple[slice, bytes]]:
-        """Ask for predictions of many rows, as many at a time as a request can hold.
+        """Send requests for predictions of many rows, each with as many rows as fit.
 
         Parameters
         ----------
         encode : callable
-            Gives the bytes of the rows in a slice.
-        n_rows : int
-            How many rows there are.
+            Returns the bytes of the rows in a slice.
+        n_samples : int
+            Number of rows.
         content_type, accept : str
             As for `invoke`.
 
         Yields
         ------
         rows : slice
-            Which rows were asked.
+            The rows of one request.
         answer : bytes
             The answer for them.
         """
-        for rows, body in chunks(encode, n_rows, MAX_BODY):
+        for rows, body in chunks(encode, n_samples, MAX_BODY):
             yield rows, self.invoke(body, content_type, accept)
 
     def delete(self) -> None:
-        """Delete the endpoint, its configuration, and its models. What is already gone is passed over.
+        """Delete the endpoint, its configuration and its models. Resources that are gone are skipped.
 
         Raises
         ------
         EndpointError
-            When something could not be deleted; the message says what.
+            When something could not be deleted; the message names it.
         """
-        undo = CleanupStack(self._platform, self._pace())
-        with cleaned_up(undo):
+        cleanup = CleanupStack(self._platform, self._schedule())
+        with cleanup_at_end(cleanup):
             try:
-                _remember(self._platform, self.name, undo)
+                _register_all(self._platform, self.name, cleanup)
             except RemoteError as error:
                 error.add_note(f"The endpoint {self.name!r} was not deleted, and may be billed.")
                 raise
@@ -187,7 +187,7 @@ class Endpoint:
         try:
             return with_retries(
                 lambda: self._platform.call("sagemaker.describe_endpoint", EndpointName=self.name),
-                self._pace(),
+                self._schedule(),
             )
         except NotFoundError as error:
             missing = NotFoundError(
@@ -210,7 +210,7 @@ class Endpoint:
             job_name=self.name,
         )
 
-    def _pace(self) -> PollSchedule:
+    def _schedule(self) -> PollSchedule:
         return PollSchedule(self._interval, self._clock)
 
 
@@ -224,6 +224,7 @@ def chunks(encode: Callable[[slice], bytes], n_rows: int, limit: int) -> Iterato
     """
     if not n_rows:
         return
+    # The first row predicts how many fit; a request that is too large is halved.
     step = max(1, int(_FILL * limit / max(1, len(encode(slice(0, 1))))))
     start = 0
     while start < n_rows:
@@ -256,32 +257,33 @@ def deploy(
     Parameters
     ----------
     platform : Platform
-        Where.
+        Where to create it.
     source : ModelSource
         The model.
     job : Job
         Machine, network, keys, tags and poll interval.
     name : str, default=None
-        Of the endpoint; None for one that nobody has.
+        Name of the endpoint; None means a unique name.
     base_name : str, default="shapecluster"
         What names begin with.
     instance_count : int, default=1
-        How many machines serve.
+        Number of machines that serve.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
 
     Raises
     ------
     EndpointError
-        When it does not come up. Nothing of it is left then, or the message says what is.
+        When it does not come up. Everything that was created is deleted then; the message names what could
+        not be.
     """
-    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
+    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
     try:
-        endpoint = _create(platform, source, job, undo, name, base_name, instance_count)
+        endpoint = _create(platform, source, job, cleanup, name, base_name, instance_count)
     except BaseException:
-        with cleaned_up(undo):
+        with cleanup_at_end(cleanup):
             raise
-    undo.clear()
+    cleanup.clear()
     return endpoint
 
 
@@ -296,51 +298,52 @@ def deployed(
     instance_count: int = 1,
     clock: Clock = CLOCK,
 ) -> Iterator[Endpoint]:
-    """An endpoint for the length of a block; options as for `deploy`. Nothing of it is left afterward."""
-    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
-    with cleaned_up(undo):
-        yield _create(platform, source, job, undo, name, base_name, instance_count)
+    """An endpoint for the length of a block, deleted at its end; parameters as for `deploy`."""
+    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
+    with cleanup_at_end(cleanup):
+        yield _create(platform, source, job, cleanup, name, base_name, instance_count)
 
 
 def _create(
     platform: Platform,
     source: ModelSource,
     job: Job,
-    undo: CleanupStack,
+    cleanup: CleanupStack,
     name: str | None,
     base_name: str,
     instance_count: int,
 ) -> Endpoint:
-    drawn = unique_name(base_name, undo.pace.clock.wall())
+    drawn = unique_name(base_name, cleanup.schedule.clock.wall())
     name = drawn if name is None else check_name(name, "name")
-    create_model(platform, source, job, drawn, undo)
+    create_model(platform, source, job, drawn, cleanup)
     variant = {
         "VariantName": "all",
         "ModelName": drawn,
         "InstanceType": job.instance_type,
         "InitialInstanceCount": instance_count,
     }
-    config: dict[str, Any] = {"ProductionVariants": [variant], "Tags": tags(job)}
+    config: dict[str, Any] = {"ProductionVariants": [variant], "Tags": tags_of(job)}
     if job.volume_kms_key is not None:
         config["KmsKeyId"] = job.volume_kms_key
-    create(undo, "endpoint_config", "EndpointConfig", drawn, config)
-    request = {"EndpointConfigName": drawn, "Tags": tags(job)}
+    create(cleanup, "endpoint_config", "EndpointConfig", drawn, config)
+    request = {"EndpointConfigName": drawn, "Tags": tags_of(job)}
 
-    def ours() -> bool:
+    def is_own() -> bool:
+        # The drawn name of the configuration is unique, a name that the user chose is not.
         answer = platform.call("sagemaker.describe_endpoint", EndpointName=name)
         return bool(answer.get("EndpointConfigName") == drawn)
 
-    create(undo, "endpoint", "Endpoint", name, request, ours=None if name == drawn else ours)
+    create(cleanup, "endpoint", "Endpoint", name, request, is_own=None if name == drawn else is_own)
     description = poll(
         lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name),
         lambda answer: answer["EndpointStatus"] not in {"Creating", "Updating", "SystemUpdating"},
-        undo.pace,
+        cleanup.schedule,
     )
     if description["EndpointStatus"] != "InService":
         raise EndpointError(_failure(name, description), job_name=name, code=description["EndpointStatus"])
     logger.info("The endpoint %s is in service, and billed until it is deleted", name)
     endpoint = Endpoint(name, platform)
-    endpoint._clock, endpoint._interval = undo.pace.clock, undo.pace.interval
+    endpoint._clock, endpoint._interval = cleanup.schedule.clock, cleanup.schedule.interval
     return endpoint
 
 
@@ -350,11 +353,11 @@ def _failure(name: str, description: Mapping[str, Any]) -> str:
     return f"The endpoint {name!r} did not come up ({description['EndpointStatus']}): {reason} {advice}"
 
 
-def _remember(platform: Platform, name: str, undo: CleanupStack) -> None:
-    """Find what belongs to an endpoint, to be deleted with it; found last is deleted first."""
+def _register_all(platform: Platform, name: str, cleanup: CleanupStack) -> None:
+    """Register an endpoint and what belongs to it for deletion, the endpoint last: it goes first."""
     try:
         endpoint = with_retries(
-            lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name), undo.pace
+            lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name), cleanup.schedule
         )
     except NotFoundError:
         return
@@ -362,25 +365,25 @@ def _remember(platform: Platform, name: str, undo: CleanupStack) -> None:
     config_name = endpoint.get("EndpointConfigName")
     if config_name:
         found.append(("endpoint_config", "EndpointConfig", config_name))
-        found += _models_of(platform, config_name, undo)
+        found += _models_of(platform, config_name, cleanup)
     for noun, title, one in reversed(found):
-        undo.add(noun, title, one)
+        cleanup.add(noun, title, one)
 
 
-def _models_of(platform: Platform, config_name: str, undo: CleanupStack) -> list[tuple[str, str, str]]:
-    def ask(operation: str, **request: Any) -> dict[str, Any]:
+def _models_of(platform: Platform, config_name: str, cleanup: CleanupStack) -> list[tuple[str, str, str]]:
+    def describe(operation: str, **request: Any) -> dict[str, Any]:
         try:
-            return with_retries(lambda: platform.call(operation, **request), undo.pace)
+            return with_retries(lambda: platform.call(operation, **request), cleanup.schedule)
         except NotFoundError:
             return {}
 
     found = []
-    config = ask("sagemaker.describe_endpoint_config", EndpointConfigName=config_name)
+    config = describe("sagemaker.describe_endpoint_config", EndpointConfigName=config_name)
     for variant in config.get("ProductionVariants", []):
         model_name = variant["ModelName"]
         found.append(("model", "Model", model_name))
-        model = ask("sagemaker.describe_model", ModelName=model_name)
+        model = describe("sagemaker.describe_model", ModelName=model_name)
         package = str(model.get("PrimaryContainer", {}).get("ModelPackageName", "")).rpartition("/")[2]
-        if package == model_name:  # made by us for this model
+        if package == model_name:  # a package of its own, and not one that other models use
             found.append(("model_package", "ModelPackage", package))
     return found

@@ -1,13 +1,13 @@
-"""From what a service calls an error to our error tree, in one table.
+"""Translation of AWS errors into the classes of `shapecluster.exceptions`, by tables.
 
 ```
-botocore's exception --+
-                       +--> kind of trouble --> class, and what to do next --> RemoteError
-code of the answer   --+
+class of a botocore exception --+
+                                +--> ErrorAdvice: class of ours, and advice --> RemoteError
+code of an answer             --+
 ```
 
-Messages of the service are read only where its codes do not tell one trouble from another
-(`ValidationException` stands for a dozen of them).
+The text of an answer is read only where its code is ambiguous: `ValidationException` stands for a dozen
+different problems.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from shapecluster.remote._scrub import scrub
 
 @dataclass(frozen=True)
 class ErrorAdvice:
-    """A class of the error tree, and what its message tells the user to do."""
+    """A class of the error tree, and the advice that its message ends with."""
 
     error: type[RemoteError]
     advice: str
@@ -104,7 +104,7 @@ _NO_BUCKET = ErrorAdvice(
 )
 _INVALID = ErrorAdvice(InvalidRequestError, "Change the parameter that the message names.")
 _CONNECTION = ErrorAdvice(ConnectionLostError, "Check the network, proxies and the region, and try again.")
-_SERVICE = ErrorAdvice(ConnectionLostError, "This is trouble on the service's side: try again.")
+_SERVICE = ErrorAdvice(ConnectionLostError, "The problem is on the service's side: try again.")
 _MODEL = ErrorAdvice(
     EndpointError, "Look into the endpoint's log, and whether it takes this content type and these columns."
 )
@@ -170,10 +170,10 @@ BY_CODE: dict[str, ErrorAdvice] = {
     **dict.fromkeys(["ModelError", "ModelErrorException", "424"], _MODEL),
 }
 
-# AWS has no code of its own for these. The first line that fits decides.
+# AWS has no code of its own for these. The first pattern that matches decides.
 BY_MESSAGE: tuple[tuple[re.Pattern[str], ErrorAdvice], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), trouble)
-    for pattern, trouble in (
+    (re.compile(pattern, re.IGNORECASE), advice)
+    for pattern, advice in (
         (r"not subscribed to", _SUBSCRIBE),
         (r"iam:PassRole", _PASS_ROLE),
         (r"could not assume role|unable to assume|trust (policy|relationship)", _BAD_ROLE),
@@ -186,7 +186,8 @@ BY_MESSAGE: tuple[tuple[re.Pattern[str], ErrorAdvice], ...] = tuple(
 )
 _READ_MESSAGE = {"ValidationException", "ValidationError", "AccessDeniedException", "AccessDenied"}
 
-# Exceptions of botocore that never reached a service, by the name of the class or of one above it.
+# Exceptions of botocore that never reached a service, by the name of the class or of a parent class. Names
+# and not classes: botocore is not installed everywhere.
 BY_CLASS: dict[str, ErrorAdvice] = {
     **dict.fromkeys(["NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"], _NO_CREDENTIALS),
     **dict.fromkeys(
@@ -212,10 +213,10 @@ _LIBRARIES = {"boto3", "botocore", "s3transfer", "urllib3", "ssl", "socket", "sa
 
 
 def translate(error: BaseException, operation: str, secrets: Iterable[str] = ()) -> RemoteError:
-    """Turn an exception of boto3 into ours.
+    """Translate an exception of boto3 into a `RemoteError`.
 
-    The caller raises it outside its `except` block: the original can hold signed requests, and must not
-    hang on ours as its context.
+    Raise the result outside the `except` block. The original can hold signed requests, and must not become
+    the context of the new error.
 
     Parameters
     ----------
@@ -224,7 +225,7 @@ def translate(error: BaseException, operation: str, secrets: Iterable[str] = ())
     operation : str
         The call, such as ``"sagemaker.create_training_job"``.
     secrets : iterable of str, default=()
-        What must not be in the message.
+        Texts that must not appear in the message.
     """
     if isinstance(error, RemoteError):
         return error
@@ -233,14 +234,14 @@ def translate(error: BaseException, operation: str, secrets: Iterable[str] = ())
         return _from_answer(answer, operation, secrets)
     for parent in type(error).__mro__:
         if parent.__name__ in BY_CLASS:
-            told = scrub(str(error), secrets)
-            return _error(BY_CLASS[parent.__name__], told, operation, type(error).__name__, None)
-    told = scrub(str(error), secrets)
-    return _error(ErrorAdvice(RemoteError, ""), told, operation, type(error).__name__, None)
+            message = scrub(str(error), secrets)
+            return _error(BY_CLASS[parent.__name__], message, operation, type(error).__name__, None)
+    message = scrub(str(error), secrets)
+    return _error(ErrorAdvice(RemoteError, ""), message, operation, type(error).__name__, None)
 
 
-def is_known(error: BaseException) -> bool:
-    """Whether an exception comes from a service or the way to it, and not from a mistake in a program."""
+def is_service_error(error: BaseException) -> bool:
+    """Whether an exception comes from a service or the connection to it, and not from a bug."""
     parents = type(error).__mro__
     return isinstance(error, RemoteError) or any(
         parent.__name__ in BY_CLASS or parent.__module__.split(".")[0] in _LIBRARIES for parent in parents
@@ -248,46 +249,48 @@ def is_known(error: BaseException) -> bool:
 
 
 def from_code(code: str, message: str, operation: str, *, status: int | None = None) -> RemoteError:
-    """Our error for a code and a message of the service."""
-    return _error(trouble_of(code, message, operation), message, operation, code, status)
+    """The `RemoteError` for a code and a message of the service."""
+    return _error(advice_for(code, message, operation), message, operation, code, status)
 
 
-def trouble_of(code: str, message: str, operation: str = "") -> ErrorAdvice:
-    """What a code (and, where codes do not tell, the message) stands for."""
+def advice_for(code: str, message: str, operation: str = "") -> ErrorAdvice:
+    """Class and advice for a code; an ambiguous code is resolved by the message."""
     if code in _READ_MESSAGE:
-        for pattern, trouble in BY_MESSAGE:
+        for pattern, advice in BY_MESSAGE:
             if pattern.search(message):
-                return trouble
-    # S3 answers "head" without a body, so that neither a missing bucket nor an expired token has its code.
+                return advice
+    # S3 answers HEAD requests without a body: a missing bucket and an expired token have only a status.
     if code in {"404", "NotFound"} and operation == "s3.head_bucket":
         return _NO_BUCKET
     if code in {"400", "BadRequest"} and operation.startswith("s3.head_"):
         return _NO_REASON
-    trouble = BY_CODE.get(code, ErrorAdvice(RemoteError, ""))
-    return _NOT_OUR_BUCKET if trouble is _ACCESS and operation.startswith("s3.") else trouble
+    advice = BY_CODE.get(code, ErrorAdvice(RemoteError, ""))
+    # Every S3 call names the expected owner, so a foreign bucket is "forbidden" as well.
+    return _NOT_OUR_BUCKET if advice is _ACCESS and operation.startswith("s3.") else advice
 
 
 def _from_answer(answer: dict[str, Any], operation: str, secrets: Iterable[str]) -> RemoteError:
     code = str(answer["Error"].get("Code", ""))
     message = str(answer["Error"].get("Message", ""))
     status = answer.get("OriginalStatusCode") or answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if "OriginalMessage" in answer:
+    if "OriginalMessage" in answer:  # of an endpoint's model, which says more than the service
         message = str(answer["OriginalMessage"]) or message
     message = scrub(message, secrets)
+    # An unknown code still has an HTTP status that says what kind of problem it is.
     known = str(status) if code not in BY_CODE and str(status) in BY_CODE else code
-    trouble = trouble_of(known, message, operation)
-    error = _error(trouble, message, operation, code, int(status) if status else None)
+    advice = advice_for(known, message, operation)
+    error = _error(advice, message, operation, code, int(status) if status else None)
     error.attempts = 1 + int(answer.get("ResponseMetadata", {}).get("RetryAttempts", 0))
     return error
 
 
-def _error(trouble: ErrorAdvice, message: str, operation: str, code: str, status: int | None) -> RemoteError:
-    told = " ".join(scrub(message).split())[:2000] or "No reason was given."
-    if told[-1] not in ".!?":
-        told += "."
+def _error(advice: ErrorAdvice, message: str, operation: str, code: str, status: int | None) -> RemoteError:
+    reason = " ".join(scrub(message).split())[:2000] or "No reason was given."
+    if reason[-1] not in ".!?":
+        reason += "."
     number = f" ({code})" if code else ""
-    text = f"{operation}{number}: {told} {trouble.advice.format(action=action_of(operation))}".rstrip()
-    return trouble.error(text, operation=operation, code=code or None, status=status)
+    text = f"{operation}{number}: {reason} {advice.advice.format(action=action_of(operation))}".rstrip()
+    return advice.error(text, operation=operation, code=code or None, status=status)
 
 
 # Calls whose IAM action has another name.

@@ -1,4 +1,4 @@
-"""`Job`: everything about a job that is not about the model, in one immutable object."""
+"""`Job`: all settings of a job that are not about the model, in one immutable object."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, Literal, NoReturn
 
-MAX_HYPERPARAMETER = 2500  # characters
+MAX_HYPERPARAMETER = 2500  # characters, a limit of SageMaker
 
 _INSTANCE = re.compile(r"ml\.[a-z0-9]+[a-z0-9-]*\.[a-z0-9]+")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -17,67 +17,67 @@ _CHANNEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SUBNET = re.compile(r"subnet-[0-9a-zA-Z]+")
 _GROUP = re.compile(r"sg-[0-9a-zA-Z]+")
 _URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
-_DAYS_28 = 28 * 86_400
+_DAYS_28 = 28 * 86_400  # seconds, a limit of SageMaker
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Where and how a job runs.
+    """Settings of a job: bucket, machines, network, keys, limits.
 
-    A rehearsal has no machines, networks, keys and bills: it passes those settings over, and keeps to
+    A rehearsal has no machines, networks, keys or bills. It ignores those settings, and applies
     `max_run_seconds`.
 
     Parameters
     ----------
     bucket : str or None, default=None
         Bucket for data and models, which must belong to the caller's account. None means
-        ``sagemaker-<region>-<account>``, the one that the SageMaker SDK takes.
+        ``sagemaker-<region>-<account>``, the default of the SageMaker SDK.
     prefix : str, default="shapecluster"
-        Folder in the bucket under which everything lies.
+        Folder in the bucket for all files.
     create_bucket : bool, default=False
         Whether to create the bucket if there is none.
     instance_type : str, default="ml.m5.xlarge"
-        Kind of machine.
+        Type of the machines.
     instance_count : int, default=1
-        How many machines. Data is cut into as many files, one for each.
+        Number of machines. The data is cut into as many files, one for each.
     volume_size_gb : int, default=30
         Disk of each machine.
     max_run_seconds : int, default=3600
-        The job is stopped after this time: the bound on its bill, also when nobody watches.
+        The job is stopped after this time. This bounds its bill, also when no process waits for it.
     spot : bool, default=False
-        Whether to use spare machines, which are cheaper and can be taken away.
+        Whether to use spot machines, which are cheaper and can be reclaimed by AWS.
     max_wait_seconds : int or None, default=None
-        With `spot`: how long waiting and running may take together. None means twice `max_run_seconds`.
+        With `spot`: maximum time for waiting and running together. None means twice `max_run_seconds`.
     checkpoint : bool or str, default=False
-        Where a job that is interrupted goes on from: True for a folder of its own under `prefix`, or an S3
-        URI, which several jobs can share to go on where another one ended.
+        Where an interrupted job resumes from. True means a folder of its own under `prefix`. An S3 URI can be
+        shared by several jobs, each of which resumes where another ended.
     keep_alive_seconds : int, default=0
-        How long the machines stay for the next job (a warm pool); they are billed meanwhile.
+        How long the machines stay ready for the next job (a warm pool); they are billed meanwhile.
     subnets, security_group_ids : tuple of str, default=()
         The VPC that the job runs in; both or neither.
     volume_kms_key, output_kms_key : str or None, default=None
-        Keys that encrypt the disks; and all that is stored: data and models.
+        Keys that encrypt the disks, and the stored data and models.
     tags : mapping of str to str, default={}
-        Tags for the jobs, models and endpoints, beside our own.
+        Tags for jobs, models and endpoints, in addition to the tag ``shapecluster``.
     network_isolation : bool, default=False
-        Whether the container has no network at all. Always so for algorithms of the Marketplace.
+        Whether the container has no network. Marketplace algorithms never have one.
     channel : str or None, default=None
         Name of the training channel. None means the one that the algorithm requires.
     hyperparameters : mapping of str to str, default={}
-        Hyperparameters beside those that the estimator sends.
+        Hyperparameters in addition to those that the estimator sends.
     on_interrupt : {"stop", "detach"}, default="stop"
-        What becomes of the job when the wait for it is interrupted (Ctrl-C): it is stopped, where a second
-        Ctrl-C lets it run on; or it runs on.
+        What happens to the job when the wait for it is interrupted (Ctrl-C). "stop" stops it, and a second
+        Ctrl-C lets it run on; "detach" lets it run on.
     max_parallel_jobs : int, default=4
-        How many jobs this process has under way at a time in one account and region.
+        Maximum number of jobs that this process runs at a time in one account and region.
     poll_interval : float or None, default=None
-        Seconds between two looks at the job, give or take a fifth. None means 10 on AWS, and a fraction of
+        Seconds between two status requests, plus or minus a fifth. None means 10 on AWS, and a fraction of
         a second in a rehearsal.
 
     Raises
     ------
     ValueError
-        When a value makes no sense, or two of them do not go together; the message names the field.
+        When a value is not valid, or two values exclude each other; the message names the field.
 
     Examples
     --------
@@ -131,6 +131,7 @@ class Job:
         return self  # immutable, so that clones of an estimator can share it
 
     def _set(self, name: str, value: Any) -> None:
+        # The only way to normalize a field of a frozen dataclass.
         object.__setattr__(self, name, value)
 
 
@@ -202,7 +203,7 @@ def _prefix(name: str, value: Any) -> None:
 
 
 def _tags(name: str, value: dict[str, str]) -> None:
-    if len(value) > 49:
+    if len(value) > 49:  # SageMaker allows 50
         _refuse(name, "at most 49 tags, since one is ours", f"{len(value)} of them")
     for key, entry in value.items():
         if not 1 <= len(key) <= 128 or len(entry) > 256 or key.lower().startswith("aws:"):
@@ -228,6 +229,7 @@ def _poll_interval(name: str, value: Any) -> None:
         _refuse(name, "a number of seconds above 0 and up to 3600, or None", value)
 
 
+# The service checks the rest: ids, aliases and ARNs differ by partition.
 _key = _text(re.compile(r"[a-zA-Z0-9:/_.-]{1,2048}"), "the id, alias or ARN of a KMS key", optional=True)
 
 _CHECKS: dict[str, Callable[[str, Any], None]] = {

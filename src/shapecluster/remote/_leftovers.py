@@ -1,4 +1,4 @@
-"""What is still there and costs money: endpoints, models and staged data that carry our tag."""
+"""Leftovers: billable resources that jobs left behind, found by the tag of this package."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform, open_platform
 from shapecluster.remote._polling import PollSchedule, with_retries
-from shapecluster.remote._records import collected_uri
+from shapecluster.remote._records import collected_mark_uri
 from shapecluster.remote._request import TAG
-from shapecluster.remote._training import interval_of
-from shapecluster.remote._uris import join, split, within
+from shapecluster.remote._training import poll_interval_of
+from shapecluster.remote._uris import join_uri, relative_uri, split_uri
 
 HOUR = 3600.0
 
-# In the order in which they can be deleted: nothing is used by what follows it.
+# In the order of deletion: no kind is used by a kind after it.
 _KINDS = {
     "endpoint": ("endpoint", "Endpoint", "Endpoints"),
     "endpoint configuration": ("endpoint_config", "EndpointConfig", "EndpointConfigs"),
@@ -36,7 +36,7 @@ _NO_RESULT = {"Failed", "Stopped", "Deleting"}
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that is still there.
+    """A billable resource left behind by a job.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Leftover:
     name : str
         Its name; for data, the URI of its folder.
     created : datetime or None
-        When it was made, where that is known.
+        Time of its creation, if known.
     kept_for : tuple of str
-        Training jobs that read this data, and whose results were not collected. It is not deleted.
+        Training jobs that read this data, and whose results were not collected. The data is not deleted then.
     """
 
     kind: str
@@ -57,40 +57,41 @@ class Leftover:
 
 
 def list_leftovers(
-    session: Any = None,
+    session: object = None,
     *,
     bucket: str | None = None,
     prefix: str = "shapecluster",
     min_age: float = HOUR,
 ) -> list[Leftover]:
-    """List what is still there and costs money: endpoints, models and staged data that carry our tag.
+    """List billable resources that jobs left behind: endpoints, models and staged data.
 
-    Models that jobs have left in the bucket are not among it: they are results.
+    Only resources with the tag of this package are listed. Model files in the bucket are results, and are
+    not listed.
 
     Parameters
     ----------
     session : boto3.Session, session of the SageMaker SDK 3, Rehearsal or None, default=None
-        Where to look; None means the default credentials of boto3.
+        Platform to search; None means the default credentials of boto3.
     bucket : str or None, default=None
-        Where data was staged, as in `Job`; None means the session's default bucket.
+        Bucket of the staged data, as in `Job`; None means the session's default bucket.
     prefix : str, default="shapecluster"
         As in `Job`.
     min_age : float, default=3600
-        Seconds. Younger data is passed over: somebody may be about to use it.
+        Seconds. Younger data is skipped, since a job may be about to use it.
 
     Returns
     -------
     list of Leftover
-        In the order in which it can be deleted.
+        In the order in which they can be deleted.
 
     Raises
     ------
     RemoteError
-        When a call fails; of the kind that fits.
+        When a call fails.
 
     See Also
     --------
-    clean_up : Deletes what is listed.
+    clean_up : Deletes leftovers.
 
     Examples
     --------
@@ -108,29 +109,29 @@ def list_leftovers(
     return find_leftovers(open_platform(session), bucket, prefix, min_age=min_age)
 
 
-def clean_up(leftovers: Iterable[Leftover], session: Any = None) -> list[Leftover]:
-    """Delete what `list_leftovers` found, except for data that an uncollected job reads.
+def clean_up(leftovers: Iterable[Leftover], session: object = None) -> list[Leftover]:
+    """Delete leftovers, except for data that an uncollected job reads.
 
     Parameters
     ----------
     leftovers : iterable of Leftover
-        In any order. What has `kept_for` stays, and is not returned.
+        As `list_leftovers` returns them, in any order. Data with `kept_for` is neither deleted nor returned.
     session : boto3.Session, session of the SageMaker SDK 3, Rehearsal or None, default=None
         As in `list_leftovers`.
 
     Returns
     -------
     list of Leftover
-        What is gone.
+        The leftovers that were deleted.
 
     Raises
     ------
     RemoteError
-        When something could not be deleted; what could be is gone, and the message names the rest.
+        When something could not be deleted. The message names it; everything else is deleted.
 
     See Also
     --------
-    list_leftovers : Finds them.
+    list_leftovers : Finds leftovers.
 
     Examples
     --------
@@ -161,31 +162,31 @@ def find_leftovers(
     min_age: float = HOUR,
     clock: Clock = CLOCK,
 ) -> list[Leftover]:
-    """List what carries our tag, in the order in which it can be deleted.
+    """List leftovers, see `list_leftovers`.
 
     Parameters
     ----------
     platform : Platform
-        Where to look.
+        Where to search.
     bucket : str, default=None
-        Where data was staged; None for the default bucket.
+        Bucket of the staged data; None means the default bucket.
     prefix : str, default="shapecluster"
         As in `Job`.
     min_age : float, default=3600
-        Seconds. Younger data is passed over: somebody may be about to use it.
+        Seconds. Younger data is skipped.
     clock : Clock
-        Tells the time and waits.
+        For ages and waits.
     """
-    pace = PollSchedule(interval_of(platform, Job()), clock)
-    found = [leftover for kind in _KINDS for leftover in _tagged(platform, kind, pace)]
-    base = join(f"s3://{bucket or platform.default_bucket()}", prefix)
-    return found + list(_staged(platform, base, clock.wall() - min_age, pace))
+    schedule = PollSchedule(poll_interval_of(platform, Job()), clock)
+    found = [leftover for kind in _KINDS for leftover in _tagged(platform, kind, schedule)]
+    base = join_uri(f"s3://{bucket or platform.default_bucket()}", prefix)
+    return found + list(_staged(platform, base, clock.wall() - min_age, schedule))
 
 
 def delete_leftovers(
     platform: Platform, leftovers: Iterable[Leftover], *, clock: Clock = CLOCK
 ) -> tuple[list[Leftover], list[str]]:
-    """Delete what `find_leftovers` found, except for data that an uncollected job reads.
+    """Delete leftovers, except for data that an uncollected job reads.
 
     Parameters
     ----------
@@ -194,116 +195,118 @@ def delete_leftovers(
     leftovers : iterable of Leftover
         In any order.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
 
     Returns
     -------
     deleted : list of Leftover
-        What is gone.
+        What was deleted.
     left : list of str
         What could not be deleted, and why.
     """
-    pace = PollSchedule(interval_of(platform, Job()), clock)
+    schedule = PollSchedule(poll_interval_of(platform, Job()), clock)
     order = [*_KINDS, STAGED]
     deleted, left = [], []
     for one in sorted(leftovers, key=lambda leftover: order.index(leftover.kind)):
         if one.kind == STAGED:
-            # Asked anew: a job may have begun since the list was made.
-            kept = one.kept_for or _readers(platform, one.name, list(platform.list(one.name + "/")), pace)
-            if kept:
+            # Read again: a job may have begun since the list was made.
+            readers = one.kept_for or _readers(
+                platform, one.name, list(platform.list(one.name + "/")), schedule
+            )
+            if readers:
                 left.append(
-                    f"{one.kind} {one.name} (read by {', '.join(kept)}, whose results are not collected)"
+                    f"{one.kind} {one.name} (read by {', '.join(readers)}, whose results are not collected)"
                 )
                 continue
-            _delete_folder(platform, one.name, pace)
+            _delete_folder(platform, one.name, schedule)
             deleted.append(one)
             continue
-        undo = CleanupStack(platform, pace)
-        undo.add(*_KINDS[one.kind][:2], one.name)
-        failed = undo.run()
+        cleanup = CleanupStack(platform, schedule)
+        cleanup.add(*_KINDS[one.kind][:2], one.name)
+        failed = cleanup.run()
         left += failed
         if not failed:
             deleted.append(one)
     return deleted, left
 
 
-def _tagged(platform: Platform, kind: str, pace: PollSchedule) -> Iterator[Leftover]:
+def _tagged(platform: Platform, kind: str, schedule: PollSchedule) -> Iterator[Leftover]:
     noun, title, heading = _KINDS[kind]
-    for row in _pages(platform, f"sagemaker.list_{noun}s", heading, pace):
+    for row in _pages(platform, f"sagemaker.list_{noun}s", heading, schedule):
         arn = row[f"{title}Arn"]
         try:
-            tags = _pages(platform, "sagemaker.list_tags", "Tags", pace, ResourceArn=arn)
-            ours = any(tag["Key"] == TAG for tag in tags)
+            tags = _pages(platform, "sagemaker.list_tags", "Tags", schedule, ResourceArn=arn)
+            is_own = any(tag["Key"] == TAG for tag in tags)
         except NotFoundError:
             continue  # deleted meanwhile
-        if ours:
+        if is_own:
             name = row.get(f"{title}Name") or arn.rpartition("/")[2]
             yield Leftover(kind, str(name), row.get("CreationTime"))
 
 
 def _pages(
-    platform: Platform, operation: str, heading: str, pace: PollSchedule, **request: Any
+    platform: Platform, operation: str, heading: str, schedule: PollSchedule, **request: Any
 ) -> Iterator[Mapping[str, Any]]:
     token: dict[str, Any] = {}
     while True:
-        answer = with_retries(_asking(platform, operation, request | token), pace)
+        answer = with_retries(_caller(platform, operation, request | token), schedule)
         yield from answer.get(heading, [])
         if not answer.get("NextToken"):
             return
         token = {"NextToken": answer["NextToken"]}
 
 
-def _asking(platform: Platform, operation: str, request: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+def _caller(platform: Platform, operation: str, request: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     return lambda: platform.call(operation, **request)
 
 
-def _staged(platform: Platform, base: str, before: float, pace: PollSchedule) -> Iterator[Leftover]:
+def _staged(platform: Platform, base: str, before: float, schedule: PollSchedule) -> Iterator[Leftover]:
     folders: dict[str, list[str]] = {}
     try:
         for uri in platform.list(base + "/"):
-            step = within(base, uri).partition("/")[0]
+            step = relative_uri(base, uri).partition("/")[0]
             if _FOLDER.fullmatch(step):
-                folders.setdefault(join(base, step), []).append(uri)
+                folders.setdefault(join_uri(base, step), []).append(uri)
     except NotFoundError:
         return  # no bucket, no data
     for folder, uris in folders.items():
-        # The newest file decides: an upload may be under way, or a job just about to be created.
-        created = max(_modified(platform, uri, pace) for uri in uris)
+        # The newest file decides: an upload may still run, or a job may be about to be created.
+        created = max(_modified(platform, uri, schedule) for uri in uris)
         if created.timestamp() <= before:
-            yield Leftover(STAGED, folder, created, _readers(platform, folder, uris, pace))
+            yield Leftover(STAGED, folder, created, _readers(platform, folder, uris, schedule))
 
 
-def _modified(platform: Platform, uri: str, pace: PollSchedule) -> datetime:
-    bucket, key = split(uri)
+def _modified(platform: Platform, uri: str, schedule: PollSchedule) -> datetime:
+    bucket, key = split_uri(uri)
     try:
-        answer = with_retries(_asking(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), pace)
+        answer = with_retries(_caller(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), schedule)
     except NotFoundError:
         return datetime.fromtimestamp(0.0, UTC)
     modified: datetime = answer["LastModified"]
     return modified
 
 
-def _readers(platform: Platform, folder: str, uris: list[str], pace: PollSchedule) -> tuple[str, ...]:
-    """Jobs that read this data, and whose results may still be wanted."""
-    records = [uri for uri in uris if uri.startswith(join(folder, "jobs/")) and uri.endswith(".json")]
-    open_records = [uri for uri in records if collected_uri(uri) not in uris]
+def _readers(platform: Platform, folder: str, uris: list[str], schedule: PollSchedule) -> tuple[str, ...]:
+    """Jobs that read this data, and whose results can still be collected."""
+    records = [uri for uri in uris if uri.startswith(join_uri(folder, "jobs/")) and uri.endswith(".json")]
+    open_records = [uri for uri in records if collected_mark_uri(uri) not in uris]
     names = [uri.rpartition("/")[2].removesuffix(".json") for uri in open_records]
-    return tuple(name for name in names if _may_have_result(platform, name, pace))
+    return tuple(name for name in names if _may_have_result(platform, name, schedule))
 
 
-def _may_have_result(platform: Platform, job_name: str, pace: PollSchedule) -> bool:
+def _may_have_result(platform: Platform, job_name: str, schedule: PollSchedule) -> bool:
     try:
         request = {"TrainingJobName": job_name}
-        description = with_retries(_asking(platform, "sagemaker.describe_training_job", request), pace)
+        description = with_retries(_caller(platform, "sagemaker.describe_training_job", request), schedule)
     except NotFoundError:
         return False
     return description["TrainingJobStatus"] not in _NO_RESULT
 
 
-def _delete_folder(platform: Platform, folder: str, pace: PollSchedule) -> None:
-    # The manifest says that the data is whole: it goes first.
-    for uri in [join(folder, "manifest.json"), *platform.list(folder + "/")]:
-        with_retries(_deleting(platform, uri), pace)
+def _delete_folder(platform: Platform, folder: str, schedule: PollSchedule) -> None:
+    # The manifest says that the data is complete, so it is deleted first.
+    for uri in [join_uri(folder, "manifest.json"), *platform.list(folder + "/")]:
+        with_retries(_deleting(platform, uri), schedule)
 
 
 def _deleting(platform: Platform, uri: str) -> Callable[[], None]:

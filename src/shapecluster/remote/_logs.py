@@ -1,4 +1,4 @@
-"""The log of a job, as far as it can be read: news for a progress callback, and the tail for an error."""
+"""The log of a job: new lines for a progress callback, and the last lines for an error message."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ TAIL = 20  # lines
 
 TRAINING = "/aws/sagemaker/TrainingJobs"
 TRANSFORM = "/aws/sagemaker/TransformJobs"
-_PAGES = 50  # of one stream at a time, so that a chatty program cannot hold up the waiting
+_PAGES = 50  # of one stream at a time, so that a very long log cannot delay the next status request
 
 
 class LogReader:
-    """Reads what a job has printed since it was last asked.
+    """Reads the lines that a job printed since the last call.
 
-    A log is a help and no condition: what cannot be read is said once in our own log, and missing.
+    A log that cannot be read is no error: one warning is logged, and the lines are missing.
 
     Parameters
     ----------
     platform : Platform
         Where the job runs.
     job_name : str
-        The job.
+        Name of the job.
     group : str, default=TRAINING
-        Where its log lies.
+        The log group.
     """
 
     def __init__(self, platform: Platform, job_name: str, group: str = TRAINING) -> None:
@@ -38,7 +38,7 @@ class LogReader:
         self._name = job_name
         self._group = group
         self._tokens: dict[str, str | None] = {}
-        self._silent = False
+        self._unreadable = False
         self._tail: deque[str] = deque(maxlen=TAIL)
 
     @property
@@ -47,16 +47,16 @@ class LogReader:
         return tuple(self._tail)
 
     def read(self) -> list[str]:
-        """New lines, free of credentials."""
-        if self._silent:
+        """New lines, with credentials removed."""
+        if self._unreadable:
             return []
         try:
             self._find_streams()
-            lines = [line for stream in sorted(self._tokens) for line in self._news(stream)]
+            lines = [line for stream in sorted(self._tokens) for line in self._new_lines(stream)]
         except NotFoundError:
             return []  # nothing has been printed yet
         except RemoteError as error:
-            self._silent = True
+            self._unreadable = True
             logger.warning("The log of %s cannot be read: %s", self._name, error)
             return []
         self._tail.extend(lines)
@@ -69,7 +69,7 @@ class LogReader:
         for stream in answer["logStreams"]:  # each machine, and each restart, has one of its own
             self._tokens.setdefault(stream["logStreamName"], None)
 
-    def _news(self, stream: str) -> list[str]:
+    def _new_lines(self, stream: str) -> list[str]:
         lines: list[str] = []
         for _ in range(_PAGES):
             token = self._tokens[stream]
@@ -83,6 +83,6 @@ class LogReader:
             )
             lines += [scrub(str(event["message"])) for event in answer["events"]]
             self._tokens[stream] = answer["nextForwardToken"]
-            if answer["nextForwardToken"] == token:
+            if answer["nextForwardToken"] == token:  # CloudWatch repeats the token at the end of a stream
                 break
         return lines

@@ -1,4 +1,4 @@
-"""What an algorithm of the Marketplace takes, asked before anything is billed."""
+"""What a Marketplace algorithm takes, according to its listing; checked before anything is billed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shapecluster.exceptions import NotSubscribedError
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import PollSchedule, with_retries
-from shapecluster.remote._training import interval_of
+from shapecluster.remote._training import poll_interval_of
 
 _ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d*):algorithm/([\w.-]+)", re.ASCII)
 _MOST_SHOWN = 10
@@ -29,13 +29,13 @@ class Hyperparameter:
     kind : str
         "Integer", "Continuous", "Categorical" or "FreeText".
     required : bool
-        Whether it must be given; never where there is a default.
+        Whether it must be given; False for one with a default.
     default : str or None
-        What is taken without it.
+        Default value.
     low, high : float
         Range of a number.
     values : tuple of str
-        What a categorical one may be.
+        Allowed values of a categorical one; empty where any is allowed.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Hyperparameter:
     values: tuple[str, ...] = ()
 
     def problem(self, value: str) -> str | None:
-        """What the value must be, if it is not."""
+        """A description of the valid values, if this one is not valid; else None."""
         if self.kind == "Categorical":
             return None if not self.values or value in self.values else f"one of {', '.join(self.values)}"
         if self.kind not in {"Integer", "Continuous"}:
@@ -72,9 +72,9 @@ class ChannelSpec:
     required : bool
         Whether it must be given.
     content_types : tuple of str
-        What its files may be; empty where everything may.
+        Allowed media types of its files; empty where any is allowed.
     input_modes : tuple of str
-        How they may be read.
+        Allowed ways to read them.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ChannelSpec:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What an algorithm takes.
+    """The listing of a Marketplace algorithm.
 
     Attributes
     ----------
@@ -96,11 +96,11 @@ class Algorithm:
     channels : dict of str to ChannelSpec
         By name.
     training_types, endpoint_types, transform_types : tuple of str
-        Machines that it trains, serves and transforms on.
+        Instance types that it trains, serves and transforms on.
     distributed : bool
         Whether it trains on several machines.
     content_types, answer_types : tuple of str
-        What its endpoint takes, and what it answers.
+        Media types of the requests to its endpoint, and of the answers.
     """
 
     arn: str
@@ -114,43 +114,44 @@ class Algorithm:
     answer_types: tuple[str, ...] = ()
 
     def training_channel(self, job: Job) -> ChannelSpec:
-        """The channel that data goes to: the job's, or the one that is required, or the only one.
+        """The channel for the training data: the job's choice, the required one, or the only one.
 
         Raises
         ------
         ValueError
-            When the job names one that does not exist, or names none where there are several.
+            When the job names a channel that does not exist, or none where there are several.
         """
         if job.channel is not None:
             if job.channel not in self.channels:
                 raise ValueError(
-                    f"channel of Job must be one of the algorithm's: {_listing(self.channels)}. "
+                    f"channel of Job must be one of the algorithm's: {_shortened(self.channels)}. "
                     f"Got {job.channel!r} instead."
                 )
             return self.channels[job.channel]
+        # Listings name their training channel as they like; the required one is never for tests.
         required = [channel for channel in self.channels.values() if channel.required]
         candidates = required or list(self.channels.values())
         if len(candidates) != 1:
             raise ValueError(
                 f"channel of Job must say which one of the algorithm's channels is for training: "
-                f"{_listing(self.channels)}. Got None instead."
+                f"{_shortened(self.channels)}. Got None instead."
             )
         return candidates[0]
 
     def check(self, hyperparameters: Mapping[str, str], job: Job) -> None:
-        """Refuse what the service, or the program after some minutes of billing, would refuse.
+        """Check hyperparameters and machines, which the program would refuse after minutes of billing.
 
         Raises
         ------
         ValueError
-            For a hyperparameter that is unknown, missing or out of its range; for a machine, or a number of
-            machines, that the algorithm does not run on.
+            When a hyperparameter is unknown, missing or out of its range; when the algorithm does not run on
+            such a machine, or on so many.
         """
         unknown = sorted(set(hyperparameters) - set(self.hyperparameters))
         if unknown:
             raise ValueError(
                 f"The algorithm does not know the hyperparameters {unknown}: it knows "
-                f"{_listing(self.hyperparameters)}."
+                f"{_shortened(self.hyperparameters)}."
             )
         missing = [
             h.name for h in self.hyperparameters.values() if h.required and h.name not in hyperparameters
@@ -171,12 +172,12 @@ class Algorithm:
             )
 
     def check_machine(self, job: Job, supported: tuple[str, ...], verb: str) -> None:
-        """Refuse a machine that the algorithm does not run on.
+        """Check the instance type of a job.
 
         Parameters
         ----------
         job : Job
-            Has the machine.
+            Has the instance type.
         supported : tuple of str
             One of the `_types` of this algorithm.
         verb : str
@@ -185,26 +186,27 @@ class Algorithm:
         Raises
         ------
         ValueError
-            When it is not among them.
+            When the algorithm does not run on it.
         """
+        # A listing without instance types restricts none.
         if supported and job.instance_type not in supported:
             raise ValueError(
-                f"instance_type of Job must be one that the algorithm {verb} on: {_listing(supported)}. "
+                f"instance_type of Job must be one that the algorithm {verb} on: {_shortened(supported)}. "
                 f"Got {job.instance_type!r} instead."
             )
 
 
 def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
-    """Ask what an algorithm takes.
+    """Read the listing of an algorithm.
 
     Raises
     ------
     ValueError
-        When this is no ARN of an algorithm, or one of another region.
+        When this is not the ARN of an algorithm, or one of another region.
     NotSubscribedError
         When the account has no subscription.
     InvalidRequestError, NotFoundError, AccessError
-        As the service says.
+        When the service refuses the call.
     """
     match = _ARN.fullmatch(arn) if isinstance(arn, str) else None
     if match is None:
@@ -212,13 +214,14 @@ def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
             "algorithm_arn must look like 'arn:aws:sagemaker:<region>:<account>:algorithm/<name>', as the "
             f"Marketplace shows it for a region. Got {arn!r} instead."
         )
+    # A rehearsal has no region of its own, and takes the ARN of any.
     if platform.kind == "aws" and match.group(2) != platform.region:
         raise ValueError(
             f"algorithm_arn must be of the session's region, {platform.region!r}: the Marketplace shows one "
             f"for each region. Got one of {match.group(2)!r} instead."
         )
-    pace = PollSchedule(interval_of(platform, Job()))
-    answer = with_retries(lambda: platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), pace)
+    schedule = PollSchedule(poll_interval_of(platform, Job()))
+    answer = with_retries(lambda: platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), schedule)
     status = answer.get("AlgorithmStatus", "Completed")
     if status != "Completed":
         raise NotSubscribedError(
@@ -266,6 +269,7 @@ def _hyperparameter(entry: Mapping[str, Any]) -> Hyperparameter:
     return Hyperparameter(
         name=entry["Name"],
         kind=entry.get("Type", "FreeText"),
+        # Some listings mark hyperparameters with a default as required.
         required=bool(entry.get("IsRequired", False)) and default is None,
         default=default,
         low=_number(numbers.get("MinValue"), -math.inf),
@@ -275,14 +279,14 @@ def _hyperparameter(entry: Mapping[str, Any]) -> Hyperparameter:
 
 
 def _number(text: Any, otherwise: float) -> float:
-    """A bound; sellers write all kinds of things, and what is no number bounds nothing."""
+    """A bound; a seller's text that is not a number bounds nothing."""
     try:
         return float(text)
     except (TypeError, ValueError):
         return otherwise
 
 
-def _listing(names: Any) -> str:
+def _shortened(names: Any) -> str:
     shown = sorted(names)
     more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
     return (", ".join(shown[:_MOST_SHOWN]) or "none") + more

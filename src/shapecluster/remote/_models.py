@@ -1,4 +1,4 @@
-"""From an artifact to a model that can be deployed; for the Marketplace, by way of a model package."""
+"""Models that can be deployed, from the files that jobs left; Marketplace models need a model package."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 from shapecluster.exceptions import EndpointError, NameTakenError
 from shapecluster.remote._cleanup import CleanupStack
 from shapecluster.remote._job import Job
+from shapecluster.remote._outcome import JobOutcome
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import poll, with_retries
-from shapecluster.remote._request import is_arn, tags, vpc
+from shapecluster.remote._request import is_arn, tags_of, vpc_config
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What a model is made of.
+    """The parts of a model.
 
     Attributes
     ----------
     algorithm : str
         URI of an image, or the ARN of an algorithm of the Marketplace.
     artifact_uri : str
-        Where its model.tar.gz is.
+        URI of its model.tar.gz.
     role : str
         ARN of the execution role.
     environment : mapping of str to str
@@ -36,54 +37,69 @@ class ModelSource:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def model_source(outcome: JobOutcome) -> ModelSource:
+    """The model that a training job left, run by the algorithm and under the role of that job."""
+    description = outcome.description
+    algorithm = description["AlgorithmSpecification"]
+    return ModelSource(
+        algorithm.get("AlgorithmName") or algorithm["TrainingImage"],
+        outcome.artifact_uri,
+        description["RoleArn"],
+    )
+
+
 def create(
-    undo: CleanupStack,
+    cleanup: CleanupStack,
     noun: str,
     title: str,
     name: str,
     request: Mapping[str, Any],
     *,
-    ours: Callable[[], bool] | None = None,
+    is_own: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """Create a thing that `undo` will delete.
+    """Create a resource that `cleanup` will delete.
 
     Parameters
     ----------
-    undo : CleanupStack
-        Remembers it.
+    cleanup : CleanupStack
+        Registers the resource.
     noun, title : str
         As for `CleanupStack.add`.
     name : str
         Its name.
     request : mapping
         The rest of the request.
-    ours : callable, default=None
-        Tells whether what has this name was created by this very call, the answer to an earlier try having
-        been lost. None: the name was drawn by lot, so it was.
+    is_own : callable, default=None
+        Whether an existing resource of this name was created by this call, whose first answer was lost. None:
+        the name is random, so it was.
     """
 
     def run() -> dict[str, Any]:
         try:
-            return undo.platform.call(f"sagemaker.create_{noun}", **{f"{title}Name": name}, **request)
+            return cleanup.platform.call(f"sagemaker.create_{noun}", **{f"{title}Name": name}, **request)
         except NameTakenError:
-            if ours is not None and not ours():
+            if is_own is not None and not is_own():
                 raise
             return {}
 
-    undo.add(noun, title, name, ours)
-    return with_retries(run, undo.pace)
+    # Registered first: a creation whose answer is lost would else be billed for ever.
+    cleanup.add(noun, title, name, is_own)
+    return with_retries(run, cleanup.schedule)
 
 
-def create_model(platform: Platform, source: ModelSource, job: Job, name: str, undo: CleanupStack) -> None:
+def create_model(platform: Platform, source: ModelSource, job: Job, name: str, cleanup: CleanupStack) -> None:
     """Create a model of this name.
 
     Raises
     ------
     EndpointError
-        When the Marketplace's package fails.
+        When the package of a Marketplace model fails.
     """
+    # The service refuses a Marketplace image in a model of its own: only a package may name it.
     if is_arn(source.algorithm):
-        container: dict[str, Any] = {"ModelPackageName": _create_package(platform, source, job, name, undo)}
+        container: dict[str, Any] = {
+            "ModelPackageName": _create_package(platform, source, job, name, cleanup)
+        }
     else:
         container = {"Image": source.algorithm, "ModelDataUrl": source.artifact_uri}
         if source.environment:
@@ -92,21 +108,23 @@ def create_model(platform: Platform, source: ModelSource, job: Job, name: str, u
         "PrimaryContainer": container,
         "ExecutionRoleArn": source.role,
         "EnableNetworkIsolation": is_arn(source.algorithm) or job.network_isolation,
-        "Tags": tags(job),
+        "Tags": tags_of(job),
     }
     if job.subnets:
-        request["VpcConfig"] = vpc(job)
-    create(undo, "model", "Model", name, request)
+        request["VpcConfig"] = vpc_config(job)
+    create(cleanup, "model", "Model", name, request)
 
 
-def _create_package(platform: Platform, source: ModelSource, job: Job, name: str, undo: CleanupStack) -> str:
+def _create_package(
+    platform: Platform, source: ModelSource, job: Job, name: str, cleanup: CleanupStack
+) -> str:
     origin = {"AlgorithmName": source.algorithm, "ModelDataUrl": source.artifact_uri}
-    request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags(job)}
-    create(undo, "model_package", "ModelPackage", name, request)
+    request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags_of(job)}
+    create(cleanup, "model_package", "ModelPackage", name, request)
     description = poll(
         lambda: platform.call("sagemaker.describe_model_package", ModelPackageName=name),
         lambda answer: answer["ModelPackageStatus"] in {"Completed", "Failed"},
-        undo.pace,
+        cleanup.schedule,
     )
     if description["ModelPackageStatus"] == "Failed":
         raise EndpointError(
@@ -119,10 +137,10 @@ def _create_package(platform: Platform, source: ModelSource, job: Job, name: str
 
 def _reasons(description: Mapping[str, Any]) -> str:
     details = description.get("ModelPackageStatusDetails", {})
-    told = [
+    found = [
         str(item.get("FailureReason"))
         for part in ("ValidationStatuses", "ImageScanStatuses")
         for item in details.get(part, [])
         if item.get("FailureReason")
     ]
-    return "; ".join(told) or "no reason was given"
+    return "; ".join(found) or "no reason was given"

@@ -1,4 +1,4 @@
-"""Names of jobs, models and endpoints: valid, unique, and readable in a list of hundreds."""
+"""Names of jobs, models and endpoints: valid, unique, and sortable by time."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ _LIMIT = 63
 
 
 def unique_name(base: str, wall: float) -> str:
-    """Make a name nobody else has: `base`, the time in UTC, and eight random digits.
+    """Make a unique name: `base`, the time in UTC, and eight random digits.
 
     Parameters
     ----------
     base : str
-        What the name begins with; characters that SageMaker does not take become dashes.
+        What the name begins with; characters that SageMaker does not allow become dashes.
     wall : float
         Seconds since 1970.
     """
+    # The base is cut and never the tail, which makes the name unique.
     tail = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(wall))}-{uuid.uuid4().hex[:8]}"
     head = re.sub(r"[^a-zA-Z0-9]+", "-", base).strip("-")[: _LIMIT - len(tail) - 1].rstrip("-")
     return f"{head}-{tail}" if head else f"j-{tail}"
 
 
 def check_name(name: object, what: str) -> str:
-    """Return a name that SageMaker takes.
+    """Check that SageMaker allows a name, and return it.
 
     Raises
     ------
     ValueError
-        When it would not.
+        When it does not.
     """
     if not isinstance(name, str) or len(name) > _LIMIT or not _NAME.fullmatch(name):
         raise ValueError(

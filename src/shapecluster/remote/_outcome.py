@@ -1,4 +1,4 @@
-"""How a training job ended: with a model, or with an error that says why and what to do."""
+"""The end of a training job: its outcome, or an error that says why and what to do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from shapecluster.remote._scrub import scrub
 
 IS_OVER = frozenset({"Completed", "Failed", "Stopped", "Deleting"})
 
-# What a failure reason begins with, and what to do about it.
+# Advice by the word that a failure reason begins with.
 _ADVICE = {
     "AlgorithmError": "The program refused its data or parameters, or broke: see the reason and the log.",
     "ClientError": "Check the data's place, the execution role's permissions and the parameters.",
     "CapacityError": "Try again later, or with another instance type or region: Job(instance_type=...).",
-    "InternalServerError": "This is trouble on the service's side: fit again.",
+    "InternalServerError": "The problem is on the service's side: fit again.",
 }
 _STOPPED = {
     "MaxRuntimeExceeded": "It reached the limit max_run_seconds={limit}: raise it, "
@@ -38,22 +38,22 @@ _STOPPED = {
 
 @dataclass(frozen=True)
 class JobProgress:
-    """News of a job, for a progress callback.
+    """State of a job, as a `progress` callback gets it.
 
     Attributes
     ----------
     job_name : str
-        Which job.
+        Name of the job.
     status : str
         "InProgress", "Completed", "Failed", "Stopping" or "Stopped".
     secondary_status : str
-        What it is at: "Starting", "Downloading", "Training", "Uploading", ...
+        Current step: "Starting", "Downloading", "Training", "Uploading", ...
     message : str
-        What the service says about that.
+        The service's message about this step.
     seconds : float
-        Since the waiting began.
+        Seconds since the wait began.
     lines : tuple of str
-        What the program has printed since the last news.
+        Lines that the program printed since the last call.
     """
 
     job_name: str
@@ -71,15 +71,15 @@ class JobOutcome:
     Attributes
     ----------
     name : str
-        Of the job.
+        Name of the job.
     artifact_uri : str
-        Where its model.tar.gz is.
+        URI of its model.tar.gz.
     billable_seconds : int or None
-        Per machine, as the service counts them.
+        Billed time of each machine, as the service reports it.
     instance_count : int
-        How many machines there were.
+        Number of machines.
     description : dict
-        All that the service says of the job.
+        The service's whole description of the job.
     """
 
     name: str
@@ -99,7 +99,7 @@ class JobOutcome:
         Returns
         -------
         float or None
-            In the same currency; None when the service has not said for how long it bills.
+            In the same currency; None when the service does not report the billed time.
         """
         if not isinstance(hourly_rate, Real) or isinstance(hourly_rate, bool) or not hourly_rate >= 0:
             raise ValueError(f"hourly_rate must be a price of at least 0. Got {hourly_rate!r} instead.")
@@ -108,7 +108,7 @@ class JobOutcome:
         return self.billable_seconds * self.instance_count * float(hourly_rate) / 3600.0
 
 
-def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> JobOutcome:
+def job_outcome(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> JobOutcome:
     """The outcome of a job that is over.
 
     Parameters
@@ -116,12 +116,12 @@ def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, .
     description : dict
         Answer of DescribeTrainingJob.
     read_tail : callable
-        Gives the last lines of the log; asked only when they are needed.
+        Returns the last lines of the log; called only when the job did not complete.
 
     Raises
     ------
     JobFailedError, JobStoppedError, CapacityError
-        When it did not complete. A job that was stopped may have left a model, and is no success.
+        When it did not complete. A stopped job is no success, even if it left a model.
     """
     status = description["TrainingJobStatus"]
     if status == "Completed":
@@ -132,7 +132,7 @@ def outcome_of(description: dict[str, Any], read_tail: Callable[[], tuple[str, .
             instance_count=description.get("ResourceConfig", {}).get("InstanceCount", 1),
             description=description,
         )
-    raise ended_badly(description, "training", read_tail())
+    raise job_error(description, "training", read_tail())
 
 
 def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
@@ -141,7 +141,7 @@ def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
     Raises
     ------
     NotFoundError
-        When it is not there (any more).
+        When it is not there.
     """
     try:
         return platform.open(outcome.artifact_uri)
@@ -156,10 +156,14 @@ def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
     raise missing
 
 
-def ended_badly(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) -> RemoteError:
-    """The error for a training or transform job that failed or was stopped."""
+def job_error(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) -> RemoteError:
+    """The error for a training or transform job that failed or was stopped.
+
+    `tail` holds the last lines of its log.
+    """
     title = "TrainingJob" if kind == "training" else "TransformJob"
     name, status = description[f"{title}Name"], description[f"{title}Status"]
+    # Programs print what they like, and their text ends in our error message.
     reason = scrub(str(description.get("FailureReason", "")))
     log = "\n".join(["\nIts log ends with:", *(f"  {line}" for line in tail)]) if tail else ""
     if status == "Failed":
@@ -168,15 +172,15 @@ def ended_badly(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]
         text = f"The {kind} job {name!r} failed: {reason or 'no reason was given'}. {advice}".rstrip()
         if code == "CapacityError":
             return CapacityError(text, code=code, job_name=name)
-        return _with(JobFailedError(text + log, code=code, job_name=name), reason, tail)
+        return _with_details(JobFailedError(text + log, code=code, job_name=name), reason, tail)
     secondary = str(description.get("SecondaryStatus", ""))
     limit = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
     advice = _STOPPED.get(secondary, "Someone stopped it: fit again.").format(limit=limit)
     text = f"The {kind} job {name!r} was stopped before it was done. {advice}"
-    return _with(JobStoppedError(text + log, code=secondary or status, job_name=name), reason, tail)
+    return _with_details(JobStoppedError(text + log, code=secondary or status, job_name=name), reason, tail)
 
 
-def _with(error: JobFailedError, reason: str, tail: tuple[str, ...]) -> JobFailedError:
+def _with_details(error: JobFailedError, reason: str, tail: tuple[str, ...]) -> JobFailedError:
     error.failure_reason = reason
     error.log_tail = tail
     return error

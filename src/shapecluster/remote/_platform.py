@@ -1,4 +1,4 @@
-"""The one seam between our code and a cloud: what both AWS and a rehearsal can do."""
+"""The interface of the two platforms, AWS and rehearsal: service calls and storage."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from shapecluster.exceptions import CredentialsError
 
 @runtime_checkable
 class Platform(Protocol):
-    """Calls and storage. Every method raises errors of our own tree, free of credentials."""
+    """Service calls and storage. Every method raises `RemoteError`s without credentials in them."""
 
     @property
     def kind(self) -> Literal["aws", "rehearsal"]:
-        """Which of the two this is."""
+        """Which of the two platforms this is."""
 
     @property
     def region(self) -> str:
@@ -22,41 +22,41 @@ class Platform(Protocol):
 
     @property
     def identity(self) -> str:
-        """The same for all platforms that share jobs and limits: account and region, or a folder."""
+        """Equal for all platforms that share jobs and limits: account and region, or a folder."""
 
     def call(self, operation: str, /, **request: Any) -> dict[str, Any]:
-        """Call a service: "sagemaker.create_training_job", with boto3's names, requests and answers."""
+        """Call a service with boto3's names: ``call("sagemaker.describe_model", ModelName=...)``."""
 
     def upload(self, body: BinaryIO, uri: str, *, kms_key: str | None = None) -> None:
-        """Store all that `body` holds, in pieces; nothing is there until everything is."""
+        """Store the content of `body`; the file becomes visible when it is complete."""
 
     def open(self, uri: str) -> BinaryIO:
-        """Read what is stored, piece by piece."""
+        """Open a stored file for reading."""
 
     def exists(self, uri: str) -> bool:
-        """Whether something is stored at this very place."""
+        """Whether there is a file at exactly this URI."""
 
     def list(self, uri: str) -> Iterator[str]:
-        """All that is stored below a place, as URIs in the order of their names."""
+        """URIs of all files whose URI begins so, in the order of their names."""
 
     def delete(self, uri: str) -> None:
-        """Remove what is stored at this place, if anything."""
+        """Delete a file, if there is one."""
 
     def account(self) -> str:
         """Number of the account."""
 
     def default_bucket(self) -> str:
-        """Where data goes unless the job says otherwise."""
+        """The bucket for jobs that name none."""
 
     def default_role(self) -> str | None:
-        """The role that jobs run under unless the caller names one, if there is one to be found."""
+        """The execution role for callers that name none; None where there is none either."""
 
 
 class DroppedSession:
-    """Stands where an estimator's session was before it was pickled.
+    """Takes the place of an estimator's session in a pickle.
 
-    Sessions hold credentials, so they are not pickled; and what comes out of a pickle must not fall back to
-    whatever credentials are lying around.
+    Sessions hold credentials, so they are not pickled. None would not do in their place: a loaded estimator
+    must not fall back to the default credentials of another machine.
     """
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ def open_platform(session: object = None) -> Platform:
     CredentialsError
         When the session was dropped by pickling.
     TypeError
-        When it is none of these.
+        When the session is of another type.
     """
     if isinstance(session, DroppedSession):
         raise CredentialsError(
@@ -88,6 +88,7 @@ def open_platform(session: object = None) -> Platform:
         )
     if isinstance(session, Platform):
         return session
+    # Late: a rehearsal needs no boto3.
     from shapecluster.remote._aws import aws_platform
 
     return aws_platform(session)

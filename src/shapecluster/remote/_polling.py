@@ -1,4 +1,4 @@
-"""Asking again and again until something is over, without wearing the service out."""
+"""Retries and polling, with intervals that spare the service."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from shapecluster.remote._clock import CLOCK, Clock
 
 logger = logging.getLogger("shapecluster.remote")
 
-_JITTER = 0.2  # of the interval, to both sides: jobs that were started together do not ask together
+_JITTER = 0.2  # share of the interval, to both sides: jobs that start together must not poll together
 _SLOWEST = 60.0  # seconds between two tries, however often they fail
-_PATIENCE = 5  # tries in a row that may fail for want of a connection
-_THROTTLED = 12  # tries in a row that may be turned away as too many
+_PATIENCE = 5  # lost connections in one call that are retried
+_THROTTLED = 12  # throttled tries in one call that are retried
 
 _Polled = TypeVar("_Polled")
 
 
 @dataclass(frozen=True)
 class PollSchedule:
-    """How often to ask, and until when.
+    """How often to poll, and until when.
 
     Attributes
     ----------
     interval : float
-        Seconds between two questions.
+        Seconds between two calls.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
     deadline : float or None
-        On the clock's `now`; None for no end.
+        Time on `clock.now`; None means no end.
     """
 
     interval: float
@@ -39,24 +39,24 @@ class PollSchedule:
     deadline: float | None = None
 
     def wait(self, seconds: float) -> None:
-        """Wait, give or take a fifth, but not past the deadline."""
+        """Wait so long, plus or minus a fifth, but not past the deadline."""
         seconds *= 1.0 + _JITTER * (2.0 * self.clock.chance() - 1.0)
         if self.deadline is not None:
             seconds = min(seconds, max(0.0, self.deadline - self.clock.now()))
         self.clock.sleep(seconds)
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the deadline has passed."""
         return self.deadline is not None and self.clock.now() >= self.deadline
 
 
-def with_retries(run: Callable[[], _Polled], pace: PollSchedule) -> _Polled:
-    """Run a call that may safely be repeated, until it is not throttled and the connection holds.
+def with_retries(run: Callable[[], _Polled], schedule: PollSchedule) -> _Polled:
+    """Run a call that is safe to repeat, again after throttling and lost connections.
 
     Raises
     ------
     ThrottledError, ConnectionLostError
-        When it did not help to wait, longer each time.
+        When it still fails after all retries, whose waits double each time.
     """
     throttled = lost = 0
     while True:
@@ -64,50 +64,50 @@ def with_retries(run: Callable[[], _Polled], pace: PollSchedule) -> _Polled:
             return run()
         except ThrottledError:
             throttled += 1
-            if throttled >= _THROTTLED or pace.over():
+            if throttled >= _THROTTLED or schedule.is_over():
                 raise
         except ConnectionLostError:
             lost += 1
-            if lost >= _PATIENCE or pace.over():
+            if lost >= _PATIENCE or schedule.is_over():
                 raise
-        pace.wait(min(_SLOWEST, pace.interval * 2.0 ** (throttled + lost - 1)))
+        schedule.wait(min(_SLOWEST, schedule.interval * 2.0 ** (throttled + lost - 1)))
 
 
 def poll(
     describe: Callable[[], dict[str, Any]],
     is_over: Callable[[dict[str, Any]], bool],
-    pace: PollSchedule,
-    saw: Callable[[dict[str, Any]], None] | None = None,
+    schedule: PollSchedule,
+    on_answer: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Ask until the answer is the last one.
+    """Call until an answer is final.
 
     Parameters
     ----------
     describe : callable
-        Asks.
+        Returns an answer.
     is_over : callable
-        Whether an answer is the last.
-    pace : PollSchedule
-        How often, and until when.
-    saw : callable, default=None
-        Told each answer.
+        Whether an answer is final.
+    schedule : PollSchedule
+        How often to call, and until when.
+    on_answer : callable, default=None
+        Called with each answer.
 
     Returns
     -------
     dict
-        The last answer.
+        The final answer.
 
     Raises
     ------
     JobRunningError
-        When the deadline came first.
+        When the deadline comes first.
     """
     while True:
-        answer = with_retries(describe, pace)
-        if saw is not None:
-            saw(answer)
+        answer = with_retries(describe, schedule)
+        if on_answer is not None:
+            on_answer(answer)
         if is_over(answer):
             return answer
-        if pace.over():
+        if schedule.is_over():
             raise JobRunningError("The time to wait is over.")
-        pace.wait(pace.interval)
+        schedule.wait(schedule.interval)

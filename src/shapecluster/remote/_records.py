@@ -1,8 +1,7 @@
-"""Who refers to staged data: which job reads it, what it was for, and whether its result was collected.
+"""Records of jobs next to the staged data that they read.
 
-A job's record lies beside the data that it reads, written before the job is created. From it `attach` learns
-what the job was for, in another process and on another day; and data that an uncollected job refers to is
-never cleaned up.
+A record is written before its job is created. `attach` reads it in another process, on another day. Data
+whose record has no mark "collected" is never cleaned up.
 """
 
 from __future__ import annotations
@@ -13,51 +12,51 @@ from dataclasses import dataclass
 from typing import Any
 
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._staging import Staged, read_json, write_json
-from shapecluster.remote._uris import join
+from shapecluster.remote._staging import StagedDataset, read_json, write_json
+from shapecluster.remote._uris import join_uri
 
 _DATA = "/data/"
 
 
 @dataclass(frozen=True)
 class StagingRecord:
-    """What is known of a job beside what the service says.
+    """What was recorded of a job and its data.
 
     Attributes
     ----------
     record : dict or None
-        As it was given to `register`; None where there is none.
+        As given to `write_records`; None where there is none.
     manifests : dict of str to dict
-        For each channel with data of ours: what it is, as given in `Dataset.manifest`.
+        `Dataset.manifest` of each channel with staged data.
     """
 
     record: dict[str, Any] | None
     manifests: dict[str, dict[str, Any]]
 
 
-def register(
+def write_records(
     platform: Platform,
-    staged: Iterable[Staged],
+    staged: Iterable[StagedDataset],
     job_name: str,
     record: Mapping[str, Any],
     kms_key: str | None = None,
 ) -> None:
-    """Write down that a job is about to read this data."""
+    """Record that a job is about to read this data."""
     for one in staged:
         write_json(platform, _record(one.folder, job_name), dict(record), kms_key)
 
 
-def forget(platform: Platform, staged: Iterable[Staged], job_name: str) -> None:
-    """Take back `register`: the job was never created."""
+def delete_records(platform: Platform, staged: Iterable[StagedDataset], job_name: str) -> None:
+    """Undo `write_records` for a job that was not created."""
     for one in staged:
         platform.delete(_record(one.folder, job_name))
 
 
-def recall(platform: Platform, description: Mapping[str, Any]) -> StagingRecord:
-    """Read the record and the manifests of a job from its description."""
+def read_records(platform: Platform, description: Mapping[str, Any]) -> StagingRecord:
+    """Read the record and the manifests of a job, whose description names their folders."""
     record, manifests = None, {}
-    for channel, folder in folders_of(description).items():
-        manifest = read_json(platform, join(folder, "manifest.json"))
+    for channel, folder in staged_folders(description).items():
+        manifest = read_json(platform, join_uri(folder, "manifest.json"))
         if isinstance(manifest, dict) and isinstance(manifest.get("data"), dict):
             manifests[channel] = manifest["data"]
         if record is None:
@@ -65,27 +64,27 @@ def recall(platform: Platform, description: Mapping[str, Any]) -> StagingRecord:
     return StagingRecord(record if isinstance(record, dict) else None, manifests)
 
 
-def collected(platform: Platform, description: Mapping[str, Any], kms_key: str | None = None) -> None:
-    """Write down that the result of a job is in our hands."""
-    for folder in folders_of(description).values():
-        uri = collected_uri(_record(folder, description["TrainingJobName"]))
+def mark_collected(platform: Platform, description: Mapping[str, Any], kms_key: str | None = None) -> None:
+    """Record that the result of a job was read."""
+    for folder in staged_folders(description).values():
+        uri = collected_mark_uri(_record(folder, description["TrainingJobName"]))
         platform.upload(io.BytesIO(b""), uri, kms_key=kms_key)
 
 
-def collected_uri(record_uri: str) -> str:
-    """Where it is written that a job's result was collected."""
+def collected_mark_uri(record_uri: str) -> str:
+    """URI of the mark that a job's result was read."""
     return record_uri.removesuffix(".json") + ".collected"
 
 
-def folders_of(description: Mapping[str, Any]) -> dict[str, str]:
-    """For each channel of a job: the folder of staged data that it reads."""
+def staged_folders(description: Mapping[str, Any]) -> dict[str, str]:
+    """Folders of the staged data that a job reads, by channel."""
     folders = {}
     for channel in description.get("InputDataConfig", []):
         uri = str(channel["DataSource"].get("S3DataSource", {}).get("S3Uri", ""))
-        if uri.endswith(_DATA):
+        if uri.endswith(_DATA):  # else someone else's data
             folders[str(channel["ChannelName"])] = uri.removesuffix(_DATA)
     return folders
 
 
 def _record(folder: str, job_name: str) -> str:
-    return join(folder, "jobs", f"{job_name}.json")
+    return join_uri(folder, "jobs", f"{job_name}.json")

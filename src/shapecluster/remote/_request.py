@@ -1,4 +1,4 @@
-"""What a training job is to do, and the request that says so."""
+"""The specification of a training job, and the request of CreateTrainingJob."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from importlib.metadata import version
 from typing import Any
 
 from shapecluster.remote._job import MAX_HYPERPARAMETER, Job
-from shapecluster.remote._uris import join
+from shapecluster.remote._uris import join_uri
 
-TAG = "shapecluster"  # on everything that we create; its value is our version
+TAG = "shapecluster"  # on everything that this package creates, with its version as the value
 
 _MOST_HYPERPARAMETERS = 100
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Data that a job is given.
+    """Data of a job under the name that its program uses.
 
     Attributes
     ----------
     name : str
-        What the program knows it by.
+        Name of the channel.
     uri : str
-        All files whose URI begins so.
+        Prefix of the files' URIs.
     content_type : str
         Media type of the files.
     sharded : bool
-        Whether each machine gets files of its own; else all get all of them.
+        Whether each machine gets its own share of the files; else each gets all of them.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Channel:
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """What to train, and on what. How and where is the `Job`'s.
+    """What to train on which data; how and where is in `Job`.
 
     Attributes
     ----------
     algorithm : str
-        URI of an image, or the ARN of an algorithm of the Marketplace.
+        URI of an image, or the ARN of a Marketplace algorithm.
     channels : tuple of Channel
         The data.
     hyperparameters : mapping of str to str
@@ -52,11 +52,11 @@ class TrainingSpec:
     role : str
         ARN of the execution role.
     output_uri : str
-        Folder for models; each job makes a folder of its name in it.
+        Folder for models, with one folder for each job.
     base_name : str
         What the job's name begins with.
     environment : mapping of str to str
-        Variables for the program; none for built-in algorithms and the Marketplace.
+        Variables for the program. Built-in and Marketplace algorithms take none.
     """
 
     algorithm: str
@@ -84,22 +84,22 @@ class TrainingSpec:
 
     @property
     def is_arn(self) -> bool:
-        """Whether this is an algorithm of the Marketplace."""
+        """Whether this is a Marketplace algorithm."""
         return is_arn(self.algorithm)
 
 
 def is_arn(algorithm: str) -> bool:
-    """Whether an algorithm is named by its ARN, and not by an image."""
+    """Whether an algorithm is given by its ARN, and not by an image."""
     return algorithm.startswith("arn:")
 
 
-def merged(hyperparameters: Mapping[str, str], job: Job) -> dict[str, str]:
-    """The hyperparameters of an estimator, and the extra ones of a job.
+def merge_hyperparameters(hyperparameters: Mapping[str, str], job: Job) -> dict[str, str]:
+    """Merge the hyperparameters of an estimator and those of the job settings.
 
     Raises
     ------
     ValueError
-        When both have one and the same.
+        When both have the same one.
     """
     twice = sorted(set(hyperparameters) & set(job.hyperparameters))
     if twice:
@@ -110,7 +110,10 @@ def merged(hyperparameters: Mapping[str, str], job: Job) -> dict[str, str]:
 
 
 def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
-    """Build the request of CreateTrainingJob."""
+    """Build the request of CreateTrainingJob.
+
+    Optional members are left out where they are not set: the service refuses empty ones.
+    """
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
@@ -127,8 +130,9 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
             **_key("VolumeKmsKeyId", job.volume_kms_key),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": job.max_run_seconds},
+        # SageMaker refuses Marketplace algorithms without it.
         "EnableNetworkIsolation": spec.is_arn or job.network_isolation,
-        "Tags": tags(job),
+        "Tags": tags_of(job),
     }
     if spec.hyperparameters:
         request["HyperParameters"] = dict(spec.hyperparameters)
@@ -137,27 +141,29 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
     if job.keep_alive_seconds:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = job.keep_alive_seconds
     if job.subnets:
-        request["VpcConfig"] = vpc(job)
+        request["VpcConfig"] = vpc_config(job)
     if job.spot:
         request["EnableManagedSpotTraining"] = True
         wait = job.max_wait_seconds or 2 * job.max_run_seconds
         request["StoppingCondition"]["MaxWaitTimeInSeconds"] = wait
     if job.checkpoint:
         uri = (
-            job.checkpoint if isinstance(job.checkpoint, str) else join(spec.output_uri, name, "checkpoints")
+            job.checkpoint
+            if isinstance(job.checkpoint, str)
+            else join_uri(spec.output_uri, name, "checkpoints")
         )
         request["CheckpointConfig"] = {"S3Uri": uri, "LocalPath": "/opt/ml/checkpoints"}
     return request
 
 
-def tags(job: Job) -> list[dict[str, str]]:
-    """The job's tags, and ours."""
-    ours = {TAG: version("shapecluster")}
-    return [{"Key": key, "Value": value} for key, value in {**job.tags, **ours}.items()]
+def tags_of(job: Job) -> list[dict[str, str]]:
+    """The job's tags, and the tag by which leftovers are found."""
+    own = {TAG: version("shapecluster")}
+    return [{"Key": key, "Value": value} for key, value in {**job.tags, **own}.items()]
 
 
-def vpc(job: Job) -> dict[str, list[str]]:
-    """Where in the network a job or a model runs."""
+def vpc_config(job: Job) -> dict[str, list[str]]:
+    """The VPC of a job or a model."""
     return {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}
 
 

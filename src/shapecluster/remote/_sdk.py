@@ -1,4 +1,4 @@
-"""The SageMaker SDK, version 3, as a neighbor: its sessions come in, its training jobs go out."""
+"""The SageMaker SDK, version 3: takes its sessions, and returns its training jobs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from shapecluster._optional import import_optional
 
-# Earlier ones have one client for the process, made from whichever session came first.
+# Earlier versions have one client in the process, made from the session that came first.
 _LOWEST = (2, 24)  # of sagemaker-core; that of sagemaker is 3.24
 
 
 def boto_session(session: Any) -> Any:
-    """The boto3 session inside a session of the SDK; any other object as it is.
+    """The boto3 session inside a session of the SDK; any other object unchanged.
 
     Raises
     ------
     ValueError
-        For a session of the SDK's local mode, whose jobs are not on AWS.
+        For a session in the SDK's local mode, whose jobs do not run on AWS.
     """
     if getattr(session, "local_mode", False):
         raise ValueError(
@@ -27,28 +27,26 @@ def boto_session(session: Any) -> Any:
     return getattr(session, "boto_session", session)
 
 
-def own_bucket(session: Any) -> str | None:
-    """The bucket that a session of the SDK was given, or found in the SDK's configuration file.
-
-    Its method `default_bucket` would create the bucket, which is for the caller to ask for.
-    """
+def configured_bucket(session: Any) -> str | None:
+    """The bucket that was given to a session of the SDK, or stands in the SDK's configuration file."""
+    # Not by its method `default_bucket`, which creates the bucket without being asked.
     return getattr(session, "_default_bucket_name_override", None)
 
 
 def caller_role(session: Any) -> str | None:
-    """The role that a session of the SDK runs under; None for other sessions and for users."""
+    """The role that a session of the SDK runs under; None for users and for other sessions."""
     find = getattr(session, "get_caller_identity_arn", None)
     arn = "" if find is None else str(find())
     return arn if ":role/" in arn else None
 
 
 def training_job(name: str, session: Any) -> Any:
-    """A training job as the SDK knows it, which keeps asking through this boto3 session.
+    """A training job as an object of the SDK, which makes its calls through this boto3 session.
 
     Raises
     ------
     ImportError
-        When the SDK is not installed, or too old to keep sessions apart.
+        When the SDK is not installed, or too old to separate sessions.
     """
     needed_for = "training_job() of an estimator"
     resources = import_optional("sagemaker.core.resources", extra="sagemaker", needed_for=needed_for)

@@ -1,12 +1,12 @@
-"""Data on its way to a job: uploaded once, whoever asks and how often.
+"""Staging: data is uploaded for a job once, and found again by its hash.
 
 ```
-<prefix>/<hash>/data/part-...      what the job reads; nothing else lies there
-<prefix>/<hash>/manifest.json      what the data is: names, schema; written last, so it says "complete"
-<prefix>/<hash>/jobs/<job>.json    who refers to it (see _records)
+<prefix>/<hash>/data/part-...      the files that a job reads, and no others
+<prefix>/<hash>/manifest.json      names and schema; written last, so it marks the data as complete
+<prefix>/<hash>/jobs/<job>.json    the jobs that read the data (see _records)
 ```
 
-The hash is over everything that makes the bytes what they are, so the same data is the same place.
+The hash covers everything that determines the bytes, so equal data has one folder.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from numpy.typing import NDArray
 
 from shapecluster.exceptions import NotFoundError
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._uris import join
+from shapecluster.remote._uris import join_uri
 
 logger = logging.getLogger("shapecluster.remote")
 
-_LAYOUT = "1"  # of the folder; part of every hash
+_LAYOUT = "1"  # version of the folder's layout; part of every hash
 _BLOCK = 2**22  # bytes hashed at a time where an array is not contiguous
 
 
-class _Turn:
-    """A lock that is forgotten once nobody holds it or waits for it (`with` keeps it alive)."""
+class _FolderLock:
+    """A lock that can be weakly referenced: it goes when no thread holds it or waits for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,28 +50,30 @@ class _Turn:
         self._lock.release()
 
 
-_turns: WeakValueDictionary[tuple[str, str], _Turn] = WeakValueDictionary()
-_taking = threading.Lock()
+_locks: WeakValueDictionary[tuple[str, str], _FolderLock] = WeakValueDictionary()
+_locks_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows that a job is to read, and how they are written.
+    """Rows for a job to read, and how to write them.
 
     Attributes
     ----------
     fingerprint : str
-        Of everything that decides about the bytes: see `fingerprint`.
+        Hash of everything that determines the bytes, see `fingerprint`.
     n_rows : int
-        How many rows there are.
+        Number of rows.
     write : callable
         ``write(file, rows)`` writes the rows of a slice to a binary file.
     content_type : str
-        Media type of what is written.
+        Media type of the file.
     suffix : str
         End of file names, such as ".csv".
     manifest : mapping
-        What `attach` has to know later, such as names; goes into JSON.
+        What `attach` must know later, such as names; goes into JSON.
+    n_shards : int
+        Number of files that the rows are cut into, one for each machine; never more than rows.
     """
 
     fingerprint: str
@@ -80,22 +82,23 @@ class Dataset:
     content_type: str
     suffix: str = ""
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    n_shards: int = 1
 
 
 @dataclass(frozen=True)
-class Staged:
-    """Data that lies where a job can read it.
+class StagedDataset:
+    """Data that was uploaded for jobs to read.
 
     Attributes
     ----------
     folder : str
-        URI of the folder named by the hash.
+        URI of the folder with the hash as its name.
     content_type : str
         Media type of the files.
     n_shards : int
-        How many files there are.
+        Number of files.
     uploaded : bool
-        Whether this call uploaded it; False where it was there.
+        Whether this call uploaded the data; False where it was there.
     """
 
     folder: str
@@ -105,24 +108,24 @@ class Staged:
 
     @property
     def data_uri(self) -> str:
-        """What a channel is given."""
-        return join(self.folder, "data/")
+        """URI of the files, for a channel."""
+        return join_uri(self.folder, "data/")
 
     @property
     def manifest_uri(self) -> str:
-        """Where the manifest lies."""
-        return join(self.folder, "manifest.json")
+        """URI of the manifest."""
+        return join_uri(self.folder, "manifest.json")
 
 
 def fingerprint(values: NDArray[Any], *parts: object) -> str:
-    """Hash an array with its type and shape, and whatever else decides about the bytes.
+    """Hash an array with its type and shape, and with everything else that determines the bytes.
 
     Parameters
     ----------
     values : ndarray
         The numbers.
     *parts : str, or iterable of str, or None
-        Names, columns, format. ``("a", "b")`` differs from ``("ab",)``, and None from "".
+        Names, columns, format. ``("a", "b")`` hashes differently from ``("ab",)``, and None from "".
     """
     digest = hashlib.sha256()
     for text in (_LAYOUT, values.dtype.str, repr(values.shape)):
@@ -146,72 +149,74 @@ def fingerprint(values: NDArray[Any], *parts: object) -> str:
 
 def _add(digest: Any, text: str | None) -> None:
     data = b"" if text is None else text.encode("utf-8", "surrogatepass")
+    # The length separates parts, so that no two lists of parts give the same bytes.
     digest.update(b"-" if text is None else f"{len(data)}:".encode())
     digest.update(data)
 
 
 def stage(
-    platform: Platform, dataset: Dataset, base_uri: str, *, shards: int = 1, kms_key: str | None = None
-) -> Staged:
-    """See to it that data lies in storage, and upload it if it does not.
+    platform: Platform, dataset: Dataset, base_uri: str, *, kms_key: str | None = None
+) -> StagedDataset:
+    """Upload data, unless it is there already.
 
     Parameters
     ----------
     platform : Platform
-        Where to.
+        Where to upload it.
     dataset : Dataset
         The data.
     base_uri : str
         Bucket and prefix.
-    shards : int, default=1
-        How many files to cut it into: one for each machine of the job.
     kms_key : str, default=None
-        Key to encrypt it with. Data under another key lies in another place.
+        Key to encrypt it with. Data under another key has another folder.
     """
-    n_shards = max(1, min(shards, dataset.n_rows))
+    n_shards = max(1, min(dataset.n_shards, dataset.n_rows))
     digest = hashlib.sha256()
     for part in (dataset.fingerprint, dataset.content_type, dataset.suffix, str(n_shards), kms_key):
         _add(digest, part)
-    folder = join(base_uri, digest.hexdigest()[:40])
-    staged = Staged(folder, dataset.content_type, n_shards, uploaded=True)
-    with _turn(platform.identity, folder):
+    folder = join_uri(base_uri, digest.hexdigest()[:40])
+    staged = StagedDataset(folder, dataset.content_type, n_shards, uploaded=True)
+    # Fits of a sweep stage the same data at the same time: the first uploads, the others wait.
+    with _lock_of(platform.identity, folder):
         if platform.exists(staged.manifest_uri):
             logger.info("The data is already staged in %s", folder)
-            return Staged(folder, dataset.content_type, n_shards, uploaded=False)
+            return StagedDataset(folder, dataset.content_type, n_shards, uploaded=False)
         size = _upload(platform, dataset, staged, kms_key)
         _finish(platform, dataset, staged, size, kms_key)
     return staged
 
 
-def _turn(identity: str, folder: str) -> _Turn:
-    with _taking:
-        turn = _turns.get((identity, folder))
-        if turn is None:
-            turn = _turns[identity, folder] = _Turn()
-        return turn
+def _lock_of(identity: str, folder: str) -> _FolderLock:
+    with _locks_guard:
+        lock = _locks.get((identity, folder))
+        if lock is None:
+            lock = _locks[identity, folder] = _FolderLock()
+        return lock
 
 
-def _upload(platform: Platform, dataset: Dataset, staged: Staged, kms_key: str | None) -> int:
+def _upload(platform: Platform, dataset: Dataset, staged: StagedDataset, kms_key: str | None) -> int:
     size = 0
     for shard, rows in enumerate(_shares(dataset.n_rows, staged.n_shards)):
         name = f"part-{shard:05d}-of-{staged.n_shards:05d}{dataset.suffix}"
-        # On disk, and not in memory: parts of the upload can then be tried again.
+        # On disk: boto3 can retry parts of the upload, and memory stays free for large data.
         with tempfile.TemporaryFile() as file:
             dataset.write(cast("BinaryIO", file), rows)
             size += file.tell()
             file.seek(0)
-            platform.upload(cast("BinaryIO", file), join(staged.data_uri, name), kms_key=kms_key)
+            platform.upload(cast("BinaryIO", file), join_uri(staged.data_uri, name), kms_key=kms_key)
     logger.info("Staged %d rows (%d bytes) in %s", dataset.n_rows, size, staged.folder)
     return size
 
 
 def _shares(n_rows: int, n_shards: int) -> list[slice]:
-    """Rows of each shard, as even as they can be."""
+    """Rows of each shard, as evenly as possible."""
     bounds = [n_rows * shard // n_shards for shard in range(n_shards + 1)]
     return [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
-def _finish(platform: Platform, dataset: Dataset, staged: Staged, size: int, kms_key: str | None) -> None:
+def _finish(
+    platform: Platform, dataset: Dataset, staged: StagedDataset, size: int, kms_key: str | None
+) -> None:
     manifest = {
         "made_by": "shapecluster",
         "version": version("shapecluster"),
@@ -231,7 +236,7 @@ def write_json(platform: Platform, uri: str, value: Any, kms_key: str | None) ->
 
 
 def read_json(platform: Platform, uri: str) -> Any:
-    """Read a small JSON document of ours; None where there is none, or it is none."""
+    """Read a small JSON document; None where there is none, or it is not JSON."""
     try:
         with platform.open(uri) as file:
             return json.loads(file.read())

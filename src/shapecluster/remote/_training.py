@@ -1,9 +1,10 @@
-"""The life of a training job, from its request to its model.
+"""Training jobs: create one, wait for it, stop it, find it again.
 
 ```
-start_training   name it, write down what it reads, create it
-TrainingRun      describe, wait with news, stop; what becomes of it when the waiting is interrupted
-run_training     both, in one of the slots that this process has
+start_training    draw a name, record what the job reads, create it
+TrainingRun       describe, wait with progress, stop; handle an interrupted wait
+run_training      both, in one of the job slots of this process
+attach_training   the TrainingRun of a job that exists already
 ```
 """
 
@@ -22,29 +23,29 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
-from shapecluster.remote._atexit import waited_for
+from shapecluster.remote._atexit import stopped_at_exit
 from shapecluster.remote._clock import CLOCK, Clock
-from shapecluster.remote._concurrency import slot
+from shapecluster.remote._concurrency import job_slot
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, outcome_of
+from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, job_outcome
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._records import forget, register
+from shapecluster.remote._records import delete_records, write_records
 from shapecluster.remote._request import TrainingSpec, training_request
-from shapecluster.remote._staging import Staged
+from shapecluster.remote._staging import StagedDataset
 
 logger = logging.getLogger("shapecluster.remote")
 
-JobWatcher = Callable[[JobProgress], object]
+ProgressCallback = Callable[[JobProgress], object]
 
-_NAMES = 3  # that are tried before we believe that none is free
+_NAMES = 3  # drawn before giving up; one that is taken is very unlikely already
 _INTERVALS = {"aws": 10.0, "rehearsal": 0.1}
 
 
-def interval_of(platform: Platform, job: Job) -> float:
-    """Seconds between two looks."""
+def poll_interval_of(platform: Platform, job: Job) -> float:
+    """Seconds between two status requests."""
     return _INTERVALS[platform.kind] if job.poll_interval is None else float(job.poll_interval)
 
 
@@ -58,11 +59,11 @@ class TrainingRun:
     name : str
         Its name.
     job : Job
-        How to watch it, and what an interruption means.
+        How often to poll, and what to do when the wait is interrupted.
     progress : callable, default=None
-        Told of every change of state, with the lines that the program has printed since.
+        Called with a `JobProgress` at every change of state, and with new lines of the log.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class TrainingRun:
         name: str,
         job: Job,
         *,
-        progress: JobWatcher | None = None,
+        progress: ProgressCallback | None = None,
         clock: Clock = CLOCK,
     ) -> None:
         self.platform = platform
@@ -87,7 +88,7 @@ class TrainingRun:
         return f"TrainingRun({self.name!r})"
 
     def describe(self) -> dict[str, Any]:
-        """What the service says of the job."""
+        """The service's description of the job."""
         return self.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
 
     def result(self, timeout: float | None = None) -> JobOutcome:
@@ -96,29 +97,29 @@ class TrainingRun:
         Parameters
         ----------
         timeout : float, default=None
-            Seconds to wait; 0 looks once.
+            Seconds to wait; 0 asks once, None waits to the end.
 
         Raises
         ------
         JobFailedError, JobStoppedError, CapacityError
             When the job did not complete.
         JobRunningError
-            When the time is over, and the job is not.
+            When the time is over before the job is.
         CredentialsError, ConnectionLostError, RemoteError
-            When the job can no longer be watched. It runs on.
+            When the status cannot be read any more. The job runs on.
         """
         deadline = None if timeout is None else self._clock.now() + timeout
         try:
-            with waited_for(self):
+            with stopped_at_exit(self):
                 description = self._wait(deadline)
         except RemoteError as error:
-            told = self._runs_on(error)
-        except BaseException as error:  # Ctrl-C; a callback that broke; the interpreter that ends
-            self.interrupted(error)
+            running = self._with_job_state(error)
+        except BaseException as error:  # Ctrl-C, an error in the progress callback, the interpreter's end
+            self.handle_interruption(error)
             raise
         else:
-            return outcome_of(description, self._read_tail)
-        raise told
+            return job_outcome(description, self._read_tail)
+        raise running
 
     def stop(self) -> None:
         """Ask the job to end, unless it is over."""
@@ -128,30 +129,32 @@ class TrainingRun:
             if self.describe()["TrainingJobStatus"] not in IS_OVER:
                 raise
 
-    def interrupted(self, error: BaseException) -> None:
-        """Do what the job says about interruptions, and note on the error what became of it."""
+    def handle_interruption(self, error: BaseException) -> None:
+        """Stop the job or let it run on, as `on_interrupt` says, and add a note on that to the error."""
         if self.job.on_interrupt == "detach":
             return self._note(error, f"{self._title} runs on. {self._how_to_attach}")
         logger.warning("Interrupted: stopping %s. Interrupt again to let it run on.", self._title)
         try:
             self.stop()
-            pace = PollSchedule(interval_of(self.platform, self.job), self._clock)
-            end = poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace)
+            schedule = PollSchedule(poll_interval_of(self.platform, self.job), self._clock)
+            end = poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule)
         except NotFoundError:
             return self._note(error, f"{self._title} had not been created.")
         except BaseException as second:
             why = "" if isinstance(second, KeyboardInterrupt) else f" ({second})"
-            text = f"{self._title} may run on{why}, {self._bound}. {self._how_to_attach}"
+            text = f"{self._title} may run on{why}, {self._time_limit}. {self._how_to_attach}"
             return self._note(error, text)
         if end["TrainingJobStatus"] == "Completed":
             return self._note(error, f"{self._title} had completed before that. {self._how_to_attach}")
         return self._note(error, f"{self._title} was stopped.")
 
     def _wait(self, deadline: float | None) -> dict[str, Any]:
-        pace = PollSchedule(interval_of(self.platform, self.job), self._clock, deadline)
-        return poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, pace, self._tell)
+        schedule = PollSchedule(poll_interval_of(self.platform, self.job), self._clock, deadline)
+        return poll(
+            self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule, self._report_progress
+        )
 
-    def _tell(self, description: Mapping[str, Any]) -> None:
+    def _report_progress(self, description: Mapping[str, Any]) -> None:
         if self._progress is None:
             return
         lines = tuple(self._log.read())
@@ -165,36 +168,38 @@ class TrainingRun:
         self._progress(JobProgress(self.name, *state, message, waited, lines))
 
     def at_exit(self) -> None:
-        """The interpreter ends while another thread waits: what an interruption means, without waiting."""
+        """Handle the end of the interpreter while a thread waits: an interruption, but without a wait."""
         if self.job.on_interrupt == "detach":
             return
         try:
             self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
         except Exception as error:
-            logger.warning("%s may run on (%s), %s. %s", self._title, error, self._bound, self._how_to_attach)
+            logger.warning(
+                "%s may run on (%s), %s. %s", self._title, error, self._time_limit, self._how_to_attach
+            )
         else:
-            logger.warning("%s was asked to stop, since nobody waits for it any more.", self._title)
+            logger.warning("%s was asked to stop, since no thread waits for it any more.", self._title)
 
     def _ask_to_stop(self) -> None:
         def ask() -> None:
             self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
 
-        with_retries(ask, PollSchedule(interval_of(self.platform, self.job), self._clock))
+        with_retries(ask, PollSchedule(poll_interval_of(self.platform, self.job), self._clock))
 
     def _read_tail(self) -> tuple[str, ...]:
         self._log.read()
         return self._log.tail
 
-    def _runs_on(self, error: RemoteError) -> RemoteError:
+    def _with_job_state(self, error: RemoteError) -> RemoteError:
         if isinstance(error, NotFoundError):
             text = (
                 f"There is no training job {self.name!r} in region {self.platform.region} of this account. "
                 "Check the name and the session."
             )
         elif isinstance(error, JobRunningError):
-            text = f"{self._title} is not over yet, and runs on {self._bound}. Call result() again."
+            text = f"{self._title} is not over yet, and runs on {self._time_limit}. Call result() again."
         else:
-            text = f"{error} {self._title} runs on without you, {self._bound}. {self._how_to_attach}"
+            text = f"{error} {self._title} runs on without you, {self._time_limit}. {self._how_to_attach}"
         return type(error)(
             text, operation=error.operation, code=error.code, status=error.status, job_name=self.name
         )
@@ -208,7 +213,7 @@ class TrainingRun:
         return f"The training job {self.name!r}"
 
     @property
-    def _bound(self) -> str:
+    def _time_limit(self) -> str:
         seconds = self.job.max_wait_seconds or self.job.max_run_seconds * (2 if self.job.spot else 1)
         return f"for at most {seconds} seconds in all"
 
@@ -222,10 +227,10 @@ def start_training(
     spec: TrainingSpec,
     job: Job,
     *,
-    staged: Sequence[Staged] = (),
+    staged: Sequence[StagedDataset] = (),
     record: Mapping[str, Any] | None = None,
-    named: Callable[[str], None] | None = None,
-    progress: JobWatcher | None = None,
+    on_named: Callable[[str], None] | None = None,
+    progress: ProgressCallback | None = None,
     clock: Clock = CLOCK,
 ) -> TrainingRun:
     """Create a training job.
@@ -233,28 +238,29 @@ def start_training(
     Parameters
     ----------
     platform : Platform
-        Where.
+        Where to run it.
     spec : TrainingSpec
         What to train.
     job : Job
-        How.
-    staged : sequence of Staged
+        Its settings.
+    staged : sequence of StagedDataset
         The data that it reads, for the records.
     record : mapping, default=None
-        What `attach` has to know of the job; goes into JSON.
-    named : callable, default=None
-        Told the job's name before it is created.
+        What `attach` must know of the job; goes into JSON.
+    on_named : callable, default=None
+        Called with the job's name before the job is created.
     progress : callable, default=None
         As for `TrainingRun`.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
     """
     for _ in range(_NAMES):
+        # Record, name, job, in this order: whatever breaks, no job runs without a record and a known name.
         name = unique_name(spec.base_name, clock.wall())
         run = TrainingRun(platform, name, job, progress=progress, clock=clock)
-        register(platform, staged, name, record or {}, job.output_kms_key)
-        if named is not None:
-            named(name)
+        write_records(platform, staged, name, record or {}, job.output_kms_key)
+        if on_named is not None:
+            on_named(name)
         if _created(run, training_request(name, spec, job), staged):
             logger.info("Created the training job %s", name)
             return run
@@ -263,9 +269,9 @@ def start_training(
     )
 
 
-def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]) -> bool:
-    """Create a job; False when its name is another job's."""
-    unsure = False  # whether a try may have taken effect whose answer was lost
+def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedDataset]) -> bool:
+    """Create a job; False when its name belongs to another job."""
+    unsure = False  # whether a try without an answer may have created the job
 
     def create() -> bool:
         nonlocal unsure
@@ -273,7 +279,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]
             run.platform.call("sagemaker.create_training_job", **request)
         except NameTakenError:
             unsure = True
-            # Names are drawn by lot, so it is most likely ours: the answer to an earlier try was lost.
+            # Names are random, so the job is most likely this one: the answer to an earlier try was lost.
             return _is_same(run.describe(), request)
         except RemoteError as error:
             unsure = unsure or error.attempts > 1 or isinstance(error, ConnectionLostError)
@@ -281,25 +287,25 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[Staged]
         return True
 
     try:
-        created = with_retries(create, PollSchedule(interval_of(run.platform, run.job), run._clock))
+        created = with_retries(create, PollSchedule(poll_interval_of(run.platform, run.job), run._clock))
     except RemoteError as error:
         exists = _exists(run, request, error) if unsure else False
         if exists is None:
-            raise _unknown(run, error) from None
+            raise _maybe_created_error(run, error) from None
         if not exists:
-            _forget(run, staged)
+            _delete_records_quietly(run, staged)
             raise
         created = True
     except BaseException as error:
-        run.interrupted(error)
+        run.handle_interruption(error)
         raise
     if not created:
-        _forget(run, staged)
+        _delete_records_quietly(run, staged)
     return created
 
 
 def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) -> bool | None:
-    """Whether there is a job after all, though the last try to create it failed; None: not to be known."""
+    """Whether the job exists although its creation failed; None where that cannot be found out."""
     try:
         return _is_same(run.describe(), request)
     except NotFoundError:
@@ -309,15 +315,15 @@ def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) ->
         return None
 
 
-def _forget(run: TrainingRun, staged: Sequence[Staged]) -> None:
-    with suppress(RemoteError):  # a record of a job that never was does no harm
-        forget(run.platform, staged, run.name)
+def _delete_records_quietly(run: TrainingRun, staged: Sequence[StagedDataset]) -> None:
+    with suppress(RemoteError):  # a record without a job does no harm
+        delete_records(run.platform, staged, run.name)
 
 
-def _unknown(run: TrainingRun, error: RemoteError) -> RemoteError:
+def _maybe_created_error(run: TrainingRun, error: RemoteError) -> RemoteError:
     text = (
         f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs on, "
-        f"{run._bound}. {run._how_to_attach}"
+        f"{run._time_limit}. {run._how_to_attach}"
     )
     return type(error)(
         text, operation=error.operation, code=error.code, status=error.status, job_name=run.name
@@ -325,6 +331,7 @@ def _unknown(run: TrainingRun, error: RemoteError) -> RemoteError:
 
 
 def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Whether a described job was created by this request: same parameters, data and output."""
     if description.get("HyperParameters", {}) != request.get("HyperParameters", {}):
         return False
     mine, theirs = request["OutputDataConfig"], description.get("OutputDataConfig", {})
@@ -344,7 +351,7 @@ def run_training(platform: Platform, spec: TrainingSpec, job: Job, **options: An
     platform, spec, job, **options
         As for `start_training`.
     """
-    with slot(platform.identity, job.max_parallel_jobs):
+    with job_slot(platform.identity, job.max_parallel_jobs):
         return start_training(platform, spec, job, **options).result()
 
 
@@ -353,10 +360,10 @@ def attach_training(
     name: str,
     job: Job | None = None,
     *,
-    progress: JobWatcher | None = None,
+    progress: ProgressCallback | None = None,
     clock: Clock = CLOCK,
 ) -> tuple[TrainingRun, dict[str, Any]]:
-    """Find a training job again; the job, and what the service says of it.
+    """Find a training job again, and return it with the service's description.
 
     Parameters
     ----------
@@ -365,7 +372,7 @@ def attach_training(
     name : str
         Its name.
     job : Job, default=None
-        How to watch it. None lets it run on when the wait is interrupted.
+        Its settings. None means that it runs on when the wait is interrupted.
     progress, clock
         As for `TrainingRun`.
 
@@ -376,9 +383,9 @@ def attach_training(
     """
     job = Job(on_interrupt="detach") if job is None else job
     run = TrainingRun(platform, check_name(name, "job_name"), job, progress=progress, clock=clock)
-    pace = PollSchedule(interval_of(platform, job), clock)
+    schedule = PollSchedule(poll_interval_of(platform, job), clock)
     try:
-        return run, with_retries(run.describe, pace)
+        return run, with_retries(run.describe, schedule)
     except NotFoundError as error:
-        told = run._runs_on(error)
-    raise told
+        missing = run._with_job_state(error)
+    raise missing

@@ -1,4 +1,4 @@
-"""Batch transform jobs: predictions for all staged rows, without an endpoint."""
+"""Batch transform jobs: predictions for staged rows, without an endpoint."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shapecluster.exceptions import InvalidRequestError, NameTakenError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import CleanupStack, cleaned_up
+from shapecluster.remote._cleanup import CleanupStack, cleanup_at_end
 from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import TRANSFORM, LogReader
 from shapecluster.remote._models import ModelSource, create_model
 from shapecluster.remote._names import unique_name
-from shapecluster.remote._outcome import IS_OVER, ended_badly
+from shapecluster.remote._outcome import IS_OVER, job_error
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._request import tags
-from shapecluster.remote._training import interval_of
-from shapecluster.remote._uris import join, within
+from shapecluster.remote._request import tags_of
+from shapecluster.remote._training import poll_interval_of
+from shapecluster.remote._uris import join_uri, relative_uri
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -30,13 +30,13 @@ class TransformSpec:
     Attributes
     ----------
     data_uri : str
-        All files whose URI begins so; a folder, with a slash at its end.
+        Folder of the files, with a slash at its end.
     content_type : str
         Media type of the files.
     accept : str
         Media type of the answers.
     output_uri : str
-        Folder for answers; each job makes a folder of its name in it.
+        Folder for answers, with one folder for each job.
     split : {"Line", "RecordIO", "None"}
         How a file can be cut into requests.
     """
@@ -57,28 +57,28 @@ def run_transform(
     base_name: str = "shapecluster",
     clock: Clock = CLOCK,
 ) -> list[str]:
-    """Run a transform job to its end; nothing but its answers is left.
+    """Run a transform job to its end, and delete its model.
 
     Parameters
     ----------
     platform : Platform
-        Where.
+        Where to run it.
     source : ModelSource
         The model.
     spec : TransformSpec
         What to predict.
     job : Job
-        Machine, keys, tags and poll interval. An interruption stops the job, whatever `on_interrupt` says:
-        without us nobody would remove its model.
+        Machine, keys, tags and poll interval. An interruption stops the job, whatever `on_interrupt` says,
+        since no other process would delete its model.
     base_name : str, default="shapecluster"
         What names begin with.
     clock : Clock
-        Tells the time and waits.
+        For the waits.
 
     Returns
     -------
     list of str
-        URIs of the answers, in the order of the files that they answer.
+        URIs of the answers, in the order of the files of rows.
 
     Raises
     ------
@@ -86,21 +86,21 @@ def run_transform(
         When the job did not complete.
     """
     name = unique_name(base_name, clock.wall())
-    undo = CleanupStack(platform, PollSchedule(interval_of(platform, job), clock))
-    with cleaned_up(undo):
-        create_model(platform, source, job, name, undo)
-        output = join(spec.output_uri, name)
+    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
+    with cleanup_at_end(cleanup):
+        create_model(platform, source, job, name, cleanup)
+        output = join_uri(spec.output_uri, name)
         try:
-            description = _run(platform, _request(name, output, spec, job), undo.pace)
+            description = _run(platform, _request(name, output, spec, job), cleanup.schedule)
         except BaseException as error:
-            _stop(platform, name, undo.pace, error)
+            _stop(platform, name, cleanup.schedule, error)
             raise
         if description["TransformJobStatus"] != "Completed":
             log = LogReader(platform, name, TRANSFORM)
             log.read()
-            raise ended_badly(description, "transform", log.tail)
-    inputs = [within(spec.data_uri, uri) for uri in platform.list(spec.data_uri)]
-    return [join(output, f"{path}.out") for path in inputs]
+            raise job_error(description, "transform", log.tail)
+    inputs = [relative_uri(spec.data_uri, uri) for uri in platform.list(spec.data_uri)]
+    return [join_uri(output, f"{path}.out") for path in inputs]
 
 
 def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str,
             "AssembleWith": "Line" if lines else "None",
         },
         "TransformResources": {"InstanceType": job.instance_type, "InstanceCount": job.instance_count},
-        "Tags": tags(job),
+        "Tags": tags_of(job),
     }
     if job.output_kms_key is not None:
         request["TransformOutput"]["KmsKeyId"] = job.output_kms_key
@@ -131,27 +131,28 @@ def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str,
     return request
 
 
-def _run(platform: Platform, request: dict[str, Any], pace: PollSchedule) -> dict[str, Any]:
+def _run(platform: Platform, request: dict[str, Any], schedule: PollSchedule) -> dict[str, Any]:
     name = request["TransformJobName"]
 
     def create() -> None:
         try:
             platform.call("sagemaker.create_transform_job", **request)
         except NameTakenError:
-            logger.debug("%s is ours: the answer to an earlier try was lost", name)
+            # The name is random, so it is this job.
+            logger.debug("%s exists already: the answer to an earlier try was lost", name)
 
-    with_retries(create, pace)
+    with_retries(create, schedule)
     return poll(
         lambda: platform.call("sagemaker.describe_transform_job", TransformJobName=name),
         lambda answer: answer["TransformJobStatus"] in IS_OVER,
-        pace,
+        schedule,
     )
 
 
-def _stop(platform: Platform, name: str, pace: PollSchedule, error: BaseException) -> None:
-    """Ask a job to end; `error`, which is the reason, gets a note where that cannot be done."""
+def _stop(platform: Platform, name: str, schedule: PollSchedule, error: BaseException) -> None:
+    """Ask a job to end; where that fails, add a note to `error`, the reason for it."""
     try:
-        with_retries(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), pace)
+        with_retries(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), schedule)
     except (InvalidRequestError, NotFoundError):
         return  # it is over, or was never created
     except RemoteError as second:

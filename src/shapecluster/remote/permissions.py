@@ -1,8 +1,8 @@
-"""Which permissions each call needs, and policies with no more than that.
+"""IAM policies with the permissions that this package needs, and no others.
 
-Two identities need permissions: the *caller*, whose credentials the session has, and the *execution role*,
-under which a job reads data and writes models. `TABLE` has a line for each call that this package makes, with
-the IAM action, what it acts on, what it implies, and the page of AWS that says so.
+Two identities need permissions. The *caller* is the identity of the session's credentials. The *execution
+role* is the role under which a job reads data and writes models. `TABLE` has a line for each call of this
+package: the IAM action, its resources, further actions that it implies, and the page of AWS that says so.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REASONS = {
             "sagemaker:ListModels",
             "sagemaker:ListModelPackages",
         ],
-        "A list of everything acts on nothing in particular.",
+        "A list of everything acts on no particular resource.",
     ),
     "cloudwatch:PutMetricData": "Metrics have no ARN.",
     "ecr:GetAuthorizationToken": "The token is for the whole registry.",
@@ -62,7 +62,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Permission:
-    """What one call needs.
+    """The permissions that one call needs.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class Permission:
     action : str
         The IAM action; "" where none is needed.
     kinds : tuple of str
-        Kinds of things that it acts on, all of which must be allowed.
+        Kinds of resources that it acts on, all of which must be allowed.
     implies : tuple of str
-        Actions that it needs beside its own: "sagemaker:AddTags", "iam:PassRole".
+        Further actions that it needs: "sagemaker:AddTags", "iam:PassRole".
     page : str
         The page of AWS that says so.
     """
@@ -97,7 +97,7 @@ TABLE: tuple[Permission, ...] = (
     # Without s3:ListBucket a missing file is "forbidden", and not "not found".
     Permission("s3.head_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=_S3),
     Permission("s3.get_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=_S3),
-    # In parts, where a file is large; parts that nobody will finish are removed.
+    # Large files are uploaded in parts; after a failure the parts are removed.
     Permission("s3.put_object", "s3:PutObject", ("objects",), ("s3:AbortMultipartUpload",), page=_S3),
     Permission("s3.delete_object", "s3:DeleteObject", ("objects",), page=_S3),
     Permission("logs.describe_log_streams", "logs:DescribeLogStreams", ("log-group",), page=_LOGS),
@@ -141,14 +141,14 @@ TABLE: tuple[Permission, ...] = (
     Permission("sagemaker.list_endpoint_configs", "sagemaker:ListEndpointConfigs", ("*",)),
     Permission("sagemaker.list_models", "sagemaker:ListModels", ("*",)),
     Permission("sagemaker.list_model_packages", "sagemaker:ListModelPackages", ("*",)),
-    # Of whatever the lists hold, to know which are ours.
+    # Of everything in the lists, to find the resources with the tag of this package.
     Permission(
         "sagemaker.list_tags",
         "sagemaker:ListTags",
         ("any-endpoint", "any-endpoint-config", "any-model", "any-model-package"),
     ),
 )
-"""What every call of this package needs."""
+"""The permissions of every call of this package."""
 
 _VOLUMES = {
     "sagemaker.create_training_job",
@@ -159,7 +159,7 @@ _VOLUMES = {
 
 @dataclass(frozen=True)
 class Scope:
-    """What the policies are written for.
+    """The account, region, role and resources that a policy is written for.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class Scope:
     names : str, default="shapecluster*"
         Pattern of the names of jobs, models and endpoints. Endpoints with names of your own need another.
     algorithm_arn : str or None, default=None
-        The algorithm of the Marketplace, if there is one.
+        The Marketplace algorithm, if there is one.
     image_repository : str or None, default=None
         ARN of the repository that holds an image of your own.
     data_keys, volume_keys : tuple of str, default=()
@@ -220,11 +220,11 @@ class Scope:
 
     @property
     def bucket_name(self) -> str:
-        """The bucket that is meant."""
+        """The bucket, also where it is the default."""
         return self.bucket or f"sagemaker-{self.region}-{self.account}"
 
     def _arns(self, kind: str) -> list[str]:
-        """What a kind of the table stands for."""
+        """ARNs of a kind of resource in the table."""
         bucket = f"arn:{self.partition}:s3:::{self.bucket_name}"
         logs = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group:/aws/sagemaker"
         places = {
@@ -246,14 +246,14 @@ class Scope:
 
 
 def caller_policy(scope: Scope, calls: Iterable[str] | None = None) -> dict[str, Any]:
-    """The policy of the identity that calls AWS: whoever runs `fit`.
+    """Write the policy for the identity that calls AWS: whoever runs `fit`.
 
     Parameters
     ----------
     scope : Scope
         Account, region, bucket, role, ...
     calls : iterable of str, default=None
-        Operations to be allowed, such as ``"sagemaker.create_training_job"``. None means all of `TABLE`.
+        Operations to allow, such as ``"sagemaker.create_training_job"``. None means all of `TABLE`.
 
     Returns
     -------
@@ -293,7 +293,7 @@ def caller_policy(scope: Scope, calls: Iterable[str] | None = None) -> dict[str,
 
 
 def execution_role_policy(scope: Scope) -> dict[str, Any]:
-    """The policy of the role that jobs run under. From AWS's documentation, and never exercised.
+    """Write the policy for the role that jobs run under. It was never tested on AWS.
 
     Parameters
     ----------
@@ -342,7 +342,7 @@ def execution_role_policy(scope: Scope) -> dict[str, Any]:
 
 
 def trust_policy() -> dict[str, Any]:
-    """Who may take the execution role on: SageMaker, and nobody else.
+    """Write the trust policy of the execution role: only SageMaker may assume it.
 
     Returns
     -------

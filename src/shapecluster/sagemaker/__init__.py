@@ -1,12 +1,16 @@
-"""Clusterers whose fit is a training job: here the estimators, in `shapecluster.remote` how jobs live.
+"""Clusterers whose `fit` is a training job on Amazon SageMaker, or a rehearsal of one.
 
 ```
-_kshape    SageMakerKShape                  _algorithm   which of its parameters a job gets
-_kmeans    SageMakerKMeans                  _images      where its image is
-_base      waiting, attaching, stopping     _files       rows as files, and back
+_kshape    SageMakerKShape                  _algorithm   which parameters a job gets
+_kmeans    SageMakerKMeans                  _images      where the image of K-Means is
+_base      wait for the job, read it        _files       rows as files, and back
+_attaching find a job again                 _metrics     what the job reports of test rows
 _serving   endpoints, batch transform       _copies      sessions in clones and pickles
-_sweep     many jobs, side by side
+_sweep     several jobs in parallel
 ```
+
+The estimators translate parameters and data, and read results back. How jobs live is in
+`shapecluster.remote`, which they use through its facade `_client`.
 """
 
 from shapecluster.sagemaker._kmeans import SageMakerKMeans

@@ -1,4 +1,4 @@
-"""Where each parameter of `SageMakerKShape` goes: to the job, into a channel, or nowhere."""
+"""Parameters of `SageMakerKShape` as hyperparameters of a job, and checks of a Marketplace listing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from shapecluster._validation import SeriesData
 from shapecluster.formats import encode_hyperparameters
-from shapecluster.remote._marketplace import Algorithm, ChannelSpec
+from shapecluster.remote._client import Algorithm, ChannelSpec
 
-# What becomes of each parameter of `LocalKShape`. "sent": to our container as a hyperparameter, and to an
-# algorithm of the Marketplace if its listing has it, else it must be at its default. "local": only used here.
+# Where each parameter of `LocalKShape` goes. "sent": as a hyperparameter to this package's container, and to
+# a Marketplace algorithm whose listing has it; else it must be at its default. "local": it is not sent.
 PARAMETERS: dict[str, str] = {
     "n_clusters": "sent",
     "init": "sent",
@@ -26,18 +26,19 @@ PARAMETERS: dict[str, str] = {
     "verbose": "local",
 }
 
+# Listings name the number of clusters in different ways; the first that is listed is used.
 _NAMES_OF_K = ("k", "n_clusters", "num_clusters")
 _LABEL_SIZE = "label_size"
 _CSV = "text/csv"
 
 
 def check_channels(algorithm: Algorithm, channel: ChannelSpec) -> None:
-    """Refuse an algorithm that the series cannot be handed to.
+    """Check that the algorithm takes CSV in its training channel, and needs no other channel.
 
     Raises
     ------
     ValueError
-        When its training channel takes no CSV, or it needs another channel as well.
+        When it does not.
     """
     if channel.content_types and _CSV not in channel.content_types:
         raise ValueError(
@@ -53,12 +54,12 @@ def check_channels(algorithm: Algorithm, channel: ChannelSpec) -> None:
 
 
 def check_series(data: SeriesData, *, weighted: bool, owner: str) -> None:
-    """Refuse what no algorithm of the Marketplace takes.
+    """Check that the data is what Marketplace algorithms take.
 
     Raises
     ------
     ValueError
-        For weights, channels and missing values.
+        For weights, several channels, or missing values.
     """
     why = "for an algorithm of the Marketplace"
     if weighted:
@@ -72,23 +73,23 @@ def check_series(data: SeriesData, *, weighted: bool, owner: str) -> None:
         )
 
 
-def for_container(parameters: Mapping[str, Any], n_channels: int | None) -> dict[str, str]:
-    """The hyperparameters that our own container gets."""
+def container_hyperparameters(parameters: Mapping[str, Any], n_channels: int | None) -> dict[str, str]:
+    """The hyperparameters for this package's container."""
     sent = {name: parameters[name] for name, place in PARAMETERS.items() if place == "sent"}
     if not isinstance(sent["init"], str):
-        sent["init"] = "channel"
+        sent["init"] = "channel"  # an array exceeds the length of a hyperparameter
     return encode_hyperparameters({**sent, "n_channels": n_channels})
 
 
-def for_listing(
+def listing_hyperparameters(
     parameters: Mapping[str, Any], defaults: Mapping[str, Any], listing: Algorithm, owner: str
 ) -> dict[str, str]:
-    """The hyperparameters that an algorithm of the Marketplace gets: those it lists, and no other.
+    """The hyperparameters for a Marketplace algorithm: only those that its listing has.
 
     Raises
     ------
     ValueError
-        When a parameter that it does not list is not at its default.
+        When a parameter that is not listed differs from its default.
     """
     k_name = next((name for name in _NAMES_OF_K if name in listing.hyperparameters), None)
     if k_name is None:

@@ -1,12 +1,14 @@
-"""What estimators have in common whose fit is a training job: sessions, waiting, and taking in its result."""
+"""What the estimators share whose `fit` is a training job: session, waiting, and reading the result."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from shapecluster._sklearn_compat import (
@@ -17,46 +19,19 @@ from shapecluster._sklearn_compat import (
     clone,
 )
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike
+from shapecluster._typing import ArrayLike, FloatArray, IntArray
 from shapecluster.exceptions import ArtifactError, RemoteError
-from shapecluster.remote import Job
-from shapecluster.remote._aws import AwsPlatform
-from shapecluster.remote._concurrency import slot
-from shapecluster.remote._platform import Platform, open_platform
-from shapecluster.remote._records import collected
-from shapecluster.remote._request import TrainingSpec
-from shapecluster.remote._staging import Staged
-from shapecluster.remote._training import TrainingRun, start_training
+from shapecluster.remote import Job, JobProgress
+from shapecluster.remote._client import CompletedJob, JobClient, JobOutcome, PreparedTraining, TrainingRun
 from shapecluster.sagemaker._attaching import AttachMixin
-from shapecluster.sagemaker._copies import KeepsSession
+from shapecluster.sagemaker._copies import SessionMixin
 from shapecluster.sagemaker._serving import ServingMixin
-from shapecluster.sagemaker._sweep import check_wanted, clock, side_by_side
+from shapecluster.sagemaker._sweep import fit_in_parallel, interruptible_sleep, raise_if_cancelled
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from shapecluster.remote._outcome import JobOutcome, JobProgress
-
-
-class Order(NamedTuple):
-    """A training job that is ready to be created.
-
-    Attributes
-    ----------
-    platform : Platform
-        Where it is to run.
-    spec : TrainingSpec
-        What it is to do.
-    staged : sequence of Staged
-        The data that it reads.
-    record : mapping
-        What `attach` has to know of it.
-    """
-
-    platform: Platform
-    spec: TrainingSpec
-    staged: Sequence[Staged]
-    record: Mapping[str, Any]
+    import pandas as pd
 
 
 class TrainingJobEstimator(
@@ -65,27 +40,27 @@ class TrainingJobEstimator(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClusterMixin,
-    KeepsSession,
+    SessionMixin,
     ABC,
 ):
     """An estimator whose `fit` is a training job.
 
-    A subclass has the parameters `role`, `job`, `session`, `wait` and `callback`, and says how a job is
-    ordered (`_order`) and what becomes of its model (`_collect`).
+    A subclass has the parameters `role`, `job`, `session`, `wait` and `progress`. Its `fit` prepares a job
+    and calls `_start`; its `_read_result` reads the model of the completed job.
     """
 
     role: str | None
     job: Job | None
-    session: Any
+    session: object
     wait: bool
-    callback: Callable[[JobProgress], object] | None
+    progress: Callable[[JobProgress], object] | None
 
     training_job_name_: str
     billable_seconds_: int | None
-    labels_: Any
+    labels_: IntArray
 
     _run: TrainingRun | None = None
-    _begun: bool
+    _created: bool
     _outcome: JobOutcome
 
     _remote_constraints: ClassVar[dict[str, list[Any] | str]] = {
@@ -93,27 +68,27 @@ class TrainingJobEstimator(
         "job": [Job, None],
         "session": "no_validation",
         "wait": ["boolean"],
-        "callback": [callable, None],
+        "progress": [callable, None],
     }
 
     if TYPE_CHECKING:  # what subclasses have, some from another parent
 
         def fit(self, X: Any, y: None = None) -> Self: ...
-        def transform(self, X: Any) -> Any: ...
+        def transform(self, X: Any) -> FloatArray | pd.DataFrame: ...
 
     @abstractmethod
-    def _collect(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
-        """Read the model of a completed job, and label the data; None: as it was staged."""
+    def _read_result(self, job: CompletedJob, data: Any) -> None:
+        """Read the model of a completed job, and label the data; None: the data as it was staged."""
 
     # --------------------------------------------------------------------------------- the life of a job
 
     def result(self, timeout: float | None = None) -> Self:
-        """Wait for the training job, and take in its result.
+        """Wait for the training job, and read its result.
 
         Parameters
         ----------
         timeout : float, default=None
-            Seconds to wait; None waits to the end, 0 looks once.
+            Seconds to wait; None waits to the end, 0 asks once.
 
         Returns
         -------
@@ -123,19 +98,20 @@ class TrainingJobEstimator(
         Raises
         ------
         JobRunningError
-            When the time is over, and the job is not.
+            When the time is over before the job is.
         JobFailedError, JobStoppedError, CapacityError
             When the job ended without a model.
         """
         if hasattr(self, "labels_"):
             return self
-        run = self._running()
-        self._take_in(run.platform, run.result(timeout), None)
+        run = self._current_run()
+        outcome = run.result(timeout)
+        self._store_result(CompletedJob(run.platform, outcome), None)
         return self
 
     def stop(self) -> None:
-        """Ask the training job to end; it is billed no longer, and has no result."""
-        self._running().stop()
+        """Ask the training job to end. Its billing ends then, and it has no result."""
+        self._current_run().stop()
 
     def training_job(self) -> Any:
         """The job as the SageMaker SDK (version 3) knows it.
@@ -143,8 +119,8 @@ class TrainingJobEstimator(
         Returns
         -------
         sagemaker.core.resources.TrainingJob
-            Under the session's credentials. Its `wait` takes a job that was stopped for one that went well;
-            `result` does not.
+            Under the session's credentials. Its `wait` returns in silence when the job was stopped; `result`
+            of this estimator raises.
 
         Raises
         ------
@@ -153,67 +129,64 @@ class TrainingJobEstimator(
         ValueError
             For a rehearsal, whose jobs only this package knows.
         """
-        name, platform = self._job_name(), self._platform()
-        if not isinstance(platform, AwsPlatform):
-            raise ValueError(
-                "session must be one of AWS for training_job(): the SageMaker SDK does not see into a "
-                f"rehearsal. Got {platform!r} instead."
-            )
-        return platform.sdk_training_job(name)
-
-    def _platform(self) -> Platform:
-        return open_platform(self.session)
+        name = self._job_name()
+        return self._client().sdk_training_job(name)
 
     def _job(self) -> Job:
         return Job() if self.job is None else self.job
 
+    def _client(self) -> JobClient:
+        return JobClient(self.session, self.job)
+
     @contextmanager
-    def _as_before_unless_begun(self) -> Iterator[None]:
-        """Leave the estimator as it was when `fit` raises before there is a job."""
+    def _unchanged_unless_created(self) -> Iterator[None]:
+        """Restore the estimator when `fit` raises before there is a job."""
         before = dict(vars(self))
-        self._begun = False
+        self._created = False
         try:
             yield
         except BaseException as error:
-            if not self._begun or (isinstance(error, RemoteError) and error.job_name is None):
+            # An error without a job's name says that no job was created after all.
+            if not self._created or (isinstance(error, RemoteError) and error.job_name is None):
                 vars(self).clear()
                 vars(self).update(before)
             raise
         finally:
-            vars(self).pop("_begun", None)
+            vars(self).pop("_created", None)
 
-    def _start(self, order: Order, data: Any) -> None:
-        """Create the job; and wait for it and take in its result, if that is wanted."""
+    def _start(self, prepared: PreparedTraining, data: Any) -> None:
+        """Create the job; with ``wait=True`` also wait for it, and read its result."""
 
-        def named(name: str) -> None:
-            self._forget()
-            self.training_job_name_, self._begun = name, True
+        def on_named(name: str) -> None:
+            # The name is stored before the job exists, so that no crash can lose a billed job.
+            self._drop_results()
+            self.training_job_name_, self._created = name, True
 
         given: dict[str, Any] = {
-            "staged": order.staged,
-            "record": {"estimator": type(self).__name__, **order.record},
-            "named": named,
-            "progress": self.callback,
-            "clock": clock(),
+            "on_named": on_named,
+            "progress": self.progress,
+            "sleep": interruptible_sleep(),
         }
         if not self.wait:
-            self._run = start_training(order.platform, order.spec, self._job(), **given)
+            self._run = prepared.start(**given)
             return
-        with slot(order.platform.identity, self._job().max_parallel_jobs):
-            check_wanted()
-            outcome = start_training(order.platform, order.spec, self._job(), **given).result()
-        self._take_in(order.platform, outcome, data)
+        with prepared.slot():
+            # The sweep may have been cancelled while this fit waited for its turn.
+            raise_if_cancelled()
+            run = prepared.start(**given)
+            outcome = run.result()
+        self._store_result(CompletedJob(run.platform, outcome), data)
 
-    def _take_in(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
+    def _store_result(self, job: CompletedJob, data: Any) -> None:
         try:
-            self._collect(platform, outcome, data)
+            self._read_result(job, data)
         except (RemoteError, ArtifactError) as error:
-            raise _about(outcome.name, error) from None
-        self.billable_seconds_ = outcome.billable_seconds
-        self._outcome = outcome
+            raise _naming_the_job(job.name, error) from None
+        self.billable_seconds_ = job.outcome.billable_seconds
+        self._outcome = job.outcome
         self._run = None
-        with suppress(RemoteError):  # a note for the cleaning up, and no reason to lose the result
-            collected(platform, outcome.description, self._job().output_kms_key)
+        with suppress(RemoteError):  # the mark is for cleaning up, and no reason to lose the result
+            job.mark_collected(self._job().output_kms_key)
 
     def estimated_cost(self, hourly_rate: float) -> float | None:
         """Estimate what the training job cost.
@@ -226,22 +199,22 @@ class TrainingJobEstimator(
         Returns
         -------
         float or None
-            In the same currency; None when the service does not say for how long it bills.
+            In the same currency; None when the service does not report the billed time.
         """
         self._check_is_fitted()
         return self._outcome.cost(hourly_rate)
 
-    def _forget(self) -> None:
-        """Drop what an earlier fit has left; what was learned of the input just now stays."""
-        kept = {"n_features_in_", "feature_names_in_", "series_names_in_"}
-        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_") and n not in kept]:
+    def _drop_results(self) -> None:
+        """Drop the results of an earlier fit; what `fit` has just stored about its input stays."""
+        inputs = {"n_features_in_", "feature_names_in_", "series_names_in_"}
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_") and n not in inputs]:
             delattr(self, name)
         self._run = None
 
-    def _running(self) -> TrainingRun:
+    def _current_run(self) -> TrainingRun:
         name = self._job_name()
-        if self._run is None:
-            self._run = TrainingRun(self._platform(), name, self._job(), progress=self.callback)
+        if self._run is None:  # after unpickling
+            self._run = self._client().watch(name, self.progress)
         return self._run
 
     def _job_name(self) -> str:
@@ -269,7 +242,7 @@ class TrainingJobEstimator(
 
     # ------------------------------------------------------------------------------- scikit-learn's hooks
 
-    def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> Any:
+    def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> IntArray:
         """Fit, and return the labels.
 
         Parameters
@@ -283,13 +256,13 @@ class TrainingJobEstimator(
 
         Returns
         -------
-        labels : ndarray of shape (n_rows,)
+        labels : ndarray of shape (n_samples,)
             `labels_`.
         """
         self._refuse_not_waiting("fit_predict")
         return self.fit(X, y, **kwargs).labels_
 
-    def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any:
+    def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> FloatArray | pd.DataFrame:
         """Fit, and return the distances to the centers.
 
         Parameters
@@ -303,13 +276,13 @@ class TrainingJobEstimator(
 
         Returns
         -------
-        distances : ndarray or DataFrame of shape (n_rows, n_clusters)
+        distances : ndarray or DataFrame of shape (n_samples, n_clusters)
             As of `transform`.
         """
         self._refuse_not_waiting("fit_transform")
         return self.fit(X, y, **fit_params).transform(X)
 
-    def get_feature_names_out(self, input_features: Any = None) -> Any:
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Names of the columns of `transform`.
 
         Parameters
@@ -323,25 +296,26 @@ class TrainingJobEstimator(
             The name of the class in lower case, and the number of the cluster.
         """
         self._check_is_fitted()
-        return super().get_feature_names_out(input_features)
+        names: NDArray[np.object_] = super().get_feature_names_out(input_features)
+        return names
 
     def _fit_path(
         self, X: Any, ks: list[int], *, sample_weight: ArrayLike | None = None, n_jobs: int | None = None
     ) -> Iterator[Self]:
-        """Fit a clone for each k: jobs side by side, each watched by a thread.
+        """Fit a clone for each k: jobs in parallel, each watched by a thread.
 
-        Without `n_jobs` as many as `job.max_parallel_jobs` lets run. When one fails, or the sweep is
-        interrupted, the others are stopped, unless the job says that they are to run on.
+        Without `n_jobs` as many run as `job.max_parallel_jobs` allows. When one fails, or the sweep is
+        interrupted, the others are stopped, unless `job.on_interrupt` is "detach".
         """
         self._refuse_not_waiting("A sweep")
         models: list[Self] = [clone(self).set_params(n_clusters=k) for k in ks]
         threads = self._job().max_parallel_jobs if n_jobs is None else n_threads(n_jobs)
         weights: dict[str, Any] = {} if sample_weight is None else {"sample_weight": sample_weight}
-        yield from side_by_side(models, lambda model: model.fit(X, **weights), threads)
+        yield from fit_in_parallel(models, lambda model: model.fit(X, **weights), threads)
 
 
-def _about(name: str, error: RemoteError | ArtifactError) -> RemoteError | ArtifactError:
-    """The error of a job that completed and whose result could not be taken in: it names the job."""
+def _naming_the_job(name: str, error: RemoteError | ArtifactError) -> RemoteError | ArtifactError:
+    """The error for a completed job whose result cannot be read, with the job's name in it."""
     if isinstance(error, ArtifactError):
         return ArtifactError(f"The training job {name!r} completed, but its result cannot be used. {error}")
     if error.job_name is not None:

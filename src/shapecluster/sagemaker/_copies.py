@@ -1,4 +1,4 @@
-"""What becomes of a session when its estimator is cloned, copied or pickled."""
+"""Sessions in clones, copies and pickles of an estimator."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from shapecluster._sklearn_compat import BaseEstimator, clone_parameters
-from shapecluster.remote._platform import DROPPED
+from shapecluster.remote._client import DROPPED
 
 if TYPE_CHECKING:
     from typing import Self
 
-_BY_REFERENCE = ("session", "callback", "_run")  # what copies share and pickles leave out
+_BY_REFERENCE = ("session", "progress", "_run")  # copies share these, and pickles leave them out
 
 
-class KeepsSession(BaseEstimator):
-    """Copies share the session, which holds credentials and cannot be copied; pickles leave it out."""
+class SessionMixin(BaseEstimator):
+    """Clones and copies share the session; pickles leave it out, since it holds credentials."""
 
-    session: Any
-    callback: Any
+    session: object
+    progress: Any
 
     def __sklearn_clone__(self) -> Self:
-        """Clone the parameters; a session and a callback are shared, and nothing of them is copied."""
+        """Clone the parameters, and share the session and the progress callback."""
         bare = copy.copy(self)
-        bare.session = bare.callback = None
+        # A boto3 client copies itself without end, so neither may be seen by scikit-learn's clone.
+        bare.session = bare.progress = None
         twin: Self = clone_parameters(bare)
-        twin.session, twin.callback = self.session, self.callback
+        twin.session, twin.progress = self.session, self.progress
         return twin
 
     def __copy__(self) -> Self:
+        # Not by way of __getstate__, which drops the session.
         twin = type(self).__new__(type(self))
         vars(twin).update(vars(self))
         return twin
@@ -41,7 +43,8 @@ class KeepsSession(BaseEstimator):
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the session, which holds credentials, and what holds it."""
+        """The state without the session and what holds it."""
         state = dict(super().__getstate__())
         state.pop("_run", None)
-        return state | {"session": DROPPED, "callback": None}
+        # DROPPED, and not None: a loaded estimator must not fall back to default credentials.
+        return state | {"session": DROPPED, "progress": None}

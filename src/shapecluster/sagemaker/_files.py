@@ -1,4 +1,4 @@
-"""Rows as the files that a training job reads, and back."""
+"""Rows as the files that a training job reads, and files as rows again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,7 @@ from shapecluster._validation import caller_level
 from shapecluster.cluster._euclidean import blocks, dense
 from shapecluster.exceptions import ArtifactError, ArtifactWarning
 from shapecluster.formats import read_csv, read_member, read_recordio, write_csv, write_recordio
-from shapecluster.remote._outcome import open_artifact
-from shapecluster.remote._platform import Platform
-from shapecluster.remote._records import folders_of, recall
-from shapecluster.remote._staging import Dataset, fingerprint
-
-if TYPE_CHECKING:
-    from shapecluster.remote._outcome import JobOutcome
+from shapecluster.remote._client import CompletedJob, Dataset, StagedChannel, fingerprint
 
 RECORDIO = "application/x-recordio-protobuf"
 CSV = "text/csv"
@@ -45,27 +39,29 @@ def recordio_of(rows: FloatArray, manifest: dict[str, Any], dtype: _FloatName | 
     return Dataset(mark, len(rows), write, RECORDIO, ".pbr", manifest)
 
 
-def dense_recordio_of(rows: Any, manifest: dict[str, Any]) -> Dataset:
-    """Rows, sparse ones too, as dense RecordIO in float32, written block by block."""
+def dense_recordio_of(rows: Any, manifest: dict[str, Any], *, n_shards: int = 1) -> Dataset:
+    """Rows, sparse ones too, as dense RecordIO in float32, written block by block to bound the memory."""
 
     def write(file: BinaryIO, part: slice) -> None:
         mine = rows[part]
         for block in blocks(mine.shape[0], mine.shape[1]):
             write_recordio(file, dense(mine[block], mine.dtype), dtype="float32")
 
-    if hasattr(rows, "indptr"):  # the same rows may be stored in another order of entries
+    if hasattr(rows, "indptr"):
+        # Equal sparse rows may store their entries in different orders; canonical ones hash alike.
         if not rows.has_canonical_format:
             rows = rows.copy()  # it is the caller's
             rows.sum_duplicates()
+        # SciPy chooses the width of indices by size and history; the hash must not depend on it.
         places = [fingerprint(part.astype(np.int64, copy=False)) for part in (rows.indices, rows.indptr)]
         mark = fingerprint(rows.data, "csr", repr(rows.shape), *places, str(manifest))
     else:
         mark = fingerprint(rows, RECORDIO, str(manifest))
-    return Dataset(mark, rows.shape[0], write, RECORDIO, ".pbr", manifest)
+    return Dataset(mark, rows.shape[0], write, RECORDIO, ".pbr", manifest, n_shards)
 
 
 def csv_of(rows: FloatArray, names: Sequence[str] | None, manifest: dict[str, Any]) -> Dataset:
-    """Rows as CSV without a header, under their names if there are any; numbers read back exactly."""
+    """Rows as CSV without a header, names first if there are any; the numbers read back exactly."""
 
     def write(file: BinaryIO, part: slice) -> None:
         write_csv(file, rows[part], None if names is None else names[part])
@@ -75,71 +71,65 @@ def csv_of(rows: FloatArray, names: Sequence[str] | None, manifest: dict[str, An
 
 @dataclass(frozen=True)
 class StagedData:
-    """The data of a training job, as it was staged.
+    """The data of a training job, read back from where it was staged.
 
     Attributes
     ----------
-    rows : ndarray of shape (n_rows, n_values)
-        What was clustered.
+    rows : ndarray of shape (n_samples, n_values)
+        The rows that were clustered.
     manifest : dict
-        What was written down of it.
+        What was recorded of them.
     """
 
     rows: FloatArray
     manifest: dict[str, Any]
-    _platform: Platform
-    _folders: dict[str, str]
-    _manifests: dict[str, dict[str, Any]]
+    _channels: dict[str, StagedChannel]
 
     def channel(self, name: str) -> FloatArray | None:
-        """What another channel held; None where the job had no such channel."""
-        if name not in self._manifests:
-            return None
-        return _read_back(self._platform, self._folders[name], self._manifests[name])
+        """The rows of another channel; None where the job had no such channel."""
+        return _read_channel(self._channels[name]) if name in self._channels else None
 
 
-def recalled(platform: Platform, outcome: JobOutcome) -> StagedData:
-    """Find the data of a training job again.
+def read_staged_data(job: CompletedJob) -> StagedData:
+    """Read the data of a training job back.
 
     Raises
     ------
     ArtifactError
         When it is no longer there.
     """
-    folders = folders_of(outcome.description)
-    manifests = recall(platform, outcome.description).manifests
-    for name, manifest in manifests.items():
-        if "shape" in manifest:
-            rows = _read_back(platform, folders[name], manifest)
-            return StagedData(rows, manifest, platform, folders, manifests)
-    raise _gone(outcome.name)
+    channels = job.staged_channels()
+    for channel in channels.values():
+        # Only the channel that is clustered has a shape in its manifest.
+        if "shape" in channel.manifest:
+            return StagedData(_read_channel(channel), channel.manifest, channels)
+    raise _missing_data(job.name)
 
 
-def _read_back(platform: Platform, folder: str, manifest: dict[str, Any]) -> FloatArray:
-    """The rows of staged data, from all of its files."""
+def _read_channel(channel: StagedChannel) -> FloatArray:
+    """The rows of a channel, from all of its files."""
     parts: list[Any] = []
-    for uri in platform.list(f"{folder}/data/"):
-        with platform.open(uri) as file:
-            if uri.endswith(".csv"):
-                parts.append(read_csv(file, label_size=1 if int(manifest["label_size"]) else 0).values)
-            else:
-                parts.append(read_recordio(file).values)
+    for uri, file in channel.files():
+        if uri.endswith(".csv"):
+            parts.append(read_csv(file, label_size=1 if int(channel.manifest["label_size"]) else 0).values)
+        else:
+            parts.append(read_recordio(file).values)
     if not parts:
-        raise _gone(folder)
-    rows: FloatArray = np.concatenate(parts).astype(manifest["dtype"], copy=False)
+        raise _missing_data(channel.folder)
+    rows: FloatArray = np.concatenate(parts).astype(channel.manifest["dtype"], copy=False)
     return rows
 
 
-def read_description(platform: Platform, outcome: JobOutcome) -> dict[str, Any]:
-    """What our container says of the fit; nothing where it was another's.
+def read_description(job: CompletedJob) -> dict[str, Any]:
+    """What this package's container recorded of the fit; empty for other containers.
 
     Warns
     -----
     ArtifactWarning
-        When it was of another version.
+        When the container had another version of this package.
     """
     try:
-        with open_artifact(platform, outcome) as file:
+        with job.open_model() as file:
             text = read_member(file, _DESCRIPTION, max_bytes=_MOST_DESCRIPTION).data
         described = json.loads(text)
     except (ArtifactError, ValueError):
@@ -149,7 +139,7 @@ def read_description(platform: Platform, outcome: JobOutcome) -> dict[str, Any]:
     theirs, ours = described.get("library"), version("shapecluster")
     if theirs != ours:
         warnings.warn(
-            f"The training job {outcome.name!r} was run by version {theirs} of shapecluster, and this is "
+            f"The training job {job.name!r} was run by version {theirs} of shapecluster, and this is "
             f"{ours}: build the image anew to have the same results everywhere.",
             ArtifactWarning,
             stacklevel=caller_level(),
@@ -157,15 +147,15 @@ def read_description(platform: Platform, outcome: JobOutcome) -> dict[str, Any]:
     return described
 
 
-def _gone(where: str) -> ArtifactError:
+def _missing_data(where: str) -> ArtifactError:
     return ArtifactError(
         f"The data of the training job is no longer where it was staged ({where}), so its rows cannot be "
         "labeled: fit again."
     )
 
 
-def named(index: pd.Index[Any] | None) -> list[Any] | None:
-    """Names as JSON can hold them: numbers stay numbers, all else is text."""
+def json_names(index: pd.Index[Any] | None) -> list[Any] | None:
+    """Names as JSON can hold them: numbers stay numbers, all else becomes text."""
     if index is None:
         return None
     return [name if _is_plain(name) else str(name) for name in index.tolist()]

@@ -9,33 +9,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from sklearn.cluster import KMeans
 
-from shapecluster._sklearn_compat import (
-    Interval,
-    StrOptions,
-    _check_sample_weight,
-    validate_data,
-)
-from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
+from shapecluster._sklearn_compat import Interval, StrOptions, validate_data
+from shapecluster._typing import FloatArray, IntArray
 from shapecluster.cluster._euclidean import distances, nearest, squared_distances
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member
-from shapecluster.remote import Job
-from shapecluster.remote._account import find_bucket, find_role
-from shapecluster.remote._outcome import open_artifact
-from shapecluster.remote._platform import Platform
-from shapecluster.remote._records import folders_of
-from shapecluster.remote._request import Channel, TrainingSpec, merged
-from shapecluster.remote._staging import stage
-from shapecluster.remote._uris import join
-from shapecluster.sagemaker._base import Order, TrainingJobEstimator
-from shapecluster.sagemaker._files import dense_recordio_of, recalled
+from shapecluster.remote import Job, JobProgress
+from shapecluster.remote._client import CompletedJob, JobClient, PreparedTraining
+from shapecluster.sagemaker._base import TrainingJobEstimator
+from shapecluster.sagemaker._files import dense_recordio_of, read_staged_data
 from shapecluster.sagemaker._images import REHEARSED, k_means_image
-from shapecluster.sagemaker._metrics import TEST, metrics_of_test
+from shapecluster.sagemaker._metrics import TEST, read_test_metrics
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from shapecluster.remote._outcome import JobOutcome, JobProgress
+    import pandas as pd
 
 _MODEL = "model_algo-*"
 _MOST_MODEL = 1 << 30  # bytes
@@ -48,8 +37,8 @@ _SENT = (
 class SageMakerKMeans(TrainingJobEstimator):
     """Cluster rows with the K-Means that is built into Amazon SageMaker.
 
-    `fit` stages the rows, has the job run, and reads its centers; labels and inertia are computed here from
-    these centers, and so are predictions.
+    `fit` uploads the rows, runs a training job, and reads its centers. Labels, inertia and predictions are
+    computed locally from these centers.
 
     Parameters
     ----------
@@ -60,49 +49,49 @@ class SageMakerKMeans(TrainingJobEstimator):
     role : str or None, default=None
         ARN of the execution role; None means the variable SAGEMAKER_ROLE, or the session's own.
     job : Job or None, default=None
-        Machines, limits, places and all else about the job; None means ``Job()``.
+        Machines, limits, bucket and other settings of the job; None means ``Job()``.
     session : boto3.Session, session of sagemaker >= 3, Rehearsal or None, default=None
         Where jobs run; None means the default credentials. Clones share it, pickles leave it out.
     wait : bool, default=True
         Whether `fit` waits for the job. If not, `result` does.
-    callback : callable, default=None
+    progress : callable, default=None
         Called with a `JobProgress` at every change of the job's state, and with new lines of its log.
     mini_batch_size : int, default=5000
         Rows of a mini-batch.
     epochs : int, default=1
         Passes over the data.
     init_method : {"random", "kmeans++"}, default="random"
-        How the first centers of the pass over the data are chosen.
+        How the first centers are chosen.
     extra_center_factor : int or "auto", default="auto"
-        How many times as many centers as wanted that pass keeps.
+        The pass over the data keeps this many times `n_clusters` centers.
     half_life_time_size : int, default=0
         Rows after which the weight of a row in a center has fallen by half; 0 means never.
     local_lloyd_max_iter : int, default=300
-        Most iterations of Lloyd's method, which reduces those centers to the wanted ones.
+        Maximum number of iterations of Lloyd's method, which reduces those centers to `n_clusters`.
     local_lloyd_tol : float, default=1e-4
-        Least relative gain of an iteration, in [0, 1].
+        Lloyd's method stops when an iteration gains less than this share, in [0, 1].
     local_lloyd_num_trials : int or "auto", default="auto"
-        Runs of Lloyd's method, of which the best is kept.
+        Number of runs of Lloyd's method; the best is kept.
     local_lloyd_init_method : {"random", "kmeans++"}, default="kmeans++"
         How Lloyd's method starts.
     eval_metrics : sequence of {"msd", "ssd"}, default=("msd",)
-        What the job reports of the test rows that `fit` is given: mean and sum of squared distances.
+        What the job reports of the rows `test` of `fit`: mean and sum of squared distances.
 
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
-        Centers, float32 as the algorithm computes them.
-    labels_ : ndarray of shape (n_rows,)
-        Nearest center of each row.
+        Centers in float32, as the algorithm computes them.
+    labels_ : ndarray of shape (n_samples,)
+        Index of the nearest center of each row.
     inertia_ : float
         Sum of the squared distances of the rows to their centers, in float64.
     test_metrics_ : dict of str to float
-        What the job reported of the test rows: "msd", "ssd" or both, as `eval_metrics` says. Defined only
-        when `fit` was given some; empty where neither the service nor the job's log tells.
+        What the job reported of the test rows: "msd", "ssd" or both. Defined only when `fit` was given
+        `test`; empty where neither the service nor the job's log reports them.
     training_job_name_ : str
-        Name of the job; there as soon as it is created, and also when the wait for it fails.
+        Name of the job. It is set before the job is created, and stays when the wait for the job fails.
     billable_seconds_ : int or None
-        For which each machine is billed.
+        Billed time of each machine.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -110,9 +99,11 @@ class SageMakerKMeans(TrainingJobEstimator):
 
     Notes
     -----
-    The algorithm has no seed: two jobs with the same data may differ. A rehearsal runs scikit-learn's K-Means
-    on all rows; the parameters that steer the built-in's pass over mini-batches are checked there and change
-    nothing.
+    The algorithm has no seed: two jobs with the same data may differ. It takes no sample weights either, so
+    neither `fit` nor `score` has `sample_weight`: each row counts once in `inertia_` and in the score.
+
+    A rehearsal runs scikit-learn's K-Means on all rows. It checks the parameters that control the built-in's
+    pass over mini-batches, and otherwise ignores them.
 
     Examples
     --------
@@ -156,9 +147,9 @@ class SageMakerKMeans(TrainingJobEstimator):
         image_uri: str | None = None,
         role: str | None = None,
         job: Job | None = None,
-        session: Any = None,
+        session: object = None,
         wait: bool = True,
-        callback: Callable[[JobProgress], object] | None = None,
+        progress: Callable[[JobProgress], object] | None = None,
         mini_batch_size: int = 5000,
         epochs: int = 1,
         init_method: Literal["random", "kmeans++"] = "random",
@@ -176,7 +167,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         self.job = job
         self.session = session
         self.wait = wait
-        self.callback = callback
+        self.progress = progress
         self.mini_batch_size = mini_batch_size
         self.epochs = epochs
         self.init_method = init_method
@@ -193,26 +184,26 @@ class SageMakerKMeans(TrainingJobEstimator):
 
         Parameters
         ----------
-        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
-            Rows. They travel as dense float32 rows, written block by block.
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            Rows. They are uploaded as dense float32 rows, written block by block.
         y : None
             Ignored; here for Pipelines.
-        test : array-like, DataFrame or sparse matrix of shape (n_test_rows, n_features), default=None
-            Rows for the algorithm's channel `test`: they take no part in the fit, and the job measures them
+        test : array-like, DataFrame or sparse matrix of shape (n_test_samples, n_features), default=None
+            Rows for the algorithm's channel `test`. They take no part in the fit; the job measures them
             against the centers, see `test_metrics_`.
 
         Returns
         -------
         self : SageMakerKMeans
-            The fitted estimator; with ``wait=False`` only `training_job_name_` is there.
+            The fitted estimator; with ``wait=False`` only `training_job_name_` is set.
 
         Raises
         ------
         ValueError
-            For input or parameters that the job could not take; nothing has been billed then.
+            When the job could not take the input or a parameter. Nothing was billed then.
         RemoteError
-            When something goes wrong on the way: one of the kinds in `shapecluster.exceptions`, which
-            names the job and says what to do.
+            When a call or the job fails: one of the classes in `shapecluster.exceptions`, which names the
+            job and says what to do.
         """
         self._validate_params()
         unknown = [name for name in self.eval_metrics if name not in ("msd", "ssd")]
@@ -223,7 +214,7 @@ class SageMakerKMeans(TrainingJobEstimator):
                 "eval_metrics of SageMakerKMeans must hold 'msd', 'ssd' or both. "
                 f"Got {self.eval_metrics!r} instead."
             )
-        with self._as_before_unless_begun():
+        with self._unchanged_unless_created():
             rows = self._rows(X, reset=True)
             if rows.shape[0] < self.n_clusters:
                 raise ValueError(
@@ -231,7 +222,7 @@ class SageMakerKMeans(TrainingJobEstimator):
                     "rows than clusters."
                 )
             test_rows = None if test is None else self._rows(test)
-            self._start(self._order(self._platform(), rows, test_rows), rows)
+            self._start(self._prepare(self._client(), rows, test_rows), rows)
         return self
 
     def predict(self, X: Any) -> IntArray:
@@ -239,70 +230,68 @@ class SageMakerKMeans(TrainingJobEstimator):
 
         Parameters
         ----------
-        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             Rows.
 
         Returns
         -------
-        labels : ndarray of shape (n_rows,)
+        labels : ndarray of shape (n_samples,)
             Index of the nearest center.
         """
         self._check_is_fitted()
         return nearest(self._rows(X), self.cluster_centers_)
 
-    def transform(self, X: Any) -> Float64Array:
+    def transform(self, X: Any) -> FloatArray | pd.DataFrame:
         """Measure the Euclidean distance of each row to every center.
 
         Parameters
         ----------
-        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
             Rows.
 
         Returns
         -------
-        distances : ndarray of shape (n_rows, n_clusters)
-            Not squared.
+        distances : ndarray or DataFrame of shape (n_samples, n_clusters)
+            Not squared, in the precision of `X`; a DataFrame where `set_output` asks for one.
         """
         self._check_is_fitted()
         rows = self._rows(X)
-        return distances(rows, self.cluster_centers_).astype(rows.dtype, copy=False)
+        measured: FloatArray = distances(rows, self.cluster_centers_).astype(rows.dtype, copy=False)
+        return measured
 
-    def score(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: Any, y: None = None) -> float:
         """Opposite of the SSD of rows under the fitted centers; greater is better.
 
         Parameters
         ----------
-        X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features)
-            Rows.
+        X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+            Rows; each counts once, as in `fit`.
         y : None
             Ignored.
-        sample_weight : array-like of shape (n_rows,), default=None
-            Weight of each row; None weighs all alike.
 
         Returns
         -------
         float
-            Minus the SSD.
+            Minus the sum of the squared distances; ``-inertia_`` for the rows of `fit`.
         """
         self._check_is_fitted()
         rows = self._rows(X)
-        squares = squared_distances(rows, self.cluster_centers_, nearest(rows, self.cluster_centers_))
-        if sample_weight is not None:
-            squares = squares * _check_sample_weight(sample_weight, rows, dtype=np.float64)
-        return -float(squares.sum())
+        labels = nearest(rows, self.cluster_centers_)
+        return -float(squared_distances(rows, self.cluster_centers_, labels).sum())
 
     def to_local(self) -> KMeans:
-        """The same as scikit-learn's KMeans, which needs neither this session nor the job.
+        """Convert to scikit-learn's KMeans, which needs neither the session nor the job.
 
         Returns
         -------
         sklearn.cluster.KMeans
-            Fitted, with these centers in float64.
+            Fitted, with the same centers in float64.
         """
         self._check_is_fitted()
         centers = self.cluster_centers_.astype(np.float64)
         local = KMeans(len(centers), init=centers, n_init=1, max_iter=1).fit(centers)
-        local.cluster_centers_ = centers  # else rounded by one step of Lloyd's method
+        # The fit only sets up KMeans' private state; its one step of Lloyd's method rounds the centers.
+        local.cluster_centers_ = centers
         local.labels_, local.inertia_ = self.labels_.astype(np.int32), self.inertia_
         if hasattr(self, "feature_names_in_"):
             local.feature_names_in_ = self.feature_names_in_
@@ -320,68 +309,63 @@ class SageMakerKMeans(TrainingJobEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _sendable(self, X: Any) -> Any:
+    def _payload_rows(self, X: Any) -> Any:
         return self._rows(X)
 
-    def _ids(self, labels: IntArray) -> IntArray:
+    def _served_ids(self, labels: IntArray) -> IntArray:
         return labels
 
     def _rows(self, X: Any, *, reset: bool = False) -> Any:
         return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=reset)
 
-    def _order(self, platform: Platform, rows: Any, test_rows: Any) -> Order:
-        job, width = self._job(), rows.shape[1]
+    def _prepare(self, client: JobClient, rows: Any, test_rows: Any) -> PreparedTraining:
+        job, width = client.job, rows.shape[1]
+        # force_dense: rows travel as dense RecordIO, also those that came as a sparse matrix.
         sent: dict[str, Any] = {"k": self.n_clusters, "feature_dim": width, "force_dense": True}
         sent |= {name: getattr(self, name) for name in _SENT} | {"eval_metrics": list(self.eval_metrics)}
         image = self.image_uri
         if image is None:
-            image = k_means_image(platform.region) if platform.kind == "aws" else REHEARSED
-        hyperparameters = merged(encode_hyperparameters(sent), job)
-        role, base = find_role(platform, self.role), f"s3://{find_bucket(platform, job)}/{job.prefix}"
+            image = k_means_image(client.region) if client.is_aws else REHEARSED
         columns = getattr(self, "feature_names_in_", None)
         manifest = {
             "shape": list(rows.shape),
             "dtype": "float32",
             "columns": None if columns is None else [str(name) for name in columns],
         }
-        key = job.output_kms_key
-        data = dense_recordio_of(rows, manifest)
-        staged = [stage(platform, data, base, shards=job.instance_count, kms_key=key)]
-        if test_rows is not None:  # which every machine gets
-            staged.append(
-                stage(platform, dense_recordio_of(test_rows, {"dtype": "float32"}), base, kms_key=key)
-            )
-        names = (job.channel or "train", TEST)
-        channels = tuple(
-            Channel(name, one.data_uri, one.content_type, sharded=one.n_shards > 1)
-            for name, one in zip(names, staged, strict=False)
+        datasets = {job.channel or "train": dense_recordio_of(rows, manifest, n_shards=job.instance_count)}
+        if test_rows is not None:  # in one file, since every machine gets all of it
+            datasets[TEST] = dense_recordio_of(test_rows, {"dtype": "float32"})
+        return client.prepare(
+            image,
+            datasets,
+            encode_hyperparameters(sent),
+            role=self.role,
+            record=self._job_record(),
+            base_name="shapecluster-kmeans",
         )
-        spec = TrainingSpec(
-            image, channels, hyperparameters, role, join(base, "jobs"), base_name="shapecluster-kmeans"
-        )
-        return Order(platform, spec, staged, {"parameters": self._recorded()})
 
-    def _collect(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
-        rows = self._recall(platform, outcome) if data is None else data
-        with open_artifact(platform, outcome) as file:
+    def _read_result(self, job: CompletedJob, data: Any) -> None:
+        rows = self._read_staged_rows(job) if data is None else data
+        with job.open_model() as file:
             member = read_member(file, _MODEL, max_bytes=_MOST_MODEL)
         arrays = decode_ndarrays(member.data, max_bytes=_MOST_MODEL).arrays
         expected = (self.n_clusters, rows.shape[1])
+        # The file may hold further arrays; the first one is the matrix of centers.
         if not arrays or arrays[0].shape != expected or not np.isfinite(arrays[0]).all():
             got = "no array" if not arrays else f"shape {arrays[0].shape}, or numbers that are not finite,"
             raise ArtifactError(
-                f"The model of the training job {outcome.name!r} must begin with {expected[0]} finite "
+                f"The model of the training job {job.name!r} must begin with {expected[0]} finite "
                 f"centers of {expected[1]} values. Got {got} instead: look at the job's log, and fit again."
             )
         self.n_features_in_ = rows.shape[1]
         self.cluster_centers_ = np.ascontiguousarray(arrays[0], dtype=np.float32)
         self.labels_ = nearest(rows, self.cluster_centers_)
         self.inertia_ = float(squared_distances(rows, self.cluster_centers_, self.labels_).sum())
-        if TEST in folders_of(outcome.description):
-            self.test_metrics_ = metrics_of_test(platform, outcome)
+        if job.has_staged(TEST):
+            self.test_metrics_ = read_test_metrics(job)
 
-    def _recall(self, platform: Platform, outcome: JobOutcome) -> Any:
-        staged = recalled(platform, outcome)
+    def _read_staged_rows(self, job: CompletedJob) -> Any:
+        staged = read_staged_data(job)
         if staged.manifest["columns"] is not None:
             self.feature_names_in_ = np.asarray(staged.manifest["columns"], dtype=object)
         return staged.rows

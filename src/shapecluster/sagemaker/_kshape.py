@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,38 +15,31 @@ from shapecluster._core.kshape.run import ClusterRun, Iterate, inertia
 from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster._sklearn_compat import Interval
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, Float64Array, IntArray
+from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, caller_level
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import CentroidReport, decode_centroids, read_member
-from shapecluster.remote import Job
-from shapecluster.remote._account import find_bucket, find_role
-from shapecluster.remote._marketplace import Algorithm, describe_algorithm
-from shapecluster.remote._outcome import open_artifact
-from shapecluster.remote._platform import Platform
-from shapecluster.remote._request import Channel, TrainingSpec, merged
-from shapecluster.remote._staging import Dataset, Staged, stage
-from shapecluster.remote._uris import join
+from shapecluster.remote import Job, JobProgress
+from shapecluster.remote._client import Algorithm, CompletedJob, Dataset, JobClient, PreparedTraining
 from shapecluster.sagemaker._algorithm import (
     PARAMETERS,
     check_channels,
     check_series,
-    for_container,
-    for_listing,
+    container_hyperparameters,
     has_label_column,
+    listing_hyperparameters,
 )
-from shapecluster.sagemaker._base import Order, TrainingJobEstimator
-from shapecluster.sagemaker._files import csv_of, named, read_description, recalled, recordio_of
+from shapecluster.sagemaker._base import TrainingJobEstimator
+from shapecluster.sagemaker._files import csv_of, json_names, read_description, read_staged_data, recordio_of
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from shapecluster.remote._outcome import JobOutcome, JobProgress
-
 _CENTROIDS = "centroids"
 _MOST_CENTROIDS = 1 << 28  # bytes
+# Mean and standard deviation of a center that was normalized in this precision differ from 0 and 1 so much.
 _ROUNDING = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 1e-12}
 _REHEARSED = "rehearsal/shapecluster"  # an image that is never pulled
 
@@ -54,8 +47,8 @@ _REHEARSED = "rehearsal/shapecluster"  # an image that is never pulled
 class SageMakerKShape(TrainingJobEstimator, BaseShapeClusterer):
     """Cluster series by shape with k-Shape in an Amazon SageMaker training job.
 
-    `fit` checks everything here, stages the data, has the job run, and reads its centers; labels, shifts and
-    inertia are computed here from these centers, and so are predictions. With the same seed the result is
+    `fit` checks everything locally, uploads the data, runs a training job, and reads its centers. Labels,
+    shifts, inertia and predictions are computed locally from these centers. With the same seed the result is
     that of `LocalKShape`.
 
     Parameters
@@ -63,65 +56,64 @@ class SageMakerKShape(TrainingJobEstimator, BaseShapeClusterer):
     n_clusters : int, default=8
         Number of clusters.
     algorithm_arn : str or None, default=None
-        ARN of a K-Shape algorithm of the AWS Marketplace to which the account is subscribed. It is given the
-        hyperparameters that its listing has; parameters that it does not have must be at their defaults.
+        ARN of a K-Shape algorithm of the AWS Marketplace to which the account is subscribed. The job gets the
+        hyperparameters that the listing has; other parameters must be at their defaults.
     image_uri : str or None, default=None
-        URI of the image of this package's container, which takes every parameter. On AWS either this or
+        URI of the image of this package's container, which takes every parameter. AWS needs either this or
         `algorithm_arn`; a rehearsal needs neither.
     role : str or None, default=None
         ARN of the execution role; None means the variable SAGEMAKER_ROLE, or the session's own.
     job : Job or None, default=None
-        Machines, limits, places and all else about the job; None means ``Job()``.
+        Machines, limits, bucket and other settings of the job; None means ``Job()``.
     session : boto3.Session, session of sagemaker >= 3, Rehearsal or None, default=None
         Where jobs run; None means the default credentials. Clones share it, pickles leave it out.
     wait : bool, default=True
         Whether `fit` waits for the job. If not, `result` does.
-    callback : callable, default=None
+    progress : callable, default=None
         Called with a `JobProgress` at every change of the job's state, and with new lines of its log.
     init : {"k-shape++", "random"} or array-like of shape (n_clusters, n_timepoints[, n_channels]), \
 default="k-shape++"
-        Where to start, as for `LocalKShape`. An array travels in a channel of its own.
+        Where to start, as for `LocalKShape`. The job reads an array from a channel of its own.
     n_init : int or "auto", default="auto"
         Number of runs, as for `LocalKShape`.
     max_iter : int, default=100
-        Most iterations of one run.
+        Maximum number of iterations of one run.
     tol : float, default=1e-6
-        A run stops when the best inertia has not fallen by this share within 5 iterations.
+        A run stops when the best inertia has not decreased by this share within 5 iterations.
     max_shift : int or None, default=None
         Largest shift in timepoints.
     missing : {"error", "mask"}, default="error"
         What NaN means, as for `LocalKShape`.
     random_state : int or None, default=None
-        Seed. It travels as text, so it must not be a generator.
+        Seed. It is sent as text, so it must not be a generator.
     n_jobs : int or None, default=None
-        Threads for what is computed here. The container uses all cores of its machine.
+        Number of threads for local computations. The container uses all cores of its machine.
     verbose : int, default=0
-        Has no effect here; the job's log is shown by `callback`.
+        Has no effect; `progress` gets the job's log.
 
     Attributes
     ----------
     cluster_centers_, labels_, shifts_, sbd_, inertia_, n_features_in_, series_names_in_
-        As of `LocalKShape`. Where the algorithm left fewer centers than clusters, there are as many as it
-        left.
+        As of `LocalKShape`. There are fewer centers than `n_clusters` when the job returned fewer.
     n_iter_ : int
-        Iterations of the best run, where the container told.
+        Iterations of the best run. Defined only when the container reports them.
     n_correlations_ : int
-        Pairs that were transformed here, to label the series.
+        Number of pairs that were transformed locally, to label the series.
     training_job_name_ : str
-        Name of the job; there as soon as it is created, and also when the wait for it fails.
+        Name of the job. It is set before the job is created, and stays when the wait for the job fails.
     centroid_report_ : CentroidReport
-        What the centers were like as the job left them.
+        Defects of the centers in the job's file, such as missing or flat ones.
     billable_seconds_ : int or None
-        For which each machine is billed.
+        Billed time of each machine.
 
     Warns
     -----
     ArtifactWarning
-        The job left fewer centers than clusters, or was run by another version of this package.
+        When the job returned fewer centers than clusters, or ran another version of this package.
 
     See Also
     --------
-    shapecluster.LocalKShape : The same here.
+    shapecluster.LocalKShape : The same algorithm on this machine.
     shapecluster.remote.Rehearsal : Jobs in a local folder, without an account.
 
     Examples
@@ -157,9 +149,9 @@ default="k-shape++"
         image_uri: str | None = None,
         role: str | None = None,
         job: Job | None = None,
-        session: Any = None,
+        session: object = None,
         wait: bool = True,
-        callback: Callable[[JobProgress], object] | None = None,
+        progress: Callable[[JobProgress], object] | None = None,
         init: Literal["k-shape++", "random"] | ArrayLike = "k-shape++",
         n_init: int | Literal["auto"] = "auto",
         max_iter: int = 100,
@@ -177,7 +169,7 @@ default="k-shape++"
         self.job = job
         self.session = session
         self.wait = wait
-        self.callback = callback
+        self.progress = progress
         self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
@@ -198,36 +190,37 @@ default="k-shape++"
         y : None
             Ignored; here for Pipelines.
         sample_weight : array-like of shape (n_series,), default=None
-            Weight of each series; travels in a channel of its own. Not for `algorithm_arn`.
+            Weight of each series; the job reads them from a channel of their own. Not for `algorithm_arn`.
 
         Returns
         -------
         self : SageMakerKShape
-            The fitted estimator; with ``wait=False`` only `training_job_name_` is there.
+            The fitted estimator; with ``wait=False`` only `training_job_name_` is set.
 
         Raises
         ------
         ValueError
-            For input or parameters that the job could not take; nothing has been billed then.
+            When the job could not take the input or a parameter. Nothing was billed then.
         RemoteError
-            When something goes wrong on the way: one of the kinds in `shapecluster.exceptions`, which
-            names the job and says what to do.
+            When a call or the job fails: one of the classes in `shapecluster.exceptions`, which names the
+            job and says what to do.
         """
         self._validate_params()
-        with self._as_before_unless_begun():
+        with self._unchanged_unless_created():
             data = self._check(X, reset=True)
             weights = self._weights(sample_weight, data)
             self._check_size(len(data.values))
             if not isinstance(self.init, str):
                 self._given_centers(data)
+            # Warns of flat series and refuses all-flat data before anything is uploaded.
             self._taking_part(self._shapes(data, data.values.dtype), weights)
-            order = self._order(self._platform(), data, None if sample_weight is None else weights)
+            prepared = self._prepare(self._client(), data, None if sample_weight is None else weights)
             self._store_names(data)
-            self._start(order, (data, weights))
+            self._start(prepared, (data, weights))
         return self
 
     def to_local(self) -> LocalKShape:
-        """The same as a `LocalKShape`, which needs neither this session nor the job.
+        """Convert to a `LocalKShape`, which needs neither the session nor the job.
 
         Returns
         -------
@@ -243,12 +236,12 @@ default="k-shape++"
                 setattr(local, name, value)
         return local
 
-    def _sendable(self, X: Any) -> Any:
+    def _payload_rows(self, X: Any) -> Any:
         values = self._check(X, reset=False).values
         return values.reshape(len(values), -1)
 
-    def _ids(self, labels: IntArray) -> IntArray:
-        """Clusters as the file of centroids numbers them."""
+    def _served_ids(self, labels: IntArray) -> IntArray:
+        """Clusters as the job's file of centroids numbers them, without those that could not be used."""
         return np.asarray(self.centroid_report_.kept, dtype=np.intp)[labels]
 
     def _given_centers(self, data: SeriesData) -> Any:
@@ -256,88 +249,89 @@ default="k-shape++"
 
     # ------------------------------------------------------------------------------------ before the job
 
-    def _order(self, platform: Platform, data: SeriesData, weights: Float64Array | None) -> Order:
-        job, parameters = self._job(), {name: getattr(self, name) for name in PARAMETERS}
+    def _prepare(self, client: JobClient, data: SeriesData, weights: Float64Array | None) -> PreparedTraining:
+        parameters = {name: getattr(self, name) for name in PARAMETERS}
         manifest = self._manifest(data)
         rows = data.values.reshape(len(data.values), -1)
+        algorithm: str | Algorithm
         if self.algorithm_arn is not None:
-            algorithm = self.algorithm_arn
-            listing = self._listing(platform)
-            channel = listing.training_channel(job)
+            algorithm = listing = self._listing(client)
+            channel = listing.training_channel(client.job)
             check_channels(listing, channel)
             owner = type(self).__name__
             check_series(data, weighted=weights is not None, owner=owner)
-            sent = merged(for_listing(parameters, LocalKShape().get_params(), listing, owner), job)
-            listing.check(sent, job)
+            sent = listing_hyperparameters(parameters, LocalKShape().get_params(), listing, owner)
             names = _tickers(data) if has_label_column(listing) else None
             manifest["label_size"] = int(names is not None)
             datasets = {channel.name: csv_of(rows, names, manifest)}
         else:
-            algorithm = self._image(platform, job)
+            algorithm = self._image(client)
             n_channels = None if data.values.ndim == 2 else data.values.shape[2]
-            sent = merged(for_container(parameters, n_channels), job)
-            datasets = {job.channel or "train": recordio_of(rows, manifest)}
-            if not isinstance(self.init, str):
-                centers = np.asarray(self.init, dtype=data.values.dtype).reshape(self.n_clusters, -1)
-                datasets["init"] = recordio_of(centers, {"dtype": str(centers.dtype)})
-            if weights is not None:
-                datasets["weights"] = recordio_of(weights[:, None], {"dtype": str(weights.dtype)})
-        return self._ordered(platform, job, algorithm, datasets, sent)
-
-    def _ordered(
-        self,
-        platform: Platform,
-        job: Job,
-        algorithm: str,
-        datasets: Mapping[str, Dataset],
-        hyperparameters: dict[str, str],
-    ) -> Order:
-        """Stage the data; everything was checked before."""
-        role, base = find_role(platform, self.role), f"s3://{find_bucket(platform, job)}/{job.prefix}"
-        staged = {
-            name: stage(platform, one, base, kms_key=job.output_kms_key) for name, one in datasets.items()
-        }
-        channels = tuple(_channel(name, one) for name, one in staged.items())
-        spec = TrainingSpec(
-            algorithm, channels, hyperparameters, role, join(base, "jobs"), base_name="shapecluster-kshape"
+            sent = container_hyperparameters(parameters, n_channels)
+            datasets = self._datasets(client.job, data, rows, weights, manifest)
+        recorded = {"init": self.init} if isinstance(self.init, str) else {}
+        return client.prepare(
+            algorithm,
+            datasets,
+            sent,
+            role=self.role,
+            record=self._job_record(**recorded),
+            base_name="shapecluster-kshape",
         )
-        recorded = self._recorded() | ({"init": self.init} if isinstance(self.init, str) else {})
-        return Order(platform, spec, tuple(staged.values()), {"parameters": recorded})
 
-    def _image(self, platform: Platform, job: Job) -> str:
-        if self.image_uri is None and platform.kind == "aws":
+    def _datasets(
+        self,
+        job: Job,
+        data: SeriesData,
+        rows: FloatArray,
+        weights: Float64Array | None,
+        manifest: dict[str, Any],
+    ) -> dict[str, Dataset]:
+        """The channels of this package's container."""
+        datasets = {job.channel or "train": recordio_of(rows, manifest)}
+        if not isinstance(self.init, str):
+            centers = np.asarray(self.init, dtype=data.values.dtype).reshape(self.n_clusters, -1)
+            datasets["init"] = recordio_of(centers, {"dtype": str(centers.dtype)})
+        if weights is not None:
+            datasets["weights"] = recordio_of(weights[:, None], {"dtype": str(weights.dtype)})
+        return datasets
+
+    def _image(self, client: JobClient) -> str:
+        if self.image_uri is None and client.is_aws:
             raise ValueError(
                 f"algorithm_arn or image_uri of {type(self).__name__} must say what runs on AWS: the ARN of "
                 "the Marketplace's algorithm, or the URI of the image that `make image` builds. Got neither."
             )
-        if job.instance_count > 1:
+        if client.job.instance_count > 1:
             raise ValueError(
                 "instance_count of Job must be 1: k-Shape runs on one machine. "
-                f"Got {job.instance_count} instead."
+                f"Got {client.job.instance_count} instead."
             )
         return _REHEARSED if self.image_uri is None else self.image_uri
 
-    def _listing(self, platform: Platform) -> Algorithm:
+    def _listing(self, client: JobClient) -> Algorithm:
         if self.image_uri is not None:
             raise ValueError("algorithm_arn and image_uri exclude each other: give one of them. Got both.")
-        return describe_algorithm(platform, str(self.algorithm_arn))
+        return client.describe_algorithm(str(self.algorithm_arn))
 
     def _manifest(self, data: SeriesData) -> dict[str, Any]:
-        """What `attach` has to know of the data beside its numbers."""
+        """What `attach` must know of the data besides its numbers."""
         return {
-            "names": named(data.names),
+            "names": json_names(data.names),
             "axis": None if data.names is None or data.names.name is None else str(data.names.name),
-            "columns": named(data.timepoints),
+            "columns": json_names(data.timepoints),
             "shape": list(data.values.shape),
             "dtype": str(data.values.dtype),
         }
 
     # ------------------------------------------------------------------------------------- after the job
 
-    def _collect(self, platform: Platform, outcome: JobOutcome, data: Any) -> None:
-        (series, weights), told = (self._recall(platform, outcome), False) if data is None else (data, True)
+    def _read_result(self, job: CompletedJob, data: Any) -> None:
+        # After `fit` flat series were warned of already; attached data has not been checked yet.
+        already_warned = data is not None
+        series, weights = self._read_staged_series(job) if data is None else data
         dtype = series.values.dtype
-        with open_artifact(platform, outcome) as file:
+        with job.open_model() as file:
             member = read_member(file, _CENTROIDS, max_bytes=_MOST_CENTROIDS)
         centers, report = decode_centroids(
             member.data,
@@ -348,18 +342,18 @@ default="k-shape++"
         )
         if not report.complete:
             warnings.warn(
-                f"The training job {outcome.name!r}: {report}", ArtifactWarning, stacklevel=caller_level()
+                f"The training job {job.name!r}: {report}", ArtifactWarning, stacklevel=caller_level()
             )
-        described = read_description(platform, outcome) if self.algorithm_arn is None else {}
+        described = read_description(job) if self.algorithm_arn is None else {}
         self.n_features_in_ = series.values.shape[1]
         self.cluster_centers_ = centers.astype(dtype)
-        self._label(series, weights, described.get("n_iter"), told=told)
+        self._label(series, weights, described.get("n_iter"), already_warned=already_warned)
         self.centroid_report_ = report
 
-    def _label(self, series: SeriesData, weights: Float64Array, n_iter: Any, *, told: bool) -> None:
-        """Assign the series to the centers, as `predict` does; `told`: of flat ones, by `fit`."""
+    def _label(self, series: SeriesData, weights: Float64Array, n_iter: Any, *, already_warned: bool) -> None:
+        """Assign the series to the centers, as `predict` does."""
         centers, threads = self._centers(), n_threads(self.n_jobs)
-        if told:
+        if already_warned:
             dtype = self.cluster_centers_.dtype
             x = shapes_of(series.channels_first, self.max_shift, dtype, n_threads=threads)
         else:
@@ -372,11 +366,11 @@ default="k-shape++"
         run = ClusterRun(iterate, n_iter or 0, assigned.n_correlations, "unchanged")
         self._store(run, series, self._taking_part(x, weights))
         if n_iter is None:
-            del self.n_iter_
+            del self.n_iter_  # unknown, which 0 would not say
 
-    def _recall(self, platform: Platform, outcome: JobOutcome) -> tuple[SeriesData, Float64Array]:
-        """The series as they were staged, their weights; and given centers, which are a parameter."""
-        staged = recalled(platform, outcome)
+    def _read_staged_series(self, job: CompletedJob) -> tuple[SeriesData, Float64Array]:
+        """The series as they were staged and their weights; given centers become the parameter `init`."""
+        staged = read_staged_data(job)
         names, shape = staged.manifest["names"], staged.manifest["shape"]
         index = None if names is None else pd.Index(names, name=staged.manifest["axis"])
         series = SeriesData(staged.rows.reshape(shape), index)
@@ -389,10 +383,6 @@ default="k-shape++"
         return series, weights[:, 0].astype(np.float64)
 
 
-def _channel(name: str, staged: Staged) -> Channel:
-    return Channel(name, staged.data_uri, staged.content_type)
-
-
 def _tickers(data: SeriesData) -> list[str]:
-    """Names for the first column, which an algorithm of the Marketplace wants even where there are none."""
+    """Names for the first column, which the listing requires; row numbers where the series have none."""
     return [str(n) for n in (range(len(data.values)) if data.names is None else data.names)]

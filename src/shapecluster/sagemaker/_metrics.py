@@ -1,30 +1,25 @@
-"""What a job of the built-in K-Means reports of its channel `test`."""
+"""Metrics that a job of the built-in K-Means reports of its channel `test`."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from shapecluster.remote._logs import LogReader
-from shapecluster.remote._platform import Platform
+from shapecluster.remote._client import CompletedJob
 
-if TYPE_CHECKING:
-    from shapecluster.remote._outcome import JobOutcome
-
-TEST = "test"  # what the algorithm calls the channel
+TEST = "test"  # the name that the algorithm gives the channel
 
 _LINE = re.compile(r"#quality_metric: host=\S+, test (msd|ssd) <loss>=(\S+)")
 
 
-def metrics_of_test(platform: Platform, outcome: JobOutcome) -> dict[str, float]:
-    """The metrics by name: as the service describes them, else as the job has printed them."""
-    told = outcome.description.get("FinalMetricDataList", [])
-    found = {
-        str(metric["MetricName"]).removeprefix("test:"): float(metric["Value"])
-        for metric in told
-        if str(metric["MetricName"]) in ("test:msd", "test:ssd")
+def read_test_metrics(job: CompletedJob) -> dict[str, float]:
+    """The metrics by name, as the service reports them, else as the job printed them."""
+    reported = {
+        name.removeprefix("test:"): value
+        for name, value in job.metrics.items()
+        if name in ("test:msd", "test:ssd")
     }
-    if found:
-        return found
-    printed = (_LINE.search(line) for line in LogReader(platform, outcome.name).read())
+    if reported:
+        return reported
+    # A rehearsal, and an image of one's own, report no metrics but in the log.
+    printed = (_LINE.search(line) for line in job.read_log())
     return {match[1]: float(match[2]) for match in printed if match is not None}

@@ -1,11 +1,11 @@
-"""Predictions made elsewhere: by an endpoint, or by a batch transform job."""
+"""Predictions by an endpoint or a batch transform job, compared with those of `predict`."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -14,76 +14,86 @@ from shapecluster._validation import caller_level
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
 from shapecluster.remote import Endpoint, Job
-from shapecluster.remote._account import find_bucket
-from shapecluster.remote._endpoints import deploy, deployed
-from shapecluster.remote._models import ModelSource
-from shapecluster.remote._staging import stage
-from shapecluster.remote._transform import TransformSpec, run_transform
-from shapecluster.remote._uris import join
+from shapecluster.remote._client import JobClient, JobOutcome
 from shapecluster.sagemaker._files import csv_of
-
-if TYPE_CHECKING:
-    from shapecluster.remote._outcome import JobOutcome
-    from shapecluster.remote._platform import Platform
 
 _CSV = "text/csv"
 _MOST_ANSWER = 1 << 30  # bytes of one file of answers
 
 
 class ServingMixin:
-    """`deploy`, `predict_at` and `batch_predict` of an estimator whose model lies where a job left it.
+    """`deploy`, `predict_at` and `batch_predict` of an estimator whose model a training job left.
 
-    Predictions of the estimator itself are made here, and need none of these.
+    `predict` runs locally, and needs none of these.
     """
+
+    session: object
 
     if TYPE_CHECKING:
         _outcome: JobOutcome
 
         def predict(self, X: Any) -> IntArray: ...
         def _check_is_fitted(self) -> None: ...
-        def _platform(self) -> Platform: ...
         def _job(self) -> Job: ...
-        def _sendable(self, X: Any) -> Any: ...
-        def _ids(self, labels: IntArray) -> IntArray: ...
+        def _payload_rows(self, X: Any) -> Any: ...
+        def _served_ids(self, labels: IntArray) -> IntArray: ...
+
+    @overload
+    def deploy(
+        self,
+        *,
+        keep: Literal[False] = False,
+        name: str | None = None,
+        job: Job | None = None,
+        instance_count: int = 1,
+    ) -> AbstractContextManager[Endpoint]: ...
+
+    @overload
+    def deploy(
+        self, *, keep: Literal[True], name: str | None = None, job: Job | None = None, instance_count: int = 1
+    ) -> Endpoint: ...
+
+    @overload
+    def deploy(
+        self, *, keep: bool, name: str | None = None, job: Job | None = None, instance_count: int = 1
+    ) -> AbstractContextManager[Endpoint] | Endpoint: ...
 
     def deploy(
         self, *, keep: bool = False, name: str | None = None, job: Job | None = None, instance_count: int = 1
-    ) -> Any:
+    ) -> AbstractContextManager[Endpoint] | Endpoint:
         """Serve the model by an endpoint, which is billed until it is deleted.
 
         Parameters
         ----------
         keep : bool, default=False
-            False gives a context manager: the endpoint, its configuration and its model are deleted when the
-            block ends, whatever happens in it. True creates the endpoint now, and leaves it to you.
+            False returns a context manager: the endpoint, its configuration and its model are deleted when
+            the block ends, whatever happens in it. True creates the endpoint now, and you delete it.
         name : str or None, default=None
-            Of the endpoint; None for one that nobody has.
+            Name of the endpoint; None means a new, unique name.
         job : Job or None, default=None
             Machine, network, keys and tags; None means those of the training job.
         instance_count : int, default=1
-            How many machines serve.
+            Number of machines that serve.
 
         Returns
         -------
         context manager of Endpoint, or Endpoint
-            For `predict_at`. ``Endpoint.attach(name)`` finds one again that was kept.
+            For `predict_at`. ``Endpoint.attach(name)`` finds a kept endpoint again.
 
         Raises
         ------
         EndpointError
-            When it does not come up. Nothing of it is left then, or the message says what is.
+            When it does not come up. Everything that was created is deleted then; the message names what
+            could not be.
         """
         self._check_is_fitted()
-        options: dict[str, Any] = {"name": name, "instance_count": instance_count}
-        options["base_name"] = "shapecluster"
-        given = (self._platform(), self._source(), self._job() if job is None else job)
+        client = JobClient(self.session, self._job() if job is None else job)
         if keep:
-            return deploy(*given, **options)
-        block: AbstractContextManager[Endpoint] = deployed(*given, **options)
-        return block
+            return client.deploy(self._outcome, name=name, instance_count=instance_count)
+        return client.deployed(self._outcome, name=name, instance_count=instance_count)
 
     def predict_at(self, endpoint: Endpoint, X: Any) -> IntArray:
-        """Ask an endpoint for the nearest cluster of each row, in requests that are small enough.
+        """Ask an endpoint for the nearest cluster of each row, in as many requests as it takes.
 
         Parameters
         ----------
@@ -94,16 +104,16 @@ class ServingMixin:
 
         Returns
         -------
-        ids : ndarray of shape (n_rows,)
+        ids : ndarray of shape (n_samples,)
             Clusters, as the endpoint numbers them.
 
         Warns
         -----
         ArtifactWarning
-            They are not those that `predict` finds here.
+            When they differ from those of `predict`.
         """
         self._check_is_fitted()
-        rows = self._sendable(X)
+        rows = self._payload_rows(X)
         answers = endpoint.invoke_rows(
             lambda part: encode_rows(_dense(rows[part]), _CSV), rows.shape[0], _CSV, _CSV
         )
@@ -111,10 +121,10 @@ class ServingMixin:
             decode_predictions(answer, _CSV, n_rows=part.stop - part.start).closest_cluster
             for part, answer in answers
         ]
-        return self._compared(ids, X, f"The endpoint {endpoint.name!r}")
+        return self._joined_and_compared(ids, X, f"The endpoint {endpoint.name!r}")
 
     def batch_predict(self, X: Any, *, job: Job | None = None) -> IntArray:
-        """Have a batch transform job find the nearest cluster of each row; nothing but its files is left.
+        """Find the nearest cluster of each row by a batch transform job, which leaves only files.
 
         Parameters
         ----------
@@ -125,48 +135,35 @@ class ServingMixin:
 
         Returns
         -------
-        ids : ndarray of shape (n_rows,)
+        ids : ndarray of shape (n_samples,)
             Clusters, as the job numbers them.
 
         Warns
         -----
         ArtifactWarning
-            They are not those that `predict` finds here.
+            When they differ from those of `predict`.
         """
         self._check_is_fitted()
-        rows, platform = _dense(self._sendable(X)), self._platform()
-        job = self._job() if job is None else job
-        base = f"s3://{find_bucket(platform, job)}/{job.prefix}"
-        staged = stage(platform, csv_of(rows, None, {}), base, kms_key=job.output_kms_key)
-        spec = TransformSpec(staged.data_uri, _CSV, _CSV, join(base, "predictions"))
+        rows = _dense(self._payload_rows(X))
+        client = JobClient(self.session, self._job() if job is None else job)
         ids = []
-        for uri in run_transform(platform, self._source(), spec, job):
-            with platform.open(uri) as file:
-                answer = decode_predictions(file.read(_MOST_ANSWER), _CSV, max_bytes=_MOST_ANSWER)
+        for file in client.transform(self._outcome, csv_of(rows, None, {}), _CSV):
+            answer = decode_predictions(file.read(_MOST_ANSWER), _CSV, max_bytes=_MOST_ANSWER)
             ids.append(answer.closest_cluster)
-        return self._compared(ids, X, "The batch transform job")
+        return self._joined_and_compared(ids, X, "The batch transform job")
 
-    def _source(self) -> ModelSource:
-        description = self._outcome.description
-        algorithm = description["AlgorithmSpecification"]
-        return ModelSource(
-            algorithm.get("AlgorithmName") or algorithm["TrainingImage"],
-            self._outcome.artifact_uri,
-            description["RoleArn"],
-        )
-
-    def _compared(self, parts: Sequence[IntArray], X: Any, who: str) -> IntArray:
-        """The ids of all parts; a warning where they are not ours."""
+    def _joined_and_compared(self, parts: Sequence[IntArray], X: Any, who: str) -> IntArray:
+        """The ids of all parts, with a warning where `predict` answers differently."""
         ids = np.concatenate(parts) if parts else np.empty(0, dtype=np.intp)
-        ours = self._ids(self.predict(X))
+        ours = self._served_ids(self.predict(X))
         if len(ids) != len(ours):
             raise ValueError(f"{who} must answer for {len(ours)} rows. Got {len(ids)} answers instead.")
         other = np.flatnonzero(ids != ours)
         if len(other):
             warnings.warn(
-                f"{who} answers otherwise than predict() here for {len(other)} of {len(ids)} rows, the first "
-                f"of them row {other[0]}: cluster {ids[other[0]]}, and {ours[other[0]]} here. It may serve "
-                "another model, number clusters in its own way, or round otherwise.",
+                f"{who} answers differently from predict() for {len(other)} of {len(ids)} rows, first row "
+                f"{other[0]}: cluster {ids[other[0]]}, where predict() has {ours[other[0]]}. It may serve "
+                "another model, number clusters differently, or round differently.",
                 ArtifactWarning,
                 stacklevel=caller_level(),
             )

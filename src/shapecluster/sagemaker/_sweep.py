@@ -1,4 +1,4 @@
-"""Training jobs side by side, as a sweep wants them; and when it ends before its time, an end to them all."""
+"""Training jobs in parallel for a sweep over k; one failure or interruption ends them all."""
 
 from __future__ import annotations
 
@@ -6,49 +6,50 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
-
-from shapecluster.remote._clock import CLOCK, Clock
 
 _Model = TypeVar("_Model")
 
 
-class GivenUp(Exception):
-    """The sweep that this fit belongs to is over, so nobody wants its result any more."""
+class SweepCancelledError(Exception):
+    """The sweep that a fit belongs to was cancelled, so nobody needs its result."""
 
 
 @dataclass
 class _Sweep:
-    """What the fits of a sweep have to know of each other.
+    """What the fits of a sweep know of each other.
 
     Attributes
     ----------
-    over : Event
-        No further job is to begin, and those that run are to be dealt with as when a fit is interrupted.
-    left : Event
-        Nobody waits even for that.
+    cancelled : Event
+        No further job may begin, and running jobs are dealt with as when a fit is interrupted.
+    abandoned : Event
+        Interrupted once more: nobody waits even for that.
     failed : tuple of object and BaseException, or None
-        The fit that failed first, and why.
+        The model whose fit failed first, and its error.
     """
 
-    over: threading.Event = field(default_factory=threading.Event)
-    left: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    abandoned: threading.Event = field(default_factory=threading.Event)
     failed: tuple[Any, BaseException] | None = None
 
-    def check(self) -> None:
-        if self.over.is_set():
-            raise GivenUp("The sweep that this fit belongs to is over.")
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled.is_set():
+            raise SweepCancelledError("The sweep that this fit belongs to is over.")
 
 
-_current: ContextVar[_Sweep | None] = ContextVar("sweep", default=None)  # set in the threads of a sweep only
+# Set in the threads of a sweep only, so that a plain fit finds None.
+_current: ContextVar[_Sweep | None] = ContextVar("sweep", default=None)
 
 
-def side_by_side(models: Sequence[_Model], fit: Callable[[_Model], _Model], threads: int) -> Iterator[_Model]:
-    """Fit models on threads, and hand them over in their order.
+def fit_in_parallel(
+    models: Sequence[_Model], fit: Callable[[_Model], _Model], threads: int
+) -> Iterator[_Model]:
+    """Fit models on threads, and yield them in their order.
 
-    When one of them fails, or the sweep is interrupted, no further job begins; and what becomes of those
-    that run, their own threads see to, all at the same time, as for a fit that is interrupted.
+    When a fit fails, or the sweep is interrupted, no further job begins. Each thread then stops or detaches
+    its own running job, as an interrupted fit does, all at the same time.
 
     Parameters
     ----------
@@ -65,12 +66,12 @@ def side_by_side(models: Sequence[_Model], fit: Callable[[_Model], _Model], thre
         _current.set(sweep)  # each thread has a context of its own
         try:
             return fit(model)
-        except GivenUp:
+        except SweepCancelledError:
             raise
         except BaseException as error:
             if sweep.failed is None:
                 sweep.failed = (model, error)
-            sweep.over.set()
+            sweep.cancelled.set()
             raise
 
     pool = ThreadPoolExecutor(max(1, min(threads, len(models))))
@@ -79,30 +80,31 @@ def side_by_side(models: Sequence[_Model], fit: Callable[[_Model], _Model], thre
         for future in futures:
             yield future.result()
     except BaseException as error:
-        _end(sweep, futures)
-        reason = _reason(sweep, error)
+        _cancel(sweep, futures)
+        reason = _first_reason(sweep, error)
         for note in _notes(futures):
             reason.add_note(note)
         raise reason from reason.__cause__
     finally:
+        # The generator may be closed early; waiting here would hang on jobs that run on.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _end(sweep: _Sweep, futures: Sequence[Future[Any]]) -> None:
-    """Wait until no fit is under way any longer; interrupted again, leave the jobs alone."""
-    sweep.over.set()
+def _cancel(sweep: _Sweep, futures: Sequence[Future[Any]]) -> None:
+    """Wait until every fit has ended; a second interruption leaves the jobs alone."""
+    sweep.cancelled.set()
     for future in futures:
         future.cancel()
     try:
         wait(futures)
     except BaseException:
-        sweep.left.set()
+        sweep.abandoned.set()
         wait(futures)
 
 
-def _reason(sweep: _Sweep, error: BaseException) -> BaseException:
-    """Why a sweep ended: what came first, and not what it led to in other fits."""
-    if not isinstance(error, GivenUp) or sweep.failed is None:
+def _first_reason(sweep: _Sweep, error: BaseException) -> BaseException:
+    """The error that ended the sweep, and not one that followed from it in another fit."""
+    if not isinstance(error, SweepCancelledError) or sweep.failed is None:
         return error
     model, reason = sweep.failed
     reason.add_note(
@@ -113,30 +115,30 @@ def _reason(sweep: _Sweep, error: BaseException) -> BaseException:
 
 
 def _notes(futures: Sequence[Future[Any]]) -> Iterator[str]:
-    """What became of the jobs of fits that were given up."""
+    """Notes on the jobs of cancelled fits: stopped, or running on."""
     for future in futures:
-        if not future.cancelled() and isinstance(error := future.exception(), GivenUp):
+        if not future.cancelled() and isinstance(error := future.exception(), SweepCancelledError):
             yield from getattr(error, "__notes__", ())
 
 
-def check_wanted() -> None:
-    """Raise `GivenUp` in a fit whose sweep is over."""
+def raise_if_cancelled() -> None:
+    """Raise `SweepCancelledError` in a fit whose sweep was cancelled."""
     sweep = _current.get()
     if sweep is not None:
-        sweep.check()
+        sweep.raise_if_cancelled()
 
 
-def clock() -> Clock:
-    """The clock for one fit to wait by: in a sweep it wakes up, once, when the sweep is over."""
+def interruptible_sleep() -> Callable[[float], None] | None:
+    """A sleep for one fit of a sweep, which ends early, once, when the sweep is cancelled; else None."""
     sweep = _current.get()
     if sweep is None:
-        return CLOCK
-    events = [sweep.over, sweep.left]
+        return None
+    events = [sweep.cancelled, sweep.abandoned]
 
     def sleep(seconds: float) -> None:
         if events[0].wait(seconds):
             if len(events) > 1:
-                del events[0]  # what is to be done about it needs time as well
-            sweep.check()
+                del events[0]  # stopping the job needs to wait as well
+            sweep.raise_if_cancelled()
 
-    return replace(CLOCK, sleep=sleep)
+    return sleep

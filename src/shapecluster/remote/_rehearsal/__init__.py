@@ -1,11 +1,13 @@
-"""A cloud in a folder: the same calls, states, errors and files as on AWS, and the same programs.
+"""The platform of rehearsals: the calls, states, errors, files and programs of AWS, in a local folder.
 
 ```
-platform     Rehearsal: which call goes where
-  training     training jobs                 supervisor   runs one program in a folder, in a process of its
-  serving      endpoints                                  own that outlives ours; standard library only
-  transform    batch transform jobs          programs     which program, with which environment
-  records      models, configurations        listing      a Marketplace listing to rehearse with
-  objects      files, as S3 keeps them       folders      how our processes see each other's state
+platform     Rehearsal: dispatches each call
+  training     training jobs              supervisor   runs one program in a folder, in a process that
+  serving      endpoints                               outlives its caller; standard library only
+  transform    batch transform jobs       programs     the program, its arguments and its environment
+  register     create, describe, list     captured     output of programs that run in this process
+  records      stored resources           folders      start, stop and find supervisors
+  objects      files, as in S3            listing      a Marketplace listing to rehearse with
+  logs         logs, as in CloudWatch     archive      unpack a model for a server
 ```
 """

@@ -1,4 +1,4 @@
-"""Takes a model.tar.gz apart for a server, as SageMaker does before it starts one."""
+"""Unpack a model.tar.gz for a server, as SageMaker does before it starts one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from shapecluster.exceptions import InvalidRequestError
 
-MAX_BYTES = 2**31  # of everything in it
+MAX_BYTES = 2**31  # of all files together
 
 
 def unpack(file: BinaryIO, target: Path) -> None:
@@ -18,10 +18,11 @@ def unpack(file: BinaryIO, target: Path) -> None:
     Raises
     ------
     InvalidRequestError
-        When it is no archive, is too large, or holds anything that would lie outside the folder.
+        When it is not an archive, is too large, or has a member that would lie outside the folder.
     """
     problem = ""
     try:
+        # As a stream, so that a small file that expands enormously is given up in time.
         with tarfile.open(fileobj=file, mode="r|gz") as archive:
             left = MAX_BYTES
             for member in archive:

@@ -1,7 +1,7 @@
-"""What a program says that runs as a function of this process: it belongs in its log, and nowhere else.
+"""Logs and warnings of a program that runs as a function of this process.
 
-A process of its own logs from INFO on and sends its warnings to its log. Here these must not reach the caller
-either, nor end the program where the caller has made warnings errors, nor appear among the caller's own logs.
+They belong in the program's log, as if it had a process of its own. They must not reach the caller's warnings
+or logs. They must not raise in the program when the caller turns warnings into errors.
 """
 
 from __future__ import annotations
@@ -13,44 +13,46 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-PROGRAM = "shapecluster.container"  # the logger of our programs
+from shapecluster._programs import container_programs
 
-_changing = threading.Lock()
-_listening: dict[int, logging.Handler] = {}  # by thread that runs a program
-_as_it_was = ExitStack()
+_lock = threading.Lock()
+_handlers: dict[int, logging.Handler] = {}  # by the thread that runs a program
+_patches = ExitStack()  # undone when the last program ends
 
 
 @contextmanager
 def captured(handler: logging.Handler) -> Iterator[None]:
-    """Hand what a program says in this thread to a handler.
+    """Pass the logs and warnings of this thread to a handler.
 
-    Python has one set of warning filters for all threads: as long as some thread is in here, the warnings of
-    others are all shown, as by the filter "always".
+    Python has one set of warning filters for all threads. As long as a thread is in this block, the warnings
+    of the other threads are shown as by the filter "always".
     """
     thread = threading.get_ident()
-    with _changing:
-        if not _listening:
-            _as_it_was.enter_context(_warnings_sorted_out())
-            _as_it_was.enter_context(_log_sorted_out())
-        _listening[thread] = handler
+    with _lock:
+        if not _handlers:
+            _patches.enter_context(_route_warnings())
+            _patches.enter_context(_route_log())
+        _handlers[thread] = handler
     try:
         yield
     finally:
-        with _changing:
-            del _listening[thread]
-            if not _listening:
-                _as_it_was.close()
+        with _lock:
+            del _handlers[thread]
+            if not _handlers:
+                _patches.close()
 
 
 @contextmanager
-def _warnings_sorted_out() -> Iterator[None]:
+def _route_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = _shown_or_logged(warnings.showwarning)
+        warnings.showwarning = _show_or_log(warnings.showwarning)
         yield
 
 
-def _shown_or_logged(show_others: Callable[..., Any]) -> Callable[..., Any]:
+def _show_or_log(show_others: Callable[..., Any]) -> Callable[..., Any]:
+    name = container_programs().logger_name
+
     def show(
         message: Warning | str,
         category: type[Warning],
@@ -59,26 +61,26 @@ def _shown_or_logged(show_others: Callable[..., Any]) -> Callable[..., Any]:
         file: Any = None,
         line: str | None = None,
     ) -> None:
-        handler = _listening.get(threading.get_ident())
+        handler = _handlers.get(threading.get_ident())
         if handler is None:
             show_others(message, category, filename, lineno, file, line)
             return
         text = warnings.formatwarning(message, category, filename, lineno, line)
-        handler.handle(logging.LogRecord(PROGRAM, logging.WARNING, filename, lineno, text, None, None))
+        handler.handle(logging.LogRecord(name, logging.WARNING, filename, lineno, text, None, None))
 
     return show
 
 
 @contextmanager
-def _log_sorted_out() -> Iterator[None]:
-    """Let the program log from INFO on; what its logger would not have passed on, nobody else gets."""
-    logger = logging.getLogger(PROGRAM)
+def _route_log() -> Iterator[None]:
+    """Let the program log from INFO on; other handlers get only what they would have got before."""
+    logger = logging.getLogger(container_programs().logger_name)
     level, passing = logger.level, logger.getEffectiveLevel()
 
     def passes(record: logging.LogRecord) -> bool:
         if record.levelno >= passing:
             return True
-        if handler := _listening.get(threading.get_ident()):
+        if handler := _handlers.get(threading.get_ident()):
             handler.handle(record)
         return False
 

@@ -1,4 +1,4 @@
-"""How the processes of a rehearsal see each other: supervisors are started, asked to end, found dead."""
+"""Supervisors of a rehearsal: start one, ask it to stop, find out whether it is alive, read its log."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from shapecluster.remote._rehearsal.captured import captured
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 
-def start(
+def start_supervisor(
     folder: Path,
     plan: dict[str, Any],
     environment: dict[str, str],
     announce: Callable[[], None] | None = None,
 ) -> None:
-    """Start a supervisor in a folder; it lives on when this process ends.
+    """Start a supervisor in a folder; it outlives this process.
 
-    `announce` lets others see what runs there; whoever looks then finds it alive.
+    `announce` makes the job visible to other processes. From then on they find the supervisor alive.
     """
     import fcntl
 
     write_json(folder / "plan.json", plan)
     with (folder / "lock").open("w") as lock:
-        # The lock belongs to the open file, which the supervisor inherits: it is held before anyone looks.
+        # The lock belongs to the open file, which the supervisor inherits: nobody can find it unlocked.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if announce is not None:
             announce()
@@ -48,8 +48,8 @@ def start(
         )
 
 
-def alive(folder: Path) -> bool:
-    """Whether the supervisor of a folder still lives."""
+def is_alive(folder: Path) -> bool:
+    """Whether the supervisor of a folder is alive: it holds the lock for as long."""
     import fcntl
 
     try:
@@ -63,8 +63,8 @@ def alive(folder: Path) -> bool:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Be the supervisor of a folder, for a while."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: this process is its supervisor."""
     import fcntl
 
     with (folder / "lock").open("w") as lock:
@@ -73,8 +73,8 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def logged(folder: Path) -> Iterator[None]:
-    """Keep what this thread logs and warns of as the log of a folder, for a while."""
+def logging_to_folder(folder: Path) -> Iterator[None]:
+    """Write the logs and warnings of this thread to the log of a folder."""
     handler = _Log(folder / "log.jsonl")
     logger = logging.getLogger("shapecluster")
     logger.addHandler(handler)
@@ -86,7 +86,7 @@ def logged(folder: Path) -> Iterator[None]:
 
 
 class _Log(logging.Handler):
-    """Writes log records of one thread as events."""
+    """Writes the log records of one thread as events."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -102,14 +102,15 @@ class _Log(logging.Handler):
                 log.write(json.dumps({"timestamp": time, "message": line}) + "\n")
 
 
-def ask_to_stop(folder: Path) -> None:
+def request_stop(folder: Path) -> None:
     """Ask a supervisor to end its program."""
     (folder / "stop").touch()
 
 
-def claim(folder: Path) -> bool:
-    """Make a folder; False when another call was first."""
+def create_exclusive(folder: Path) -> bool:
+    """Create a folder; False when it exists."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # mkdir is atomic: of two processes that create the same name, one gets the error.
     try:
         os.mkdir(folder)
     except FileExistsError:
@@ -117,29 +118,30 @@ def claim(folder: Path) -> bool:
     return True
 
 
-def body(data: bytes) -> BinaryIO:
-    """The body of an answer, as boto3 gives it: a file."""
+def response_body(data: bytes) -> BinaryIO:
+    """The body of an answer as a file, as in boto3."""
     return io.BytesIO(data)
 
 
-def log_of(folder: Path) -> list[dict[str, Any]]:
+def read_log(folder: Path) -> list[dict[str, Any]]:
     """Events of a log: time in milliseconds, and message."""
     path = folder / "log.jsonl"
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]  # what follows the last line end is still being written
+    # Text after the last line end is still being written.
+    return [json.loads(line) for line in lines[:-1]]
 
 
 __all__ = [
-    "alive",
-    "ask_to_stop",
-    "body",
-    "claim",
-    "held",
-    "log_of",
-    "logged",
+    "create_exclusive",
+    "is_alive",
+    "locked",
+    "logging_to_folder",
     "read_json",
-    "start",
+    "read_log",
+    "request_stop",
+    "response_body",
+    "start_supervisor",
     "write_json",
 ]

@@ -1,24 +1,24 @@
-"""A listing of the Marketplace to rehearse with.
+"""The Marketplace listing that a rehearsal has for every ARN.
 
-There is nobody to ask what the algorithm behind an ARN takes, so a rehearsal answers with the K-Shape listing
-that this package was made for: two hyperparameters, one channel, CSV. The machines are those of no account.
+A rehearsal cannot look up an ARN. It answers with the K-Shape listing that this package was made for: two
+hyperparameters, one channel, CSV. The instance types are made up.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from shapecluster.remote._rehearsal.records import moment
+from shapecluster.remote._rehearsal.records import utc_datetime
 
 _MACHINES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.4xlarge"]
 
 
-def described(name: str) -> dict[str, Any]:
-    """What DescribeAlgorithm answers."""
+def describe_listing(name: str) -> dict[str, Any]:
+    """The answer of DescribeAlgorithm."""
     return {
         "AlgorithmName": name.rpartition("/")[2],
         "AlgorithmArn": name,
-        "CreationTime": moment(0.0),
+        "CreationTime": utc_datetime(0.0),
         "AlgorithmStatus": "Completed",
         "AlgorithmStatusDetails": {},
         "TrainingSpecification": {

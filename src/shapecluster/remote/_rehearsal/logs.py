@@ -1,11 +1,11 @@
-"""Logs of a rehearsal, as CloudWatch gives them."""
+"""Logs of a rehearsal, as CloudWatch returns them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.folders import log_of
+from shapecluster.remote._rehearsal.folders import read_log
 from shapecluster.remote._rehearsal.records import Records
 
 PAGE = 10_000
@@ -17,28 +17,28 @@ class Logs:
     Parameters
     ----------
     sources : dict of str to Records
-        What keeps logs, by log group.
+        Jobs with logs, by log group.
     """
 
     def __init__(self, sources: dict[str, Records]) -> None:
         self.sources = sources
 
     def describe_streams(self, logGroupName: str, logStreamNamePrefix: str = "", **_: Any) -> dict[str, Any]:
-        """The streams of the jobs whose name begins so: one for each job that has printed something."""
+        """The log streams of the jobs whose name begins so; a job without output has none."""
         records = self._source(logGroupName, "logs.describe_log_streams")
         wanted = logStreamNamePrefix.partition("/")[0]
         names = [name for name in records.names() if name == wanted or not wanted]
-        streams = [f"{name}/algo-1-0" for name in names if log_of(records.folder / name)]
+        streams = [f"{name}/algo-1-0" for name in names if read_log(records.folder / name)]
         return {"logStreams": [{"logStreamName": s} for s in streams if s.startswith(logStreamNamePrefix)]}
 
     def get_events(
         self, logGroupName: str, logStreamName: str, nextToken: str | None = None, **_: Any
     ) -> dict[str, Any]:
-        """Events from the start, or from where the last call ended."""
+        """Events from the start, or from the end of the last call."""
         operation = "logs.get_log_events"
         records = self._source(logGroupName, operation)
         name = logStreamName.partition("/")[0]
-        events = log_of(records.place(name, operation))
+        events = read_log(records.folder_of(name, operation))
         if not events:
             raise from_code(
                 "ResourceNotFoundException", "The specified log stream does not exist.", operation

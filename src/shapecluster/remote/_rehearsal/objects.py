@@ -1,4 +1,4 @@
-"""Files as S3 keeps them, in a folder: ``s3://bucket/a/b`` is ``<folder>/bucket/a/b``."""
+"""S3 in a folder: ``s3://bucket/a/b`` is the file ``<folder>/bucket/a/b``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._uris import split
+from shapecluster.remote._uris import split_uri
 
 
 class Objects:
@@ -20,19 +20,19 @@ class Objects:
     Parameters
     ----------
     folder : Path
-        Holds one folder for each bucket.
+        Has one folder for each bucket.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, uri: str) -> Path:
-        """Where a file lies, or would lie."""
-        bucket, key = split(uri)
+        """Path of a file, which need not exist."""
+        bucket, key = split_uri(uri)
         return self.folder / bucket / key
 
     def upload(self, body: BinaryIO, uri: str) -> None:
-        """Store a file; it is there at once or not at all."""
+        """Store a file; it becomes visible when it is complete."""
         target = self.path(uri)
         fresh = self.folder / f".incoming-{uuid.uuid4().hex}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -53,12 +53,12 @@ class Objects:
         raise missing
 
     def exists(self, uri: str) -> bool:
-        """Whether there is a file of this name."""
+        """Whether there is a file at this URI."""
         return self.path(uri).is_file()
 
     def list(self, uri: str) -> Iterator[str]:
         """All files whose URI begins so, in the order of their names."""
-        bucket, prefix = split(uri)
+        bucket, prefix = split_uri(uri)
         root = self.folder / bucket
         base = root / prefix[: prefix.rfind("/") + 1]
         found = base.rglob("*") if base.is_dir() else iter(())
@@ -66,12 +66,12 @@ class Objects:
         yield from (f"s3://{bucket}/{key}" for key in keys if key.startswith(prefix))
 
     def delete(self, uri: str) -> None:
-        """Remove a file, and the folders that it leaves empty."""
+        """Delete a file, and the folders that it leaves empty, since S3 has no folders."""
         path = self.path(uri)
         path.unlink(missing_ok=True)
-        bucket = self.folder / split(uri)[0]
+        bucket = self.folder / split_uri(uri)[0]
         for parent in path.parents:
             if parent == bucket:
                 break
-            with suppress(OSError):
+            with suppress(OSError):  # not empty
                 parent.rmdir()

@@ -1,4 +1,4 @@
-"""`Rehearsal`: everything that a job does on AWS, in a folder of this machine."""
+"""`Rehearsal`: the platform that runs jobs in a local folder."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import listing
 from shapecluster.remote._rehearsal.logs import Logs
 from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, moment
-from shapecluster.remote._rehearsal.register import kept, listed, tagged
+from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, utc_datetime
+from shapecluster.remote._rehearsal.register import crud_calls, list_call, list_tags_call
 from shapecluster.remote._rehearsal.serving import Serving
 from shapecluster.remote._rehearsal.training import TrainingJobs
 from shapecluster.remote._rehearsal.transform import TransformJobs
-from shapecluster.remote._uris import split
+from shapecluster.remote._uris import split_uri
 
 
 class Rehearsal:
-    """A cloud in a folder, to try a pipeline without an account, a role, a bucket, an image or a bill.
+    """Run jobs in a local folder, without an AWS account, a role, a bucket, an image or a bill.
 
     Pass it as `session`. Training jobs, endpoints and batch transform jobs then run on this machine, as
-    processes of their own that see what a container would see: files under one folder, and no variable of
-    AWS. States, errors, files and logs are those of AWS; so a pipeline that works here needs other settings
-    on AWS, and no other code.
+    processes of their own. Such a process sees what a container sees: files under one folder, and no AWS
+    variables. States, errors, files and logs are those of AWS. A pipeline that works here needs other
+    settings on AWS, but no other code.
 
     Parameters
     ----------
     path : path-like
-        Folder for data, models and jobs; made when it is first needed. Another process that opens the same
+        Folder for data, models and jobs, created when it is first needed. Another process that opens the same
         folder finds the same jobs.
     in_process : bool, default=False
         Whether programs run as functions of this process. A job is then over when the call that creates it
-        returns, which saves the start of Python: for tests in the hundreds. Such a job can neither be
-        stopped nor end at its time limit. What it logs and warns of is in its log, as always.
+        returns. This saves the start of Python, for tests with hundreds of jobs. Such a job cannot be
+        stopped, and has no time limit. Its logs and warnings go to its log only.
     program : sequence of str or None, default=None
-        The command that stands for the container; it is called with ``train`` or ``serve`` and the options
-        ``--root``, ``--algorithm``, ``--host`` and ``--port``. None means this package's own programs.
+        Command that takes the place of the container. It is called with ``train`` or ``serve`` and the
+        options ``--root``, ``--algorithm``, ``--host`` and ``--port``. None means this package's container.
 
     Notes
     -----
-    Settings about machines, networks, keys and roles are taken and passed over. One machine is rehearsed
-    however many a job asks for. An endpoint runs until it is deleted, also when this process ends.
+    Settings of machines, networks, keys and roles are ignored. A job runs on one machine, however many it
+    asks for. An endpoint runs until it is deleted, also after this process has ended.
 
-    For an algorithm of the Marketplace our own k-Shape stands in, behind a listing with the
-    hyperparameters `k` and `label_size` and the channel `train`.
+    A Marketplace algorithm is replaced by this package's k-Shape, with a listing that has the hyperparameters
+    `k` and `label_size` and the channel `train`.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Rehearsal:
         return _rebuild, self._key()
 
     def __sklearn_clone__(self) -> Rehearsal:
-        return self
+        return self  # clones share running servers and jobs
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Rehearsal:
         return self
@@ -103,7 +103,7 @@ class Rehearsal:
 
     @property
     def identity(self) -> str:
-        """The folder, as processes that share it agree on it."""
+        """The folder with links resolved, so that all processes agree on it."""
         return f"rehearsal:{self.path.resolve()}"
 
     def account(self) -> str:
@@ -117,7 +117,7 @@ class Rehearsal:
         return ACCOUNT
 
     def default_bucket(self) -> str:
-        """Where data goes unless the job says otherwise.
+        """The bucket for jobs that name none.
 
         Returns
         -------
@@ -127,7 +127,7 @@ class Rehearsal:
         return "rehearsal"
 
     def default_role(self) -> str | None:
-        """The role that jobs run under, which means nothing here.
+        """The execution role of jobs, which has no effect here.
 
         Returns
         -------
@@ -137,19 +137,19 @@ class Rehearsal:
         return f"arn:aws:iam::{ACCOUNT}:role/rehearsal"
 
     def call(self, operation: str, /, **request: Any) -> dict[str, Any]:
-        """Call a service, with boto3's names.
+        """Call a service with boto3's names.
 
         Parameters
         ----------
         operation : str
-            Such as ``"sagemaker.describe_training_job"``.
+            Service and call, such as ``"sagemaker.describe_training_job"``.
         **request
-            What boto3 would be given.
+            The arguments of the call in boto3.
 
         Returns
         -------
         dict
-            What boto3 would answer.
+            The answer, as in boto3.
         """
         if operation not in self._calls:
             raise RemoteError(f"A rehearsal does not know the call {operation!r}.", operation=operation)
@@ -163,34 +163,34 @@ class Rehearsal:
         body : binary file
             Read to its end.
         uri : str
-            Such as ``"s3://rehearsal/folder/file"``.
+            URI of the file, such as ``"s3://rehearsal/folder/file"``.
         kms_key : str, default=None
-            Passed over.
+            Ignored.
         """
         self._objects.upload(body, uri)
 
     def open(self, uri: str) -> BinaryIO:
-        """Read a file.
+        """Open a stored file for reading.
 
         Parameters
         ----------
         uri : str
-            Where it is stored.
+            URI of the file.
 
         Returns
         -------
         binary file
-            To be closed by the caller.
+            Close it after use.
         """
         return self._objects.open(uri)
 
     def exists(self, uri: str) -> bool:
-        """Whether a file is stored at this place.
+        """Whether there is a file at this URI.
 
         Parameters
         ----------
         uri : str
-            The place.
+            The URI.
 
         Returns
         -------
@@ -200,12 +200,12 @@ class Rehearsal:
         return self._objects.exists(uri)
 
     def list(self, uri: str) -> Iterator[str]:
-        """All files below a place.
+        """URIs of all files whose URI begins so.
 
         Parameters
         ----------
         uri : str
-            What their URIs begin with.
+            The beginning.
 
         Returns
         -------
@@ -215,12 +215,12 @@ class Rehearsal:
         return self._objects.list(uri)
 
     def delete(self, uri: str) -> None:
-        """Remove a file, if it is there.
+        """Delete a file, if it exists.
 
         Parameters
         ----------
         uri : str
-            Where it is stored.
+            URI of the file.
         """
         self._objects.delete(uri)
 
@@ -255,21 +255,23 @@ class Rehearsal:
             "sagemaker.describe_endpoint": serving.describe_endpoint,
             "sagemaker.delete_endpoint": serving.delete_endpoint,
             "sagemaker-runtime.invoke_endpoint": serving.invoke,
-            "sagemaker.describe_algorithm": lambda AlgorithmName: listing.described(AlgorithmName),
-            **kept(serving.models, "model", "Model"),
-            **kept(serving.configs, "endpoint_config", "EndpointConfig"),
-            **kept(serving.packages, "model_package", "ModelPackage"),
-            **listed(serving.endpoints, "endpoint", "Endpoint"),
-            **tagged([serving.models, serving.configs, serving.endpoints, serving.packages, jobs.records]),
+            "sagemaker.describe_algorithm": lambda AlgorithmName: listing.describe_listing(AlgorithmName),
+            **crud_calls(serving.models, "model", "Model"),
+            **crud_calls(serving.configs, "endpoint_config", "EndpointConfig"),
+            **crud_calls(serving.packages, "model_package", "ModelPackage"),
+            **list_call(serving.endpoints, "endpoint", "Endpoint"),
+            **list_tags_call(
+                [serving.models, serving.configs, serving.endpoints, serving.packages, jobs.records]
+            ),
         }
 
     def _head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         uri = f"s3://{Bucket}/{Key}"
-        split(uri)
+        split_uri(uri)
         if not self._objects.exists(uri):
             raise from_code("404", f"There is no file {uri}", "s3.head_object", status=404)
         known = self._objects.path(uri).stat()
-        return {"ContentLength": known.st_size, "LastModified": moment(known.st_mtime)}
+        return {"ContentLength": known.st_size, "LastModified": utc_datetime(known.st_mtime)}
 
 
 def _rebuild(path: str, in_process: bool, program: tuple[str, ...] | None) -> Rehearsal:

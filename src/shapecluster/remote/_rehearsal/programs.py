@@ -1,23 +1,25 @@
-"""Which program stands for a container, and what of our environment it may see."""
+"""The program that stands for a container, and the environment variables that it gets.
+
+The package hands the program over, see `shapecluster._programs`: nothing here knows what it computes.
+"""
 
 from __future__ import annotations
 
 import io
 import logging
 import os
-import re
 import site
-import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-# No variable of AWS, and none that could hold a secret: a container would not see them either.
+from shapecluster._programs import ProgramMain, WsgiApp, container_programs
+
+# What is allowed, and not what is forbidden: no secret may pass under a name that nobody foresaw.
 _ALLOWED = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHASHSEED"),
-    # Which kernels compute: the last bits depend on it.
+    # They choose the numerical kernels, on which the last bits of a result depend.
     *(
         "OPENBLAS_CORETYPE",
         "OPENBLAS_L2_SIZE",
@@ -28,38 +30,28 @@ _ALLOWED = {
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_THREAD_LIMIT"),
 }
 
-App: TypeAlias = Callable[..., Iterable[bytes]]
-
-_BUILT_IN_K_MEANS = re.compile(r"/kmeans(:|@|$)")
-
-
-def algorithm_of(image: str) -> str:
-    """What our program has to compute in place of an image (or of an algorithm of the Marketplace)."""
-    return "k-means" if _BUILT_IN_K_MEANS.search(image) else "k-shape"
-
 
 def arguments(task: str, root: Path, image: str) -> list[str]:
-    """What the program is called with."""
-    return [task, "--root", str(root), "--algorithm", algorithm_of(image)]
+    """The arguments of the program."""
+    return [task, "--root", str(root), "--algorithm", container_programs().algorithm_for(image)]
 
 
-def command(program: Sequence[str] | None, given: Sequence[str]) -> list[str]:
+def command_line(program: Sequence[str] | None, given: Sequence[str]) -> list[str]:
     """The whole command line."""
-    start = [sys.executable, "-m", "shapecluster.container"] if program is None else list(program)
-    return [*start, *given]
+    return [*(container_programs().command if program is None else program), *given]
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """The variables that a program starts with."""
-    kept = {k: v for k, v in os.environ.items() if k in _ALLOWED or k.startswith("LC_")}
-    kept |= {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONUSERBASE": site.getuserbase()}
+    allowed = {k: v for k, v in os.environ.items() if k in _ALLOWED or k.startswith("LC_")}
+    allowed |= {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONUSERBASE": site.getuserbase()}
     if paths := _python_path():
-        kept["PYTHONPATH"] = os.pathsep.join(paths)
-    return kept | dict(extra)
+        allowed["PYTHONPATH"] = os.pathsep.join(paths)
+    return allowed | dict(extra)
 
 
 def _python_path() -> list[str]:
-    """Ours, made absolute, and where this package lies unless Python finds it by itself."""
+    """PYTHONPATH with absolute entries, and the folder of this package unless it is installed."""
     given = os.environ.get("PYTHONPATH", "")
     paths = [str(Path(p).absolute()) for p in given.split(os.pathsep) if p]
     here = str(Path(__file__).resolve().parents[3])
@@ -69,23 +61,19 @@ def _python_path() -> list[str]:
     return paths
 
 
-def load_main() -> Callable[[list[str]], Any]:
+def load_main() -> ProgramMain:
     """The program as a function, for a rehearsal without processes of its own."""
-    # By name: this package must run without that one, and never knows what it computes.
-    main: Callable[[list[str]], Any] = import_module("shapecluster.container.__main__").main
-    return main
+    return container_programs().load_main()
 
 
-def load_app(model: Path) -> App:
+def load_app(model: Path) -> WsgiApp:
     """The server of a model as a function, for a rehearsal without processes of its own."""
-    loaded = import_module("shapecluster.container._models").load_model(model)
-    app: App = import_module("shapecluster.container._serving").application(loaded)
-    return app
+    return container_programs().load_app(model)
 
 
-def ask(app: App, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
+def post_to_app(app: WsgiApp, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
     """Send a request to a WSGI application: status, answer, and its type."""
-    told: list[Any] = []
+    started: list[Any] = []
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/invocations",
@@ -100,14 +88,14 @@ def ask(app: App, body: bytes, content_type: str, accept: str) -> tuple[int, byt
         "wsgi.errors": io.StringIO(),
         "wsgi.url_scheme": "http",
     }
-    answer = b"".join(app(environ, lambda status, headers, *_: told.extend((status, headers))))
-    status, headers = told
+    answer = b"".join(app(environ, lambda status, headers, *_: started.extend((status, headers))))
+    status, headers = started
     media = {name.lower(): value for name, value in headers}.get("content-type", "")
     return int(status.split()[0]), answer, media
 
 
 def exit_code(run: Callable[[], Any]) -> int:
-    """Run a `main` as the interpreter would: what it returns, or raises, becomes an exit code."""
+    """Run a `main` as the interpreter does: its return value, or its exception, becomes an exit code."""
     try:
         answer = run()
     except SystemExit as ended:

@@ -1,4 +1,4 @@
-"""Things that exist once they are created: models, configurations, packages; each a file."""
+"""Stored resources: jobs, models, configurations, packages; each has a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.folders import claim, read_json, write_json
+from shapecluster.remote._rehearsal.folders import create_exclusive, read_json, write_json
 
 ACCOUNT = "000000000000"
 REGION = "rehearsal"
@@ -20,26 +20,26 @@ Call = Callable[..., dict[str, Any]]
 
 
 def arn(kind: str, name: str) -> str:
-    """The ARN of a thing of a rehearsal."""
+    """The ARN of a resource."""
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
 
 
-def moment(seconds: float) -> datetime:
-    """A time as boto3 gives it."""
+def utc_datetime(seconds: float) -> datetime:
+    """A time as boto3 returns it."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 class Records:
-    """All things of one kind.
+    """All resources of one kind.
 
     Parameters
     ----------
     folder : Path
-        Holds one folder for each thing.
+        Folder of the rehearsal, with one folder for each kind.
     kind : str
-        As it stands in ARNs, such as "endpoint-config".
+        The kind as in ARNs, such as "endpoint-config".
     title : str
-        As it stands in messages, such as "endpoint configuration".
+        The kind as in messages, such as "endpoint configuration".
     """
 
     def __init__(self, folder: Path, kind: str, title: str) -> None:
@@ -47,8 +47,9 @@ class Records:
         self.kind = kind
         self.title = title
 
-    def place(self, name: str, operation: str) -> Path:
-        """The folder of a thing; a name that could leave it is refused."""
+    def folder_of(self, name: str, operation: str) -> Path:
+        """The folder of a resource; raises for a name that SageMaker does not allow."""
+        # Checked before any path is made of it: a name such as "../x" would leave the folder.
         if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
             raise from_code(
                 "ValidationException",
@@ -59,42 +60,42 @@ class Records:
         return self.folder / name
 
     def create(self, name: str, request: dict[str, Any], operation: str, **more: Any) -> Path:
-        """Add a thing."""
-        folder = self.place(name, operation)
-        if not claim(folder):
-            raise self.taken(name, operation)
+        """Store a new resource."""
+        folder = self.folder_of(name, operation)
+        if not create_exclusive(folder):
+            raise self.name_taken_error(name, operation)
         write_json(folder / "record.json", {"request": request, "created": time.time(), **more})
         return folder
 
-    def taken(self, name: str, operation: str) -> Exception:
+    def name_taken_error(self, name: str, operation: str) -> Exception:
         """The error for a name that is in use."""
         text = f'Cannot create already existing {self.title} "{arn(self.kind, name)}".'
         return from_code("ValidationException", text, operation, status=400)
 
     def read(self, name: str, operation: str) -> dict[str, Any]:
-        """What is known of a thing."""
+        """The record of a resource."""
         try:
-            record: dict[str, Any] = read_json(self.place(name, operation) / "record.json")
+            record: dict[str, Any] = read_json(self.folder_of(name, operation) / "record.json")
         except FileNotFoundError:
             pass
         else:
             return record
-        raise self.missing(name, operation)
+        raise self.not_found_error(name, operation)
 
-    def missing(self, name: str, operation: str) -> Exception:
-        """The error for a thing that is not there."""
+    def not_found_error(self, name: str, operation: str) -> Exception:
+        """The error for a resource that does not exist."""
         text = f'Could not find {self.title} "{arn(self.kind, name)}".'
         return from_code("ValidationException", text, operation, status=400)
 
     def delete(self, name: str, operation: str) -> None:
-        """Remove a thing."""
+        """Delete a resource."""
         import shutil
 
         self.read(name, operation)
-        shutil.rmtree(self.place(name, operation))
+        shutil.rmtree(self.folder_of(name, operation))
 
     def names(self) -> list[str]:
-        """All names, the oldest thing first."""
+        """All names, the oldest resource first."""
         known = []
         for path in self.folder.glob("*/record.json"):
             try:

@@ -1,4 +1,4 @@
-"""Calls that only keep and tell what was said: create, describe, list, delete, tags."""
+"""Calls that only store and return requests: create, describe, list, delete, tags."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.records import Call, Records, arn, moment
+from shapecluster.remote._rehearsal.records import Call, Records, arn, utc_datetime
 
 
-def kept(records: Records, noun: str, title: str) -> dict[str, Call]:
+def crud_calls(records: Records, noun: str, title: str) -> dict[str, Call]:
     """The calls for models, configurations and packages.
 
     Parameters
     ----------
     records : Records
-        Where they are kept.
+        The store.
     noun : str
-        As it stands in operations, such as "endpoint_config".
+        The kind as in operations, such as "endpoint_config".
     title : str
-        As it stands in requests, such as "EndpointConfig".
+        The kind as in requests, such as "EndpointConfig".
     """
 
     def create(**request: Any) -> dict[str, Any]:
@@ -33,18 +33,23 @@ def kept(records: Records, noun: str, title: str) -> dict[str, Call]:
         answer = {key: value for key, value in record["request"].items() if key != "Tags"}
         if noun == "model_package":
             answer |= {"ModelPackageStatus": "Completed", "ModelPackageStatusDetails": {}}
-        return answer | {f"{title}Arn": arn(records.kind, name), "CreationTime": moment(record["created"])}
+        return answer | {
+            f"{title}Arn": arn(records.kind, name),
+            "CreationTime": utc_datetime(record["created"]),
+        }
 
     def delete(**request: Any) -> dict[str, Any]:
         records.delete(_name(request[f"{title}Name"]), f"sagemaker.delete_{noun}")
         return {}
 
     calls = {"create": create, "describe": describe, "delete": delete}
-    return {f"sagemaker.{verb}_{noun}": call for verb, call in calls.items()} | listed(records, noun, title)
+    return {f"sagemaker.{verb}_{noun}": call for verb, call in calls.items()} | list_call(
+        records, noun, title
+    )
 
 
-def listed(records: Records, noun: str, title: str) -> dict[str, Call]:
-    """The call that lists all things of a kind."""
+def list_call(records: Records, noun: str, title: str) -> dict[str, Call]:
+    """The call that lists all resources of a kind."""
     heading = "ModelPackageSummaryList" if noun == "model_package" else f"{title}s"
 
     def list_all(NameContains: str = "", **_: Any) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def listed(records: Records, noun: str, title: str) -> dict[str, Call]:
             {
                 f"{title}Name": name,
                 f"{title}Arn": arn(records.kind, name),
-                "CreationTime": moment(records.read(name, operation)["created"]),
+                "CreationTime": utc_datetime(records.read(name, operation)["created"]),
             }
             for name in records.names()
             if NameContains in name
@@ -63,8 +68,8 @@ def listed(records: Records, noun: str, title: str) -> dict[str, Call]:
     return {f"sagemaker.list_{noun}s": list_all}
 
 
-def tagged(all_records: Sequence[Records]) -> dict[str, Call]:
-    """The call that tells the tags of anything."""
+def list_tags_call(all_records: Sequence[Records]) -> dict[str, Call]:
+    """The call that returns the tags of a resource."""
 
     def list_tags(ResourceArn: str, **_: Any) -> dict[str, Any]:
         kind, name = ResourceArn.rpartition(":")[2].split("/", 1)

@@ -1,4 +1,4 @@
-"""Models and endpoints of a rehearsal."""
+"""Models and endpoints of a rehearsal: start, call and stop servers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from shapecluster._programs import WsgiApp
 from shapecluster.exceptions import RemoteError
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import folders, programs
 from shapecluster.remote._rehearsal.archive import unpack
 from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import ACCOUNT, Records, arn, moment
+from shapecluster.remote._rehearsal.records import ACCOUNT, Records, arn, utc_datetime
 
 MAX_BODY = 6 * 2**20  # bytes of a request that SageMaker takes
 _GRACE = 30.0  # seconds between SIGTERM and SIGKILL
@@ -22,16 +23,16 @@ _TIMEOUT = 60.0  # seconds that an answer may take
 
 
 class Serving:
-    """Starts, asks and ends servers; each lives in a folder of its own.
+    """Starts, calls and stops servers; each has a folder of its own.
 
     Parameters
     ----------
     folder : Path
         Of the rehearsal.
     objects : Objects
-        Where models are taken from.
+        Store of the models.
     program : tuple of str or None
-        The command that stands for the container; None for this package's own.
+        Command that takes the place of the container; None means this package's container.
     in_process : bool
         Whether the program answers as a function, without a port.
     """
@@ -46,42 +47,42 @@ class Serving:
         self.objects = objects
         self.program = program
         self.in_process = in_process
-        self._apps: dict[Path, programs.App] = {}
+        self._apps: dict[Path, WsgiApp] = {}
 
     def create_endpoint(self, EndpointName: str, EndpointConfigName: str, **more: Any) -> dict[str, Any]:
-        """Start a server; it is in service once it answers."""
+        """Start a server; it is in service when it answers a ping."""
         operation = "sagemaker.create_endpoint"
         config = self.configs.read(EndpointConfigName, operation)["request"]
         variant = config["ProductionVariants"][0]
         request = {"EndpointName": EndpointName, "EndpointConfigName": EndpointConfigName, **more}
         folder = self.endpoints.create(EndpointName, request, operation, variant=variant["VariantName"])
         try:
-            self.launch(folder, variant["ModelName"], operation)
-        except RemoteError as error:  # such as a model that is not there: told by DescribeEndpoint
+            self.start_server(folder, variant["ModelName"], operation)
+        except RemoteError as error:  # such as a missing model: as on AWS, DescribeEndpoint reports it
             folders.write_json(folder / "failure.json", str(error))
         return {"EndpointArn": arn("endpoint", EndpointName)}
 
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
-        """How far an endpoint is."""
+        """Status of an endpoint."""
         operation = "sagemaker.describe_endpoint"
         record = self.endpoints.read(EndpointName, operation)
-        folder = self.endpoints.place(EndpointName, operation)
-        status, reason = self.status(folder, record["created"])
+        folder = self.endpoints.folder_of(EndpointName, operation)
+        status, reason = self.server_status(folder, record["created"])
         answer = {key: value for key, value in record["request"].items() if key != "Tags"}
         answer |= {
             "EndpointArn": arn("endpoint", EndpointName),
             "EndpointStatus": status,
-            "CreationTime": moment(record["created"]),
-            "LastModifiedTime": moment(record["created"]),
+            "CreationTime": utc_datetime(record["created"]),
+            "LastModifiedTime": utc_datetime(record["created"]),
             "ProductionVariants": [{"VariantName": record["variant"]}],
         }
         return answer | ({"FailureReason": reason} if reason else {})
 
     def delete_endpoint(self, EndpointName: str) -> dict[str, Any]:
-        """End a server."""
+        """Stop a server, and delete its record."""
         operation = "sagemaker.delete_endpoint"
         self.endpoints.read(EndpointName, operation)
-        self.end(self.endpoints.place(EndpointName, operation))
+        self.stop_server(self.endpoints.folder_of(EndpointName, operation))
         self.endpoints.delete(EndpointName, operation)
         return {}
 
@@ -93,7 +94,7 @@ class Serving:
         Accept: str = "*/*",
         **_: Any,
     ) -> dict[str, Any]:
-        """Ask a server."""
+        """Send a request to a server."""
         operation = "sagemaker-runtime.invoke_endpoint"
         body = Body.encode() if isinstance(Body, str) else bytes(Body)
         if len(body) > MAX_BODY:
@@ -103,15 +104,19 @@ class Serving:
         if description["EndpointStatus"] != "InService":
             text = f"Endpoint {EndpointName} of account {ACCOUNT} not found."
             raise from_code("ValidationError", text, operation, status=400)
-        folder = self.endpoints.place(EndpointName, operation)
-        status, answer, media = self.ask(folder, body, ContentType, Accept)
+        folder = self.endpoints.folder_of(EndpointName, operation)
+        status, answer, media = self.send_request(folder, body, ContentType, Accept)
         if status != 200:
             text = f"Received {'client' if status < 500 else 'server'} error ({status}) from primary "
             text += 'with message "' + answer.decode("utf-8", "replace")[:1024] + '".'
             raise from_code("ModelError", text, operation, status=status)
-        return {"Body": folders.body(answer), "ContentType": media, "InvokedProductionVariant": "all"}
+        return {
+            "Body": folders.response_body(answer),
+            "ContentType": media,
+            "InvokedProductionVariant": "all",
+        }
 
-    def launch(self, folder: Path, model_name: str, operation: str) -> None:
+    def start_server(self, folder: Path, model_name: str, operation: str) -> None:
         """Start a server for a model in a folder."""
         container = self.models.read(model_name, operation)["request"]["PrimaryContainer"]
         image, artifact = container.get("Image", ""), container.get("ModelDataUrl")
@@ -131,21 +136,23 @@ class Serving:
         environment = programs.environment(folder, container.get("Environment", {}))
         plan = {
             "kind": "serve",
-            "command": programs.command(self.program, [*given, "--host", "127.0.0.1", "--port", str(port)]),
+            "command": programs.command_line(
+                self.program, [*given, "--host", "127.0.0.1", "--port", str(port)]
+            ),
             "environment": environment,
             "grace": _GRACE,
             "port": port,
         }
-        folders.start(folder, plan, programs.environment(folder, {}))
+        folders.start_supervisor(folder, plan, programs.environment(folder, {}))
 
-    def status(self, folder: Path, created: float) -> tuple[str, str]:
-        """Status of a server as that of its endpoint, and why it failed."""
+    def server_status(self, folder: Path, created: float) -> tuple[str, str]:
+        """Status of a server, in the words for endpoints, and the reason of a failure."""
         if (folder / "failure.json").exists():
             return "Failed", str(folders.read_json(folder / "failure.json"))
         if self.in_process:
             return self._status_in_process(folder)
-        if not folders.alive(folder):
-            tail = "; ".join(event["message"] for event in folders.log_of(folder)[-5:])
+        if not folders.is_alive(folder):
+            tail = "; ".join(event["message"] for event in folders.read_log(folder)[-5:])
             text = "The primary container for production variant all did not pass the ping health check"
             return "Failed", f"{text}: its program ended. {tail}"
         port = folders.read_json(folder / "plan.json")["port"]
@@ -162,11 +169,13 @@ class Serving:
             )
         return "Creating", ""
 
-    def ask(self, folder: Path, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
-        """Send a request to a server: status, answer, and its type."""
+    def send_request(
+        self, folder: Path, body: bytes, content_type: str, accept: str
+    ) -> tuple[int, bytes, str]:
+        """Send a request to a server; its status, its answer, and the media type."""
         if self.in_process:
-            with folders.logged(folder):
-                return programs.ask(self._app(folder), body, content_type, accept)
+            with folders.logging_to_folder(folder):
+                return programs.post_to_app(self._app(folder), body, content_type, accept)
         port = folders.read_json(folder / "plan.json")["port"]
         try:
             headers = {"Content-Type": content_type, "Accept": accept}
@@ -175,22 +184,22 @@ class Serving:
             lost = from_code("ServiceUnavailable", f"The server does not answer: {error}", "invoke_endpoint")
         raise lost
 
-    def end(self, folder: Path) -> None:
-        """End a server, and wait until it is gone."""
+    def stop_server(self, folder: Path) -> None:
+        """Stop a server, and wait until its process has ended."""
         self._apps.pop(folder, None)
-        folders.ask_to_stop(folder)
-        while not self.in_process and folders.alive(folder):
+        folders.request_stop(folder)
+        while not self.in_process and folders.is_alive(folder):
             time.sleep(0.01)
 
     def _status_in_process(self, folder: Path) -> tuple[str, str]:
         try:
-            with folders.logged(folder):
+            with folders.logging_to_folder(folder):
                 self._app(folder)
         except Exception as error:
             return "Failed", f"The model cannot be loaded: {error}"
         return "InService", ""
 
-    def _app(self, folder: Path) -> programs.App:
+    def _app(self, folder: Path) -> WsgiApp:
         if folder not in self._apps:
             self._apps[folder] = programs.load_app(folder / "root" / "model")
         return self._apps[folder]

@@ -1,18 +1,18 @@
-"""Runs one program of a rehearsal in a folder of its own, as SageMaker would.
+"""The supervisor of a rehearsal: runs one program in a folder, as SageMaker does.
 
-Started as a script (``python -I supervisor.py FOLDER LOCK``) it leaves the process that started it, so that
-jobs and endpoints outlive it and other processes find them by their files:
+Started as a script (``python -I supervisor.py FOLDER LOCK``), it detaches from the process that started it.
+Jobs and endpoints outlive that process, and other processes find them by their files:
 
 ```
-plan.json    what to run: command, environment, request          (written before the start)
-state.json   how far it is; always whole                         (written here)
-log.jsonl    what the program printed, with times                (written here)
-stop         somebody wants it to end                            (written by somebody)
+plan.json    command, environment and request                    (written before the start)
+state.json   state of the job; always complete                   (written here)
+log.jsonl    output of the program, with times                   (written here)
+stop         requests the end of the program                     (written by any process)
 lock         held as long as the supervisor lives
 root/        what the program sees as /opt/ml
 ```
 
-Only the standard library is imported, so that a job costs no second start of NumPy and its kin.
+It imports the standard library only: starting NumPy a second time would delay each job.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ from pathlib import Path
 from typing import IO, Any
 
 _TICK = 0.02  # seconds between two looks at a program that has just begun
-_SLOWEST = 0.2  # and at one that has been running for a while
+_SLOWEST = 0.2  # seconds between two looks at a program that has run for a while
 _LINE = 2**16  # bytes; longer lines of a log are cut
-_REASON = 1024  # characters of output/failure that are told
+_REASON = 1024  # characters of output/failure in the reason, as on SageMaker
 
 Runner = Callable[[Path, dict[str, Any]], int]
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file at once: nobody ever reads half of it."""
+    """Replace a file atomically, so that no process reads half of it."""
+    # Threads of one process may write the same file: the name has both numbers.
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     fresh.write_text(json.dumps(value), encoding="utf-8")
     os.replace(fresh, path)
@@ -54,14 +55,14 @@ def read_json(path: Path) -> Any:
 
 
 class State:
-    """How far a job is, kept in state.json."""
+    """State of a job, stored in state.json."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
         self.now: dict[str, Any] = read_json(self.path)
 
     def enter(self, secondary: str, message: str, status: str | None = None, **more: Any) -> None:
-        """Go on to the next state, and remember when."""
+        """Enter the next state, and store the time."""
         moment = time.time()
         transitions = self.now["transitions"]
         if transitions:
@@ -77,15 +78,15 @@ class State:
 
 
 def supervise(folder: Path, run: Runner | None = None) -> None:
-    """Run what plan.json says, to its end.
+    """Run the program in plan.json to its end.
 
     Parameters
     ----------
     folder : Path
-        Of the job or endpoint.
+        Folder of the job or endpoint.
     run : callable, default=None
-        Runs the program in this process instead of one of its own: takes the root folder and the plan,
-        returns the exit code.
+        Runs the program in this process. It takes the root folder and the plan, and returns the exit code.
+        None starts a process.
     """
     plan = read_json(folder / "plan.json")
     if plan["kind"] == "serve":
@@ -95,21 +96,21 @@ def supervise(folder: Path, run: Runner | None = None) -> None:
     try:
         _train(folder, plan, state, run)
     except _JobError as error:
-        _clear(folder / "root")
+        _remove_data(folder / "root")
         state.enter("Failed", str(error), "Failed", reason=str(error))
     except Exception as error:
-        _clear(folder / "root")
+        _remove_data(folder / "root")
         reason = f"InternalServerError: the rehearsal broke: {type(error).__name__}: {error}"
         state.enter("Failed", reason, "Failed", reason=reason)
 
 
-def _clear(root: Path) -> None:
-    """Remove the copy of the data; before the last state is told, so that all is done by then."""
+def _remove_data(root: Path) -> None:
+    """Remove the copy of the data; called before the final state, after which nothing may change."""
     shutil.rmtree(root / "input" / "data", ignore_errors=True)
 
 
 class _JobError(Exception):
-    """The job fails, for this reason."""
+    """The job fails for this reason."""
 
 
 def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None) -> None:
@@ -126,12 +127,13 @@ def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None)
         code, ended_by = _execute(folder, plan, limit)
     else:
         code, ended_by = run(root, plan), None
+    # AWS bills whole seconds, and at least one.
     billable = max(1, math.ceil(time.time() - started))
-    _clear(root)
-    _keep_checkpoints(root, request, objects)
+    _remove_data(root)
+    _store_checkpoints(root, request, objects)
     if ended_by is None and code != 0:
-        told = root / "output" / "failure"
-        text = told.read_text(encoding="utf-8", errors="replace")[:_REASON] if told.is_file() else ""
+        failure = root / "output" / "failure"
+        text = failure.read_text(encoding="utf-8", errors="replace")[:_REASON] if failure.is_file() else ""
         reason = f"AlgorithmError: {text}, exit code: {code}"
         state.enter("Failed", reason, "Failed", reason=reason, billable=billable)
         return
@@ -147,7 +149,7 @@ def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None)
 
 
 def _prepare(root: Path, request: dict[str, Any], objects: Path) -> None:
-    """Lay out what the program finds when it starts."""
+    """Create the files that the program finds when it starts."""
     for folder in ("input/config", "input/data", "model", "output/data", "checkpoints"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     channels = {}
@@ -174,7 +176,7 @@ def _prepare(root: Path, request: dict[str, Any], objects: Path) -> None:
     write_json(config / "resourceconfig.json", hosts)
 
 
-def _place(objects: Path, uri: str) -> tuple[Path, str]:
+def _bucket_and_key(objects: Path, uri: str) -> tuple[Path, str]:
     match = re.fullmatch(r"s3://([^/]+)/?(.*)", uri, re.DOTALL)
     if match is None or ".." in match.group(2).split("/"):
         raise _JobError(f"ClientError: {uri!r} is no place in S3")
@@ -182,8 +184,8 @@ def _place(objects: Path, uri: str) -> tuple[Path, str]:
 
 
 def _copy_out(objects: Path, uri: str, target: Path) -> int:
-    """Copy all files under a prefix into a folder; how many they were."""
-    bucket, prefix = _place(objects, uri)
+    """Copy all files under a prefix into a folder; returns their number."""
+    bucket, prefix = _bucket_and_key(objects, uri)
     base = prefix[: prefix.rfind("/") + 1]
     found = [p for p in sorted(bucket.rglob("*")) if p.is_file()] if bucket.is_dir() else []
     keys = [key for key in (p.relative_to(bucket).as_posix() for p in found) if key.startswith(prefix)]
@@ -194,10 +196,10 @@ def _copy_out(objects: Path, uri: str, target: Path) -> int:
     return len(keys)
 
 
-def _keep_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> None:
+def _store_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> None:
     if "CheckpointConfig" not in request:
         return
-    bucket, prefix = _place(objects, request["CheckpointConfig"]["S3Uri"])
+    bucket, prefix = _bucket_and_key(objects, request["CheckpointConfig"]["S3Uri"])
     target = bucket / prefix
     for path in sorted((root / "checkpoints").rglob("*")):
         if path.is_file():
@@ -207,15 +209,16 @@ def _keep_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> Non
 
 
 def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) -> None:
-    """Pack what the program left, as SageMaker does."""
+    """Pack and store the files that the program left, as SageMaker does."""
     base = f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
-    bucket, prefix = _place(objects, base)
+    bucket, prefix = _bucket_and_key(objects, base)
     for source, name in ((root / "model", "model.tar.gz"), (root / "output" / "data", "output.tar.gz")):
         if not any(source.iterdir()):
             continue
         target = bucket / prefix / name
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f".{name}.{os.getpid()}")
+        # The lowest level: the archive is read once, on this machine.
         with tarfile.open(fresh, "w:gz", compresslevel=1) as archive:
             for path in sorted(source.iterdir()):
                 archive.add(path, arcname=path.name)
@@ -225,7 +228,7 @@ def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) ->
 
 
 def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[int, str | None]:
-    """Run the program in a process group of its own; its exit code, and what ended it but itself."""
+    """Run the program in a process group; its exit code, and what else than itself ended it, if anything."""
     root = folder / "root"
     root.mkdir(exist_ok=True)
     try:
@@ -243,13 +246,13 @@ def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[i
             f"ClientError: the program {plan['command'][0]!r} cannot be started: {error}"
         ) from None
     assert program.stdout is not None
-    writer = threading.Thread(target=_keep_log, args=(program.stdout, folder / "log.jsonl"), daemon=True)
+    writer = threading.Thread(target=_write_log, args=(program.stdout, folder / "log.jsonl"), daemon=True)
     writer.start()
     try:
         ended_by = _watch(program, folder / "stop", limit, plan["grace"])
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(program.pid, signal.SIGKILL)  # whatever the program itself started and left
+            os.killpg(program.pid, signal.SIGKILL)  # processes that the program started and left
         code = program.wait()
     writer.join(timeout=5.0)
     return code, ended_by
@@ -260,7 +263,7 @@ def _watch(program: subprocess.Popen[bytes], stop: Path, limit: float | None, gr
     while program.poll() is None:
         now = time.monotonic()
         if asked is None:
-            if stop.exists() or not stop.parent.exists():  # whoever removes the folder wants no job in it
+            if stop.exists() or not stop.parent.exists():  # a removed folder is a request to stop as well
                 ended_by = "Stopped"
             elif limit is not None and now - started > limit:
                 ended_by = "MaxRuntimeExceeded"
@@ -279,7 +282,7 @@ def _signal(program: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(program.pid, number)
 
 
-def _keep_log(stream: IO[bytes], path: Path) -> None:
+def _write_log(stream: IO[bytes], path: Path) -> None:
     with stream, path.open("a", encoding="utf-8") as log:
         for line in _lines(stream):
             event = {"timestamp": int(time.time() * 1000), "message": line.decode("utf-8", "replace")}
@@ -294,12 +297,12 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def main(folder: str, lock: str) -> None:
-    """Leave the process that started this, and supervise; `lock` is the number of an open, locked file."""
+    """Detach from the process that started this, and supervise; `lock` is the number of a locked file."""
     if os.fork():
         os._exit(0)
     os.setsid()
     if os.fork():
-        os._exit(0)  # no leader of a session: no terminal can be won back
+        os._exit(0)  # forked twice: a session's leader could acquire a terminal, and its Ctrl-C
     stop = Path(folder) / "stop"
     signal.signal(signal.SIGTERM, lambda *_: stop.touch())
     nowhere = os.open(os.devnull, os.O_RDWR)

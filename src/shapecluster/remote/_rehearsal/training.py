@@ -1,4 +1,4 @@
-"""Training jobs of a rehearsal."""
+"""Training jobs of a rehearsal: create, describe and stop them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import folders, programs
 from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import Records, arn, moment
+from shapecluster.remote._rehearsal.records import Records, arn, utc_datetime
 from shapecluster.remote._rehearsal.supervisor import supervise
 
 GRACE = 120.0  # seconds between SIGTERM and SIGKILL, as on SageMaker
@@ -26,16 +26,16 @@ _REQUIRED = (
 
 
 class TrainingJobs:
-    """Creates, describes and stops jobs; each lives in a folder of its own.
+    """Creates, describes and stops jobs; each has a folder of its own.
 
     Parameters
     ----------
     folder : Path
-        Of the rehearsal.
+        Folder of the rehearsal.
     objects : Objects
-        Where data is taken from and models go.
+        Store of data and models.
     program : tuple of str or None
-        The command that stands for the container; None for this package's own.
+        Command that takes the place of the container; None means this package's container.
     in_process : bool
         Whether the program runs as a function, inside the call that creates the job.
     """
@@ -49,14 +49,14 @@ class TrainingJobs:
         self.in_process = in_process
 
     def create(self, **request: Any) -> dict[str, Any]:
-        """Start a job (in process: and finish it)."""
+        """Start a job; in process, also finish it."""
         operation = "sagemaker.create_training_job"
         for name in _REQUIRED:
             if name not in request:
                 raise from_code("ValidationException", f"Missing required parameter: {name}", operation)
         name = request["TrainingJobName"]
-        folder = self.records.place(name, operation)
-        if not folders.claim(folder):
+        folder = self.records.folder_of(name, operation)
+        if not folders.create_exclusive(folder):
             text = (
                 "Training job names must be unique within an AWS account and region, and a training job with "
             )
@@ -70,14 +70,14 @@ class TrainingJobs:
         try:
             self._start(folder, request, partial(folders.write_json, folder / "record.json", record))
         except BaseException:
-            folders.ask_to_stop(folder)  # in case that it has begun
+            folders.request_stop(folder)  # the program may run already
             raise
         return {"TrainingJobArn": arn("training-job", name)}
 
     def describe(self, TrainingJobName: str) -> dict[str, Any]:
-        """How far a job is."""
+        """The description of a job."""
         operation = "sagemaker.describe_training_job"
-        folder = self.records.place(TrainingJobName, operation)
+        folder = self.records.folder_of(TrainingJobName, operation)
         if not (folder / "record.json").is_file():
             raise from_code("ValidationException", "Requested resource not found.", operation, status=400)
         request = self.records.read(TrainingJobName, operation)["request"]
@@ -85,39 +85,39 @@ class TrainingJobs:
         return request | _described(self._state(folder), arn("training-job", TrainingJobName))
 
     def stop(self, TrainingJobName: str) -> dict[str, Any]:
-        """Ask a job to end."""
+        """Request the end of a job."""
         operation = "sagemaker.stop_training_job"
         status = self.describe(TrainingJobName)["TrainingJobStatus"]
         if status not in {"InProgress", "Stopping"}:
             text = f"The request was rejected because the training job is in status {status}."
             raise from_code("ValidationException", text, operation, status=400)
-        folders.ask_to_stop(self.records.place(TrainingJobName, operation))
+        folders.request_stop(self.records.folder_of(TrainingJobName, operation))
         return {}
 
     def log(self, name: str) -> list[dict[str, Any]]:
-        """What the program of a job printed."""
-        return folders.log_of(self.records.place(name, "logs.get_log_events"))
+        """The output of a job's program."""
+        return folders.read_log(self.records.folder_of(name, "logs.get_log_events"))
 
     def _start(self, folder: Path, request: dict[str, Any], announce: Callable[[], None]) -> None:
-        """Run the program; the job is there for others from `announce` on."""
+        """Run the program; other processes see the job once `announce` is called."""
         spec = request["AlgorithmSpecification"]
         image = spec.get("TrainingImage") or spec.get("AlgorithmName", "")
         given = programs.arguments("train", folder / "root", image)
         extra = {"TRAINING_JOB_NAME": request["TrainingJobName"], **request.get("Environment", {})}
         plan = {
             "kind": "train",
-            "command": programs.command(self.program, given),
+            "command": programs.command_line(self.program, given),
             "environment": programs.environment(folder, extra),
             "grace": GRACE,
             "objects": str(self.objects.folder),
             "request": request,
         }
         if not self.in_process:
-            folders.start(folder, plan, programs.environment(folder, {}), announce)
+            folders.start_supervisor(folder, plan, programs.environment(folder, {}), announce)
             return
         folders.write_json(folder / "plan.json", plan)
         main = programs.load_main()
-        with folders.held(folder), folders.logged(folder):
+        with folders.locked(folder), folders.logging_to_folder(folder):
             announce()
             supervise(folder, lambda root, plan: programs.exit_code(partial(main, given)))
 
@@ -125,8 +125,9 @@ class TrainingJobs:
         state = folders.read_json(folder / "state.json")
         if state["status"] != "InProgress":
             return dict(state)
-        if not folders.alive(folder):
-            state = folders.read_json(folder / "state.json")  # it may just have come to its end
+        if not folders.is_alive(folder):
+            # The supervisor may have written its final state between the two looks.
+            state = folders.read_json(folder / "state.json")
             if state["status"] == "InProgress":
                 reason = "InternalServerError: the process that ran this rehearsal was ended from outside"
                 now = time.time()
@@ -139,27 +140,27 @@ class TrainingJobs:
 
 
 def _described(state: dict[str, Any], name: str) -> dict[str, Any]:
-    """A state in the words of DescribeTrainingJob."""
+    """A state as an answer of DescribeTrainingJob."""
     answer: dict[str, Any] = {
         "TrainingJobArn": name,
         "TrainingJobStatus": state["status"],
         "SecondaryStatus": state["secondary"],
-        "CreationTime": moment(state["created"]),
-        "LastModifiedTime": moment(state["modified"]),
+        "CreationTime": utc_datetime(state["created"]),
+        "LastModifiedTime": utc_datetime(state["modified"]),
         "SecondaryStatusTransitions": [
             {
                 "Status": entry["status"],
-                "StartTime": moment(entry["start"]),
+                "StartTime": utc_datetime(entry["start"]),
                 "StatusMessage": entry["message"],
-                **({"EndTime": moment(entry["end"])} if "end" in entry else {}),
+                **({"EndTime": utc_datetime(entry["end"])} if "end" in entry else {}),
             }
             for entry in state["transitions"]
         ],
     }
     if "started" in state:
-        answer["TrainingStartTime"] = moment(state["started"])
+        answer["TrainingStartTime"] = utc_datetime(state["started"])
     if "ended" in state:
-        answer["TrainingEndTime"] = moment(state["ended"])
+        answer["TrainingEndTime"] = utc_datetime(state["ended"])
     if "reason" in state:
         answer["FailureReason"] = state["reason"]
     if "artifact" in state:

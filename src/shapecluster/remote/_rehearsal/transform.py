@@ -1,4 +1,4 @@
-"""Batch transform jobs of a rehearsal: a server for their time, asked in one thread of this process."""
+"""Batch transform jobs of a rehearsal: a thread of this process sends the rows to a server."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from shapecluster.exceptions import RemoteError
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal import folders
-from shapecluster.remote._rehearsal.records import Records, arn, moment
+from shapecluster.remote._rehearsal.records import Records, arn, utc_datetime
 from shapecluster.remote._rehearsal.serving import Serving
-from shapecluster.remote._uris import join, within
+from shapecluster.remote._uris import join_uri, relative_uri
 
 _TICK = 0.02
 
@@ -25,7 +25,7 @@ class TransformJobs:
     Parameters
     ----------
     folder : Path
-        Of the rehearsal.
+        Folder of the rehearsal.
     serving : Serving
         Starts the servers.
     """
@@ -36,7 +36,7 @@ class TransformJobs:
         self._running: set[str] = set()
 
     def create(self, **request: Any) -> dict[str, Any]:
-        """Start a job (in process: and finish it)."""
+        """Start a job; in process, also finish it."""
         operation = "sagemaker.create_transform_job"
         name = request["TransformJobName"]
         self.serving.models.read(request["ModelName"], operation)
@@ -47,13 +47,14 @@ class TransformJobs:
         if self.serving.in_process:
             self._run(folder, request)
         else:
+            # A daemon: a transform job in progress must not keep the interpreter from ending.
             threading.Thread(target=self._run, args=(folder, request), daemon=True, name=name).start()
         return {"TransformJobArn": arn("transform-job", name)}
 
     def describe(self, TransformJobName: str) -> dict[str, Any]:
-        """How far a job is."""
+        """The description of a job."""
         operation = "sagemaker.describe_transform_job"
-        folder = self.records.place(TransformJobName, operation)
+        folder = self.records.folder_of(TransformJobName, operation)
         if not (folder / "record.json").is_file():
             raise from_code("ValidationException", "Requested resource not found.", operation, status=400)
         record = self.records.read(TransformJobName, operation)
@@ -66,38 +67,38 @@ class TransformJobs:
         answer |= {
             "TransformJobArn": arn("transform-job", TransformJobName),
             "TransformJobStatus": state["status"],
-            "CreationTime": moment(record["created"]),
+            "CreationTime": utc_datetime(record["created"]),
         }
         return answer | ({"FailureReason": state["reason"]} if "reason" in state else {})
 
     def stop(self, TransformJobName: str) -> dict[str, Any]:
-        """Ask a job to end."""
+        """Request the end of a job."""
         operation = "sagemaker.stop_transform_job"
         if self.describe(TransformJobName)["TransformJobStatus"] not in {"InProgress", "Stopping"}:
             text = "The request was rejected because the transform job is over."
             raise from_code("ValidationException", text, operation, status=400)
-        (self.records.place(TransformJobName, operation) / "halt").touch()
+        (self.records.folder_of(TransformJobName, operation) / "halt").touch()
         return {}
 
     def _run(self, folder: Path, request: dict[str, Any]) -> None:
         server = folder / "server"
         try:
             server.mkdir()
-            self.serving.launch(server, request["ModelName"], "sagemaker.create_transform_job")
+            self.serving.start_server(server, request["ModelName"], "sagemaker.create_transform_job")
             state = self._answer(folder, server, request)
         except RemoteError as error:
             state = {"status": "Failed", "reason": str(error)}
         except Exception as error:
             state = {"status": "Failed", "reason": f"InternalServerError: {type(error).__name__}: {error}"}
         finally:
-            self.serving.end(server)
+            self.serving.stop_server(server)
         folders.write_json(folder / "state.json", state)
         self._running.discard(request["TransformJobName"])
 
     def _answer(self, folder: Path, server: Path, request: dict[str, Any]) -> dict[str, str]:
         started, status, reason = time.time(), "Creating", ""
         while status == "Creating":
-            status, reason = self.serving.status(server, started)
+            status, reason = self.serving.server_status(server, started)
             if (folder / "halt").exists():
                 return {"status": "Stopped"}
             time.sleep(_TICK if status == "Creating" else 0.0)
@@ -111,15 +112,15 @@ class TransformJobs:
             for piece in self._pieces(uri, request):
                 if (folder / "halt").exists():
                     return {"status": "Stopped"}
-                code, answer, _ = self.serving.ask(
+                code, answer, _ = self.serving.send_request(
                     server, piece, given.get("ContentType", ""), wanted.get("Accept", "*/*")
                 )
                 if code != 200:
-                    told = answer.decode("utf-8", "replace")[:1024]
-                    return {"status": "Failed", "reason": f"ClientError: the model answered {code}: {told}"}
+                    text = answer.decode("utf-8", "replace")[:1024]
+                    return {"status": "Failed", "reason": f"ClientError: the model answered {code}: {text}"}
                 answers.write(answer)
             answers.seek(0)
-            target = join(wanted["S3OutputPath"], within(base, uri) + ".out")
+            target = join_uri(wanted["S3OutputPath"], relative_uri(base, uri) + ".out")
             self.serving.objects.upload(answers, target)
         return {"status": "Completed"}
 
