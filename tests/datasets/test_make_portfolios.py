@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shapecluster.datasets import Copycats, make_portfolios
-from shapecluster.datasets import _weighted_sampling as _successive
+from shapecluster.datasets import Copycats, _weighted_sampling, make_portfolios
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
 from shapecluster.portfolios import Portfolios
-from tests.reference.successive import set_probabilities
+from tests.reference.weighted_sampling import set_probabilities
 
 WEIGHTS = [8.0, 4.0, 2.0, 1.0, 1.0, 0.5]
 LETTERS = list("ABCDEF")
@@ -45,7 +44,7 @@ def same_matrix(one: Portfolios, other: Portfolios) -> bool:
 @pytest.mark.parametrize("width", [0, 3, 12, None])
 def test_every_set_has_the_chance_of_successive_draws(monkeypatch, global_random_seed, width):
     if width is not None:
-        monkeypatch.setattr(_successive, "_draws_with_replacement", lambda shares, wanted: width)
+        monkeypatch.setattr(_weighted_sampling, "_draws_with_replacement", lambda shares, wanted: width)
     drawn = make_portfolios(
         60_000, LETTERS, min_holdings=1, max_holdings=3, popularity=WEIGHTS, random_state=global_random_seed
     )
@@ -147,7 +146,7 @@ def test_nothing_depends_on_the_size_of_blocks(monkeypatch, popularity):
         )
 
     whole = make()
-    monkeypatch.setattr(_successive, "_BLOCK_CELLS", 300)
+    monkeypatch.setattr(_weighted_sampling, "_BLOCK_CELLS", 300)
     assert same_matrix(make(), whole)
 
 

@@ -17,7 +17,7 @@ from sklearn.metrics import pairwise_distances
 from shapecluster import PortfolioMatcher
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.portfolios import Portfolios
-from tests.reference import holdings as oracle
+from tests.reference import matching as oracle
 
 METRICS = ["jaccard", "containment", "overlap", "cosine"]
 COLUMNS = ["trader", "match", "shared", "missing", "extra"]

@@ -1,4 +1,4 @@
-"""Portfolios as tables: a line per trader or a line per holding, in memory, csv and parquet."""
+"""Portfolios in csv and parquet files."""
 
 from __future__ import annotations
 
@@ -12,142 +12,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import sparse
 
 from shapecluster import _tables
 from shapecluster._optional import import_optional
-from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import listing
 from shapecluster.exceptions import PortfolioFileError
+from shapecluster.portfolios._frames import TICKER, TRADER, Names, Parts, read_frame
 
-Names: TypeAlias = NDArray[Any]
-Parts: TypeAlias = tuple[Any, Names, Names]
-"""Matrix, tickers and trader ids, as `Portfolios` takes them."""
+_CSV = (".csv", ".csv.gz")
 
-TRADER, TICKER, QUANTITY = "TRADER_ID", "Ticker", "Quantity"
-_NUMBERED = re.compile(r"ticker\d+", re.IGNORECASE)
+
+_PARQUET = (".parquet", ".pq")
+
+
 _WHOLE = re.compile(r"-?[1-9]\d{0,17}|0", re.ASCII)
-
-
-def wide_frame(matrix: Any, tickers: Names, trader_ids: Names) -> pd.DataFrame:
-    """One line per trader: TRADER_ID, Ticker1 ... TickerN."""
-    counts = np.diff(matrix.indptr)
-    cells = np.full((matrix.shape[0], max(int(counts.max()), 1)), None, dtype=object)
-    cells[np.arange(cells.shape[1]) < counts[:, None]] = tickers[matrix.indices]
-    columns = {f"{TICKER}{i}": cells[:, i - 1] for i in range(1, cells.shape[1] + 1)}
-    return pd.DataFrame({TRADER: trader_ids, **columns})
-
-
-def long_frame(matrix: Any, tickers: Names, trader_ids: Names) -> pd.DataFrame:
-    """One line per holding: TRADER_ID, Ticker, Quantity; a line without a ticker for an empty portfolio."""
-    counts = np.diff(matrix.indptr)
-    lines = np.maximum(counts, 1)
-    names = np.full(int(lines.sum()), None, dtype=object)
-    quantities = np.zeros(len(names), dtype=matrix.dtype)
-    filled = np.repeat(counts > 0, lines)
-    names[filled] = tickers[matrix.indices]
-    quantities[filled] = matrix.data
-    return pd.DataFrame({TRADER: np.repeat(trader_ids, lines), TICKER: names, QUANTITY: quantities})
-
-
-def read_frame(frame: pd.DataFrame, tickers: Names | None) -> Parts:
-    """Holdings from a table of either layout."""
-    lowered = [str(name).strip().lower() for name in frame.columns]
-    if lowered.count(TRADER.lower()) != 1:
-        raise ValueError(
-            f"a table of portfolios has one column {TRADER}. Got the columns {listing(frame.columns)}."
-        )
-    if not len(frame):
-        raise ValueError("the table of portfolios has no lines: at least one trader is expected.")
-    ids = _trader_column(frame.iloc[:, lowered.index(TRADER.lower())])
-    numbered = [at for at, name in enumerate(lowered) if _NUMBERED.fullmatch(name)]
-    others = [at for at in range(len(lowered)) if at not in numbered and lowered[at] != TRADER.lower()]
-    if numbered and not others:
-        return _read_wide(frame.iloc[:, numbered], ids, tickers)
-    rest = sorted(lowered[at] for at in others)
-    if not numbered and rest in (["ticker"], ["quantity", "ticker"]):
-        quantity = frame.iloc[:, lowered.index("quantity")] if "quantity" in lowered else None
-        return _read_long(frame.iloc[:, lowered.index("ticker")], quantity, ids, tickers)
-    raise ValueError(
-        f"a table of portfolios has the columns {TRADER}, {TICKER}1 ... {TICKER}N (a line per trader), or "
-        f"{TRADER}, {TICKER} and {QUANTITY} (a line per holding). Got {listing(frame.columns)} instead."
-    )
-
-
-def _trader_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    missing = np.flatnonzero(column.isna().to_numpy())
-    if missing.size:
-        raise ValueError(f"line {missing[0]} of the table has no {TRADER}.")
-    return column
-
-
-def _read_wide(cells: pd.DataFrame, ids: pd.Series[Any], tickers: Names | None) -> Parts:
-    repeated = ids[ids.duplicated()]
-    if len(repeated):
-        raise ValueError(f"these traders have more than one line: {listing(repeated.unique())}.")
-    flat = cells.to_numpy(dtype=object).ravel()
-    columns, names = _ticker_codes(flat, tickers)
-    rows = np.repeat(np.arange(len(ids)), cells.shape[1])[columns >= 0]
-    held = columns[columns >= 0]
-    return _assemble(rows, held, np.ones(len(held)), names, ids.to_numpy())
-
-
-def _read_long(
-    cells: pd.Series[Any], quantity: pd.Series[Any] | None, ids: pd.Series[Any], tickers: Names | None
-) -> Parts:
-    rows, traders = pd.factorize(ids)
-    columns, names = _ticker_codes(cells.to_numpy(dtype=object), tickers)
-    amounts = np.ones(len(ids)) if quantity is None else _quantities(quantity)
-    lost = np.flatnonzero((columns < 0) & (amounts > 0) & (quantity is not None))
-    if lost.size:
-        raise ValueError(f"line {lost[0]} of the table has a quantity, {amounts[lost[0]]}, but no ticker.")
-    held = columns >= 0
-    return _assemble(rows[held], columns[held], amounts[held], names, np.asarray(traders))
-
-
-def _ticker_codes(cells: Names, tickers: Names | None) -> tuple[IntArray, Names]:
-    """The column of each cell (-1: empty), and the names of the columns."""
-    codes, found = pd.factorize(cells)  # None and NaN are -1
-    names: list[str] = []
-    for name in found:
-        if not isinstance(name, str):
-            raise ValueError(f"tickers must be text. Got {name!r} in the table instead.")
-        names.append(name.strip())
-    universe = np.array(sorted({*names} - {""}), dtype=object) if tickers is None else tickers
-    if not len(universe):
-        raise ValueError("nobody in the table holds anything, and no tickers are given.")
-    places = np.append(pd.Index(universe).get_indexer(names), -1)  # the last one is for empty cells
-    unknown = [name for name, place in zip(names, places, strict=False) if name and place < 0]
-    if unknown:
-        raise ValueError(f"these tickers of the table are not among the tickers given: {listing(unknown)}.")
-    return places[codes], universe
-
-
-def _quantities(column: pd.Series[Any]) -> Float64Array:
-    amounts = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = np.flatnonzero(~(np.isfinite(amounts) & (amounts >= 0)))
-    if wrong.size:
-        raise ValueError(
-            f"line {wrong[0]} of the table: a quantity must be a finite number of at least 0. "
-            f"Got {column.iloc[wrong[0]]!r} instead."
-        )
-    return amounts
-
-
-def _assemble(rows: IntArray, columns: IntArray, amounts: Float64Array, tickers: Names, ids: Names) -> Parts:
-    keys = rows * len(tickers) + columns
-    order = np.argsort(keys, kind="stable")
-    again = np.flatnonzero(np.diff(keys[order]) == 0)
-    if again.size:
-        first = order[again[0]]
-        raise ValueError(f"trader {ids[rows[first]]} holds {tickers[columns[first]]} more than once.")
-    matrix = sparse.csr_matrix((amounts, (rows, columns)), shape=(len(ids), len(tickers)))
-    return matrix, tickers, ids
 
 
 def write_csv(path: str | PathLike[str], frame: pd.DataFrame) -> None:
@@ -178,10 +58,6 @@ def read_csv(path: str | PathLike[str], tickers: Names | None) -> Parts:
 def read_parquet(path: str | PathLike[str], tickers: Names | None) -> Parts:
     """Holdings from a parquet file."""
     return _from_file(path, _PARQUET, _tables.read_parquet, tickers)
-
-
-_CSV = (".csv", ".csv.gz")
-_PARQUET = (".parquet", ".pq")
 
 
 def _from_file(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,7 @@ from scipy import sparse
 
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._validation import listing
-
-if TYPE_CHECKING:
-    from shapecluster.portfolios import Portfolios
+from shapecluster.portfolios._portfolios import Portfolios
 
 
 def as_portfolios(
@@ -32,8 +30,6 @@ def as_portfolios(
     n_before : int
         The number that the first trader of a matrix without names gets.
     """
-    from shapecluster.portfolios import Portfolios
-
     if isinstance(X, Portfolios):
         return X, True
     named = isinstance(X, pd.DataFrame)
@@ -59,8 +55,6 @@ def _refuse_negative(estimator: BaseEstimator, matrix: Any) -> None:
 
 def joined(before: Portfolios, new: Portfolios) -> Portfolios:
     """Both one below the other; tickers that only the new ones know come last."""
-    from shapecluster.portfolios import Portfolios
-
     ids = pd.Index(before.trader_ids)
     repeated = pd.Index(new.trader_ids).intersection(ids)
     if len(repeated):

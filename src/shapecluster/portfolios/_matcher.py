@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from shapecluster._core.matching.holdings import Distinct, MatchCriterion, Postings, distinct_holdings, search
+from shapecluster._core.matching.criterion import MatchCriterion
+from shapecluster._core.matching.distinct import Distinct, distinct_holdings
 from shapecluster._core.matching.pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
+from shapecluster._core.matching.search import Postings, search
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray
 from shapecluster._validation import all_or_nothing
 from shapecluster.portfolios._inputs import as_portfolios, joined
-from shapecluster.portfolios._query import answer, answer_of_nobody, insider, outsider
+from shapecluster.portfolios._portfolios import Portfolios
+from shapecluster.portfolios._query import insider, outsider
+from shapecluster.portfolios._results import answer, answer_of_nobody
 
 if TYPE_CHECKING:
     from typing import Self
-
-    from shapecluster.portfolios import Portfolios
 
 
 class PortfolioMatcher(BaseEstimator):

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from shapecluster._typing import ArrayLike, IntArray
 from shapecluster._validation import listing
-from shapecluster.portfolios import _files as tables
+from shapecluster.portfolios import _files, _frames
 
 
 class Portfolios:
@@ -200,7 +200,7 @@ class Portfolios:
             The table. A ticker that nobody holds does not stand in it.
         """
         wide = self._is_wide(layout)
-        return (tables.wide_frame if wide else tables.long_frame)(
+        return (_frames.wide_frame if wide else _frames.long_frame)(
             self._matrix, self._tickers, self._trader_ids
         )
 
@@ -228,7 +228,7 @@ class Portfolios:
             If the table has neither layout or no lines, if a trader stands twice or has no name, holds a
             ticker twice or one that is not among `tickers`, or holds a quantity below 0.
         """
-        return cls(*tables.read_frame(frame, None if tickers is None else checked_tickers(tickers)))
+        return cls(*_frames.read_frame(frame, None if tickers is None else checked_tickers(tickers)))
 
     def to_csv(self, path: str | PathLike[str], layout: str = "auto") -> None:
         """Write the holdings to a ``.csv`` or ``.csv.gz`` file, at once or not at all.
@@ -240,7 +240,7 @@ class Portfolios:
         layout : {"auto", "wide", "long"}, default="auto"
             As in `to_frame`.
         """
-        tables.write_csv(path, self.to_frame(layout))
+        _files.write_csv(path, self.to_frame(layout))
 
     @classmethod
     def from_csv(cls, path: str | PathLike[str], tickers: ArrayLike | None = None) -> Portfolios:
@@ -263,7 +263,7 @@ class Portfolios:
         PortfolioFileError
             When the file cannot be read as holdings; the message names the file and what is wrong.
         """
-        return cls(*tables.read_csv(path, None if tickers is None else checked_tickers(tickers)))
+        return cls(*_files.read_csv(path, None if tickers is None else checked_tickers(tickers)))
 
     def to_parquet(self, path: str | PathLike[str], layout: str = "auto") -> None:
         """Write the holdings to a parquet file, at once or not at all.
@@ -280,7 +280,7 @@ class Portfolios:
         ImportError
             When pyarrow is not installed.
         """
-        tables.write_parquet(path, self.to_frame(layout))
+        _files.write_parquet(path, self.to_frame(layout))
 
     @classmethod
     def from_parquet(cls, path: str | PathLike[str], tickers: ArrayLike | None = None) -> Portfolios:
@@ -305,7 +305,7 @@ class Portfolios:
         ImportError
             When pyarrow is not installed.
         """
-        return cls(*tables.read_parquet(path, None if tickers is None else checked_tickers(tickers)))
+        return cls(*_files.read_parquet(path, None if tickers is None else checked_tickers(tickers)))
 
     def _is_wide(self, layout: str) -> bool:
         if layout not in ("auto", "wide", "long"):

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shapecluster._core.matching.holdings import Distinct, Masses, MatchCriterion, row_sums
+from shapecluster._core.matching.criterion import Masses, MatchCriterion
+from shapecluster._core.matching.distinct import Distinct, row_sums
 from shapecluster._typing import Float64Array, IntArray
 
 BLOCK_PAIRS = 1 << 18

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from shapecluster._core.matching import holdings
-from shapecluster._core.matching import pairs as holding_pairs
-from shapecluster._core.matching.holdings import MatchCriterion, Postings, distinct_holdings, search
+from shapecluster._core.matching import distinct as distinct_module
+from shapecluster._core.matching import pairs as pairs_module
+from shapecluster._core.matching.criterion import MatchCriterion
+from shapecluster._core.matching.distinct import distinct_holdings
 from shapecluster._core.matching.pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
-from tests.reference import holdings as oracle
+from shapecluster._core.matching.search import Postings, search
+from tests.reference import matching as oracle
 
 METRICS = ["jaccard", "containment", "overlap", "cosine"]
 THRESHOLDS = [
@@ -93,8 +95,8 @@ def test_quantities_match_as_fractions_say_but_for_the_tolerance(table, rule):
 def test_pairs_depend_neither_on_how_deep_rows_are_filed_nor_on_blocks_nor_on_order(deep, table, rule, size):
     expected = found_together(table, rule)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holding_pairs, "_FILED_PER_COMPARED", deep)
-        patch.setattr(holding_pairs, "_MAX_BANDS", size)
+        patch.setattr(pairs_module, "_FILED_PER_COMPARED", deep)
+        patch.setattr(pairs_module, "_MAX_BANDS", size)
         assert found_together(table, rule, block_pairs=size) == expected
     n = len(table) - 1
     reverse = {(n - j, n - i) for i, j in found_together(table[::-1, ::-1], rule)}
@@ -162,14 +164,14 @@ def test_needed_is_the_least_that_is_enough_for_masses_of_any_size(a, b, thresho
 
 def test_identical_rows_are_found_though_keys_collide(rng, monkeypatch):
     table = rng.integers(0, 2, size=(60, 5)).astype(float)
-    keys, calls = holdings._row_keys, []
+    keys, calls = distinct_module._row_keys, []
 
     def poor_at_first(matrix, generator):
         calls.append(len(calls))
         made = keys(matrix, generator)
         return made % np.uint64(3) if len(calls) < 3 else made
 
-    monkeypatch.setattr(holdings, "_row_keys", poor_at_first)
+    monkeypatch.setattr(distinct_module, "_row_keys", poor_at_first)
     distinct = distinct_holdings(sparse.csr_matrix(table), MatchCriterion("jaccard", Fraction(1, 2)))
     assert len(calls) == 3
     kinds = {tuple(held) for held in table if held.any()}
@@ -192,7 +194,7 @@ def test_many_sizes_are_taken_in_bands(rng):
     core = rng.random((40, 300)) < 0.5
     table = np.repeat(core, 3, axis=0) ^ (rng.random((120, 300)) < rng.choice([0.0, 0.02, 0.2], (120, 1)))
     table = table.astype(float)
-    assert len(np.unique(table.sum(axis=1))) > holding_pairs._MAX_BANDS
+    assert len(np.unique(table.sum(axis=1))) > pairs_module._MAX_BANDS
     inner, sizes = table @ table.T, table.sum(axis=1)
     union = sizes[:, None] + sizes - inner
     for threshold in (Fraction(9, 10), Fraction(1, 2)):
@@ -208,6 +210,6 @@ def test_many_sizes_are_taken_in_bands(rng):
 @given(tables(QUANTITIES), rules(weighted=True))
 def test_quantities_may_be_filed_under_any_number_of_tickers(level, table, rule):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holding_pairs, "_TICKERS_OF_QUANTITIES", level)
+        patch.setattr(pairs_module, "_TICKERS_OF_QUANTITIES", level)
         expected = oracle.all_matches(table, rule.metric, rule.threshold, quantities=True)
         assert found_together(table, rule) == {tuple(sorted(pair)) for pair in expected}
