@@ -186,14 +186,14 @@ def test_tables_are_read_however_cells_are_missing_and_columns_are_written():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        ({"TRADER_ID": [1, 1], "Ticker1": ["A", "B"]}, "more than one line: 1"),
+        ({"TRADER_ID": [1, 1], "Ticker1": ["A", "B"]}, "more than one row: 1"),
         ({"TRADER_ID": [1, 2], "Ticker1": ["A", "B"], "Ticker2": ["A", "C"]}, "trader 1 holds A more than"),
         ({"TRADER_ID": [1, 1], "Ticker": ["A", "A"]}, "trader 1 holds A more than once"),
-        ({"TRADER_ID": [1, None], "Ticker1": ["A", "B"]}, "line 1 of the table has no TRADER_ID"),
+        ({"TRADER_ID": [1, None], "Ticker1": ["A", "B"]}, "row 1 of the table has no TRADER_ID"),
         ({"TRADER_ID": [1.5, 2.0], "Ticker1": ["A", "B"]}, "whole numbers throughout.*Got 1.5"),
         ({"TRADER_ID": [1], "Ticker1": [7]}, "must be text. Got 7"),
-        ({"TRADER_ID": [1], "Ticker1": [None]}, "nobody in the table holds anything"),
-        ({"TRADER_ID": [], "Ticker1": []}, "no lines"),
+        ({"TRADER_ID": [1], "Ticker1": [None]}, "no trader in the table holds anything"),
+        ({"TRADER_ID": [], "Ticker1": []}, "has no rows"),
         ({"Ticker1": ["A"]}, "one column TRADER_ID"),
         ({"TRADER_ID": [1], "Stock": ["A"]}, "has the columns TRADER_ID, Ticker1"),
         ({"TRADER_ID": [1], "Ticker1": ["A"], "Ticker": ["B"]}, "has the columns TRADER_ID, Ticker1"),
@@ -201,7 +201,7 @@ def test_tables_are_read_however_cells_are_missing_and_columns_are_written():
         ({"TRADER_ID": [1], "Ticker": ["A"], "Quantity": ["many"]}, "Got 'many'"),
         (
             {"TRADER_ID": [1, 1], "Ticker": ["A", None], "Quantity": [1, 2]},
-            "line 1 .* a quantity, 2.0, but no",
+            "row 1 .* a quantity, 2.0, but no",
         ),
     ],
 )
@@ -237,11 +237,11 @@ def test_matrices_and_names_that_make_no_sense_are_refused(arguments, message):
     ("text", "message"),
     [
         ("", "the file is empty"),
-        ("TRADER_ID,Ticker1\n", "no lines"),
-        ("TRADER_ID,Ticker1,Ticker2\n1,A\n", "row 1 has 2 fields where the header has 3"),
+        ("TRADER_ID,Ticker1\n", "has no rows"),
+        ("TRADER_ID,Ticker1,Ticker2\n1,A\n", "line 2 has 2 fields where the header has 3"),
         ('TRADER_ID,Ticker1\n1,"A\n', "not readable"),
-        ("TRADER_ID,Ticker1\n1,A\n1,B\n", "more than one line: 1"),
-        ("TRADER_ID,Ticker1\n1,A\n,B\n", "line 1 of the table has no TRADER_ID"),
+        ("TRADER_ID,Ticker1\n1,A\n1,B\n", "more than one row: 1"),
+        ("TRADER_ID,Ticker1\n1,A\n,B\n", "row 1 of the table has no TRADER_ID"),
         ("date,AAPL\n2020-01-01,3\n", "one column TRADER_ID"),
     ],
 )

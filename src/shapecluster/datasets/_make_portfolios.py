@@ -18,7 +18,7 @@ from shapecluster.datasets._copycats import Copycats, CopyPlan, copy_leaders, pl
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
 from shapecluster.datasets._random_streams import generators
 from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, draw
-from shapecluster.portfolios._portfolios import Portfolios, checked_tickers
+from shapecluster.portfolios._portfolios import Portfolios, check_tickers
 
 # One generator a feature, so that copycats leave every other trader as he was. The order is part of what a
 # seed means: new features go to the end.
@@ -133,7 +133,7 @@ def make_portfolios(
     >>> held[217].index.tolist() == held[602].index.tolist()
     True
     """
-    names = checked_tickers(LAB_TICKERS if tickers is None else tickers)
+    names = check_tickers(LAB_TICKERS if tickers is None else tickers)
     weights = _weights(popularity, names)
     homes, kinds = _sectors(sectors, names, lab=tickers is None)
     _check_holdings(min_holdings, max_holdings, weights)

@@ -1,4 +1,4 @@
-"""The table of matches."""
+"""The table of the traders who match a query."""
 
 from __future__ import annotations
 
@@ -6,59 +6,69 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from shapecluster._core.matching.distinct import Distinct
+from shapecluster._core.matching.distinct import DistinctPortfolios
 from shapecluster._typing import Float64Array, IntArray
 from shapecluster.portfolios._portfolios import Portfolios
 from shapecluster.portfolios._query import Query
 
 
-def answer(
-    asker: Query,
-    found: IntArray,
-    match: Float64Array,
+def match_table(
+    query: Query,
+    groups: IntArray,
+    similarity: Float64Array,
     portfolios: Portfolios,
-    distinct: Distinct,
-    nobody: pd.DataFrame,
+    distinct: DistinctPortfolios,
+    empty_table: pd.DataFrame,
 ) -> pd.DataFrame:
-    """The traders of the portfolios that were found, without the asker, the best first."""
-    starts = distinct.starts
-    holders = [distinct.traders[starts[number] : starts[number + 1]] for number in found]
-    if sum(map(len, holders)) == (asker.number >= 0):
-        return nobody.copy()  # the usual case; making a table takes longer than all else
+    """The traders of the matching groups, without the trader of the query, in order of similarity."""
+    holders = [distinct.traders_of(group) for group in groups]
+    n_self = 1 if query.group >= 0 else 0
+    if sum(map(len, holders)) == n_self:
+        # This is the usual case, and building a table takes longer than everything else.
+        return empty_table.copy()
     rows = np.concatenate(holders)
-    which = np.repeat(np.arange(len(found)), [len(each) for each in holders])
-    order = np.lexsort((rows, -match[which]))
-    order = order[rows[order] != asker.row]
+    which = np.repeat(np.arange(len(groups)), [len(each) for each in holders])
+    order = np.lexsort((rows, -similarity[which]))
+    order = order[rows[order] != query.row]
     rows, which = rows[order], which[order]
-    cells = _compared(asker, found, portfolios, distinct)[:, which]
-    return _table(portfolios.trader_ids[rows], match[which], cells)
+    # Tickers are compared once per group, because all its traders hold the same.
+    tickers = _compare_tickers(query, groups, portfolios, distinct)[:, which]
+    return _to_frame(portfolios.trader_ids[rows], similarity[which], tickers)
 
 
-def answer_of_nobody(portfolios: Portfolios) -> pd.DataFrame:
-    """The table without rows; made of one with a row, which tells pandas the type of the ids."""
-    one = _table(portfolios.trader_ids[:1], np.ones(1), np.empty((3, 1), dtype=object))
-    return one.iloc[:0].copy()
+def empty_match_table(portfolios: Portfolios) -> pd.DataFrame:
+    """The table without rows."""
+    # Cut from a table with one row, because pandas then gives the columns the types of a full table.
+    one_row = _to_frame(portfolios.trader_ids[:1], np.ones(1), np.empty((3, 1), dtype=object))
+    return one_row.iloc[:0].copy()
 
 
-def _table(traders: Any, match: Float64Array, cells: Any) -> pd.DataFrame:
-    shared, missing, extra = cells
-    columns = {"trader": traders, "match": match, "shared": shared, "missing": missing, "extra": extra}
-    # An index that is there already spares pandas a look at all columns.
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(traders)), copy=False)
+def _to_frame(trader_ids: NDArray[Any], similarity: Float64Array, tickers: NDArray[Any]) -> pd.DataFrame:
+    shared, missing, extra = tickers
+    columns = {
+        "trader": trader_ids,
+        "match": similarity,
+        "shared": shared,
+        "missing": missing,
+        "extra": extra,
+    }
+    # With an index given, pandas does not look for one in the columns, which takes longer.
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(trader_ids)), copy=False)
 
 
-def _compared(
-    asker: Query, found: IntArray, portfolios: Portfolios, distinct: Distinct
-) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """Tuples of tickers, (3, n_found): what each found shares with the asker, lacks, and has beyond."""
-    own = portfolios.tickers[asker.columns].tolist()
-    cells = np.empty((3, len(found)), dtype=object)
+def _compare_tickers(
+    query: Query, groups: IntArray, portfolios: Portfolios, distinct: DistinctPortfolios
+) -> NDArray[np.object_]:
+    """Tuples of tickers of shape (3, n_groups): shared with the query, missing from the group, and extra."""
+    own = portfolios.tickers[query.columns].tolist()
+    cells = np.empty((3, len(groups)), dtype=object)
     starts = distinct.rows.indptr
-    for at, number in enumerate(found):
-        theirs = portfolios.tickers[distinct.rows.indices[starts[number] : starts[number + 1]]].tolist()
+    for at, group in enumerate(groups):
+        theirs = portfolios.tickers[distinct.rows.indices[starts[group] : starts[group + 1]]].tolist()
         shared = {*theirs}.intersection(own)
         cells[0, at] = tuple(name for name in theirs if name in shared)
-        cells[1, at] = (*(name for name in own if name not in shared), *asker.unknown)
+        cells[1, at] = (*(name for name in own if name not in shared), *query.unknown_tickers)
         cells[2, at] = tuple(name for name in theirs if name not in shared)
     return cells

@@ -1,4 +1,4 @@
-"""The search for the portfolios that match one."""
+"""The search for all portfolios that match one portfolio, by way of an inverted index."""
 
 from __future__ import annotations
 
@@ -8,96 +8,110 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster._core.matching.criterion import Masses, MatchCriterion
-from shapecluster._core.matching.distinct import Distinct
+from shapecluster._core.matching.criterion import MatchCriterion, Weight, Weights
+from shapecluster._core.matching.distinct import DistinctPortfolios
 from shapecluster._typing import Float64Array, IntArray
 
 
 @dataclass(frozen=True)
 class Postings:
-    """Who holds each ticker: distinct portfolios in increasing order, and so from light to heavy."""
+    """The inverted index: for each ticker, the distinct portfolios that hold it.
+
+    Attributes
+    ----------
+    starts : ndarray of shape (n_tickers + 1,)
+        Position in `holders` at which each ticker begins.
+    holders : ndarray of shape (n_holdings,)
+        Distinct portfolios, in increasing order within each ticker, so in order of increasing weight.
+    quantities : ndarray of shape (n_holdings,) or None
+        What these portfolios hold. None for sets.
+    """
 
     starts: IntArray
     holders: NDArray[Any]
-    amounts: Float64Array | None
+    quantities: Float64Array | None
 
     @classmethod
-    def of(cls, distinct: Distinct, rule: MatchCriterion) -> Postings:
-        """Turn holdings around."""
+    def from_portfolios(cls, distinct: DistinctPortfolios, criterion: MatchCriterion) -> Postings:
+        """Build the index."""
         columns = distinct.rows.tocsc()
-        amounts = columns.data if rule.weighted else None
-        return cls(columns.indptr.astype(np.intp), columns.indices, amounts)
+        quantities = columns.data if criterion.uses_quantities else None
+        return cls(columns.indptr.astype(np.intp), columns.indices, quantities)
 
 
-def search(
-    distinct: Distinct,
+def find_matches(
+    distinct: DistinctPortfolios,
     postings: Postings,
-    rule: MatchCriterion,
+    criterion: MatchCriterion,
     tickers: IntArray,
-    amounts: Float64Array,
-    mass: Any,
-    own: int = -1,
+    quantities: Float64Array,
+    weight: Weight,
+    own_group: int = -1,
 ) -> tuple[IntArray, Float64Array]:
-    """Find the distinct portfolios that match one.
+    """Find the distinct portfolios that match a query.
 
     Parameters
     ----------
-    distinct, postings : Distinct, Postings
-        Where to look.
-    rule : MatchCriterion
-        What matches.
+    distinct, postings : DistinctPortfolios, Postings
+        The portfolios to search, and their index.
+    criterion : MatchCriterion
+        The criterion of a match.
     tickers : ndarray of shape (n_known,)
-        Columns of the asker's tickers that somebody may hold, in increasing order.
-    amounts : ndarray of shape (n_known,)
-        What the asker holds of them, as `as_query` has it.
-    mass : int or float
-        The asker's mass, with the tickers that nobody holds.
-    own : int
-        The asker's own distinct portfolio, if it has one; else -1.
+        Columns of the query's tickers, in increasing order. Tickers outside the data are left out.
+    quantities : ndarray of shape (n_known,)
+        Quantities of these tickers, as `normalized_query` returns them.
+    weight : int or float
+        The weight of the whole query, including tickers outside the data.
+    own_group : int
+        The distinct portfolio that is identical to the query; -1 if there is none.
 
     Returns
     -------
-    found : ndarray of shape (n_found,)
-        Distinct portfolios.
-    match : ndarray of shape (n_found,)
-        How well they match.
+    groups : ndarray of shape (n_matches,)
+        Distinct portfolios that match.
+    similarity : ndarray of shape (n_matches,)
+        Their similarity to the query.
     """
-    low, high = rule.window(mass)
-    if own >= 0 and low == mass == high:  # who shares all of it, and holds no more, holds the same
-        return np.array([own]), np.ones(1)
-    begin, end = distinct.rows_between(low, high)
+    low, high = criterion.weight_range(weight)
+    if own_group >= 0 and low == weight == high:
+        # A match shares the query's whole weight and has no other holding: it is identical.
+        return np.array([own_group]), np.ones(1)
+    begin, end = distinct.range_of_weights(low, high)
     if begin == end:
         return np.zeros(0, dtype=np.intp), np.zeros(0)
-    least = low or rule.needed(np.asarray([mass]), distinct.masses[begin : begin + 1])[0]
-    shared = _shared_with_all(postings, rule, tickers, amounts, (begin, end))
-    found = np.flatnonzero(shared >= least)
-    masses = distinct.masses[begin + found]
-    asking = np.full(len(found), mass)
-    reached = shared[found] >= rule.needed(asking, masses)
-    match = rule.match(shared[found], asking, masses)
-    return begin + found[reached], match[reached]
+    # `min_shared` never decreases with the weight, so the lightest portfolio gives a bound for all. Most
+    # portfolios fail this cheap test, and the exact one is computed for the rest only.
+    lowest = low or criterion.min_shared(np.asarray([weight]), distinct.weights[begin : begin + 1])[0]
+    shared = _shared_weights(postings, criterion, tickers, quantities, (begin, end))
+    candidates = np.flatnonzero(shared >= lowest)
+    weights = distinct.weights[begin + candidates]
+    query_weights = np.full(len(candidates), weight)
+    matched = shared[candidates] >= criterion.min_shared(query_weights, weights)
+    similarity = criterion.similarity(shared[candidates], query_weights, weights)
+    return begin + candidates[matched], similarity[matched]
 
 
-def _shared_with_all(
+def _shared_weights(
     postings: Postings,
-    rule: MatchCriterion,
+    criterion: MatchCriterion,
     tickers: IntArray,
-    amounts: Float64Array,
-    window: tuple[int, int],
-) -> Masses:
-    """What each portfolio of the window shares with one, ticker after ticker."""
-    bounds = np.asarray(window, dtype=postings.holders.dtype)  # another dtype would convert them all
-    holders, least = [postings.holders[:0]], [np.zeros(0)]
-    for ticker, amount in zip(tickers, amounts, strict=True):
+    quantities: Float64Array,
+    rows: tuple[int, int],
+) -> Weights:
+    """Shared weight of the query and each portfolio of a range of rows, summed ticker by ticker."""
+    # `searchsorted` converts the whole array if the types differ.
+    bounds = np.asarray(rows, dtype=postings.holders.dtype)
+    holders, terms = [postings.holders[:0]], [np.zeros(0)]
+    for ticker, quantity in zip(tickers, quantities, strict=True):
         start, stop = postings.starts[ticker : ticker + 2]
-        who = postings.holders[start:stop]
-        inside = slice(*who.searchsorted(bounds))
-        holders.append(who[inside])
-        if postings.amounts is not None:
-            theirs = postings.amounts[start:stop][inside]
-            least.append(theirs * amount if rule.metric == "cosine" else np.minimum(theirs, amount))
-    weights = None if postings.amounts is None else np.concatenate(least)
-    counted: Masses = np.bincount(
-        np.concatenate(holders) - window[0], weights, minlength=window[1] - window[0]
-    )
-    return counted
+        ticker_holders = postings.holders[start:stop]
+        inside = slice(*ticker_holders.searchsorted(bounds))
+        holders.append(ticker_holders[inside])
+        if postings.quantities is not None:
+            theirs = postings.quantities[start:stop][inside]
+            cosine = criterion.metric == "cosine"
+            terms.append(theirs * quantity if cosine else np.minimum(theirs, quantity))
+    values = None if postings.quantities is None else np.concatenate(terms)
+    # One `bincount` for all tickers, instead of one pass over a dense array per ticker.
+    shared: Weights = np.bincount(np.concatenate(holders) - rows[0], values, minlength=rows[1] - rows[0])
+    return shared
