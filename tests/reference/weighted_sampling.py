@@ -1,4 +1,4 @@
-"""Successive draws without replacement: the law itself, summed over every order of drawing."""
+"""Probabilities of successive draws without replacement, summed over every order of drawing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from itertools import combinations, permutations
 
 
 def set_probabilities(weights: list[float], size: int) -> dict[tuple[int, ...], float]:
-    """The chance of each set of `size` items that one after the other are drawn by weight."""
+    """Probability of each set of `size` items, drawn one after another by weight."""
     total = sum(weights)
-    chances = {}
+    probabilities = {}
     for chosen in combinations(range(len(weights)), size):
-        chances[chosen] = 0.0
+        probabilities[chosen] = 0.0
         for order in permutations(chosen):
-            chance, left = 1.0, total
+            probability, left = 1.0, total
             for item in order:
-                chance *= weights[item] / left
+                probability *= weights[item] / left
                 left -= weights[item]
-            chances[chosen] += chance
-    return chances
+            probabilities[chosen] += probability
+    return probabilities

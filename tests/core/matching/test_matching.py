@@ -20,7 +20,7 @@ from tests.reference import matching as oracle
 METRICS = ["jaccard", "containment", "overlap", "cosine"]
 THRESHOLDS = [
     *(Fraction(n, d) for n, d in [(9, 10), (2, 3), (1, 2), (1, 10), (1, 1), (4, 5), (3, 4)]),
-    Fraction("0.7071067811865476"),  # a cosine of 1 / sqrt(2), a little above; products leave 64 bits
+    Fraction("0.7071067811865476"),  # a little above a cosine of 1 / sqrt(2); products exceed 64 bits
     Fraction("0.3333333333333333"),  # a little below a third
 ]
 SETS = st.sampled_from([0.0, 0.0, 1.0])
