@@ -5,8 +5,8 @@
     python -m benchmarks.accuracy --sets Trace CBF
 
 All series of a set, training and test, are clustered into as many clusters as there are classes. For each
-seed there is one fit of ours and one of tslearn's with default settings, and one of ours that starts from
-random rows, as tslearn does. A further fit of ours has n_init=10. Results are saved in --out after every set.
+seed there is one fit of ours and one of tslearn's with default settings. Another fit of ours starts from
+random rows, as tslearn does. A last fit of ours has n_init=10. Results are saved in --out after every set.
 Saved sets are not measured again, unless --afresh is given.
 """
 

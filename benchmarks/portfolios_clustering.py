@@ -3,11 +3,11 @@
     python -m benchmarks.portfolios_clustering             some minutes
     python -m benchmarks.portfolios_clustering --quick     small sizes
 
-Drawing is compared with a loop of NumPy's Generator.choice. Clusterings are compared by time, by SSD (one
-function computes it from every partition), by the silhouette of a sample, by the share of groups of copycats
-that stay in one cluster, and by agreement with the home sectors of the traders. MinHash has no number of
-clusters. It joins traders whose sets of tickers collide, which finds copycats and does not partition the
-market.
+Drawing is compared with a loop of NumPy's Generator.choice. Clusterings are compared by time, SSD and the
+silhouette of a sample. One function computes the SSD of every partition. Further figures are the share of
+groups of copycats that stay in one cluster, and the agreement with the home sectors of the traders. MinHash
+has no number of clusters. It joins traders whose sets of tickers collide, which finds copycats and does not
+partition the market.
 """
 
 from __future__ import annotations

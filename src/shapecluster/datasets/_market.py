@@ -190,8 +190,8 @@ def make_market(
     The defaults will not change, because published figures refer to them.
 
     Every feature has a random generator of its own. Switching a feature on, or asking for more of it, changes
-    nothing else. With bad prints, for example, all other prices stay the same to the last bit, and the first
-    of two bad prints is the one of a market with only one.
+    nothing else. With bad prints, for example, all other prices stay the same to the last bit. The first of
+    two bad prints is that of a market with only one.
 
     Draws follow NumPy's PCG64. A seed gives the same market on every platform, up to the last digits of `exp`
     and `log`.

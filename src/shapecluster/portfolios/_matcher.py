@@ -45,10 +45,13 @@ class PortfolioMatcher(BaseEstimator):
         - "overlap": s / min(a, b), the share of the smaller portfolio.
         - "cosine": s / sqrt(a b).
     quantities : bool, default=False
-        Whether quantities count. Let x be the quantities of the query, and y those of the other trader. The
-        metrics are then sum(min(x, y)) over sum(max(x, y)) (Jaccard, also known as Ruzicka), over sum(x)
-        (containment) or over min(sum(x), sum(y)) (overlap), and sum(x y) over the product of the norms
-        (cosine). To compare portfolio weights, divide each row by its sum first.
+        Whether quantities count. To compare portfolio weights, divide each row by its sum first. With x the
+        quantities of the query and y those of the other trader, the metrics are:
+
+        - "jaccard": sum(min(x, y)) / sum(max(x, y)), also known as Ruzicka similarity.
+        - "containment": sum(min(x, y)) / sum(x).
+        - "overlap": sum(min(x, y)) / min(sum(x), sum(y)).
+        - "cosine": sum(x y) over the product of the norms of x and y.
 
     Attributes
     ----------

@@ -50,8 +50,8 @@ class Portfolios:
     Raises
     ------
     ValueError
-        If there are no traders or no tickers, if a quantity is negative, NaN or infinite, or if names are
-        missing, repeated or of the wrong number. The message names the first problem.
+        If there are no traders or no tickers. If a quantity is negative, NaN or infinite. If names are
+        missing, repeated or of the wrong number.
 
     See Also
     --------
@@ -230,8 +230,8 @@ class Portfolios:
         Raises
         ------
         ValueError
-            If the table has neither layout or no rows, if a trader is repeated or has no id, if a trader
-            holds a ticker twice or one outside `tickers`, or if a quantity is negative.
+            If the table has neither layout, or no rows. If a trader is repeated or has no id. If a trader
+            holds a ticker twice, or one outside `tickers`. If a quantity is negative.
         """
         return cls(*_frames.read_frame(frame, None if tickers is None else check_tickers(tickers)))
 
