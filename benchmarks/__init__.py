@@ -1,1 +1,1 @@
-"""Commands that measure, each run as `python -m benchmarks.NAME`: peers, scaling, accuracy, page."""
+"""Benchmarks. Most are commands: `python -m benchmarks.NAME` with peers, scaling, accuracy, matching, ..."""

@@ -1,8 +1,8 @@
-"""Contestants side by side: each in a process of its own, one of them running at a time, in turns.
+"""A contest of libraries: each runs in its own process, and they take turns, one at a time.
 
-A process of its own keeps libraries apart and makes peak memory a matter of one contestant; staying
-alive between turns, it imports and compiles once. Turns are taken round by round, so that a machine
-which slows down slows everybody down.
+Separate processes keep the libraries apart, and give the peak memory of each contestant. A process stays
+alive between turns, so it imports and compiles once. Turns go round by round, so that a machine that slows
+down affects all contestants alike.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from scipy import sparse
 from benchmarks._common import Outcome, PeakMemory, Task, factor_walks, z_scores
 from benchmarks.contestants import CONTESTANTS
 
-_LEAST_SECONDS = 0.1  # a turn repeats what is faster than this
+_MIN_SECONDS = 0.1  # a turn repeats a faster call until it has taken about this long
 
 
 @dataclass
 class Entry:
-    """How one contestant fared.
+    """The results of one contestant.
 
     Attributes
     ----------
     name : str
-        Of the contestant.
+        Name of the contestant.
     times : list of float
         Seconds of one call, turn by turn.
     peak : int
-        Bytes above what the process held before the first call.
+        Peak memory in bytes, above the memory before the first call.
     outcome : dict
-        What its last call answered.
-    trouble : str
-        Why it did not take part, or did not finish; empty when it did.
+        Result of the last call.
+    failure : str
+        Why the contestant did not take part or did not finish; empty if it did.
     """
 
     name: str
     times: list[float] = field(default_factory=list)
     peak: int = 0
     outcome: Outcome = field(default_factory=dict)
-    trouble: str = ""
+    failure: str = ""
 
     @property
     def seconds(self) -> float | None:
-        """Median over the turns."""
+        """Median time over the turns."""
         return statistics.median(self.times) if self.times else None
 
 
@@ -64,10 +64,10 @@ def contest(
     budget: float,
     clock: str = "perf_counter",
 ) -> dict[str, Entry]:
-    """Let contestants take turns until each had `repeats` of them, or has used `budget` seconds.
+    """Let contestants take turns until each has had `repeats` turns or used `budget` seconds.
 
-    `clock` is a function of `time`: "process_time" leaves out what others on the machine take.
-    A contestant whose library is missing, or which fails, is entered with its trouble; ours may not fail.
+    `clock` is a function of `time`; "process_time" excludes the time of other processes on the machine. If a
+    library is missing or fails, its entry says why. A failure of a contestant of ours raises RuntimeError.
     """
     entries = {name: Entry(name) for name in names}
     processes = {name: _Process(kind, name, task, clock) for name in entries}
@@ -75,21 +75,23 @@ def contest(
         for _ in range(repeats):
             for name, entry in entries.items():
                 spent = sum(entry.times)
-                if not entry.trouble and (not entry.times or spent + spent / len(entry.times) <= budget):
+                # No turn that would exceed the budget if it took as long as those before.
+                if not entry.failure and (not entry.times or spent + spent / len(entry.times) <= budget):
                     processes[name].take_turn(entry)
     finally:
         for process in processes.values():
-            process.stop()
+            process.stop()  # also after an interrupt, or the processes would wait for ever
     for name, entry in entries.items():
-        if entry.trouble and name.startswith("ours"):
-            raise RuntimeError(f"{name} failed:\n{entry.trouble}")
+        if entry.failure and name.startswith("ours"):
+            raise RuntimeError(f"{name} failed:\n{entry.failure}")
     return entries
 
 
 class _Process:
-    """A contestant's process, from this side; it starts with the contestant's first turn."""
+    """The process of a contestant, seen from the parent. It starts with the first turn."""
 
     def __init__(self, kind: str, name: str, task: Task, clock: str) -> None:
+        # A forked process would inherit the parent's memory, and its imports.
         context = multiprocessing.get_context("spawn")
         self.here, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there, kind, name, task, clock))
@@ -100,13 +102,14 @@ class _Process:
             self.process.start()
             self.started = True
         self.here.send("go")
+        # A process that was killed, for its memory for example, sends no answer.
         while not self.here.poll(1.0):
             if not self.process.is_alive():
-                entry.trouble = f"its process ended with code {self.process.exitcode}"
+                entry.failure = f"its process ended with code {self.process.exitcode}"
                 return
         answer = self.here.recv()
-        entry.trouble = answer.get("trouble", "")
-        if not entry.trouble:
+        entry.failure = answer.get("trouble", "")
+        if not entry.failure:
             entry.times.append(answer["seconds"])
             entry.peak = entry.peak or answer["peak"]
             entry.outcome = answer["outcome"]
@@ -115,7 +118,7 @@ class _Process:
         if self.started:
             if self.process.is_alive():
                 self.here.send("stop")
-            self.process.join(10)
+            self.process.join(10)  # a turn that still runs does not read the message
             if self.process.is_alive():
                 self.process.kill()
 
@@ -132,14 +135,17 @@ def _serve(pipe: Connection, kind: str, name: str, task: Task, clock: str) -> No
                 call = CONTESTANTS[kind][name](task)
             with PeakMemory() as memory_now:
                 outcome, once = _timed(call, clock)
+            # Later calls reuse memory that the process keeps, so the first one counts.
             memory = memory or memory_now.bytes
-            per_call = [once, *(_timed(call, clock)[1] for _ in range(min(50, int(_LEAST_SECONDS / once))))]
+            per_call = [once, *(_timed(call, clock)[1] for _ in range(min(50, int(_MIN_SECONDS / once))))]
             pipe.send({"seconds": statistics.median(per_call), "peak": memory, "outcome": outcome})
         except ModuleNotFoundError as error:
             pipe.send({"trouble": f"not installed ({error.name})"})
         except Exception as error:
-            told = traceback.format_exc() if name.startswith("ours") else f"{type(error).__name__}: {error}"
-            pipe.send({"trouble": told})
+            message = (
+                traceback.format_exc() if name.startswith("ours") else f"{type(error).__name__}: {error}"
+            )
+            pipe.send({"trouble": message})
 
 
 def _timed(call: Any, clock: str) -> tuple[Outcome, float]:
@@ -150,7 +156,7 @@ def _timed(call: Any, clock: str) -> tuple[Outcome, float]:
 
 
 def small_task(kind: str) -> Task:
-    """Work that takes no time: it makes libraries import and compile whatever they need."""
+    """Return a tiny task, which makes libraries import and compile all that they need."""
     if kind.startswith("match"):
         return Task(sparse.csr_matrix(np.tri(8)), 4)
     waves = np.sin(np.arange(32) * np.linspace(0.1, 0.8, 4)[:, None])

@@ -1,4 +1,4 @@
-"""What the benchmarks share: data, one thread, peak memory, and tables."""
+"""Common parts of the benchmarks: data, thread limits, peak memory, results and tables."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ONE_THREAD = {
 
 
 def parser_of(name: str, description: str | None) -> argparse.ArgumentParser:
-    """A command's parser, with the options that all have."""
+    """Return the parser of a command, with the options that all commands have."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=description,
@@ -62,14 +62,15 @@ def parser_of(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The command line, with its folder of results."""
+    """Parse the command line, and set the folder of results."""
     options = parser.parse_args()
     options.out = options.out or (QUICK_RESULTS if options.quick else RESULTS)
     return options
 
 
 def in_one_thread(module: str) -> None:
-    """Start the command anew unless BLAS, OpenMP and numba were told to keep to one thread."""
+    """Restart the command with BLAS, OpenMP and numba limited to one thread, unless they are already."""
+    # The libraries read these variables when they are loaded, so setting them now would be too late.
     if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
         sys.stdout.flush()
         command = [sys.executable, "-m", module, *sys.argv[1:]]
@@ -86,11 +87,11 @@ class Task:
     Attributes
     ----------
     X : ndarray of shape (n_series, n_timepoints), or CSR matrix of shape (n_traders, n_tickers)
-        float64, as it comes.
+        Raw data in float64.
     k : int
-        Clusters, or neighbors, or traders who ask. Fits start from the first k rows.
+        Number of clusters, of neighbors, or of queries. Fits start from the first k rows.
     centers : ndarray of shape (k, n_timepoints) or None
-        z-normalized centers, where the work is to assign series to them.
+        z-normalized centers, for tasks that assign series to them.
     """
 
     X: Any
@@ -105,7 +106,7 @@ Outcome = dict[str, Any]
 
 
 def data_folder() -> Path:
-    """The folder of real prices and UCR sets, which is no part of the project."""
+    """Return the folder of real prices and UCR sets, which is not part of the repository."""
     folder = Path(os.environ.get("SHAPECLUSTER_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         sys.exit(f"There is no {folder}: set SHAPECLUSTER_TEST_DATA to the folder of market/ and ucr/.")
@@ -113,7 +114,7 @@ def data_folder() -> Path:
 
 
 def panel_levels() -> np.ndarray:
-    """Daily closes of the complete stocks of panel A, float64, stocks as rows."""
+    """Daily closes of the stocks of panel A without gaps, in float64, with stocks as rows."""
     from shapecluster.prices import load_prices
 
     panel = load_prices(data_folder() / "market" / "panel_a_sp500_close_2013_2018.parquet")
@@ -123,9 +124,9 @@ def panel_levels() -> np.ndarray:
 def factor_walks(
     n_series: int, n_timepoints: int, *, seed: int = 0, dtype: Any = np.float64, n_factors: int = 10
 ) -> np.ndarray:
-    """Random walks that load on common factors, which are random walks too, beside a walk of their own.
+    """Random walks: each is a mixture of common factors, which are random walks too, plus its own walk.
 
-    Made in blocks of rows, so that a million rows take no more memory than the result.
+    Rows are drawn in blocks, so that a million rows need hardly more memory than the result.
     """
     rng = np.random.default_rng(seed)
     factors = rng.normal(size=(n_factors, n_timepoints)).cumsum(axis=1)
@@ -139,12 +140,12 @@ def factor_walks(
 
 
 def z_scores(X: np.ndarray) -> np.ndarray:
-    """Rows with zero mean and unit standard deviation, as the peers want them."""
+    """Rows with zero mean and unit standard deviation, as the peers expect them."""
     return (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
 
 
 def inertia_of(X: np.ndarray, centers: np.ndarray) -> float:
-    """Sum over the series of SBD^2 to the nearest center in float64, whoever found the centers."""
+    """Sum over the series of SBD^2 to the nearest center, in float64 for the centers of any library."""
     if not np.isfinite(centers).all():
         return float("nan")
     sbd = sbd_distances(X.astype(np.float64), centers.astype(np.float64)).min(axis=1)
@@ -155,9 +156,9 @@ def inertia_of(X: np.ndarray, centers: np.ndarray) -> float:
 
 
 class PeakMemory:
-    """The most memory that the process held at any moment of a `with` block, above what it held before.
+    """Peak memory of the process during a `with` block, above the memory before it.
 
-    Linux resets its high-water mark when asked; elsewhere only a peak above all former ones is seen.
+    Linux can reset the peak. On other systems, only a peak above all earlier ones is seen.
     """
 
     bytes: int
@@ -178,8 +179,9 @@ def _memory(entry: str) -> int:
         for line in status.read_text().splitlines():
             if line.startswith(entry):
                 return 1024 * int(line.split()[1])
-    import resource  # which Windows has not
+    import resource  # not available on Windows
 
+    # macOS reports bytes, other systems kilobytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -188,7 +190,7 @@ def _memory(entry: str) -> int:
 
 
 def environment() -> dict[str, Any]:
-    """Where the figures come from: versions, and the machine in general words."""
+    """The environment of the figures: versions, and a general description of the machine."""
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -200,7 +202,7 @@ def environment() -> dict[str, Any]:
 
 
 def save(name: str, results: Mapping[str, Any], markdown: str, folder: Path) -> None:
-    """Write NAME.json and NAME.md, and say where."""
+    """Write NAME.json and NAME.md, and print where."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=1, ensure_ascii=False, default=_plain)
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
@@ -209,7 +211,7 @@ def save(name: str, results: Mapping[str, Any], markdown: str, folder: Path) -> 
 
 
 def load(name: str, folder: Path) -> dict[str, Any] | None:
-    """What a former run wrote, or None."""
+    """Return the results of an earlier run, or None."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text("utf-8")) if path.exists() else None
 
@@ -217,20 +219,20 @@ def load(name: str, folder: Path) -> dict[str, Any] | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} does not belong into a result file")
+    raise TypeError(f"{type(value).__name__} cannot be stored in a result file")
 
 
 Check = dict[str, Any]
 
 
 def check(what: str, value: float, sense: str, bound: float, *, must: bool = False) -> Check:
-    """A figure beside what it should be; `must` says that it is wrong otherwise, and not only slow."""
+    """Compare a figure with its target. `must` marks a target of correctness instead of speed."""
     met = value <= bound if sense == "<=" else value >= bound
     return {"what": what, "value": value, "sense": sense, "bound": bound, "met": bool(met), "must": must}
 
 
-def told(found: Check) -> str:
-    """A check in words."""
+def check_text(found: Check) -> str:
+    """Describe a check in words."""
     target = "at most" if found["sense"] == "<=" else "at least"
     verdict = "met" if found["met"] else "missed"
     value, bound = figure(found["value"]), figure(found["bound"])
@@ -238,20 +240,20 @@ def told(found: Check) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are figures."""
+    """Format a Markdown table with text in the first column and figures in the others."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def seconds(value: float | None) -> str:
-    """A time as one reads it."""
+    """Format a time with its unit; nothing for None."""
     if value is None:
         return ""
     return f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms"
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A number with so many digits that count; nothing for None."""
+    """Format a number with so many significant digits; nothing for None."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"

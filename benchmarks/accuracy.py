@@ -1,13 +1,13 @@
-"""Every UCR set: agreement with the classes, inertia and time, beside tslearn's.
+"""Agreement with the classes, inertia and time of LocalKShape and tslearn on every UCR set.
 
     python -m benchmarks.accuracy                  20 sets, 10 seeds: about an hour, nearly all tslearn's
     python -m benchmarks.accuracy --quick          five small sets, 3 seeds
     python -m benchmarks.accuracy --sets Trace CBF
 
-All series of a set, training and test, into as many clusters as there are classes. One fit per seed of
-each: ours and tslearn's with default settings, and ours from one draw of random rows, as tslearn starts;
-and ours once with n_init=10. What was measured is kept in --out after every set, and is not measured again
-unless --afresh is given.
+All series of a set, training and test, are clustered into as many clusters as there are classes. For each
+seed there is one fit of ours and one of tslearn's with default settings. Another fit of ours starts from
+random rows, as tslearn does. A last fit of ours has n_init=10. Results are saved in --out after every set.
+Saved sets are not measured again, unless --afresh is given.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sklearn.metrics import adjusted_rand_score, rand_score
 from benchmarks._common import (
     Check,
     check,
+    check_text,
     data_folder,
     environment,
     figure,
@@ -36,7 +37,6 @@ from benchmarks._common import (
     parser_of,
     save,
     seconds,
-    told,
     z_scores,
 )
 from benchmarks.verdict import verdict
@@ -47,7 +47,7 @@ N_INIT = 10
 
 
 def main() -> int:
-    """Measure what is missing, and judge all of it."""
+    """Measure the sets that are missing, and summarize all of them."""
     folder = data_folder() / "ucr"
     sets = sorted(path.stem for path in folder.glob("*.npz"))
     options = _options(sets)
@@ -80,14 +80,15 @@ def _options(sets: list[str]) -> argparse.Namespace:
 
 
 def _tslearn_k_shape() -> Any:
-    """KShape of tslearn, compiled; None when it is not installed."""
+    """Return KShape of tslearn after a first call that compiles it, or None if it is not installed."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its imports warn of what it lacks
+        warnings.simplefilter("ignore")  # tslearn warns of optional packages that are missing
         try:
             from tslearn.clustering import KShape
         except ModuleNotFoundError:
             print("tslearn is not installed: ours alone.")
             return None
+    # Numba compiles at the first call, which must not count.
     rows = np.sin(np.arange(32) * np.linspace(0.1, 0.8, 4)[:, None])
     KShape(2, init=z_scores(rows)[:2, :, None].copy(), max_iter=2).fit(z_scores(rows)[:, :, None])
     return KShape
@@ -99,7 +100,7 @@ def _tslearn_k_shape() -> Any:
 def measure(
     path: Path, n_seeds: int, k_shape: Any, theirs: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """All fits of one set. Where values are missing ours masks them; tslearn cannot, and is left out."""
+    """Run all fits of one set. If values are missing, ours masks them; tslearn cannot, and is left out."""
     with np.load(path) as archive:
         X, y = archive["X"].astype(np.float64), archive["y"]
     k, n_missing = len(np.unique(y)), int(np.isnan(X).sum())
@@ -110,6 +111,7 @@ def measure(
     entry["ours (random start)"] = [_ours(random_start, seed, X, y) for seed in range(n_seeds)]
     best = LocalKShape(k, n_init=N_INIT, missing=own.missing)
     entry["ours (best of 10)"] = [_ours(best, 0, X, y)]
+    # Fits of tslearn take most of the hour, so those of earlier runs are kept.
     if theirs is not None:
         entry["tslearn"] = theirs
     elif k_shape is not None and not n_missing:
@@ -131,7 +133,7 @@ def _tslearn(model: Any, z: np.ndarray, X: np.ndarray, y: np.ndarray) -> dict[st
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(z)
-    except Exception as error:  # a fit that ends with empty clusters, in ten attempts
+    except Exception as error:  # tslearn raises if ten attempts end with empty clusters
         return {"trouble": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - began}
     taken = time.perf_counter() - began
     return _fit(y, model.labels_, inertia_of(X, model.cluster_centers_[..., 0]), taken)
@@ -143,7 +145,7 @@ def _fit(y: np.ndarray, labels: np.ndarray, inertia: float, taken: float) -> dic
 
 
 def checks_of(judged: dict[str, Any]) -> list[Check]:
-    """What is asked of all sets together."""
+    """The targets over all sets."""
     n_sets = len(judged["sets"])
     if not n_sets:
         return []
@@ -164,7 +166,7 @@ HEADER = ["set", "series x points, k", "ARI", "RI", "least SSD", "ratio", "10 ru
 
 
 def lines_of(results: dict[str, Any]) -> list[list[str]]:
-    """A line for each set, ours / tslearn's: means over the seeds, the best inertia, and times."""
+    """One row per set, ours / tslearn: means over the seeds, best inertia, and times."""
     lines = []
     for name, entry in results["sets"].items():
         judged = results["verdict"]["sets"].get(name)
@@ -188,7 +190,7 @@ def _mean(entry: dict[str, Any], who: str, what: str) -> str:
 
 
 def findings(results: dict[str, Any]) -> list[str]:
-    """What the sets say together."""
+    """Summary of all sets in sentences."""
     judged = results["verdict"]
     if not judged["sets"]:
         return ["No set was fitted by both."]
@@ -221,8 +223,8 @@ def findings(results: dict[str, Any]) -> list[str]:
 
 
 def markdown_of(results: dict[str, Any]) -> str:
-    """The whole page."""
-    lines = [*findings(results), *(told(each) for each in results["checks"])]
+    """The complete result page."""
+    lines = [*findings(results), *(check_text(each) for each in results["checks"])]
     found = "\n".join(f"- {line}" for line in lines)
     return f"{markdown_table(HEADER, lines_of(results))}\n\n{found}"
 

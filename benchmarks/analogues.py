@@ -1,11 +1,11 @@
-"""Historical analogues on every window of panel A: time, memory, and recall with all exclusions on.
+"""Historical analogues on every window of panel A: time, memory, and recall with all exclusions.
 
     python -m benchmarks.analogues            half a million windows of 126 days, in some minutes
     python -m benchmarks.analogues --quick    a tenth of the stocks
-    python -m benchmarks.analogues --page     writes what docs/guide/analogues.rst shows, too
+    python -m benchmarks.analogues --page     writes the parts of docs/guide/analogues.rst, too
 
-One thread; times are the processor's. True analogues are those of the exact search, which is held against all
-distances first.
+One thread; times are processor times. Recall is measured against the exact search, which is first compared
+with a brute-force search over all distances.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ PAGE = ROOT / "docs" / "guide" / "_analogues"
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of the processor that it took, and what came out."""
+    """Return the processor time of a call in seconds, and its result."""
     began = time.process_time()
     outcome = work()
     return time.process_time() - began, outcome
 
 
 def brute(past: HistoricalAnalogues, tickers: list[str]) -> tuple[float, list[pd.DataFrame]]:
-    """Seconds a query for all distances, and the analogues that they give."""
+    """Search by all distances: seconds per query, and the analogues."""
     panel, windows = past._panel, past._windows
     rows = panel.gathered(windows)
     answers, spent = [], 0.0
@@ -75,7 +75,7 @@ def brute(past: HistoricalAnalogues, tickers: list[str]) -> tuple[float, list[pd
 
 
 def measure(past: HistoricalAnalogues, prices: pd.DataFrame, n_queries: int) -> dict[str, Any]:
-    """All figures; fits the model that it is given."""
+    """Fit the model, and measure all figures."""
     with PeakMemory() as fitting:
         took, _ = timed(lambda: past.fit(prices))
     results: dict[str, Any] = {
@@ -116,7 +116,7 @@ def measure(past: HistoricalAnalogues, prices: pd.DataFrame, n_queries: int) -> 
 
 
 def in_words(results: dict[str, Any]) -> str:
-    """What was measured, and what it took to fit."""
+    """Describe the data, the fit and the figures in sentences."""
     n_missing, n_flat = results["left_out"]["missing"], results["left_out"]["flat"]
     return (
         f"{results['windows']:,} windows of 126 days of {results['tickers']} stocks in {results['cells']} "
@@ -132,7 +132,7 @@ def in_words(results: dict[str, Any]) -> str:
 
 
 def lines_of(results: dict[str, Any]) -> list[list[str]]:
-    """One line for each search."""
+    """One row per search."""
 
     def share(found: dict[str, Any] | None) -> str:
         return f"{found['recall']:.3f} ± {found['error']:.3f}" if found else "1"
@@ -151,7 +151,7 @@ def lines_of(results: dict[str, Any]) -> list[list[str]]:
 
 
 def write_page(past: HistoricalAnalogues, results: dict[str, Any]) -> None:
-    """What the page of the guide shows: the figures, and one answer as text and as a picture."""
+    """Write the parts of the guide: the figures, and one answer as text and as a picture."""
     PAGE.mkdir(parents=True, exist_ok=True)
     caption = f"Recall at {WANTED} and time of a question"
     text = f"{in_words(results)}\n\n{table(caption, HEADER, lines_of(results))}"

@@ -1,9 +1,9 @@
-"""How well clean_prices finds suspect prices: precision and recall on the real panel.
+"""Precision and recall of clean_prices on suspect prices of the real panel.
 
     python benchmarks/clean_prices.py [FOLDER] [--min-print 8] [--min-jump 16]
 
-FOLDER holds market/panel_a_*; by default $SHAPECLUSTER_TEST_DATA, or ../shared/data beside the repository.
-How the list of suspect returns is read is told in tests/prices/suspects.py.
+FOLDER contains market/panel_a_*. Its default is $SHAPECLUSTER_TEST_DATA, or ../shared/data next to the
+repository. tests/prices/suspects.py explains the list of suspect returns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.prices.suspects import measure, read_truth  # noqa: E402
 
 
 def main() -> int:
-    """Print the figures."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -38,7 +38,7 @@ def main() -> int:
     panel = load_prices(market / "panel_a_sp500_close_2013_2018.parquet")
     truth = read_truth(market / "panel_a_suspect_returns.csv", panel.columns)
     began = time.perf_counter()
-    # Nothing is dropped here, so that every row of the list can be found.
+    # Nothing is dropped, so that every row of the list can be found.
     _, report = clean_prices(
         panel,
         late_listings="keep",

@@ -1,7 +1,7 @@
-"""Who takes part: ours and the peers, each made to do the same work from the same start.
+"""The contestants: LocalKShape and its peers, which all do the same work from the same start.
 
-A contestant is a function of a `Task`. It imports its library and brings the data into the form that the
-library wants; what it returns is timed, takes no arguments, and answers with an `Outcome`.
+A contestant is a function of a `Task`. It imports its library and converts the data to the form that the
+library expects. It returns a function without arguments, which is timed and returns an `Outcome`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def ours_float32(task: Task) -> Callable[[], Outcome]:
 
 
 def ours_unpruned(task: Task) -> Callable[[], Outcome]:
-    """The same engine with its bounds off: every pair is transformed in every step."""
+    """LocalKShape without bounds: it transforms every pair in every step."""
 
     def fit() -> Outcome:
         shapes = shapes_of(task.X[:, None], None)
@@ -72,7 +72,7 @@ def ours_unpruned(task: Task) -> Callable[[], Outcome]:
 
 
 def plain_numpy(task: Task, *, small_side: bool = False) -> Callable[[], Outcome]:
-    """The plain NumPy k-Shape of this folder."""
+    """k-Shape in plain NumPy; see `plain`."""
 
     def fit() -> Outcome:
         done = plain.k_shape(task.X, task.X[: task.k], small_side=small_side, max_iter=MAX_ITER)
@@ -82,7 +82,7 @@ def plain_numpy(task: Task, *, small_side: bool = False) -> Callable[[], Outcome
 
 
 def plain_small_side(task: Task) -> Callable[[], Outcome]:
-    """The same, with the smaller of the two matrices in the eigensolver."""
+    """k-Shape in plain NumPy with the smaller of the two scatter matrices in the eigensolver."""
     return plain_numpy(task, small_side=True)
 
 
@@ -92,12 +92,12 @@ def plain_small_side(task: Task) -> Callable[[], Outcome]:
 def ours_predict(task: Task) -> Callable[[], Outcome]:
     """LocalKShape.predict."""
     model = LocalKShape(task.k, init=task.centers, max_iter=1).fit(task.X)
-    model.cluster_centers_ = task.centers
+    model.cluster_centers_ = task.centers  # all contestants must predict from the same centers
     return lambda: {"labels": model.predict(task.X)}
 
 
 def plain_predict(task: Task) -> Callable[[], Outcome]:
-    """The plain assignment, from raw series as the others."""
+    """Assignment in plain NumPy, from raw series as for the other contestants."""
     length = plain.transform_length(task.X.shape[1])
 
     def predict() -> Outcome:
@@ -111,13 +111,13 @@ def plain_predict(task: Task) -> Callable[[], Outcome]:
 
 
 def ours_neighbors(task: Task) -> Callable[[], Outcome]:
-    """ShapeNeighbors.kneighbors of the universe itself."""
+    """ShapeNeighbors.kneighbors of all series among themselves."""
     model = ShapeNeighbors(task.k).fit(task.X)
     return lambda: _neighbors(*model.kneighbors(return_shift=True))
 
 
 def all_pairs(task: Task) -> Callable[[], Outcome]:
-    """Our own brute force: the same search with its bounds off, so that every pair is transformed."""
+    """Our search without bounds: it transforms every pair."""
     shapes = shapes_of(task.X[:, None], None)
 
     def search() -> Outcome:
@@ -128,7 +128,7 @@ def all_pairs(task: Task) -> Callable[[], Outcome]:
 
 
 def plain_neighbors(task: Task) -> Callable[[], Outcome]:
-    """Every pair by plain batched transforms, then sorted."""
+    """Transforms of every pair in plain NumPy, then a sort."""
     unit = plain.unit_rows(task.X)
     spectra = plain.fft.rfft(unit, n=plain.transform_length(task.X.shape[1]))
 
@@ -147,7 +147,7 @@ def sweep(task: Task) -> Callable[[], Outcome]:
 
     def fit() -> Outcome:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the least SSD at the largest k, as it must be here
+            warnings.simplefilter("ignore")  # SSD is smallest at the largest k here, and KSweep warns of it
             done = KSweep(_from_seed(), k=range(2, task.k + 1), silhouette_sample_size=0).fit(task.X)
         return _path([done.estimators_[k] for k in range(2, task.k + 1)])
 
@@ -155,7 +155,7 @@ def sweep(task: Task) -> Callable[[], Outcome]:
 
 
 def separate_fits(task: Task) -> Callable[[], Outcome]:
-    """One fit after the other."""
+    """One separate fit per number of clusters."""
     return lambda: _path([_from_seed().set_params(n_clusters=k).fit(task.X) for k in range(2, task.k + 1)])
 
 
@@ -163,13 +163,13 @@ def separate_fits(task: Task) -> Callable[[], Outcome]:
 
 
 def ours_all_transforms(task: Task) -> Callable[[], Outcome]:
-    """Nearest centers by our engine without bounds."""
+    """Nearest centers by our assignment without bounds."""
     x, centers = shapes_of(task.X[:, None], None), shapes_of(task.centers[:, None], None)
     return lambda: {"labels": assign(x, centers, prune=False, keep=False).nearest.labels}
 
 
 def plain_all_transforms(task: Task) -> Callable[[], Outcome]:
-    """Nearest centers by plain batched irfft and argmax."""
+    """Nearest centers by irfft and argmax in plain NumPy."""
     spectra = plain.fft.rfft(plain.unit_rows(task.X), n=plain.transform_length(task.X.shape[1]))
     return lambda: {"labels": plain.assign(spectra, task.centers).labels}
 

@@ -1,4 +1,4 @@
-"""The picture of the scaling curves."""
+"""Plot of the scaling curves."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ STYLES = {"ours": {"color": "#0b5cad", "marker": "o"}, "plain NumPy": {"color": 
 
 
 def draw(curves: dict[str, Any], path: Path) -> None:
-    """Write PATH.png and PATH.svg: time of a step over each of the sizes, both axes logarithmic."""
+    """Write PATH.png and PATH.svg: time per step over each size, with two logarithmic axes."""
     import matplotlib as mpl
 
-    mpl.use("agg")
+    mpl.use("agg")  # needs no display
     mpl.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "shapecluster", "font.size": 11})
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter, NullLocator

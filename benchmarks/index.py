@@ -1,16 +1,16 @@
-"""ClusterIndex beside exact search and other indexes: recall against speed, on shapes and on vectors.
+"""Recall and speed of ClusterIndex compared with exact search and other indexes, on shapes and vectors.
 
     python -m benchmarks.index [--parts levels returns peer vectors] [--quick]
 
-levels    price levels: every window of 126 days of 441 stocks of panel A (500,094 windows); queries are
-          windows of 29 other stocks, so nothing is its own neighbor. Cells of k-Shape on a sample.
-returns   the same of log returns, 50,000 windows: hardly any window has a near neighbor.
-peer      10,000 windows of price levels, beside pynndescent with SBD as its metric.
-vectors   1,000,000 vectors of 64 dimensions beside faiss IVFFlat with the same cells, and scikit-learn.
+levels    Price levels: every window of 126 days of 441 stocks of panel A (500,094 windows). Queries are
+          windows of 29 other stocks, so no window is its own neighbor. k-Shape on a sample makes the cells.
+returns   Log returns: 50,000 such windows. Hardly any window has a near neighbor.
+peer      10,000 windows of price levels, compared with pynndescent and SBD as its metric.
+vectors   1,000,000 vectors of 64 dimensions, compared with faiss IVFFlat on the same cells and scikit-learn.
 
-Needs the real data (SHAPECLUSTER_TEST_DATA) but for vectors; pynndescent, numba and faiss-cpu where they
-are to be compared. Times are seconds of this process on a processor, of one thread, medians over rounds in
-which every contestant has its turn: other work on the machine counts less then.
+All parts but vectors need the real data (SHAPECLUSTER_TEST_DATA). pynndescent, numba and faiss-cpu are
+compared if they are installed. Times are processor times of one thread: medians over rounds in which every
+contestant runs once, so that other work on the machine has little effect.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from benchmarks._common import (
+    check_text,
     data_folder,
     environment,
     in_one_thread,
@@ -32,7 +33,6 @@ from benchmarks._common import (
     parse,
     parser_of,
     save,
-    told,
 )
 from benchmarks.index_picture import draw
 from benchmarks.index_report import PARTS, checks_of, sections
@@ -44,7 +44,7 @@ Answer = tuple[np.ndarray, np.ndarray]
 
 
 def main() -> int:
-    """Measure the parts asked for, and write them beside those of former runs."""
+    """Measure the given parts, and add them to the results of earlier runs."""
     parser = parser_of("index", __doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parse(parser)
@@ -61,7 +61,7 @@ def main() -> int:
     if curves:
         draw(curves, options.out / "index")
     for found in results["checks"]:
-        print(told(found))
+        print(check_text(found))
     return int(any(found["must"] and not found["met"] for found in results["checks"]))
 
 
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def windows(kind: str, n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of some stocks of panel A, and windows of others that ask for them; float32."""
+    """Windows of some stocks of panel A, and windows of other stocks as queries; float32."""
     from shapecluster.prices import load_prices
 
     prices = load_prices(data_folder() / "market" / "panel_a_sp500_close_2013_2018.parquet")
@@ -86,7 +86,7 @@ def windows(kind: str, n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndar
 
 
 def clustered_vectors(n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors around 5,000 points, and queries like them; float32, 64 dimensions."""
+    """Vectors around 5,000 points, and queries of the same distribution; float32, 64 dimensions."""
     rng = np.random.default_rng(0)
     points = rng.normal(size=(5000, 64)).astype(np.float32)
 
@@ -101,16 +101,17 @@ def clustered_vectors(n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarr
 
 
 def seconds_of(work: Callable[[], Answer]) -> tuple[float, Answer]:
-    """Processor time of a call."""
+    """Return the processor time of a call in seconds, and its result."""
     began = time.process_time()
     answer = work()
     return time.process_time() - began, answer
 
 
 def race(contestants: dict[str, Callable[[], Answer]], n_queries: int) -> dict[str, dict[str, Any]]:
-    """Median milliseconds a query, each contestant once in every round; and what it answered."""
+    """Median milliseconds per query, and the answers; each contestant runs once per round."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     answers = {}
+    # In turns, so that a change of the machine's speed affects all contestants.
     for _ in range(ROUNDS):
         for name, work in contestants.items():
             taken, answers[name] = seconds_of(work)
@@ -130,7 +131,7 @@ def recall_of(ids: np.ndarray, true: np.ndarray) -> tuple[float, float]:
 def curve_of(
     found: dict[str, dict[str, Any]], true: Answer, reference: float, kind: str
 ) -> list[dict[str, Any]]:
-    """Recall and speed-up at each number of cells."""
+    """Recall and speed-up at each number of probed cells."""
     points = []
     for name, entry in found.items():
         who, _, n_probe = name.rpartition(" ")
@@ -152,7 +153,7 @@ def curve_of(
 
 
 def shapes(kind: str, quick: bool) -> dict[str, Any]:
-    """Windows of prices: ClusterIndex beside ShapeNeighbors."""
+    """ClusterIndex and ShapeNeighbors on windows of prices."""
     n_rows, n_cells, n_train = (500_094, 1000, 12_000) if kind == "levels" else (50_000, 200, 4_000)
     n_queries, probes = 100 if kind == "levels" else 40, [1, 2, 4, 8, 16, 24, 32, 48, 64, 128]
     if quick:
@@ -186,7 +187,7 @@ def shapes(kind: str, quick: bool) -> dict[str, Any]:
 
 
 def peer(kind: str, quick: bool) -> dict[str, Any]:
-    """A small set beside pynndescent, whose metric is SBD by direct sums, compiled by numba."""
+    """ClusterIndex and pynndescent on a small set; its metric is SBD by direct sums, compiled by numba."""
     n_rows, n_queries = (1_000, 20) if quick else (10_000, 200)
     X, Q = windows("levels", n_rows, n_queries)
     brute = ShapeNeighbors(N_NEIGHBORS).fit(X)
@@ -201,7 +202,7 @@ def peer(kind: str, quick: bool) -> dict[str, Any]:
         from pynndescent import NNDescent
 
         metric = compiled_sbd()
-        metric(unit(X[:1])[0], unit(X[1:2])[0])  # compiled before
+        metric(unit(X[:1])[0], unit(X[1:2])[0])  # compiles it, so that no time includes that
         graph_s, graph = seconds_of(
             lambda: NNDescent(unit(X), metric=metric, n_neighbors=30, random_state=0, n_jobs=1)
         )
@@ -230,7 +231,7 @@ def unit(X: np.ndarray) -> np.ndarray:
 
 
 def compiled_sbd() -> Any:
-    """SBD of unit rows by direct sums, as pynndescent takes metrics."""
+    """SBD of unit rows by direct sums, as a metric for pynndescent."""
     from numba import njit
 
     @njit(fastmath=True)
@@ -248,7 +249,7 @@ def compiled_sbd() -> Any:
 
 
 def vectors(kind: str, quick: bool) -> dict[str, Any]:
-    """Vectors: ClusterIndex with and without faiss, beside faiss itself and scikit-learn."""
+    """ClusterIndex with and without faiss, faiss itself, and scikit-learn on vectors."""
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.neighbors import NearestNeighbors
 
@@ -259,7 +260,7 @@ def vectors(kind: str, quick: bool) -> dict[str, Any]:
     if find_spec("faiss") is not None:
         indexes["ours"] = ClusterIndex(model, n_neighbors=N_NEIGHBORS)
     storing = {name: seconds_of(lambda index=index: index.fit(X))[0] for name, index in indexes.items()}
-    few = Q[: max(10, n_queries // 20)]
+    few = Q[: max(10, n_queries // 20)]  # brute force is slow, so it gets fewer queries
     neighbors = {
         a: NearestNeighbors(n_neighbors=N_NEIGHBORS, algorithm=a).fit(X) for a in ("brute", "kd_tree")
     }
@@ -294,19 +295,20 @@ def vectors(kind: str, quick: bool) -> dict[str, Any]:
 
 
 def faiss_index(centers: np.ndarray, X: np.ndarray) -> tuple[float, Any]:
-    """An inverted file of faiss with the given cells, and the time to fill it."""
+    """Build an inverted file of faiss with the given cells, and return it with the time to fill it."""
     import faiss
 
     faiss.omp_set_num_threads(1)
     quantizer = faiss.IndexFlatL2(X.shape[1])
     quantizer.add(centers.astype(np.float32))
     index = faiss.IndexIVFFlat(quantizer, X.shape[1], len(centers), faiss.METRIC_L2)
+    # The quantizer holds its centers already, so the training only marks the index as trained.
     taken, _ = seconds_of(lambda: (index.train(X[:1]), index.add(X)))
-    return taken, (index, quantizer)  # which is only borrowed by the former
+    return taken, (index, quantizer)  # the index borrows the quantizer, so both must live
 
 
 def ask_faiss(index: Any, Q: np.ndarray, n_probe: int) -> Answer:
-    """Search with so many cells."""
+    """Search `n_probe` cells with faiss."""
     index.nprobe = n_probe
     squares, ids = index.search(Q, N_NEIGHBORS)
     return np.sqrt(squares), ids

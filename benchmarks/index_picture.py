@@ -1,4 +1,4 @@
-"""The picture of recall against speed."""
+"""Plot of recall against speed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TITLES = {"levels": "shapes", "vectors": "vectors"}
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Write PATH.png and PATH.svg: recall over the speed against brute force, one point a number of cells."""
+    """Write PATH.png and PATH.svg: recall over speed relative to brute force, one point per n_probe."""
     import matplotlib as mpl
 
-    mpl.use("agg")
+    mpl.use("agg")  # needs no display
     mpl.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "shapecluster", "font.size": 11})
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter
@@ -33,7 +33,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
             axis.plot(
                 times, 1.0, marker="*", markersize=13, color="#2f6b2f", linestyle="", label="exact mode"
             )
-        for point in (p for p in found.get("curve", []) if p["n_probe"] not in (24, 48)):  # crowded there
+        for point in (
+            p for p in found.get("curve", []) if p["n_probe"] not in (24, 48)
+        ):  # these labels would overlap
             axis.annotate(
                 str(point["n_probe"]),
                 (point["times"], point["recall"]),

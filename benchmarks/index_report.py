@@ -1,10 +1,10 @@
-"""What the measurements of the index say: targets, tables and sentences."""
+"""Report of the index benchmark: targets, tables and sentences."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks._common import check, figure, markdown_table, told
+from benchmarks._common import check, check_text, figure, markdown_table
 
 PARTS = ("levels", "returns", "peer", "vectors")
 
@@ -45,7 +45,7 @@ HEADERS = {
 
 
 def sections(results: dict[str, Any]) -> str:
-    """The result page."""
+    """The complete result page."""
     parts = ["# ClusterIndex"]
     for name in PARTS:
         if name in results:
@@ -54,7 +54,7 @@ def sections(results: dict[str, Any]) -> str:
                 f"{caption}\n\n{markdown_table(*rest)}" for caption, *rest in tables_of(name, results[name])
             ]
             parts.append("\n".join(f"- {line}" for line in facts_of(name, results[name])))
-    return "\n\n".join([*parts, "## Targets", *(f"- {told(found)}" for found in results["checks"])])
+    return "\n\n".join([*parts, "## Targets", *(f"- {check_text(found)}" for found in results["checks"])])
 
 
 def tables_of(name: str, found: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -82,7 +82,7 @@ def tables_of(name: str, found: dict[str, Any]) -> list[tuple[str, list[str], li
 
 
 def facts_of(name: str, found: dict[str, Any]) -> list[str]:
-    """What else was measured, in words."""
+    """Further figures, in words."""
     facts = []
     if "exact_search_ms" in found:
         facts.append(f"exact search (ShapeNeighbors): {figure(found['exact_search_ms'], 3)} ms a query")
@@ -99,8 +99,10 @@ def facts_of(name: str, found: dict[str, Any]) -> list[str]:
             f"{found['storing_s']:.0f} s to store"
         )
     if "scikit_learn_ms" in found:
-        told_ms = ", ".join(f"{how} {figure(ms, 3)} ms" for how, ms in found["scikit_learn_ms"].items())
-        facts.append(f"scikit-learn: {told_ms} a query; {found['agrees_with_scikit_learn']:.2%} of ids agree")
+        times_ms = ", ".join(f"{how} {figure(ms, 3)} ms" for how, ms in found["scikit_learn_ms"].items())
+        facts.append(
+            f"scikit-learn: {times_ms} a query; {found['agrees_with_scikit_learn']:.2%} of ids agree"
+        )
         seconds = ", ".join(f"{who} {taken:.1f} s" for who, taken in found["storing_s"].items())
         facts.append(f"storing: {seconds}")
     if "fit_s" in found:

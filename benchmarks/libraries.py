@@ -1,4 +1,4 @@
-"""The peers, each made to do the same work from the same start as ours; see `contestants`."""
+"""The peers, which do the same work from the same start as LocalKShape; see `contestants`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.sbd.shapes import shapes_of
 
 NO_GAIN = 1e-12
-"""What tslearn is told for `tol`: its default would end its runs before they have converged."""
+"""`tol` for tslearn, whose default would end its runs before they converge."""
 
 
 def tslearn(task: Task) -> Callable[[], Outcome]:
-    """KShape of tslearn, which takes the starting centers as they are."""
+    """KShape of tslearn; it accepts starting centers."""
     KShape = _tslearn_k_shape()
     z = z_scores(task.X)[:, :, None]
 
@@ -30,15 +30,15 @@ def tslearn(task: Task) -> Callable[[], Outcome]:
 
 
 def aeon(task: Task) -> Callable[[], Outcome]:
-    """KShape of aeon; it starts by extracting shapes, so it gets the labels that the centers imply."""
+    """KShape of aeon; it starts from random labels, which are replaced by those of the starting centers."""
     from aeon.clustering import KShape
 
     z = z_scores(task.X)[:, None]
     start = _GivenLabels(_first_labels(task))
-    chance = mock.patch("aeon.clustering._k_shape.check_random_state", return_value=start)
+    random_draws = mock.patch("aeon.clustering._k_shape.check_random_state", return_value=start)
 
     def fit() -> Outcome:
-        with chance:
+        with random_draws:
             model = KShape(task.k, init=z[: task.k].copy(), max_iter=MAX_ITER).fit(z)
         return {"centers": model.cluster_centres_[:, 0], "labels": model.labels_, "n_iter": model.n_iter_}
 
@@ -46,7 +46,7 @@ def aeon(task: Task) -> Callable[[], Outcome]:
 
 
 def kshape(task: Task) -> Callable[[], Outcome]:
-    """KShapeClusteringCPU of kshape with one worker; what it draws at random is given to it, as above."""
+    """KShapeClusteringCPU of kshape with one worker; its random draws are replaced, as for aeon."""
     import kshape.core as library
 
     _fork_workers()
@@ -61,6 +61,7 @@ def kshape(task: Task) -> Callable[[], Outcome]:
         start = mock.patch.object(library, "randint", return_value=labels)
         with start, extract as extractions, mock.patch.object(np.random, "choice", given):
             model = library.KShapeClusteringCPU(task.k, "random", MAX_ITER, n_jobs=1).fit(z)
+        # kshape does not report its iterations; each one extracts every center once.
         n_iter = extractions.call_count // task.k
         return {"centers": model.centroids_[..., 0], "labels": model.labels_.astype(int), "n_iter": n_iter}
 
@@ -68,7 +69,7 @@ def kshape(task: Task) -> Callable[[], Outcome]:
 
 
 def k_means(task: Task) -> Callable[[], Outcome]:
-    """scikit-learn's KMeans on the same rows, for scale: it has no shifts and another objective."""
+    """KMeans of scikit-learn on the same rows, for scale: it has no shifts and another objective."""
     from sklearn.cluster import KMeans
 
     z = z_scores(task.X)
@@ -85,6 +86,7 @@ def tslearn_predict(task: Task) -> Callable[[], Outcome]:
     z = z_scores(task.X)[:, :, None]
     model = _tslearn_k_shape()(task.k, init=task.centers[:, :, None].copy(), max_iter=1).fit(z)
     model.cluster_centers_ = task.centers[:, :, None].copy()
+    # `fit` caches these norms, and `predict` uses them.
     model.norms_centroids_ = np.linalg.norm(model.cluster_centers_, axis=(1, 2))
     return lambda: {"labels": model.predict(z)}
 
@@ -111,7 +113,7 @@ def kshape_predict(task: Task) -> Callable[[], Outcome]:
 
 
 class _GivenLabels(np.random.RandomState):
-    """A source of randomness whose draw of n labels is known."""
+    """A random state that returns given labels when asked for as many numbers."""
 
     def __init__(self, labels: np.ndarray) -> None:
         super().__init__(0)
@@ -124,20 +126,20 @@ class _GivenLabels(np.random.RandomState):
 
 
 def _first_labels(task: Task) -> np.ndarray:
-    """The cluster of each series when the first k rows are the centers."""
+    """The cluster of each series if the first k rows are the centers."""
     shapes = shapes_of(task.X[:, None], None)
     return assign(shapes, shapes_of(task.X[: task.k, None], None)).nearest.labels
 
 
 def _tslearn_k_shape() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its imports warn of what it lacks
+        warnings.simplefilter("ignore")  # tslearn warns of optional packages that are missing
         from tslearn.clustering import KShape
     return KShape
 
 
 def _fork_workers() -> None:
-    """Let kshape fork the process that it starts in each step: what it expects, and the cheapest way."""
+    """Let kshape fork its processes: it relies on that, and it is the cheapest way to start one per step."""
     import multiprocessing
 
     multiprocessing.set_start_method("fork", force=True)

@@ -1,7 +1,7 @@
-"""Who finds matching portfolios: ours, two other ways to do it exactly, scikit-learn and datasketch.
+"""Searches for matching portfolios: PortfolioMatcher, two other exact ways, scikit-learn and datasketch.
 
-Every contestant answers with pairs of rows (who asks, who matches) at a Jaccard similarity of 0.9. What is
-prepared once, before anybody asks, is timed apart.
+Every contestant returns pairs of rows (query, match) with a Jaccard similarity of at least 0.9. Preparation
+that is done once before the first query is timed separately.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from scipy import sparse
 
 from benchmarks._common import Outcome, PeakMemory, Task
 from shapecluster import PortfolioMatcher
-from shapecluster._core.matching import pairs as holding_pairs
+from shapecluster._core.matching import pairs as pairs_module
 
 MIN_MATCH = 0.9
 PERMUTATIONS = 128
-_BLOCK_CELLS = 1 << 23  # of a block of sparse products, if it were dense
+_BLOCK_CELLS = 1 << 23  # cells that a block of sparse products would have if it were dense
 
 
-def askers_of(task: Task) -> np.ndarray:
-    """The traders who ask: as many as `task.k` says, all over the data."""
+def query_rows(task: Task) -> np.ndarray:
+    """The `task.k` traders to search for, spread evenly over the data."""
     return np.linspace(0, task.X.shape[0] - 1, task.k).astype(int)
 
 
-class Prepared:
-    """Notes what a `with` block takes: what is made before anybody asks."""
+class Preparation:
+    """Measures the time and memory of a `with` block that runs before the first query."""
 
-    def __enter__(self) -> Prepared:
+    def __enter__(self) -> Preparation:
         self._memory = PeakMemory().__enter__()
         self._began = time.process_time()
         return self
@@ -42,56 +42,56 @@ class Prepared:
         self.outcome["prepare_mb"] = self._memory.bytes / 1e6
 
 
-# ---------------------------------------------------------------------------------------- one trader asks
+# -------------------------------------------------------------------------------------- matches of a trader
 
 
 def ours_matches(task: Task) -> Callable[[], Outcome]:
-    """`matches`, with its table of who shares what."""
-    with Prepared() as prepared:
+    """`PortfolioMatcher.matches`, with its table of shared tickers."""
+    with Preparation() as preparation:
         model = PortfolioMatcher(MIN_MATCH).fit(task.X)
-    askers = askers_of(task).tolist()
+    queries = query_rows(task).tolist()
 
-    def ask() -> Outcome:
-        found = [model.matches(asker)["trader"].to_numpy() for asker in askers]
-        return {"pairs": _pairs(askers, found)} | prepared.outcome
+    def find() -> Outcome:
+        found = [model.matches(row)["trader"].to_numpy() for row in queries]
+        return {"pairs": _pairs(queries, found)} | preparation.outcome
 
-    return ask
+    return find
 
 
 def sklearn_matches(task: Task) -> Callable[[], Outcome]:
-    """NearestNeighbors, which compares with everybody; its Jaccard distance wants dense rows."""
+    """NearestNeighbors, which compares with all traders; its Jaccard distance needs dense rows."""
     from sklearn.neighbors import NearestNeighbors
 
     dense = _dense(task)
-    with Prepared() as prepared:
+    with Preparation() as preparation:
         model = NearestNeighbors(metric="jaccard", algorithm="brute", radius=_radius()).fit(dense)
-    askers = askers_of(task)
+    queries = query_rows(task)
 
-    def ask() -> Outcome:
-        found = [model.radius_neighbors(dense[[asker]], return_distance=False)[0] for asker in askers]
-        return {"pairs": _pairs(askers, found)} | prepared.outcome
+    def find() -> Outcome:
+        found = [model.radius_neighbors(dense[[row]], return_distance=False)[0] for row in queries]
+        return {"pairs": _pairs(queries, found)} | preparation.outcome
 
-    return ask
+    return find
 
 
 def datasketch_matches(task: Task) -> Callable[[], Outcome]:
-    """MinHashLSH, whose candidates are compared as sets, so that what it returns is right."""
-    with Prepared() as prepared:
+    """MinHashLSH; its candidates are compared as sets, so that no false match is returned."""
+    with Preparation() as preparation:
         sets, hashes, index = _min_hash_index(task)
-    askers = askers_of(task).tolist()
+    queries = query_rows(task).tolist()
 
-    def ask() -> Outcome:
-        found = [_among(sets, asker, index.query(hashes[asker])) for asker in askers]
-        return {"pairs": _pairs(askers, found)} | prepared.outcome
+    def find() -> Outcome:
+        found = [_matches_among(sets, row, index.query(hashes[row])) for row in queries]
+        return {"pairs": _pairs(queries, found)} | preparation.outcome
 
-    return ask
+    return find
 
 
-# ------------------------------------------------------------------------------------------ everyone asks
+# ----------------------------------------------------------------------------------------------- all pairs
 
 
 def ours_pairs(task: Task) -> Callable[[], Outcome]:
-    """`fit` and `match_pairs`."""
+    """`PortfolioMatcher.fit` and `match_pairs`."""
 
     def find() -> Outcome:
         pairs = PortfolioMatcher(MIN_MATCH).fit(task.X).match_pairs()
@@ -101,7 +101,7 @@ def ours_pairs(task: Task) -> Callable[[], Outcome]:
 
 
 def ours_quantities(task: Task) -> Callable[[], Outcome]:
-    """The same with quantities."""
+    """`PortfolioMatcher.fit` and `match_pairs` with quantities."""
 
     def find() -> Outcome:
         pairs = PortfolioMatcher(MIN_MATCH, quantities=True).fit(task.X).match_pairs()
@@ -111,18 +111,18 @@ def ours_quantities(task: Task) -> Callable[[], Outcome]:
 
 
 def ours_single_tickers(task: Task) -> Callable[[], Outcome]:
-    """Ours, with portfolios filed under single tickers only: the plain prefix filter."""
+    """PortfolioMatcher with prefix indexes of level 1 only, which is the plain prefix filter."""
     find = ours_pairs(task)
 
-    def find_so() -> Outcome:
-        with mock.patch.object(holding_pairs, "_FILED_PER_COMPARED", np.inf):
+    def find_at_level_1() -> Outcome:
+        with mock.patch.object(pairs_module, "_INDEX_COST", np.inf):
             return find()
 
-    return find_so
+    return find_at_level_1
 
 
 def sparse_products(task: Task) -> Callable[[], Outcome]:
-    """Products of blocks of sparse rows with all rows of a size that may match, without other filters."""
+    """Products of blocks of sparse rows with all rows of a size that can match, without other filters."""
 
     def find() -> Outcome:
         sizes = np.diff(task.X.indptr)
@@ -135,7 +135,7 @@ def sparse_products(task: Task) -> Callable[[], Outcome]:
 
 
 def sklearn_pairs(task: Task) -> Callable[[], Outcome]:
-    """NearestNeighbors for everybody at once."""
+    """NearestNeighbors with all traders as queries."""
     from sklearn.neighbors import NearestNeighbors
 
     dense = _dense(task)
@@ -149,11 +149,11 @@ def sklearn_pairs(task: Task) -> Callable[[], Outcome]:
 
 
 def datasketch_pairs(task: Task) -> Callable[[], Outcome]:
-    """MinHashLSH for everybody, filled and asked; candidates are compared as sets."""
+    """MinHashLSH with all traders as queries, and the time to fill it; candidates are compared as sets."""
 
     def find() -> Outcome:
         sets, hashes, index = _min_hash_index(task)
-        found = [_among(sets, asker, index.query(hashes[asker])) for asker in range(len(sets))]
+        found = [_matches_among(sets, row, index.query(hashes[row])) for row in range(len(sets))]
         return {"pairs": _sorted(_pairs(range(len(sets)), found))}
 
     return find
@@ -163,7 +163,7 @@ def datasketch_pairs(task: Task) -> Callable[[], Outcome]:
 
 
 def _radius() -> float:
-    """The distance that 0.9 is, and the rounding of distances."""
+    """The distance for a similarity of 0.9, plus the rounding of distances."""
     return 1.0 - MIN_MATCH + 1e-9
 
 
@@ -171,11 +171,11 @@ def _dense(task: Task) -> np.ndarray:
     return np.asarray(task.X.toarray() > 0)
 
 
-def _pairs(askers: object, found: object) -> np.ndarray:
-    """Pairs without those of a trader with itself."""
+def _pairs(queries: object, found: object) -> np.ndarray:
+    """Pairs of (query, match), without those of a trader with itself."""
     counts = [len(each) for each in found]
-    asking = np.repeat(np.asarray(askers, dtype=np.int64), counts)
-    pairs = np.column_stack([asking, np.fromiter(chain.from_iterable(found), np.int64, sum(counts))])
+    query_column = np.repeat(np.asarray(queries, dtype=np.int64), counts)
+    pairs = np.column_stack([query_column, np.fromiter(chain.from_iterable(found), np.int64, sum(counts))])
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     return pairs[np.lexsort(pairs.T[::-1])]
 
@@ -191,6 +191,7 @@ def _blocks(n_rows: int) -> Iterator[slice]:
 
 
 def _products(rows: sparse.csr_matrix, sizes: np.ndarray, block: slice) -> np.ndarray:
+    # In whole numbers, because 0.9 has no exact float.
     last = int(np.searchsorted(9 * sizes, 10 * sizes[block][-1], side="right"))
     shared = (rows[block] @ rows[block.start : last].T).tocoo()
     i, j = shared.row + block.start, shared.col + block.start
@@ -202,6 +203,7 @@ def _min_hash_index(task: Task) -> tuple[list[frozenset[bytes]], list[object], o
     from datasketch import MinHash, MinHashLSH
 
     names = [f"ticker {column}".encode() for column in range(task.X.shape[1])]
+    # Byte strings, because MinHash hashes bytes.
     bounds = zip(task.X.indptr, task.X.indptr[1:], strict=False)
     held = [[names[column] for column in task.X.indices[start:stop]] for start, stop in bounds]
     hashes = MinHash.bulk(held, num_perm=PERMUTATIONS, seed=1)
@@ -211,6 +213,6 @@ def _min_hash_index(task: Task) -> tuple[list[frozenset[bytes]], list[object], o
     return [frozenset(each) for each in held], hashes, index
 
 
-def _among(sets: list[frozenset[bytes]], asker: int, candidates: list[int]) -> list[int]:
-    mine = sets[asker]
+def _matches_among(sets: list[frozenset[bytes]], row: int, candidates: list[int]) -> list[int]:
+    mine = sets[row]
     return [other for other in candidates if 10 * len(mine & sets[other]) >= 9 * len(mine | sets[other])]

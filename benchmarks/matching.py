@@ -1,13 +1,13 @@
-"""Traders whose portfolios match by 90 %: ours beside scikit-learn, datasketch and sparse products.
+"""Traders whose portfolios match by 90 %: PortfolioMatcher, scikit-learn, datasketch and sparse products.
 
     python -m benchmarks.matching                    everything, which takes half an hour
     python -m benchmarks.matching --quick            small sizes, to see that it works
     python -m benchmarks.matching --work one pairs   some works only
 
-One thread each, in turns, every contestant in a process of its own; medians of the time that the processor
-worked for it, since everybody keeps to one thread and others share the machine. What a contestant misses is
-counted against scikit-learn's brute force where it takes part, else against ours. Results are added to those
-of former runs in --out. The command fails when ours differs from an exact contestant.
+Contestants take turns in processes of their own, with one thread each. Figures are medians of processor
+times, because other programs share the machine. Recall is measured against scikit-learn's brute force if it
+takes part, else against ours. Results are added to those of earlier runs in --out. The command fails if our
+result differs from that of an exact contestant.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmarks._common import (
     Check,
     Task,
     check,
+    check_text,
     environment,
     figure,
     in_one_thread,
@@ -34,18 +35,17 @@ from benchmarks._common import (
     parser_of,
     save,
     seconds,
-    told,
 )
 from shapecluster.datasets import Copycats, make_portfolios
 
 EXACT = ("ours", "ours (single tickers)", "sparse products", "NearestNeighbors")
-MOST_SECONDS, MOST_MB = 10.0, 2000.0  # asked of match_pairs for 100,000 traders
-LEAST_RATIO = 100.0  # asked of matches over NearestNeighbors
+MAX_SECONDS, MAX_MB = 10.0, 2000.0  # targets of match_pairs for 100,000 traders
+MIN_RATIO = 100.0  # target of matches relative to NearestNeighbors
 
 
 @dataclass(frozen=True)
 class Work:
-    """Something to do, and who does it."""
+    """One piece of work, and its contestants."""
 
     name: str
     title: str
@@ -54,21 +54,21 @@ class Work:
     contestants: tuple[str, ...]
     market: dict[str, Any] = field(default_factory=dict)
     quantities: bool = False
-    n_askers: int = 100
+    n_queries: int = 100
 
     def make(self, quick: bool) -> Task:
-        """Portfolios: the lab's, with a twentieth of the traders in groups of copycats."""
+        """Make portfolios of the lab's tickers, with a twentieth of the traders in groups of copycats."""
         n = min(self.n_traders, 2000) if quick else self.n_traders
         market = dict(self.market)
         if "n_tickers" in market:
             market["tickers"] = [f"T{number:03d}" for number in range(market.pop("n_tickers"))]
         copycats = Copycats(n_groups=n // 100, size=5, match=0.9)
         matrix = make_portfolios(n, copycats=copycats, random_state=0, **market).matrix
-        if self.quantities:  # copycats in the same lot hold the same
+        if self.quantities:  # by ticker and lot, so that copycats with the same lot stay identical
             rng = np.random.default_rng(0)
             lots = np.repeat(rng.choice([1, 2, 5, 10], n), np.diff(matrix.indptr))
             matrix.data[:] = lots * rng.integers(1, 500, matrix.shape[1])[matrix.indices]
-        return Task(matrix, self.n_askers)
+        return Task(matrix, self.n_queries)
 
 
 _ALL = ("ours", "ours (single tickers)", "sparse products", "NearestNeighbors", "MinHashLSH")
@@ -92,10 +92,11 @@ WORKS = [
 
 
 def main() -> int:
-    """Run the works that were asked for."""
+    """Run the given works."""
     options = _options()
     in_one_thread("benchmarks.matching")
     results = load("matching", options.out)
+    # Small sizes and full sizes are never mixed in one file.
     if results is None or results["quick"] != options.quick:
         results = {"quick": options.quick, "works": {}}
     results["environment"] = environment()
@@ -125,7 +126,7 @@ def _options() -> argparse.Namespace:
 
 
 def run_work(work: Work, options: argparse.Namespace) -> dict[str, Any]:
-    """Time one work; the report holds everything that the tables tell."""
+    """Time one work; the report holds all figures of the tables."""
     task = work.make(options.quick)
     print(f"\n{work.title}, {task.X.shape[0]:,} traders: {' | '.join(work.contestants)} ...", flush=True)
     entries = contest(
@@ -150,7 +151,7 @@ def run_work(work: Work, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row(entry: Entry, entries: dict[str, Entry], n_calls: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"contestant": entry.name, "trouble": entry.trouble}
+    row: dict[str, Any] = {"contestant": entry.name, "trouble": entry.failure}
     if not entry.times:
         return row
     truth = next((entries[name] for name in ("NearestNeighbors", "ours") if name in entries), entry)
@@ -173,7 +174,7 @@ def _as_set(entry: Entry) -> set[tuple[int, int]]:
 
 
 def _answers(entries: dict[str, Entry]) -> Iterable[Check]:
-    """Exact contestants agree with ours."""
+    """Check that exact contestants find the same pairs as ours."""
     ours = entries.get("ours")
     for name in EXACT[1:]:
         if ours and name in entries and entries[name].times:
@@ -187,24 +188,24 @@ def _demands(work: Work, rows: list[dict[str, Any]], *, quick: bool) -> Iterable
         return
     if work.kind == "matches" and "NearestNeighbors" in by_name:
         ratio = by_name["NearestNeighbors"]["ratio"]
-        yield check("faster than NearestNeighbors by", ratio, ">=", LEAST_RATIO)
+        yield check("faster than NearestNeighbors by", ratio, ">=", MIN_RATIO)
     if work.kind == "match pairs" and work.n_traders == 100_000:
-        yield check("seconds", by_name["ours"]["seconds"], "<=", MOST_SECONDS)
-        yield check("MB", by_name["ours"]["peak_mb"], "<=", MOST_MB)
+        yield check("seconds", by_name["ours"]["seconds"], "<=", MAX_SECONDS)
+        yield check("MB", by_name["ours"]["peak_mb"], "<=", MAX_MB)
 
 
 # ------------------------------------------------------------------------------------------------ tables
 
 
 def header_of(report: dict[str, Any]) -> list[str]:
-    """Column heads of a work's table."""
+    """Header of a work's table."""
     if report["kind"] == "matches":
         return ["", "a trader", "turns", "over ours", "recall", "prepared in", "prepared memory"]
     return ["", "time", "turns", "over ours", "recall", "pairs", "peak memory"]
 
 
 def lines_of(report: dict[str, Any]) -> list[list[str]]:
-    """Lines of a work's table, as text."""
+    """Rows of a work's table, as text."""
     lines = []
     for row in report["rows"]:
         if "seconds" not in row:
@@ -221,24 +222,24 @@ def lines_of(report: dict[str, Any]) -> list[list[str]]:
 
 
 def caption_of(report: dict[str, Any]) -> str:
-    """What a work was, and how large."""
+    """Title and size of a work."""
     return f"{report['title']}: {report['n_traders']:,} traders, {report['n_tickers']} tickers"
 
 
 def markdown_of(report: dict[str, Any]) -> str:
     """A work's heading, table and checks."""
-    checks = "\n".join(f"- {told(each)}" for each in report["checks"])
+    checks = "\n".join(f"- {check_text(each)}" for each in report["checks"])
     table = markdown_table(header_of(report), lines_of(report))
     return f"### {caption_of(report)}\n\n{table}\n\n{checks}".rstrip()
 
 
 def works_of(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The reports of all works that were ever run, in the usual order."""
+    """Reports of all works with results, in the usual order."""
     return [results["works"][work.name] for work in WORKS if work.name in results["works"]]
 
 
 def markdown_of_all(results: dict[str, Any]) -> str:
-    """The whole page."""
+    """The complete result page."""
     versions = ", ".join(f"{name} {number}" for name, number in results["environment"]["versions"].items())
     about = f"One thread, {results['environment']['machine']}. {versions}."
     return "\n\n".join([about, *(markdown_of(report) for report in works_of(results))])

@@ -2,8 +2,8 @@
 
     python -m benchmarks.page
 
-Reads what the other commands wrote (--from) and writes docs/guide/_benchmarks. Nothing there is written by
-hand, so figures on the page are always figures that were measured.
+Reads the results of the other commands (--from) and writes docs/guide/_benchmarks. No file there is edited by
+hand, so that every figure on the page was measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks import accuracy, index_report, matching, peers, portfolios_clustering, scaling
-from benchmarks._common import ROOT, figure, load, parse, parser_of, seconds, told
+from benchmarks._common import ROOT, check_text, figure, load, parse, parser_of, seconds
 
 PAGE = ROOT / "docs" / "guide" / "_benchmarks"
 COMMANDS = ("peers", "scaling", "accuracy")
@@ -26,10 +26,11 @@ def main() -> int:
     """Write all parts of the page."""
     options = parse(parser_of("page", __doc__))
     results = {name: load(name, options.out) for name in (*COMMANDS, *OTHERS)}
+    # All or nothing, so that the page never mixes old parts with new ones.
     missing = [name for name, found in results.items() if found is None]
     if missing:
-        told = f"There are no results in {options.out} of: {', '.join(missing)}. Run them first."
-        print(told, file=sys.stderr)
+        message = f"There are no results in {options.out} of: {', '.join(missing)}. Run them first."
+        print(message, file=sys.stderr)
         return 1
     PAGE.mkdir(parents=True, exist_ok=True)
     for name, text in parts_of(results).items():
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """The text of every part, by its name."""
+    """Text of each part by its name."""
     works = peers.works_of(results["peers"])
     fits = [work for work in works if work["kind"] == "fit"]
     return {
@@ -62,7 +63,7 @@ def parts_of(results: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 def environment_part(results: dict[str, dict[str, Any]]) -> str:
-    """Versions and machine, which should be the same for all commands."""
+    """Versions and machine. They should be the same for all commands."""
     found = {str(result["environment"]): result["environment"] for result in results.values()}
     lines = []
     for environment in found.values():
@@ -77,23 +78,23 @@ def environment_part(results: dict[str, dict[str, Any]]) -> str:
 
 
 def targets_part(works: list[dict[str, Any]], growth: dict[str, Any], sets: dict[str, Any]) -> str:
-    """Every target that was missed, or that there is none."""
+    """The targets that were missed, or "None."."""
     titled = [*((work["title"], work) for work in works), ("Growth", growth), ("Accuracy", sets)]
     missed = [(title, each) for title, found in titled for each in found["checks"] if not each["met"]]
     if not missed:
         return "None."
-    return "\n".join(f"- {title}: {told(each)}" for title, each in missed)
+    return "\n".join(f"- {title}: {check_text(each)}" for title, each in missed)
 
 
 def work_part(work: dict[str, Any]) -> str:
-    """A work's table and what was checked."""
-    checks = "\n".join(f"- {told(each)}" for each in work["checks"])
+    """Table and checks of a work."""
+    checks = "\n".join(f"- {check_text(each)}" for each in work["checks"])
     caption = f"{work['title']}. {peers.size_of(work)}"
     return f"{table(caption, peers.header_of(work), peers.lines_of(work))}\n\n{checks}".rstrip()
 
 
 def scaling_part(results: dict[str, Any]) -> str:
-    """Exponents, threads, and very many series where they were measured."""
+    """Exponents, threads, and very many series if they were measured."""
     parts = [
         table("Exponents", scaling.EXPONENTS_HEADER, scaling.exponent_lines(results)),
         scaling.threads_in_words(results),
@@ -106,20 +107,20 @@ def scaling_part(results: dict[str, Any]) -> str:
 
 
 def accuracy_part(results: dict[str, Any]) -> str:
-    """A line for each set, and what they say together."""
+    """One row per set, and a summary."""
     caption = f"Ours / tslearn. ARI and RI: means over {results['n_seeds']} seeds"
     found = "\n".join(f"- {line}" for line in accuracy.findings(results))
     return f"{found}\n\n{table(caption, accuracy.HEADER, accuracy.lines_of(results))}"
 
 
 def drawn_part(results: dict[str, Any]) -> str:
-    """How fast portfolios are drawn."""
+    """Time and memory of drawing portfolios."""
     header, lines = portfolios_clustering.GENERATION_HEADER, portfolios_clustering.generation_lines(results)
     return table("Drawing portfolios, one thread", header, lines)
 
 
 def clustered_part(results: dict[str, Any]) -> str:
-    """A table for each kind of traders."""
+    """One table per kind of traders."""
     header = portfolios_clustering.CLUSTERING_HEADER
     return "\n\n".join(
         table(f"With {title}", header, portfolios_clustering.clustering_lines(found))
@@ -128,10 +129,10 @@ def clustered_part(results: dict[str, Any]) -> str:
 
 
 def matching_part(results: dict[str, Any]) -> str:
-    """A table and what was checked, work by work."""
+    """Table and checks of each work."""
     parts = [environment_part({"matching": results})]
     for work in matching.works_of(results):
-        checks = "\n".join(f"- {told(each)}" for each in work["checks"])
+        checks = "\n".join(f"- {check_text(each)}" for each in work["checks"])
         found = table(matching.caption_of(work), matching.header_of(work), matching.lines_of(work))
         parts.append(f"{found}\n\n{checks}".rstrip())
     return "\n\n".join(parts)
@@ -144,12 +145,12 @@ def index_part(results: dict[str, Any]) -> str:
         for caption, header, rows in index_report.tables_of(name, results[name]):
             parts.append(table(caption, header, rows))
         parts.append("\n".join(f"- {line}" for line in index_report.facts_of(name, results[name])))
-    parts.append("\n".join(f"- {told(each)}" for each in results["checks"]))
+    parts.append("\n".join(f"- {check_text(each)}" for each in results["checks"]))
     return "\n\n".join(parts)
 
 
 def matching_summary(results: dict[str, Any]) -> str:
-    """A line for each work: our time, and how many times as long the others take."""
+    """One row per work: our time, and times of the others relative to it."""
     others = ("NearestNeighbors", "sparse products", "MinHashLSH")
     lines = []
     for work in matching.works_of(results):

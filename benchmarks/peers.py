@@ -1,13 +1,14 @@
-"""Ours and the peers side by side: time, inertia and peak memory.
+"""Time, inertia and peak memory of LocalKShape and its peers.
 
     python -m benchmarks.peers                      everything, which takes the better part of an hour
     python -m benchmarks.peers --quick              small sizes, to see that it works
     python -m benchmarks.peers --work levels walks-256 --skip aeon kshape
 
-One thread each, from the same starting centers until convergence, in turns; medians. Every inertia is
-computed by us, in float64, from the centers that a contestant ends with. A library that is not installed
-is reported as such. Results are added to those of former runs in --out. The command fails when an answer of
-ours is wrong or our own baseline is slow; a ratio that misses what is asked of it is only told.
+Contestants take turns with one thread each, from the same starting centers until convergence. Times are
+medians. All inertias are computed by the same function in float64, from the final centers of a contestant. A
+library that is not installed is reported as such. Results are added to those of earlier runs in --out. The
+command fails if a result of ours is wrong or our own baseline is slow. A ratio that misses its target is
+reported only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from benchmarks._common import (
     Check,
     Task,
     check,
+    check_text,
     environment,
     figure,
     in_one_thread,
@@ -33,20 +35,20 @@ from benchmarks._common import (
     parser_of,
     save,
     seconds,
-    told,
 )
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.works import WORKS, Work
 
 SLOWEST_BASELINE = 1.5
-"""How much slower than plain batched transforms our engine without bounds may be."""
+"""Maximum time of our assignment without bounds, relative to plain batched transforms."""
 
 
 def main() -> int:
-    """Run the works that were asked for."""
+    """Run the given works."""
     options = _options()
     in_one_thread("benchmarks.peers")
     results = load("peers", options.out)
+    # Small sizes and full sizes are never mixed in one file.
     if results is None or results["quick"] != options.quick:
         results = {"quick": options.quick, "works": {}}
     results["environment"] = environment()
@@ -57,7 +59,7 @@ def main() -> int:
         report = results["works"][work.name] = run_work(work, options)
         print(f"\n{markdown_of(report)}", flush=True)
         for broken in (each for each in report["checks"] if each["must"] and not each["met"]):
-            print(f"WRONG: {told(broken)}", file=sys.stderr, flush=True)
+            print(f"WRONG: {check_text(broken)}", file=sys.stderr, flush=True)
             wrong += 1
         save("peers", results, markdown_of_all(results), options.out)
     return 1 if wrong else 0
@@ -80,7 +82,7 @@ def _options() -> argparse.Namespace:
 
 
 def run_work(work: Work, options: argparse.Namespace) -> dict[str, Any]:
-    """Time one work; the report holds everything that the tables tell."""
+    """Time one work; the report holds all figures of the tables."""
     task = work.make(options.quick)
     names = [name for name in CONTESTANTS[work.kind] if name not in options.skip]
     print(f"\n{work.title}: {' | '.join(names)} ...", flush=True)
@@ -100,7 +102,7 @@ def run_work(work: Work, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row(entry: Entry, ours: Entry | None, task: Task) -> dict[str, Any]:
-    row: dict[str, Any] = {"contestant": entry.name, "trouble": entry.trouble}
+    row: dict[str, Any] = {"contestant": entry.name, "trouble": entry.failure}
     if not entry.times:
         return row
     outcome = entry.outcome
@@ -124,7 +126,7 @@ def _row(entry: Entry, ours: Entry | None, task: Task) -> dict[str, Any]:
 
 
 def _answers(work: Work, entries: dict[str, Entry]) -> list[Check]:
-    """What must hold on any machine: equal answers to the last bit, and a baseline that is not slow."""
+    """Checks for any machine: equal results to the last bit, and a baseline that is not slow."""
     pairs = {
         "fit": ("ours (bounds off)", ["labels", "shifts", "inertia", "centers", "n_iter"]),
         "kneighbors": ("ours (brute force)", ["sbd", "indices", "shifts"]),
@@ -138,14 +140,16 @@ def _answers(work: Work, entries: dict[str, Entry]) -> list[Check]:
         what = f"differences in any bit from `{other}` in {', '.join(keys)}"
         checks.append(check(what, len(unequal), "<=", 0, must=True))
     if work.kind == "baseline" and len(entries) == 2:
-        ours, plain = (min(entry.times) for entry in entries.values())  # a busy machine is no failure
+        ours, plain = (
+            min(entry.times) for entry in entries.values()
+        )  # the minimum, so that a busy machine is no failure
         what = "least time of our engine without bounds over that of plain batched transforms"
         checks.append(check(what, ours / plain, "<=", SLOWEST_BASELINE, must=True))
     return checks
 
 
 def _demands(work: Work, rows: list[dict[str, Any]], *, quick: bool) -> list[Check]:
-    """What is asked of ours on real sizes; small ones only show that everything runs."""
+    """Targets of ours for full sizes; small sizes only show that everything runs."""
     by_name = {row["contestant"]: row for row in rows if "seconds" in row}
     checks = []
     if {"ours", "tslearn"} <= set(by_name) and work.kind == "fit":
@@ -153,14 +157,14 @@ def _demands(work: Work, rows: list[dict[str, Any]], *, quick: bool) -> list[Che
         checks.append(check("inertia above tslearn's, relative", excess, "<=", 1e-9))
     if quick or "ours" not in by_name:
         return checks
-    for name, factor in work.at_least.items():
+    for name, factor in work.min_ratios.items():
         if name in by_name:
             faster, ratio = name.startswith("ours (float32)"), by_name[name]["ratio"]
             what = "float32 faster than float64 by" if faster else f"faster than {name} by"
             value, least = (1 / ratio, 1 / factor) if faster else (ratio, factor)
             checks.append(check(what, value, ">=", least))
-    if work.most_pairs is not None:
-        checks.append(check("share of pairs transformed", by_name["ours"]["pairs"], "<=", work.most_pairs))
+    if work.max_pairs is not None:
+        checks.append(check("share of pairs transformed", by_name["ours"]["pairs"], "<=", work.max_pairs))
     return checks
 
 
@@ -168,7 +172,7 @@ def _demands(work: Work, rows: list[dict[str, Any]], *, quick: bool) -> list[Che
 
 
 def header_of(report: dict[str, Any]) -> list[str]:
-    """Column heads of a work's table."""
+    """Header of a work's table."""
     always = ["", "time", "turns", "over ours"]
     if report["kind"] == "fit":
         return [*always, "inertia", "steps", "a step", "pairs", "peak memory"]
@@ -178,7 +182,7 @@ def header_of(report: dict[str, Any]) -> list[str]:
 
 
 def lines_of(report: dict[str, Any]) -> list[list[str]]:
-    """Lines of a work's table, as text."""
+    """Rows of a work's table, as text."""
     lines = []
     width = len(header_of(report))
     for row in report["rows"]:
@@ -200,24 +204,24 @@ def lines_of(report: dict[str, Any]) -> list[list[str]]:
 
 
 def size_of(report: dict[str, Any]) -> str:
-    """How large the work was."""
+    """Size of a work."""
     return f"{report['n_series']} series of {report['n_timepoints']} points, k = {report['k']}"
 
 
 def markdown_of(report: dict[str, Any]) -> str:
     """A work's heading, table and checks."""
     heading = f"### {report['title']}\n\n{size_of(report)}\n"
-    checks = "\n".join(f"- {told(each)}" for each in report["checks"])
+    checks = "\n".join(f"- {check_text(each)}" for each in report["checks"])
     return f"{heading}\n{markdown_table(header_of(report), lines_of(report))}\n\n{checks}".rstrip()
 
 
 def works_of(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The reports of all works that were ever run, in the usual order."""
+    """Reports of all works with results, in the usual order."""
     return [results["works"][work.name] for work in WORKS if work.name in results["works"]]
 
 
 def markdown_of_all(results: dict[str, Any]) -> str:
-    """The whole page."""
+    """The complete result page."""
     versions = ", ".join(f"{name} {number}" for name, number in results["environment"]["versions"].items())
     about = f"One thread, {results['environment']['machine']}. {versions}."
     return "\n\n".join([about, *(markdown_of(report) for report in works_of(results))])

@@ -1,7 +1,7 @@
-"""k-Shape in plain NumPy, as one would write it well: the baseline that bounds have to beat.
+"""k-Shape in efficient plain NumPy: the baseline for the bounds of LocalKShape.
 
-Every pair of series and center is transformed in every step, in blocks that fit a cache; every center is
-a leading eigenvector from LAPACK's dense solver. It stops where `LocalKShape` does.
+Every step transforms all pairs of series and center, in blocks that fit in cache. Every center is a leading
+eigenvector from the dense solver of LAPACK. The stopping rule is that of `LocalKShape`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft, linalg
 
-BLOCK_BYTES = 1 << 21
+BLOCK_BYTES = 1 << 21  # of one block of correlations: it stays in the second-level cache
 
 
 class Assigned(NamedTuple):
@@ -23,7 +23,7 @@ class Assigned(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The best state that was met."""
+    """The best iterate of a run."""
 
     centers: np.ndarray
     assigned: Assigned
@@ -38,12 +38,12 @@ def unit_rows(X: np.ndarray) -> np.ndarray:
 
 
 def transform_length(n_timepoints: int) -> int:
-    """Length of the transforms: long enough that nothing wraps around."""
+    """Length of the transforms, without wrap-around."""
     return int(fft.next_fast_len(2 * n_timepoints - 1, real=True))
 
 
 def correlations(spectra: np.ndarray, centers: np.ndarray, n_timepoints: int):
-    """Yield rows and their largest correlation with each center, and the position of it."""
+    """Yield blocks of rows, their maximum correlation with each center, and its position."""
     length = transform_length(n_timepoints)
     conjugate = fft.rfft(centers, n=length).conj()
     step = max(1, BLOCK_BYTES // (16 * length * len(centers)))
@@ -71,8 +71,8 @@ def assign(spectra: np.ndarray, centers: np.ndarray) -> Assigned:
 def extract(members: np.ndarray, shifts: np.ndarray, *, small_side: bool) -> np.ndarray:
     """Leading right singular vector of the aligned members, z-normalized, by a dense eigensolver.
 
-    `small_side` takes the smaller of the two matrices of scalar products, of members or of timepoints;
-    the k-Shape programs that we know take the second, whatever its size.
+    With `small_side`, the solver gets the smaller of two matrices of scalar products: of members or of
+    timepoints. Other implementations of k-Shape always use the second.
     """
     n_members, n_timepoints = members.shape
     padded = np.zeros((n_members, 3 * n_timepoints))
@@ -85,6 +85,7 @@ def extract(members: np.ndarray, shifts: np.ndarray, *, small_side: bool) -> np.
     vector = linalg.eigh(scatter, subset_by_index=(last, last), overwrite_a=True, check_finite=False)[1][:, 0]
     if by_member:
         vector = aligned.T @ vector
+    # An eigenvector has no sign; this one agrees with the members.
     vector = np.copysign(1.0, (aligned @ vector).sum()) * vector
     return (vector - vector.mean()) / vector.std()
 
@@ -92,7 +93,7 @@ def extract(members: np.ndarray, shifts: np.ndarray, *, small_side: bool) -> np.
 def k_shape(
     X: np.ndarray, centers: np.ndarray, *, small_side: bool = False, max_iter: int = 100, tol: float = 1e-6
 ) -> Result:
-    """Cluster the rows of X from given centers until labels and shifts stay, or nothing is gained."""
+    """Cluster the rows of X from given centers until labels and shifts stay, or inertia stops falling."""
     unit = unit_rows(X)
     spectra = fft.rfft(unit, n=transform_length(X.shape[1]))
     centers = np.array(centers, dtype=np.float64)
@@ -106,7 +107,7 @@ def k_shape(
             if members.any():
                 centers[label] = extract(unit[members], assigned.shifts[members], small_side=small_side)
             else:
-                centers[label] = unit[assigned.sbd.argmax()]
+                centers[label] = unit[assigned.sbd.argmax()]  # an empty cluster
         assigned = assign(spectra, centers)
         inertia = float(assigned.sbd @ assigned.sbd)
         if inertia < best.inertia:

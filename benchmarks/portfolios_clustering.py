@@ -1,13 +1,13 @@
-"""Synthetic portfolios: how fast they are drawn, and what algorithms make of 100,000 of them.
+"""Synthetic portfolios: the time to draw them, and clusterings of 100,000 of them.
 
     python -m benchmarks.portfolios_clustering             some minutes
     python -m benchmarks.portfolios_clustering --quick     small sizes
 
-Drawing is timed beside a loop of NumPy's Generator.choice. Clusterings are compared by time, by SSD (of every
-partition in the same way, by float64 sums), by the silhouette of a sample, by how many groups of copycats
-are kept whole, and by agreement with the home sectors that the traders were drawn with. MinHash, which
-has no number of clusters, puts traders together whose sets of tickers collide; it is what copycats are found
-with, and no partition of the market.
+Drawing is compared with a loop of NumPy's Generator.choice. Clusterings are compared by time, SSD and the
+silhouette of a sample. One function computes the SSD of every partition. Further figures are the share of
+groups of copycats that stay in one cluster, and the agreement with the home sectors of the traders. MinHash
+has no number of clusters. It joins traders whose sets of tickers collide, which finds copycats and does not
+partition the market.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from benchmarks._common import (
     Check,
     PeakMemory,
     check,
+    check_text,
     environment,
     figure,
     in_one_thread,
@@ -37,7 +38,6 @@ from benchmarks._common import (
     parser_of,
     save,
     seconds,
-    told,
 )
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.metrics import sampled_silhouette
@@ -55,7 +55,7 @@ CLUSTERING_HEADER = (
 
 
 def main() -> int:
-    """Measure, and say what came out."""
+    """Measure, print and save."""
     options = parse(parser_of("portfolios_clustering", __doc__))
     in_one_thread("benchmarks.portfolios_clustering")
     n_large, n_traders = (50_000, 5_000) if options.quick else (1_000_000, 100_000)
@@ -97,11 +97,11 @@ def generation(n_traders: int) -> list[dict[str, Any]]:
                 began = time.perf_counter()
                 made = make_portfolios(n_traders, tickers, random_state=0, **arguments)
                 times.append(time.perf_counter() - began)
-            del made
+            del made  # or the next peak would start from it
         entry = {"name": name, "n": n_traders, "seconds": min(times), "times": times, "peak": peak.bytes}
         print(f"{name}: {min(times):.2f} s", flush=True)
         found.append(entry)
-    n_few = n_traders // 100
+    n_few = n_traders // 100  # a loop over all traders would take minutes
     for name, weights in (("uniform", np.ones(500)), ("zipf", 1.0 / np.arange(1, 501))):
         rng, shares = np.random.default_rng(0), weights / weights.sum()
         began = time.perf_counter()
@@ -113,7 +113,7 @@ def generation(n_traders: int) -> list[dict[str, Any]]:
 
 
 def generation_lines(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A line for each way of drawing."""
+    """One row per way of drawing."""
     return [
         (
             f"{entry['n']:,} x 500, {entry['name']}",
@@ -129,7 +129,7 @@ def generation_lines(results: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def clusterings(n_traders: int, tilt: float | None) -> list[dict[str, Any]]:
-    """What every algorithm makes of the same traders."""
+    """Cluster the same traders with every algorithm."""
     held, truth = make_portfolios(
         n_traders,
         sectors=None if tilt is None else "lab",
@@ -148,18 +148,19 @@ def clusterings(n_traders: int, tilt: float | None) -> list[dict[str, Any]]:
             labels = label(X)
             times.append(time.perf_counter() - began)
         found.append(
-            {"name": name, "seconds": min(times), "times": times, **judged(X, labels, groups, truth)}
+            {"name": name, "seconds": min(times), "times": times, **quality_of(X, labels, groups, truth)}
         )
         print(f"{name}: {min(times):.2f} s", flush=True)
         if name == "K-Means":
+            # Clusters of the same sizes without any structure, for comparison.
             shuffled = np.random.default_rng(0).permutation(labels)
             chance = {"name": "chance: its clusters, shuffled", "seconds": None}
-            found.append(chance | judged(X, shuffled, groups, truth))
+            found.append(chance | quality_of(X, shuffled, groups, truth))
     return found
 
 
-def judged(X: Any, labels: np.ndarray, groups: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
-    """What a partition is worth."""
+def quality_of(X: Any, labels: np.ndarray, groups: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
+    """Measures of a partition's quality."""
     sizes = np.bincount(labels)
     entry = {
         "ssd": ssd_of(X, labels),
@@ -170,13 +171,13 @@ def judged(X: Any, labels: np.ndarray, groups: pd.DataFrame, truth: pd.DataFrame
     }
     if truth["home"].notna().all():
         entry["ami"] = adjusted_mutual_info_score(truth["home"], labels)
-    if len(sizes) <= 100:
+    if len(sizes) <= 100:  # the collisions of MinHash make thousands of clusters
         entry["silhouette"] = sampled_silhouette(X, labels, random_state=0)._asdict()
     return entry
 
 
 def algorithms() -> dict[str, Callable[[Any], np.ndarray]]:
-    """From rows to labels."""
+    """The algorithms by name, as functions from rows to labels."""
     return {
         "K-Means": lambda X: KMeans(K, n_init=1, random_state=0).fit(X).labels_,
         "K-Means, best of 10": lambda X: KMeans(K, n_init=10, random_state=0).fit(X).labels_,
@@ -194,7 +195,7 @@ def _rehearsed(X: Any) -> np.ndarray:
 
 
 def min_hash(X: Any) -> np.ndarray:
-    """Traders who collide in a band of MinHash signatures, directly or through others."""
+    """Join traders who collide in a band of MinHash signatures, directly or by way of others."""
     rng, n = np.random.default_rng(0), X.shape[0]
     traders, others = [np.arange(n)], [np.arange(n)]
     for _ in range(BANDS):
@@ -205,7 +206,9 @@ def min_hash(X: Any) -> np.ndarray:
         _, first, bucket = np.unique(key, return_index=True, return_inverse=True)
         traders.append(np.arange(n))
         others.append(first[bucket])
-    ends = tuple(np.concatenate(side).astype(np.int32) for side in (traders, others))  # as old scipy wants
+    ends = tuple(
+        np.concatenate(side).astype(np.int32) for side in (traders, others)
+    )  # int32, because older SciPy accepts no other
     graph = sparse.coo_array((np.ones(len(ends[0]), dtype=bool), ends), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 
@@ -220,7 +223,7 @@ def ssd_of(X: Any, labels: np.ndarray) -> float:
 
 
 def groups_of(X: Any, truth: pd.DataFrame) -> pd.DataFrame:
-    """A row for each group of copycats: its traders, and whether all hold exactly the same."""
+    """One row per group of copycats: its traders, and whether all portfolios are identical."""
     rows = []
     for traders in truth[truth["group"] >= 0].groupby("group").indices.values():
         mine = np.flatnonzero(truth["group"] >= 0)[traders]
@@ -235,7 +238,7 @@ def whole(labels: np.ndarray, groups: pd.DataFrame) -> float:
 
 
 def clustering_lines(found: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """A line for each algorithm."""
+    """One row per algorithm."""
     lines = []
     for entry in found:
         silhouette = entry.get("silhouette")
@@ -259,7 +262,7 @@ def clustering_lines(found: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def checks_of(results: dict[str, Any], n_large: int) -> list[Check]:
-    """What was promised."""
+    """The targets."""
     by_name = {entry["name"]: entry["seconds"] for entry in results["generation"]}
     return [
         check(f"Seconds for {n_large:,} traders x 500 tickers, {name}", by_name[name], "<=", 5.0)
@@ -268,11 +271,11 @@ def checks_of(results: dict[str, Any], n_large: int) -> list[Check]:
 
 
 def markdown_of(results: dict[str, Any]) -> str:
-    """The whole page."""
+    """The complete result page."""
     parts = [markdown_table(GENERATION_HEADER, generation_lines(results))]
     for title, found in results["clusterings"].items():
         parts += [f"With {title}:", markdown_table(CLUSTERING_HEADER, clustering_lines(found))]
-    parts.append("\n".join(f"- {told(each)}" for each in results["checks"]))
+    parts.append("\n".join(f"- {check_text(each)}" for each in results["checks"]))
     return "\n\n".join(parts)
 
 

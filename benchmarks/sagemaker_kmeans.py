@@ -1,9 +1,9 @@
-"""How good the centers of SageMakerKMeans are, by rehearsal, beside scikit-learn's best of five runs.
+"""SSD of SageMakerKMeans in a rehearsal, compared with the best of five runs of scikit-learn.
 
     python benchmarks/sagemaker_kmeans.py [--rows 100000] [--columns 500] [--clusters 20]
 
-Portfolios with planted archetypes. The figure is (SSD_1 - SSD_ours) / (SSD_1 - SSD_best), where SSD_1 is that
-of one cluster: 1 is as good as scikit-learn, and less than 0.95 ends with exit code 1.
+The data are portfolios with planted archetypes. The figure is (SSD_1 - SSD_ours) / (SSD_1 - SSD_best), with
+SSD_1 that of one cluster. 1 is as good as scikit-learn. The command ends with exit code 1 below 0.95.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sklearn.cluster import KMeans
 from shapecluster import SageMakerKMeans
 from shapecluster.remote import Rehearsal
 
-ENOUGH = 0.95
+MIN_FIGURE = 0.95
 RUNS = 5
-HELD = 25  # securities of an archetype
+N_HELD = 25  # securities of an archetype
 
 
 def portfolios(n_rows: int, n_columns: int, archetypes: int, seed: int = 0) -> np.ndarray:
-    """Weights that sum to one: an archetype's securities in varying shares, and a few others."""
+    """Weights that sum to one: securities of an archetype in varying shares, and a few others."""
     rng = np.random.default_rng(seed)
     centers = np.zeros((archetypes, n_columns))
     for row in centers:
-        row[rng.choice(n_columns, HELD, replace=False)] = rng.dirichlet(np.ones(HELD))
+        row[rng.choice(n_columns, N_HELD, replace=False)] = rng.dirichlet(np.ones(N_HELD))
     X = centers[rng.integers(archetypes, size=n_rows)]
     X *= rng.uniform(0.6, 1.4, size=X.shape)
     X += rng.gamma(1.0, 0.004, size=X.shape) * (rng.random(X.shape) < 0.1)
@@ -38,7 +38,7 @@ def portfolios(n_rows: int, n_columns: int, archetypes: int, seed: int = 0) -> n
 
 
 def main() -> int:
-    """Print the figures."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,6 +48,7 @@ def main() -> int:
     options = parser.parse_args()
     X = portfolios(options.rows, options.columns, options.clusters)
     mean = X.mean(axis=0, dtype=np.float64)
+    # By blocks, because a float64 copy of all rows would be twice as large as the data.
     one = float(sum(((block - mean) ** 2).sum() for block in np.array_split(X, 100)))
 
     began = time.perf_counter()
@@ -61,7 +62,7 @@ def main() -> int:
     print(f"scikit-learn, {RUNS} runs: SSD {min(found):.6g} in {time.perf_counter() - began:.1f} s")
     figure = (one - ours) / (one - min(found))
     print(f"one cluster: SSD {one:.6g}; explained, of what scikit-learn explains: {figure:.5f}")
-    return 0 if figure >= ENOUGH else 1
+    return 0 if figure >= MIN_FIGURE else 1
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How the cost of a fit grows: with series, with timepoints, with clusters, and with threads.
+"""Growth of a fit's cost with the number of series, timepoints, clusters and threads.
 
-    python -m benchmarks.scaling                curves beside the plain NumPy k-Shape, and one or two threads
+    python -m benchmarks.scaling                curves of ours and of plain NumPy, and one or two threads
     python -m benchmarks.scaling --million      cost per pair and memory at a million series as well
     python -m benchmarks.scaling --quick        small sizes, to see that it works
 
-Fits run for a fixed number of steps from given centers, on random walks on common factors; what is told is
-the time of a step. An exponent of 1 means that twice as much takes twice as long.
+Fits run for a fixed number of steps from given centers, on random walks on common factors. The figures are
+times per step. With an exponent of 1, twice the size takes twice the time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmarks._common import (
     Check,
     PeakMemory,
     check,
+    check_text,
     environment,
     factor_walks,
     figure,
@@ -35,14 +36,13 @@ from benchmarks._common import (
     parser_of,
     save,
     seconds,
-    told,
 )
 from benchmarks.curves import draw
 from shapecluster import LocalKShape
 
 STEPS = 10
 MEMORY_BEYOND_INPUT = 64e6
-"""Bytes that a fit may take above the input, beside once more the input's size."""
+"""Bytes of extra memory that a fit may need, in addition to the size of the input."""
 
 Size = tuple[int, int, int]  # series, timepoints, clusters
 SIZES: dict[str, tuple[int, Sequence[int]]] = {
@@ -81,19 +81,19 @@ def main() -> int:
 
 
 def ours(X: np.ndarray, k: int, n_jobs: int = 1) -> int:
-    """Steps that a fit of ours took, the first assignment included."""
+    """Fit LocalKShape, and return its steps including the first assignment."""
     return LocalKShape(k, init=X[:k], max_iter=STEPS, tol=0.0, n_jobs=n_jobs).fit(X).n_iter_ + 1
 
 
 def plain_numpy(X: np.ndarray, k: int) -> int:
-    """The same of the plain NumPy k-Shape."""
+    """Fit k-Shape in plain NumPy, and return its steps including the first assignment."""
     return plain.k_shape(X, X[:k], max_iter=STEPS, tol=0.0).n_iter + 1
 
 
 def per_step(fits: dict[str, Callable[[], int]], repeats: int) -> dict[str, float]:
-    """Median time of a step of each; they take turns, after one turn that does not count."""
+    """Median time per step of each fit. They take turns, and the first turn does not count."""
     times: dict[str, list[float]] = {name: [] for name in fits}
-    for turn in range(repeats + 1):
+    for turn in range(repeats + 1):  # turn 0 warms caches up
         for name, fit in fits.items():
             began = time.perf_counter()
             steps = fit()
@@ -103,7 +103,7 @@ def per_step(fits: dict[str, Callable[[], int]], repeats: int) -> dict[str, floa
 
 
 def curve(name: str, repeats: int, shrink: int) -> dict[str, Any]:
-    """Time of a step over one of the sizes, and the exponent that fits it best."""
+    """Time per step over one of the sizes, and the exponent of the best fit."""
     position, sizes = SIZES[name]
     n_series, n_timepoints, k = USUAL
     points = []
@@ -121,12 +121,13 @@ def curve(name: str, repeats: int, shrink: int) -> dict[str, Any]:
             flush=True,
         )
     logs = np.log([[p["size"], p["ours"], p["plain NumPy"]] for p in points])
+    # A straight line on logarithmic axes has the exponent as its slope.
     slopes = np.polyfit(logs[:, 0], logs[:, 1:], 1)[0]
     return {"points": points, "exponents": {"ours": slopes[0], "plain NumPy": slopes[1]}}
 
 
 def threads(size: Size, repeats: int) -> dict[str, Any]:
-    """Time of a step with one thread and with two, and of plain transforms: what the machine can give."""
+    """Time per step with one and two threads, and of plain transforms, which show the machine's limit."""
     X = factor_walks(size[0], size[1])
     spectra = fft.rfft(X, n=2 * size[1])
 
@@ -151,11 +152,11 @@ def threads(size: Size, repeats: int) -> dict[str, Any]:
 
 
 def million(few: int, many: int) -> dict[str, Any]:
-    """Cost per pair of series and center, and memory, of few series and of very many."""
+    """Cost per pair of series and center, and memory, for few series and for very many."""
     context = multiprocessing.get_context("spawn")
     points = []
     for n_series, repeats in ((few, 5), (many, 1)):
-        with context.Pool(1) as pool:  # a process of its own, for the memory
+        with context.Pool(1) as pool:  # a new process, because peak memory is counted per process
             points.append(pool.apply(_cost_per_pair, (n_series, 128, 50, repeats)))
         print(f"{n_series} series: {points[-1]}", flush=True)
     return {"points": points, "ratio": points[1]["seconds_per_pair"] / points[0]["seconds_per_pair"]}
@@ -163,7 +164,7 @@ def million(few: int, many: int) -> dict[str, Any]:
 
 def _cost_per_pair(n_series: int, n_timepoints: int, k: int, repeats: int) -> dict[str, Any]:
     small = factor_walks(200, n_timepoints, dtype=np.float32)
-    LocalKShape(k, init=small[:k], max_iter=2).fit(small)
+    LocalKShape(k, init=small[:k], max_iter=2).fit(small)  # so that imports count neither as time nor memory
     X = factor_walks(n_series, n_timepoints, dtype=np.float32)
     model = LocalKShape(k, init=X[:k].copy(), max_iter=STEPS, tol=0.0)
     times, peaks = [], []
@@ -188,7 +189,7 @@ def _cost_per_pair(n_series: int, n_timepoints: int, k: int, repeats: int) -> di
 
 
 def checks_of(results: dict[str, Any]) -> list[Check]:
-    """What is asked of threads, and of very many series."""
+    """Targets of threads, and of very many series."""
     checks = [check("two threads faster than one by", results["threads"]["ratio"], ">=", 1.7)]
     if "million" in results:
         many = results["million"]["points"][1]
@@ -204,7 +205,7 @@ def checks_of(results: dict[str, Any]) -> list[Check]:
 
 
 def exponent_lines(results: dict[str, Any]) -> list[list[str]]:
-    """For each size: its range, and the exponents."""
+    """One row per size: its range, and the exponents."""
     lines = []
     for name, found in results["curves"].items():
         sizes = [point["size"] for point in found["points"]]
@@ -214,7 +215,7 @@ def exponent_lines(results: dict[str, Any]) -> list[list[str]]:
 
 
 def million_lines(results: dict[str, Any]) -> list[list[str]]:
-    """For few series and for very many: time, cost per pair, memory."""
+    """One row per number of series: time, cost per pair, memory."""
     return [
         [
             f"{point['n_series']:,}",
@@ -232,7 +233,7 @@ MILLION_HEADER = ["series", "time", "per pair", "pairs transformed", "input", "p
 
 
 def threads_in_words(results: dict[str, Any]) -> str:
-    """What a second thread brings."""
+    """The gain of a second thread, in words."""
     n_series, n_timepoints, k = results["threads"]["size"]
     return (
         f"{n_series:,} series of {n_timepoints} points, k = {k}: two threads are "
@@ -242,17 +243,17 @@ def threads_in_words(results: dict[str, Any]) -> str:
 
 
 def million_in_words(results: dict[str, Any]) -> str:
-    """How the two compare."""
+    """The two costs per pair, in words."""
     return f"Cost per pair, very many series over few: {results['million']['ratio']:.2f}."
 
 
 def markdown_of(results: dict[str, Any]) -> str:
-    """The whole page."""
+    """The complete result page."""
     parts = [markdown_table(EXPONENTS_HEADER, exponent_lines(results)), threads_in_words(results)]
     if "million" in results:
         parts.append(markdown_table(MILLION_HEADER, million_lines(results)))
         parts.append(million_in_words(results))
-    parts.append("\n".join(f"- {told(each)}" for each in results["checks"]))
+    parts.append("\n".join(f"- {check_text(each)}" for each in results["checks"]))
     return "\n\n".join(parts)
 
 

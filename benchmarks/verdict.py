@@ -1,4 +1,4 @@
-"""What the fits of all sets say together: ratios of inertia, and differences with their uncertainty."""
+"""Summary of the fits of all sets: ratios of inertia, and differences with their uncertainty."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 CONTESTANTS = ("ours", "ours (random start)")
 N_RESAMPLES = 10_000
-_ROUNDING = 1e-9
+_ROUNDING = 1e-9  # equal partitions have inertias that differ by rounding
 
 
 def verdict(sets: dict[str, Any]) -> dict[str, Any]:
-    """Judge the sets that both have fitted.
+    """Summarize the sets with fits of both libraries.
 
     Parameters
     ----------
     sets : dict
-        For each set the fits of each contestant: dicts with `ari`, `ri`, `inertia`, `seconds`.
+        The fits of each contestant for each set: dicts with `ari`, `ri`, `inertia`, `seconds`.
     """
     judged = {name: _of_set(entry) for name, entry in sets.items() if _succeeded(entry, "tslearn")}
     ratios = np.array([found["inertia_ratio"] for found in judged.values()])
@@ -56,7 +56,7 @@ def _of_set(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(sets: dict[str, Any], who: str, what: str) -> dict[str, Any]:
-    """Mean over the sets of ours minus theirs, each the mean over its seeds; sets are what is resampled."""
+    """Mean over the sets of ours minus theirs, by seed means, with a bootstrap interval over the sets."""
     ours = np.array([np.mean([fit[what] for fit in entry[who]]) for entry in sets.values()])
     theirs = np.array(
         [np.mean([fit[what] for fit in _succeeded(entry, "tslearn")]) for entry in sets.values()]

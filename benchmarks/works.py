@@ -1,4 +1,4 @@
-"""The pieces of work that `benchmarks.peers` times, and what is asked of each."""
+"""The pieces of work that `benchmarks.peers` times, and the targets of each."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ class Work:
     Attributes
     ----------
     name, title : str
-        For the command line, and for readers.
+        Names for the command line and for tables.
     kind : str
-        Which contestants can do it.
+        Kind of contestants.
     make : callable
-        Takes "quick" and returns the task.
-    at_least : dict
-        By what factor ours should beat each contestant.
-    most_pairs : float or None
-        Largest share of pairs that a fit should transform.
+        Function from "quick" to the task.
+    min_ratios : dict
+        Target: minimum time of each contestant relative to ours.
+    max_pairs : float or None
+        Target: maximum share of pairs that a fit transforms.
     """
 
     name: str
     title: str
     kind: str
     make: Callable[[bool], Task]
-    at_least: dict[str, float] = field(default_factory=dict)
-    most_pairs: float | None = None
+    min_ratios: dict[str, float] = field(default_factory=dict)
+    max_pairs: float | None = None
 
 
 def _levels(quick: bool) -> np.ndarray:
@@ -50,8 +50,8 @@ def _fit_panel(rows: Callable[[bool], np.ndarray]) -> Callable[[bool], Task]:
     return lambda quick: Task(rows(quick), 5 if quick else 20)
 
 
-# For each length the first seed with which the objective does not rise before the last step. With most
-# others it does, and tslearn, which ends there, does fewer steps than the others: times would not compare.
+# The first seed for each length at which the objective does not rise before the last step. With most other
+# seeds it does, and tslearn stops there: it would do fewer steps than others, and times would not compare.
 _EVENLY_FALLING = {256: 6, 1024: 23}
 
 
@@ -64,7 +64,7 @@ def _fit_walks(n_timepoints: int) -> Callable[[bool], Task]:
 
 
 def _assign_walks(quick: bool) -> Task:
-    """Centers as they are in the middle of a fit."""
+    """Assignment to centers from the middle of a fit."""
     task = _fit_walks(256)(quick)
     model = LocalKShape(task.k, init=task.X[: task.k], max_iter=5).fit(task.X)
     return Task(task.X, task.k, model.cluster_centers_)

@@ -1,4 +1,4 @@
-"""What the benchmarks compare with is sound: a baseline that does no needless work, and equal answers."""
+"""The baseline of the benchmarks does no needless work, and its results equal those of the library."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from shapecluster._core.sbd.shapes import shapes_of
 
 @pytest.fixture
 def walks(rng):
-    """Random walks on three common factors."""
+    """Random walks with three common factors."""
     factors = rng.normal(size=(3, 96)).cumsum(axis=1)
     return rng.normal(size=(150, 3)) @ factors + rng.normal(size=(150, 96)).cumsum(axis=1)
 
 
 @pytest.fixture
 def transformed(monkeypatch):
-    """Counts of inverse transforms and of their points, kept up to date while the test runs."""
+    """Number of inverse transforms and of their points so far."""
     counts = {"rows": 0, "points": 0}
     irfft = fft.irfft
 
@@ -38,7 +38,7 @@ def transformed(monkeypatch):
     return counts
 
 
-def test_engine_without_bounds_transforms_what_a_plain_one_does(walks, transformed, monkeypatch):
+def test_a_fit_without_bounds_makes_as_many_transforms_as_the_baseline(walks, transformed, monkeypatch):
     k = 6
     theirs = plain.k_shape(walks, walks[:k])
     assert transformed["rows"] == len(walks) * k * (theirs.n_iter + 1)
@@ -53,14 +53,14 @@ def test_engine_without_bounds_transforms_what_a_plain_one_does(walks, transform
     assert transformed["points"] <= 1.03 * n_pairs * points
 
     transformed.update(rows=0, points=0)
-    monkeypatch.setattr(bounds, "_MIN_POINTS", 0)  # or so little work is not looked at
+    monkeypatch.setattr(bounds, "_MIN_POINTS", 0)  # bounds are not tried on so little data otherwise
     pruned = best_run(shapes, [lambda: start], np.ones(len(walks)), FitSettings())
     assert pruned.best.inertia == ours.best.inertia
-    assert transformed["rows"] < 0.9 * n_pairs  # the count can tell
+    assert transformed["rows"] < 0.9 * n_pairs  # the count reacts to bounds
 
 
 @pytest.mark.parametrize("small_side", [False, True])
-def test_plain_k_shape_ends_where_ours_does(walks, small_side):
+def test_the_baseline_ends_at_the_same_result(walks, small_side):
     theirs = plain.k_shape(walks, walks[:6], small_side=small_side)
     ours = LocalKShape(6, init=walks[:6]).fit(walks)
     assert theirs.inertia == pytest.approx(ours.inertia_, rel=1e-10)
@@ -73,7 +73,7 @@ def fits(ari, inertia):
     return [{"ari": a, "ri": a, "inertia": inertia, "seconds": 1.0} for a in ari]
 
 
-def test_verdict_on_sets_takes_failures_and_missing_peers_into_account():
+def test_the_summary_of_sets_accounts_for_failures_and_missing_peers():
     ours = {"ours (random start)": fits([0.5], 2.0)}
     sets = {
         "won": ours | {"ours": fits([0.8, 0.6], 2.0), "ours (best of 10)": fits([0.8], 1.0)},

@@ -1,4 +1,4 @@
-"""Synthetic portfolios: the law of the draws, bounds, sectors, copycats, and what a seed means."""
+"""Synthetic portfolios: the distribution of the draws, bounds, sectors, copycats, and seeds."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shapecluster.datasets import Copycats, make_portfolios
-from shapecluster.datasets import _weighted_sampling as _successive
+from shapecluster.datasets import Copycats, _weighted_sampling, make_portfolios
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
 from shapecluster.portfolios import Portfolios
-from tests.reference.successive import set_probabilities
+from tests.reference.weighted_sampling import set_probabilities
 
 WEIGHTS = [8.0, 4.0, 2.0, 1.0, 1.0, 0.5]
 LETTERS = list("ABCDEF")
 PINNED = ["JPM WMT TMO AMT MMM FIS UPS REGN AXP", "FB CSCO AMGN ORCL CVS MDLZ BKNG ADP AXP"]
-CHANCE = 1e-6  # a test of a law fails by bad luck once in a million seeds
+CHANCE = 1e-6  # a test of a distribution fails by bad luck once in a million seeds
 
 
 def sets_of(portfolios: Portfolios, size: int) -> Counter[tuple[int, ...]]:
@@ -29,28 +28,28 @@ def sets_of(portfolios: Portfolios, size: int) -> Counter[tuple[int, ...]]:
     return Counter(tuple(row.tolist()) for row in rows.indices.reshape(-1, size))
 
 
-def assert_law(counts: Counter[tuple[int, ...]], law: dict[tuple[int, ...], float]) -> None:
-    assert set(counts) <= {chosen for chosen, chance in law.items() if chance > 0}
-    possible = [chosen for chosen, chance in law.items() if chance > 0]
+def assert_distribution(counts: Counter[tuple[int, ...]], expected: dict[tuple[int, ...], float]) -> None:
+    assert set(counts) <= {chosen for chosen, chance in expected.items() if chance > 0}
+    possible = [chosen for chosen, chance in expected.items() if chance > 0]
     seen = np.array([counts[chosen] for chosen in possible])
-    expected = np.array([law[chosen] for chosen in possible]) * seen.sum()
-    assert stats.chisquare(seen, expected).pvalue > CHANCE
+    frequencies = np.array([expected[chosen] for chosen in possible]) * seen.sum()
+    assert stats.chisquare(seen, frequencies).pvalue > CHANCE
 
 
 def same_matrix(one: Portfolios, other: Portfolios) -> bool:
     return one.matrix.shape == other.matrix.shape and (one.matrix != other.matrix).nnz == 0
 
 
-# 0: all by arrival times; 3: most rows are finished by them; 12: hardly any; None: the function's own choice.
-@pytest.mark.parametrize("width", [0, 3, 12, None])
-def test_every_set_has_the_chance_of_successive_draws(monkeypatch, global_random_seed, width):
-    if width is not None:
-        monkeypatch.setattr(_successive, "_draws_with_replacement", lambda shares, wanted: width)
+# 0: all by arrival times; 3: arrival times complete most rows; 12: hardly any; None: the default choice.
+@pytest.mark.parametrize("n_draws", [0, 3, 12, None])
+def test_every_set_has_the_probability_of_successive_draws(monkeypatch, global_random_seed, n_draws):
+    if n_draws is not None:
+        monkeypatch.setattr(_weighted_sampling, "_best_number_of_draws", lambda shares, wanted: n_draws)
     drawn = make_portfolios(
         60_000, LETTERS, min_holdings=1, max_holdings=3, popularity=WEIGHTS, random_state=global_random_seed
     )
     for size in (1, 2, 3):
-        assert_law(sets_of(drawn, size), set_probabilities(WEIGHTS, size))
+        assert_distribution(sets_of(drawn, size), set_probabilities(WEIGHTS, size))
 
 
 def test_sets_are_as_frequent_as_those_of_numpy(rng, global_random_seed):
@@ -69,13 +68,13 @@ def test_sets_are_as_frequent_as_those_of_numpy(rng, global_random_seed):
         ),
         3,
     )
-    assert_law(theirs, set_probabilities(WEIGHTS, 3))
+    assert_distribution(theirs, set_probabilities(WEIGHTS, 3))
     keys = sorted(set(ours) | set(theirs))
     table = np.array([[ours[key] for key in keys], [theirs[key] for key in keys]])
     assert stats.chi2_contingency(table).pvalue > CHANCE
 
 
-def test_every_number_of_holdings_is_as_likely_both_ends_included(global_random_seed):
+def test_numbers_of_holdings_are_uniform_with_both_ends_included(global_random_seed):
     counts = np.bincount(make_portfolios(80_000, random_state=global_random_seed).n_holdings)
     assert not counts[:3].any()
     assert len(counts) == 11
@@ -122,7 +121,7 @@ def test_rows_are_distinct_sorted_and_within_bounds(n_tickers, low, high, seed, 
     assert set(matrix.data) == {1.0}
 
 
-def test_one_ticker_that_all_want_does_not_stop_the_others_from_being_drawn():
+def test_a_dominant_weight_does_not_stop_other_tickers_from_being_drawn():
     drawn = make_portfolios(
         500, LETTERS, min_holdings=3, max_holdings=3, popularity=[1e12, 1, 1, 1, 0, 1e-300], random_state=0
     )
@@ -134,7 +133,7 @@ def test_one_ticker_that_all_want_does_not_stop_the_others_from_being_drawn():
 
 
 @pytest.mark.parametrize("popularity", ["uniform", "zipf"])
-def test_nothing_depends_on_the_size_of_blocks(monkeypatch, popularity):
+def test_results_do_not_depend_on_the_block_size(monkeypatch, popularity):
     def make() -> Portfolios:
         return make_portfolios(
             700,
@@ -147,11 +146,11 @@ def test_nothing_depends_on_the_size_of_blocks(monkeypatch, popularity):
         )
 
     whole = make()
-    monkeypatch.setattr(_successive, "_BLOCK_CELLS", 300)
+    monkeypatch.setattr(_weighted_sampling, "_BLOCK_CELLS", 300)
     assert same_matrix(make(), whole)
 
 
-def test_a_seed_means_the_same_portfolios_and_another_seed_others():
+def test_equal_seeds_give_equal_portfolios_and_others_do_not():
     assert same_matrix(make_portfolios(500, random_state=1), make_portfolios(500, random_state=1))
     assert not same_matrix(make_portfolios(500, random_state=1), make_portfolios(500, random_state=2))
     generators = [np.random.default_rng(3) for _ in range(2)]
@@ -178,7 +177,7 @@ def test_the_labs_tickers_and_sectors_are_those_of_its_files(shared_data):
     assert dict(zip(sectors["ticker"], sectors["sector"], strict=True)) == LAB_SECTORS
 
 
-def test_a_home_sector_makes_its_tickers_as_much_likelier_as_asked(global_random_seed):
+def test_a_home_sector_multiplies_the_weights_of_its_tickers(global_random_seed):
     drawn, truth = make_portfolios(
         40_000,
         LETTERS,
@@ -243,7 +242,7 @@ def test_copies_match_their_leader_within_the_bounds(match):
     assert not truth.loc[truth["group"] < 0, "leader"].any()
 
 
-def test_every_edit_that_the_match_allows_happens_and_is_bought_by_popularity(global_random_seed):
+def test_every_allowed_edit_is_equally_likely(global_random_seed):
     held, truth = make_portfolios(
         8_000,
         [f"T{i}" for i in range(30)],
@@ -266,7 +265,7 @@ def test_every_edit_that_the_match_allows_happens_and_is_bought_by_popularity(gl
         assert stats.chisquare([seen[*edit, size] for edit in edits]).pvalue > CHANCE
 
 
-def test_copies_leave_every_other_trader_as_he_was():
+def test_copies_change_no_other_trader():
     plain = make_portfolios(2_000, sectors="lab", random_state=4)
     copied, truth = make_portfolios(
         2_000, sectors="lab", copycats=Copycats(100, 3, 0.8), return_truth=True, random_state=4
@@ -287,11 +286,11 @@ def test_copies_leave_every_other_trader_as_he_was():
         ({"popularity": [1.0, 2.0]}, r"weight for each of the 99 tickers. Got shape \(2,\)"),
         ({"popularity": [-1.0] + [1.0] * 98}, "Got -1.0 for 'FB'"),
         ({"popularity": [1.0] * 9 + [0.0] * 90}, "weight above 0, which is 9. Got 10"),
-        ({"popularity": pd.Series({"FB": 1.0})}, "'popularity' .* has nothing for AAPL"),
+        ({"popularity": pd.Series({"FB": 1.0})}, "'popularity' .* lacks AAPL"),
         ({"popularity": "often"}, "'popularity' parameter"),
-        ({"sectors": {"FB": "Tech"}}, "'sectors' .* has nothing for AAPL"),
+        ({"sectors": {"FB": "Tech"}}, "'sectors' .* lacks AAPL"),
         ({"sectors": ["Tech"]}, "sector for each of the 99 tickers. Got 1"),
-        ({"sectors": [None] + ["Tech"] * 98}, "something else for FB"),
+        ({"sectors": [None] + ["Tech"] * 98}, "other values for FB"),
         ({"sectors": "lab", "tickers": LETTERS, "max_holdings": 3}, "pass the sector of each"),
         ({"copycats": Copycats(3, 4), "n_traders": 11}, "n_traders = 11 instead of at least 12"),
         ({"copycats": 3}, "'copycats' parameter"),
@@ -299,7 +298,7 @@ def test_copies_leave_every_other_trader_as_he_was():
         ({"sector_tilt": 0}, "'sector_tilt' parameter"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, message):
+def test_invalid_arguments_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_portfolios(**{"n_traders": 100, **arguments})
 
@@ -314,6 +313,6 @@ def test_what_makes_no_sense_is_refused(arguments, message):
         ({"n_groups": 1, "match": 1.1}, "match"),
     ],
 )
-def test_copycats_that_make_no_sense_are_refused(arguments, name):
+def test_invalid_copycats_raise(arguments, name):
     with pytest.raises(ValueError, match=f"'{name}' parameter of Copycats"):
         Copycats(**arguments)

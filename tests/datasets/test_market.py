@@ -1,4 +1,4 @@
-"""The simulated market: its figures, its truth, and that features do not disturb each other."""
+"""The simulated market: its statistics, its truth, and features that do not affect each other."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sklearn.metrics import pairwise_distances
 from shapecluster import PortfolioMatcher
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.portfolios import Portfolios
-from tests.reference import holdings as oracle
+from tests.reference import matching as oracle
 
 METRICS = ["jaccard", "containment", "overlap", "cosine"]
 COLUMNS = ["trader", "match", "shared", "missing", "extra"]
@@ -37,7 +37,7 @@ def pairs_of(frame):
 
 
 class TestMatches:
-    def test_says_who_how_well_and_in_what(self, held):
+    def test_the_table_has_trader_similarity_and_tickers(self, held):
         answer = PortfolioMatcher(0.7).fit(held).matches("ann")
         assert answer.columns.tolist() == COLUMNS
         assert pairs_of(answer) == [
@@ -47,7 +47,7 @@ class TestMatches:
 
     @pytest.mark.parametrize("metric", METRICS)
     @pytest.mark.parametrize("quantities", [False, True])
-    def test_answers_are_those_of_the_definition(self, rng, metric, quantities):
+    def test_matches_equal_those_of_the_definition(self, rng, metric, quantities):
         table = rng.integers(0, 4, size=(60, 7)) * (rng.random((60, 7)) < 0.5)
         model = PortfolioMatcher(Fraction(2, 3), metric=metric, quantities=quantities).fit(table)
         expected = oracle.all_matches(table, metric, Fraction(2, 3), quantities=quantities)
@@ -71,7 +71,7 @@ class TestMatches:
                 n_shared += len(shared)
         assert n_shared > 0
 
-    def test_a_portfolio_from_outside_is_answered_as_a_trader_who_holds_it(self, held):
+    def test_an_external_portfolio_matches_as_a_trader_with_the_same_holdings(self, held):
         model = PortfolioMatcher(0.5).fit(held)
         inside = model.matches("bob")
         for outside in (
@@ -85,7 +85,7 @@ class TestMatches:
             assert answer["trader"].tolist() == ["bob", "ann", "zoe", "eve"]
             pd.testing.assert_frame_equal(answer.iloc[1:].reset_index(drop=True), inside)
 
-    def test_a_ticker_that_the_data_lack_counts_as_held_and_is_named(self, held):
+    def test_a_ticker_outside_the_data_counts_as_held_and_is_named(self, held):
         model = PortfolioMatcher(0.75).fit(held)
         with pytest.warns(UserWarning, match=r"lack 1 of the 4 tickers of the portfolio: NOPE\.") as caught:
             answer = model.matches(["NOPE", "KO", "AAPL", "MSFT"])
@@ -98,7 +98,7 @@ class TestMatches:
 
     @pytest.mark.parametrize("metric", METRICS)
     @pytest.mark.parametrize("quantities", [False, True])
-    def test_an_empty_portfolio_matches_nobody(self, held, metric, quantities):
+    def test_an_empty_portfolio_has_no_match(self, held, metric, quantities):
         twice = Portfolios(sparse.vstack([held.matrix, held.matrix[3]]), held.tickers, [*"abcdef"])
         model = PortfolioMatcher(1e-9, metric=metric, quantities=quantities).fit(twice)
         for empty in ("d", "f", [], {}, {"KO": 0}):
@@ -108,7 +108,7 @@ class TestMatches:
         assert not {"d", "f"} & {*model.match_pairs()[["trader_a", "trader_b"]].to_numpy().ravel()}
         assert model.groups_[[3, 5]].tolist() == [-1, -1]
 
-    def test_tables_without_rows_are_like_others_and_nobody_elses(self, held):
+    def test_tables_without_rows_have_the_types_of_others_and_are_copies(self, held):
         model = PortfolioMatcher(0.7).fit(held)
         empty, other = model.matches("eve"), model.matches("ann")
         assert empty.dtypes.to_dict() == other.dtypes.to_dict()
@@ -116,7 +116,7 @@ class TestMatches:
         assert pairs_of(model.matches("nil")) == []
         assert model.matches("eve").columns.tolist() == COLUMNS
 
-    def test_quantities_count_when_asked_to(self):
+    def test_quantities_count_on_request(self):
         held = Portfolios([[3, 2], [3, 0], [6, 4]], ["A", "B"], ["ann", "bob", "eve"])
         model = PortfolioMatcher(0.5, quantities=True).fit(held)
         assert pairs_of(model.matches("ann")[["trader", "match"]]) == [("bob", 0.6), ("eve", 0.5)]
@@ -125,13 +125,13 @@ class TestMatches:
         shares = PortfolioMatcher(1, metric="cosine", quantities=True).fit(held)
         assert shares.matches("ann")["trader"].tolist() == ["eve"]
 
-    def test_numbers_of_traders_are_plain_numbers(self, rng):
+    def test_numpy_integers_are_trader_ids(self, rng):
         model = PortfolioMatcher(0.1).fit(rng.integers(0, 2, size=(9, 4)))
         pd.testing.assert_frame_equal(model.matches(3), model.matches(np.int64(3)))
         assert model.matches(3)["trader"].dtype == np.int64
 
     @pytest.mark.parametrize("trader", ["joe", "KO", 0, 1.0, None, True])
-    def test_a_trader_who_is_not_there_is_named(self, held, trader):
+    def test_an_unknown_trader_is_named(self, held, trader):
         with pytest.raises(KeyError, match=rf"no trader {trader!r} among the 5 traders \(ann to zoe\)"):
             PortfolioMatcher().fit(held).matches(trader)
 
@@ -146,7 +146,7 @@ class TestMatches:
             (pd.DataFrame({"KO": [1]}), False, "Got 'DataFrame'"),
         ],
     )
-    def test_a_portfolio_that_makes_no_sense_is_refused(self, held, portfolio, quantities, message):
+    def test_invalid_portfolios_raise(self, held, portfolio, quantities, message):
         with pytest.raises(ValueError, match=message):
             PortfolioMatcher(quantities=quantities).fit(held).matches(portfolio)
 
@@ -158,7 +158,7 @@ class TestMatches:
 
 
 class TestMatchPairs:
-    def test_everyone_at_once_is_everyone_one_by_one(self, rng):
+    def test_pairs_equal_the_matches_of_each_trader(self, rng):
         held = make_portfolios(200, [*"ABCDEFGHIJK"], random_state=3)
         for metric in METRICS:
             model = PortfolioMatcher(0.8, metric=metric).fit(held)
@@ -200,7 +200,7 @@ class TestMatchPairs:
         near = near[near[:, 0] < near[:, 1]]
         np.testing.assert_array_equal(near, expected[i < 300])
 
-    def test_more_pairs_than_allowed_are_counted_and_not_made(self):
+    def test_too_many_pairs_are_counted_and_not_built(self):
         model = PortfolioMatcher().fit(np.ones((300, 4)))
         with pytest.raises(ValueError, match="44850 pairs of traders match, and max_pairs is 44849"):
             model.match_pairs(max_pairs=44849)
@@ -209,7 +209,7 @@ class TestMatchPairs:
         with pytest.raises(ValueError, match=r"max_pairs must be an integer of at least 0. Got 1\.5"):
             model.match_pairs(max_pairs=1.5)
 
-    def test_nobody_or_nothing_makes_no_pairs(self):
+    def test_no_match_gives_no_pairs(self):
         for table in (np.ones((1, 3)), np.zeros((5, 3)), np.eye(4)):
             pairs = PortfolioMatcher().fit(table).match_pairs()
             assert pairs.columns.tolist() == ["trader_a", "trader_b", "match"]
@@ -217,7 +217,7 @@ class TestMatchPairs:
 
 
 class TestInput:
-    def test_all_forms_of_the_same_portfolios_give_the_same_answer(self, held):
+    def test_all_forms_of_input_give_the_same_pairs(self, held):
         wide = held.to_frame()
         expected = PortfolioMatcher(0.5).fit(held).match_pairs()
         table = pd.DataFrame(held.matrix.toarray(), index=held.trader_ids, columns=held.tickers)
@@ -231,18 +231,18 @@ class TestInput:
         assert PortfolioMatcher().fit(table).fit(held).n_features_in_ == 5
         assert not hasattr(PortfolioMatcher().fit(table).fit(held), "feature_names_in_")
 
-    def test_input_is_left_as_it_is(self, held):
+    def test_input_is_not_changed(self, held):
         before = held.matrix.copy()
         PortfolioMatcher(0.5, quantities=True, metric="cosine").fit(held).match_pairs()
         for part in ("data", "indices", "indptr"):
             np.testing.assert_array_equal(getattr(before, part), getattr(held.matrix, part))
 
     @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
-    def test_what_is_no_quantity_is_refused(self, value):
+    def test_invalid_quantities_raise(self, value):
         with pytest.raises(ValueError, match=r"Negative values in data|NaN|infinity"):
             PortfolioMatcher().fit([[1.0, value], [1.0, 1.0]])
 
-    def test_sums_that_leave_the_range_are_refused(self):
+    def test_overflowing_sums_raise(self):
         with pytest.raises(ValueError, match=r"trader 1 .* too large to be added up"):
             PortfolioMatcher(quantities=True).fit([[1.0, 1.0], [1e308, 1e308]])
 
@@ -258,12 +258,12 @@ class TestInput:
             ({"quantities": "yes"}, "quantities"),
         ],
     )
-    def test_parameters_out_of_range_are_refused(self, held, parameters, message):
+    def test_invalid_parameters_raise(self, held, parameters, message):
         with pytest.raises(ValueError, match=f"The '{message}' parameter of PortfolioMatcher must be"):
             PortfolioMatcher(**parameters).fit(held)
 
     @pytest.mark.parametrize("same", [0.9, np.float64(0.9), np.float32(0.9), Fraction(9, 10)])
-    def test_a_threshold_is_the_decimal_that_it_reads_as(self, same):
+    def test_a_float_threshold_means_its_decimal(self, same):
         table = np.ones((2, 10))
         table[1, 0] = 0
         assert len(PortfolioMatcher(same).fit(table).match_pairs()) == 1
@@ -275,7 +275,7 @@ class TestInput:
         again = pickle.loads(pickle.dumps(model))
         pd.testing.assert_frame_equal(again.matches("eve"), model.matches("eve"))
 
-    def test_parameters_set_after_fit_count_from_the_next_fit_on(self, held):
+    def test_parameters_set_after_fit_take_effect_at_the_next_fit(self, held):
         model = PortfolioMatcher(0.7).fit(held)
         before = model.match_pairs()
         model.set_params(min_match=0.1, metric="containment")
@@ -286,7 +286,7 @@ class TestInput:
 class TestPartialFit:
     @settings(max_examples=40)
     @given(st.integers(0, 10_000), st.integers(1, 11), st.sampled_from(METRICS), st.booleans())
-    def test_adding_traders_is_fitting_all_of_them(self, seed, cut, metric, quantities):
+    def test_partial_fit_equals_one_fit_of_all(self, seed, cut, metric, quantities):
         rng = np.random.default_rng(seed)
         table = rng.integers(0, 3, size=(12, 5)).astype(float)
         parameters = {"min_match": 0.5, "metric": metric, "quantities": quantities}
@@ -306,7 +306,7 @@ class TestPartialFit:
         assert model.portfolios_["bob"].index.tolist() == ["AAPL", "KO", "MSFT", "XOM"]
         assert model.matches(["NEW", "XOM"])["trader"].tolist() == ["may"]
 
-    def test_traders_who_are_there_already_are_refused_and_nothing_changes(self, held):
+    def test_repeated_traders_raise_and_change_nothing(self, held):
         model = PortfolioMatcher(0.5).fit(held)
         new = Portfolios([[1, 1], [1, 1]], ["KO", "NEW"], ["may", "bob"])
         with pytest.raises(ValueError, match="these are in the data already: bob"):
@@ -315,7 +315,7 @@ class TestPartialFit:
         assert model.n_features_in_ == 5
         assert len(model.match_pairs()) == 4
 
-    def test_a_matrix_without_names_does_not_follow_traders_with_names(self, held):
+    def test_a_matrix_without_names_cannot_follow_traders_with_names(self, held):
         with pytest.raises(ValueError, match="trader_ids must be whole numbers throughout, or text"):
             PortfolioMatcher().fit(held).partial_fit(np.ones((2, 5)))
 

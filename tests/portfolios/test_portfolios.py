@@ -1,4 +1,4 @@
-"""The table of holdings: what it accepts, how it answers, and that files bring back what was written."""
+"""The table of holdings: input checks, lookups, and round trips through frames and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shapecluster.exceptions import PortfolioFileError
 from shapecluster.portfolios import Portfolios
 
 SMALL = Portfolios([[1, 1, 0], [0, 0, 0], [0, 1, 1]], ["AAPL", "KO", "XOM"], ["ann", "bob", "cy"])
-AMOUNTS = Portfolios([[2, 1.5, 0], [0, 0, 0], [0, 1, 1]], ["AAPL", "KO", "XOM"], [10, 20, 30])
+QUANTITIES = Portfolios([[2, 1.5, 0], [0, 0, 0], [0, 1, 1]], ["AAPL", "KO", "XOM"], [10, 20, 30])
 
 
 def assert_same(one: Portfolios, other: Portfolios) -> None:
@@ -35,7 +35,7 @@ def tables(draw: st.DrawFn) -> Portfolios:
     shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 5)))
     amounts = st.sampled_from([0.0, 0.0, 1.0, 1.0, 2.5])
     matrix = draw(hnp.arrays(np.float64, shape, elements=amounts))
-    matrix[0] = np.maximum(matrix[0], 1)  # a ticker that nobody holds does not come back from a file
+    matrix[0] = np.maximum(matrix[0], 1)  # tickers without a holder are not written
     tickers = sorted(draw(st.lists(st.text("ABC.-NUL", min_size=1), min_size=5, max_size=5, unique=True)))
     names = st.text("ab ,\"'é\n\u2028", min_size=1).map(lambda text: f"t{text}".strip())
     ids = draw(
@@ -91,24 +91,24 @@ def test_estimators_of_scikit_learn_take_the_matrix(estimator):
 def test_traders_are_found_by_name():
     assert len(SMALL) == 3
     assert SMALL["cy"].to_dict() == {"KO": 1.0, "XOM": 1.0}
-    assert AMOUNTS[10].to_dict() == {"AAPL": 2.0, "KO": 1.5}
-    assert AMOUNTS[np.int64(30)].name == 30
+    assert QUANTITIES[10].to_dict() == {"AAPL": 2.0, "KO": 1.5}
+    assert QUANTITIES[np.int64(30)].name == 30
     assert SMALL["bob"].empty
-    assert AMOUNTS.position(20) == 1
+    assert QUANTITIES.position(20) == 1
     assert "ann" in SMALL
-    assert 20 in AMOUNTS
+    assert 20 in QUANTITIES
     assert SMALL.n_holdings.tolist() == [2, 0, 2]
 
 
-@pytest.mark.parametrize("stranger", ["dan", 0, 10.0, True, None, "20", ["ann"]])
-def test_a_stranger_is_no_trader(stranger):
-    for held in (SMALL, AMOUNTS):
-        assert stranger not in held
+@pytest.mark.parametrize("unknown", ["dan", 0, 10.0, True, None, "20", ["ann"]])
+def test_an_unknown_id_raises(unknown):
+    for held in (SMALL, QUANTITIES):
+        assert unknown not in held
         with pytest.raises(KeyError, match=r"no trader .* among the 3 traders"):
-            held[stranger]
+            held[unknown]
 
 
-def test_nothing_can_be_put_in_another_place():
+def test_a_table_cannot_be_changed():
     for name in ("matrix", "tickers", "trader_ids"):
         with pytest.raises(AttributeError):
             setattr(SMALL, name, None)
@@ -118,37 +118,37 @@ def test_nothing_can_be_put_in_another_place():
     assert_same(pickle.loads(pickle.dumps(SMALL)), SMALL)
 
 
-def test_some_traders_are_taken_by_position_or_mask():
-    taken = AMOUNTS.take([2, 0])
+def test_take_selects_traders_by_position_or_mask():
+    taken = QUANTITIES.take([2, 0])
     assert taken.trader_ids.tolist() == [30, 10]
-    assert taken[10].equals(AMOUNTS[10])
-    assert_same(AMOUNTS.take(np.array([True, False, True])), AMOUNTS.take([0, 2]))
+    assert taken[10].equals(QUANTITIES[10])
+    assert_same(QUANTITIES.take(np.array([True, False, True])), QUANTITIES.take([0, 2]))
     with pytest.raises(ValueError, match=r"trader_ids must differ .*: 10"):
-        AMOUNTS.take([0, 0])
+        QUANTITIES.take([0, 0])
 
 
-def test_the_labs_form_is_a_line_per_trader():
+def test_the_default_layout_is_one_row_per_trader():
     frame = SMALL.to_frame()
     assert frame.columns.tolist() == ["TRADER_ID", "Ticker1", "Ticker2"]
     assert frame["Ticker1"].tolist()[::2] == ["AAPL", "KO"]
     assert frame.isna().sum().tolist() == [0, 1, 1]
-    long = AMOUNTS.to_frame()
+    long = QUANTITIES.to_frame()
     assert long.columns.tolist() == ["TRADER_ID", "Ticker", "Quantity"]
     assert long["TRADER_ID"].tolist() == [10, 10, 20, 30, 30]
     assert long["Quantity"].tolist() == [2, 1.5, 0, 1, 1]
-    assert AMOUNTS.to_frame("wide").columns.tolist() == frame.columns.tolist()
+    assert QUANTITIES.to_frame("wide").columns.tolist() == frame.columns.tolist()
 
 
 @settings(max_examples=50)
 @given(tables())
-def test_frames_bring_back_what_was_written(held):
+def test_frames_round_trip(held):
     assert_same(Portfolios.from_frame(held.to_frame()), held)
     assert_same(Portfolios.from_frame(held.to_frame("long"), held.tickers), held)
 
 
 @settings(max_examples=20)
 @given(held=tables(), suffix=st.sampled_from([".csv", ".csv.gz", ".parquet"]))
-def test_files_bring_back_what_was_written(tmp_path_factory, held, suffix):
+def test_files_round_trip(tmp_path_factory, held, suffix):
     folder = tmp_path_factory.mktemp("files")
     path = folder / f"held{suffix}"
     kind = suffix.split(".")[1]
@@ -167,7 +167,7 @@ def test_tickers_given_are_the_columns_in_their_order():
         Portfolios.from_frame(frame, ["AAPL"])
 
 
-def test_tables_are_read_however_cells_are_missing_and_columns_are_written():
+def test_tables_are_read_for_any_missing_value_and_any_case_of_column_names():
     frame = pd.DataFrame(
         {
             "trader_id": ["a", "b"],
@@ -186,14 +186,14 @@ def test_tables_are_read_however_cells_are_missing_and_columns_are_written():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        ({"TRADER_ID": [1, 1], "Ticker1": ["A", "B"]}, "more than one line: 1"),
+        ({"TRADER_ID": [1, 1], "Ticker1": ["A", "B"]}, "more than one row: 1"),
         ({"TRADER_ID": [1, 2], "Ticker1": ["A", "B"], "Ticker2": ["A", "C"]}, "trader 1 holds A more than"),
         ({"TRADER_ID": [1, 1], "Ticker": ["A", "A"]}, "trader 1 holds A more than once"),
-        ({"TRADER_ID": [1, None], "Ticker1": ["A", "B"]}, "line 1 of the table has no TRADER_ID"),
+        ({"TRADER_ID": [1, None], "Ticker1": ["A", "B"]}, "row 1 of the table has no TRADER_ID"),
         ({"TRADER_ID": [1.5, 2.0], "Ticker1": ["A", "B"]}, "whole numbers throughout.*Got 1.5"),
         ({"TRADER_ID": [1], "Ticker1": [7]}, "must be text. Got 7"),
-        ({"TRADER_ID": [1], "Ticker1": [None]}, "nobody in the table holds anything"),
-        ({"TRADER_ID": [], "Ticker1": []}, "no lines"),
+        ({"TRADER_ID": [1], "Ticker1": [None]}, "no trader in the table holds anything"),
+        ({"TRADER_ID": [], "Ticker1": []}, "has no rows"),
         ({"Ticker1": ["A"]}, "one column TRADER_ID"),
         ({"TRADER_ID": [1], "Stock": ["A"]}, "has the columns TRADER_ID, Ticker1"),
         ({"TRADER_ID": [1], "Ticker1": ["A"], "Ticker": ["B"]}, "has the columns TRADER_ID, Ticker1"),
@@ -201,11 +201,11 @@ def test_tables_are_read_however_cells_are_missing_and_columns_are_written():
         ({"TRADER_ID": [1], "Ticker": ["A"], "Quantity": ["many"]}, "Got 'many'"),
         (
             {"TRADER_ID": [1, 1], "Ticker": ["A", None], "Quantity": [1, 2]},
-            "line 1 .* a quantity, 2.0, but no",
+            "row 1 .* a quantity, 2.0, but no",
         ),
     ],
 )
-def test_tables_that_make_no_sense_are_refused(frame, message):
+def test_invalid_tables_raise(frame, message):
     with pytest.raises(ValueError, match=message):
         Portfolios.from_frame(pd.DataFrame(frame))
 
@@ -228,7 +228,7 @@ def test_tables_that_make_no_sense_are_refused(frame, message):
         (([[1], [1]], ["A"], [0.5, 1.0]), "Got 0.5 at 0"),
     ],
 )
-def test_matrices_and_names_that_make_no_sense_are_refused(arguments, message):
+def test_invalid_matrices_and_names_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         Portfolios(*arguments)
 
@@ -237,15 +237,15 @@ def test_matrices_and_names_that_make_no_sense_are_refused(arguments, message):
     ("text", "message"),
     [
         ("", "the file is empty"),
-        ("TRADER_ID,Ticker1\n", "no lines"),
-        ("TRADER_ID,Ticker1,Ticker2\n1,A\n", "row 1 has 2 fields where the header has 3"),
+        ("TRADER_ID,Ticker1\n", "has no rows"),
+        ("TRADER_ID,Ticker1,Ticker2\n1,A\n", "line 2 has 2 fields where the header has 3"),
         ('TRADER_ID,Ticker1\n1,"A\n', "not readable"),
-        ("TRADER_ID,Ticker1\n1,A\n1,B\n", "more than one line: 1"),
-        ("TRADER_ID,Ticker1\n1,A\n,B\n", "line 1 of the table has no TRADER_ID"),
+        ("TRADER_ID,Ticker1\n1,A\n1,B\n", "more than one row: 1"),
+        ("TRADER_ID,Ticker1\n1,A\n,B\n", "row 1 of the table has no TRADER_ID"),
         ("date,AAPL\n2020-01-01,3\n", "one column TRADER_ID"),
     ],
 )
-def test_files_that_make_no_sense_are_refused_by_name(tmp_path, text, message):
+def test_invalid_files_raise_with_their_name(tmp_path, text, message):
     path = tmp_path / "held.csv"
     path.write_text(text)
     with pytest.raises(PortfolioFileError, match=message) as error:
@@ -253,7 +253,7 @@ def test_files_that_make_no_sense_are_refused_by_name(tmp_path, text, message):
     assert str(error.value).startswith(f"{path}: ")
 
 
-def test_files_that_are_not_there_or_no_files_of_the_kind_are_refused(tmp_path):
+def test_missing_files_and_wrong_suffixes_raise(tmp_path):
     with pytest.raises(PortfolioFileError, match="no such file"):
         Portfolios.from_csv(tmp_path / "held.csv")
     with pytest.raises(PortfolioFileError, match=r"must end in .csv or .csv.gz"):
@@ -267,18 +267,18 @@ def test_files_that_are_not_there_or_no_files_of_the_kind_are_refused(tmp_path):
         SMALL.to_frame("square")
 
 
-def test_a_file_stays_as_it_was_when_writing_fails(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "held.csv"
     SMALL.to_csv(path)
     before = path.read_bytes()
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
     with pytest.raises(OSError, match="disk is full"):
-        AMOUNTS.to_csv(path)
+        QUANTITIES.to_csv(path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["held.csv"]
 
 
-def test_packed_files_are_the_same_bytes_each_time(tmp_path):
+def test_compressed_files_are_equal_bytes_each_time(tmp_path):
     for name in ("one.csv.gz", "two.csv.gz"):
         SMALL.to_csv(tmp_path / name)
     assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()

@@ -33,7 +33,7 @@ def analogues(
     values: str = "levels",
     max_shift: int | None = None,
 ) -> list[Found]:
-    """The best window of each episode among those that are past, from the whole panel."""
+    """The best past windows of the panel; of overlapping ones, only the best counts."""
     window = len(query)
     asked = unit(_compared(query, values))
     candidates = []

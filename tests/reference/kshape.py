@@ -1,4 +1,4 @@
-"""k-Shape as the paper and the contract tell it, with dense eigenvectors and no shortcuts."""
+"""k-Shape by definition, with dense eigenvectors and without bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nearest centers by screening every pair, without bounds."""
+"""Nearest centers without bounds: every pair is transformed."""
 
 from __future__ import annotations
 

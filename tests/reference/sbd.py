@@ -8,7 +8,7 @@ import numpy as np
 
 
 def unit(series: np.ndarray) -> np.ndarray:
-    """z-normalize each channel over what was observed, zeros elsewhere, joint norm one; (channels, time)."""
+    """z-normalize each channel over its observed values, with zeros elsewhere and a joint norm of 1."""
     rows = []
     for channel in np.atleast_2d(np.asarray(series, dtype=np.float64)):
         seen = [float(v) for v in channel if not math.isnan(v)]
@@ -35,7 +35,7 @@ def ncc(x: np.ndarray, y: np.ndarray, shift: int) -> float:
 def best(
     x: np.ndarray, y: np.ndarray, max_shift: int | None = None, eps: float = 2.0**-52
 ) -> tuple[float, int]:
-    """Best correlation and its shift: among near-equal values the smallest |s|, then the positive one."""
+    """Maximum correlation and its shift. Near-equal values tie: smallest |s| first, then positive s."""
     if not x.any() or not y.any():
         return 0.0, 0
     n = x.shape[1]

@@ -1,4 +1,4 @@
-"""Nearest neighbors by comparing everything with everything, one pair at a time."""
+"""Nearest neighbors by brute force, one pair at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 def brute(
     queries: Iterable[Any], rows: Iterable[Any], distance: Callable[[Any, Any], float], k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances and positions of the k nearest rows; the lower position first where they are as near."""
+    """Distances and positions of the k nearest rows; ties are in order of position."""
     rows = list(rows)
     found = [sorted((distance(query, row), i) for i, row in enumerate(rows))[:k] for query in queries]
     return np.array([[d for d, _ in hits] for hits in found]), np.array(

@@ -28,9 +28,13 @@ r"""The computations: pure functions of arrays, without estimators, names or fil
               blocks        cuts rows into blocks and runs them on threads
               alignment, overlap    shifted members; correlation where both series were observed
 
-    matching/ pairs         all pairs of portfolios that match
+    matching/ pairs         all pairs of portfolios that match, by prefix filtering
                 |
-              holdings      when two portfolios match, and the search for one
+              search        one portfolio against all
+                |
+              distinct      identical portfolios grouped
+                |
+              criterion     when two portfolios match
 
 Arrays of series have shape (n_series, n_channels, n_timepoints) here: channels come before time, so that the
 axis that every loop runs along is contiguous.

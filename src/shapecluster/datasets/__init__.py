@@ -1,4 +1,4 @@
-"""Simulated data whose truth is known: a market, and the portfolios of many traders."""
+"""Simulated data with known truth: a stock market, and the portfolios of many traders."""
 
 from __future__ import annotations
 

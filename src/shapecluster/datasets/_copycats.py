@@ -1,4 +1,4 @@
-"""Groups of traders who copy one another: who copies whom, how closely, and the copying itself."""
+"""Groups of traders who copy a leader: the plan of who copies whom, and the copying itself."""
 
 from __future__ import annotations
 
@@ -9,32 +9,39 @@ from numbers import Integral, Real
 import numpy as np
 
 from shapecluster._typing import IntArray
-from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, blocks, earliest_others, joined
+from shapecluster.datasets._weighted_sampling import (
+    Popularity,
+    RaggedRows,
+    merge_rows,
+    next_by_arrival,
+    row_blocks,
+)
 
 
 @dataclass(frozen=True)
 class Copycats:
-    """Groups of traders who copy one another, for `make_portfolios` to plant.
+    """Groups of traders who copy a leader, for `make_portfolios`.
 
-    A group is a leader, whose portfolio is like everybody's, and traders who copy it: exactly, or with a few
-    tickers sold and bought. How many of each, is drawn for each copy from all numbers that `match` and
-    the bounds on holdings allow, each as likely; none at all is always among them.
+    The leader of a group draws a portfolio as every other trader does. The other traders of the group copy
+    it exactly, or sell and buy a few of its tickers. For each copy, the numbers of sales and purchases are
+    drawn uniformly from all that `match` and the limits on holdings allow, including none.
 
     Parameters
     ----------
     n_groups : int
-        Number of groups. No trader is in two.
+        Number of groups. Each trader belongs to one group at most.
     size : int or tuple of (int, int), default=5
-        Traders in a group, the leader among them; or the least and the most, both included, uniform.
+        Number of traders in a group, including the leader. A tuple is a range with both ends included, from
+        which sizes are drawn uniformly.
     match : float, default=1.0
-        The least share of tickers that a copy and its leader have in common (Jaccard: shared tickers over
-        the tickers of either), above 0. With 0.9, portfolios below nine tickers can only be copied
-        exactly. Two copies of one leader may match each other less.
+        Minimum Jaccard similarity of a copy and its leader (shared tickers over the tickers of either), above
+        0. With 0.9, portfolios of fewer than nine tickers can only be copied exactly. Two copies of one
+        leader may be less similar to each other.
 
     Raises
     ------
     ValueError
-        For numbers out of these ranges.
+        If a parameter is out of its range.
 
     Examples
     --------
@@ -57,7 +64,7 @@ class Copycats:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """The least and the most traders in a group."""
+        """Minimum and maximum number of traders in a group."""
         return self.size if isinstance(self.size, tuple) else (self.size, self.size)
 
 
@@ -66,8 +73,9 @@ def _require(name: str, value: object, holds: bool, expected: str) -> None:
         raise ValueError(f"The {name!r} parameter of Copycats must be {expected}. Got {value!r} instead.")
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+def _is_whole(value: object, lowest: int) -> bool:
+    # bool is an Integral, too.
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= lowest
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,11 @@ class CopyPlan:
     Attributes
     ----------
     group : ndarray of int of shape (n_traders,)
-        Number of each trader's group, -1 for none.
+        Group of each trader; -1 for none.
     copies, leaders : ndarray of int of shape (n_copies,)
-        Each trader who copies, and whom.
+        The traders who copy, and their leaders.
     sold, bought : ndarray of int of shape (n_copies,)
-        How many tickers the copy leaves out, and how many it adds.
+        Number of tickers that each copy leaves out, and number that it adds.
     """
 
     group: IntArray
@@ -92,7 +100,7 @@ class CopyPlan:
 
     @classmethod
     def empty(cls, n_traders: int) -> CopyPlan:
-        """Nobody copies."""
+        """A plan without copies."""
         none = np.zeros(0, dtype=np.intp)
         return cls(np.full(n_traders, -1), none, none, none, none)
 
@@ -103,23 +111,23 @@ def plan_copies(
     limits: tuple[int, int, int],
     streams: tuple[np.random.Generator, np.random.Generator],
 ) -> CopyPlan:
-    """Choose groups and edits.
+    """Choose the groups and the edits of their copies.
 
     Parameters
     ----------
     copycats : Copycats
-        How many, and how close.
+        The number, sizes and similarity of the groups.
     counts : ndarray of int of shape (n_traders,)
-        How many tickers each trader would hold.
+        Number of tickers that each trader would hold without copycats.
     limits : tuple of (int, int, int)
-        The least and the most holdings, and the tickers that there are.
+        Minimum and maximum number of holdings, and number of tickers.
     streams : tuple of two Generators
         For the groups and for the edits.
 
     Raises
     ------
     ValueError
-        If there are not enough traders.
+        If there are too few traders.
     """
     low, high = copycats.sizes
     if copycats.n_groups * high > len(counts):
@@ -139,46 +147,49 @@ def plan_copies(
     copies, leaders = members[is_copy], members[first][numbers[is_copy]]
 
     edits = np.zeros((len(copies), 2), dtype=np.intp)
+    # One draw per copy before the loop, so that the order of the loop does not matter.
     chance = streams[1].random(len(copies))
     for held in np.unique(counts[leaders]):
-        options = np.array(_edits(int(held), copycats.match, limits))
+        options = np.array(_allowed_edits(int(held), copycats.match, limits))
         rows = np.flatnonzero(counts[leaders] == held)
         edits[rows] = options[(chance[rows] * len(options)).astype(np.intp)]
     return CopyPlan(group, copies, leaders, edits[:, 0], edits[:, 1])
 
 
-def _edits(held: int, match: float, limits: tuple[int, int, int]) -> list[tuple[int, int]]:
-    """Numbers of tickers sold and bought after which a copy of `held` tickers still matches."""
+def _allowed_edits(held: int, match: float, limits: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """Numbers of sales and purchases after which a copy of `held` tickers still matches."""
     low, high, n_tickers = limits
-    least = Fraction(str(float(match)))  # 0.9 as it is written, not as it is stored
+    lowest = Fraction(str(float(match)))  # 9/10 for 0.9, not the nearest binary number
     return [
         (sold, bought)
         for sold in range(held)
         for bought in range(n_tickers - held + 1)
-        if low <= held - sold + bought <= high and held - sold >= least * (held + bought)
+        if low <= held - sold + bought <= high and held - sold >= lowest * (held + bought)
     ]
 
 
-def copy_leaders(
+def write_copies(
     rows: RaggedRows,
     plan: CopyPlan,
     kinds: IntArray,
     popularity: Popularity,
     streams: tuple[np.random.Generator, np.random.Generator],
 ) -> None:
-    """Write the copies: what the leader holds, less what is sold, and what is bought by popularity."""
-    n_tickers, widest = rows.n_tickers, int(rows.slots.max())
+    """Write the copies: the leader's tickers without those sold, and purchases drawn by popularity."""
+    n_tickers, longest = rows.n_tickers, int(rows.lengths.max())
     selling, buying = bool(plan.sold.any()), bool(plan.bought.any())
-    for part in blocks(len(plan.copies), n_tickers):
+    for part in row_blocks(len(plan.copies), n_tickers):
         theirs = rows[plan.leaders[part]]
         kept = theirs
         if selling:
-            lot = streams[0].random((len(theirs), widest))[:, : theirs.shape[1]]
-            lot[theirs == n_tickers] = 2.0  # what is not held cannot be sold
-            turn = np.argsort(np.argsort(lot, axis=1), axis=1)
-            kept = np.sort(np.where(turn < plan.sold[part][:, None], n_tickers, theirs), axis=1)
+            # As many draws per row in every block, so that results do not depend on the block size.
+            draws = streams[0].random((len(theirs), longest))[:, : theirs.shape[1]]
+            draws[theirs == n_tickers] = 2.0  # above all draws: padding is never sold
+            rank = np.argsort(np.argsort(draws, axis=1), axis=1)
+            kept = np.sort(np.where(rank < plan.sold[part][:, None], n_tickers, theirs), axis=1)
         if buying:
             bought = plan.bought[part]
-            more = earliest_others(theirs, bought, kinds[plan.copies[part]], popularity, streams[1])
-            kept = joined(kept, more, bought, n_tickers)
+            # Purchases avoid all tickers of the leader, also those that were sold.
+            more = next_by_arrival(theirs, bought, kinds[plan.copies[part]], popularity, streams[1])
+            kept = merge_rows(kept, more, bought, n_tickers)
         rows[plan.copies[part]] = kept

@@ -1,11 +1,12 @@
-"""The tickers of the lab that this library grew from, and their sectors.
+"""The tickers of the lab on which this library is based, and their sectors.
 
-99 large companies of the S&P 500 as it was in early 2020, in the lab's order. Some have since changed their
-names (FB, ANTM) or are gone (ATVI). Sectors are those of GICS on 2020-05-29.
+They are 99 large companies of the S&P 500 in early 2020, in the lab's order. Some have changed their ticker
+since (FB, ANTM) or are no longer listed (ATVI). Sectors are those of GICS on 2020-05-29.
 """
 
 from __future__ import annotations
 
+# The order is part of what a seed means, because tickers are drawn by position.
 _IN_ORDER = """
     FB AAPL MSFT GOOGL GOOG JNJ V PG JPM UNH HD MA INTC NVDA VZ NFLX ADBE DIS T PYPL PFE MRK CSCO CMCSA
     WMT PEP BAC XOM KO CRM ABBV ABT CVX TMO AMGN COST MCD ACN LLY BMY NEE MDT AVGO LIN TXN DHR UNP NKE
@@ -36,4 +37,4 @@ _BY_SECTOR = {
 LAB_SECTORS: dict[str, str] = {
     ticker: sector for sector, tickers in _BY_SECTOR.items() for ticker in tickers.split()
 }
-"""Sector of each of the lab's tickers."""
+"""GICS sector of each of the lab's tickers."""

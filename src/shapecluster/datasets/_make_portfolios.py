@@ -1,10 +1,10 @@
-"""Synthetic portfolios whose truth is known: popularity, home sectors and planted copycats."""
+"""Synthetic portfolios with known truth: popularity, home sectors and planted copycats."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import pandas as pd
@@ -14,17 +14,68 @@ from scipy import sparse
 from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster._validation import listing
-from shapecluster.datasets._copycats import Copycats, CopyPlan, copy_leaders, plan_copies
+from shapecluster.datasets._copycats import Copycats, CopyPlan, plan_copies, write_copies
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
-from shapecluster.datasets._random_streams import generators
-from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, draw
-from shapecluster.portfolios._portfolios import Portfolios, checked_tickers
+from shapecluster.datasets._random_streams import RandomSource, spawn_generators
+from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, sample_rows
+from shapecluster.portfolios._portfolios import Portfolios, check_tickers
 
-# One generator a feature, so that copycats leave every other trader as he was. The order is part of what a
-# seed means: new features go to the end.
+PopularityLike: TypeAlias = "Literal['uniform', 'zipf'] | ArrayLike | pd.Series[float]"
+SectorsLike: TypeAlias = "Literal['lab'] | Mapping[str, str] | pd.Series[str] | ArrayLike | None"
+
+# One generator per feature, so that copycats change no other trader. The order is part of what a seed means:
+# new features go to the end.
 _FEATURES = ("counts", "homes", "draws", "arrivals", "groups", "edits", "sales", "purchases")
 
 _AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
+
+
+@overload
+def make_portfolios(
+    n_traders: int = ...,
+    tickers: ArrayLike | None = ...,
+    *,
+    min_holdings: int = ...,
+    max_holdings: int = ...,
+    popularity: PopularityLike = ...,
+    sectors: SectorsLike = ...,
+    sector_tilt: float = ...,
+    copycats: Copycats | None = ...,
+    return_truth: Literal[False] = ...,
+    random_state: RandomSource = ...,
+) -> Portfolios: ...
+
+
+@overload
+def make_portfolios(
+    n_traders: int = ...,
+    tickers: ArrayLike | None = ...,
+    *,
+    min_holdings: int = ...,
+    max_holdings: int = ...,
+    popularity: PopularityLike = ...,
+    sectors: SectorsLike = ...,
+    sector_tilt: float = ...,
+    copycats: Copycats | None = ...,
+    return_truth: Literal[True],
+    random_state: RandomSource = ...,
+) -> tuple[Portfolios, pd.DataFrame]: ...
+
+
+@overload
+def make_portfolios(
+    n_traders: int = ...,
+    tickers: ArrayLike | None = ...,
+    *,
+    min_holdings: int = ...,
+    max_holdings: int = ...,
+    popularity: PopularityLike = ...,
+    sectors: SectorsLike = ...,
+    sector_tilt: float = ...,
+    copycats: Copycats | None = ...,
+    return_truth: bool,
+    random_state: RandomSource = ...,
+) -> Portfolios | tuple[Portfolios, pd.DataFrame]: ...
 
 
 @validate_params(
@@ -53,68 +104,69 @@ def make_portfolios(
     *,
     min_holdings: int = 3,
     max_holdings: int = 10,
-    popularity: str | ArrayLike = "uniform",
-    sectors: str | Mapping[str, str] | pd.Series[Any] | ArrayLike | None = None,
+    popularity: PopularityLike = "uniform",
+    sectors: SectorsLike = None,
     sector_tilt: float = 4.0,
     copycats: Copycats | None = None,
     return_truth: bool = False,
-    random_state: int | np.random.Generator | np.random.RandomState | None = None,
-) -> Any:
+    random_state: RandomSource = None,
+) -> Portfolios | tuple[Portfolios, pd.DataFrame]:
     """Draw the portfolios of many traders.
 
     Each trader holds a number of tickers that is uniform on min_holdings..max_holdings, both ends included.
-    The tickers are drawn one after the other without replacement, each with a chance in proportion to
-    its weight, as ``Generator.choice(replace=False, p=...)`` draws them.
+    The tickers are drawn one after another without replacement. The chance of each is in proportion to its
+    weight, as in ``Generator.choice(replace=False, p=...)``.
 
     Parameters
     ----------
     n_traders : int, default=100_000
-        Number of traders; their names are the numbers from 0.
+        Number of traders. Their ids are the numbers from 0.
     tickers : array-like of str of shape (n_tickers,), default=None
-        What there is to hold. None: the 99 tickers of the lab.
+        The tickers to draw from. None: the 99 tickers of the lab.
     min_holdings, max_holdings : int, default=3 and 10
-        The least and the most tickers that a trader holds.
+        Minimum and maximum number of tickers that a trader holds.
     popularity : {"uniform", "zipf"} or array-like of shape (n_tickers,), default="uniform"
         Weight of each ticker. "zipf": 1, 1/2, 1/3 and so on in the order of `tickers`. A Series is matched by
         ticker. A ticker of weight 0 is never held.
     sectors : "lab", mapping, Series or array-like of str of shape (n_tickers,), default=None
-        Sector of each ticker; a mapping or a Series is matched by ticker. Each trader then has a home
-        sector, drawn by the sum of the weights in it. "lab": the sectors of the lab's tickers. None: no
-        trader has a home.
+        Sector of each ticker. A mapping or a Series is matched by ticker. Each trader then has a home sector,
+        drawn in proportion to the sum of its weights. "lab": the sectors of the lab's tickers. None: no home
+        sectors.
     sector_tilt : float, default=4.0
-        How many times its weight a ticker has for a trader at home in its sector.
+        Factor on the weights of the tickers in a trader's home sector.
     copycats : Copycats, default=None
-        Groups of traders who copy one another; see `Copycats`.
+        Groups of traders who copy a leader; see `Copycats`.
     return_truth : bool, default=False
-        Whether to return what each trader was made as, too.
+        Whether to return the home sectors and the groups of copycats, too.
     random_state : int, Generator, RandomState or None, default=None
-        Where the randomness comes from; an int gives the same portfolios each time.
+        Source of randomness. An int gives the same portfolios each time.
 
     Returns
     -------
     portfolios : Portfolios
         The holdings.
     truth : DataFrame of shape (n_traders, 3)
-        With `return_truth` only. Indexed by trader: home (sector; None without sectors), group (number of the
-        group of copycats; -1 for traders of no group), leader (whether the others of the group copied this
-        trader).
+        Only with ``return_truth=True``. Indexed by trader, with the columns `home` (the home sector; None
+        without sectors), `group` (the group of copycats; -1 for none) and `leader` (whether the trader leads
+        a group).
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range or does not fit the others; the message names it.
+        If a parameter is out of its range or contradicts another one. The message names the parameter.
 
     See Also
     --------
-    Portfolios : What is returned, and how to write it to a file.
+    Portfolios : The table of holdings, and how to write it to a file.
 
     Notes
     -----
-    Every feature draws from a generator of its own. So copycats change no other trader, and nothing depends
-    on how the work is cut into blocks. While it runs it takes about three times the memory of the result.
+    Every feature has a random generator of its own, so copycats change no other trader. Results do not depend
+    on block sizes. While it runs, the function needs about three times the memory of the result.
 
-    While max_holdings is small beside the number of tickers, a trader costs some 15 random numbers, whatever
-    the number of tickers: tickers are drawn with replacement and repeats passed over, which has the same law.
+    A trader costs some 15 random numbers, whatever the number of tickers, if max_holdings is small relative
+    to that number. Tickers are then drawn with replacement and repeats are skipped, which gives the same
+    distribution.
 
     Examples
     --------
@@ -133,11 +185,11 @@ def make_portfolios(
     >>> held[217].index.tolist() == held[602].index.tolist()
     True
     """
-    names = checked_tickers(LAB_TICKERS if tickers is None else tickers)
+    names = check_tickers(LAB_TICKERS if tickers is None else tickers)
     weights = _weights(popularity, names)
     homes, kinds = _sectors(sectors, names, lab=tickers is None)
     _check_holdings(min_holdings, max_holdings, weights)
-    streams = generators(random_state, _FEATURES)
+    streams = spawn_generators(random_state, _FEATURES)
 
     counts = streams["counts"].integers(min_holdings, max_holdings + 1, n_traders)
     by_kind = weights[None, :]
@@ -151,13 +203,13 @@ def make_portfolios(
         limits = (min_holdings, max_holdings, int(np.count_nonzero(weights)))
         plan = plan_copies(copycats, counts, limits, (streams["groups"], streams["edits"]))
 
-    popular = Popularity.of(by_kind)
-    # Copies draw like everybody, so that the others keep their random numbers, and are written over.
-    slots = counts.copy()
-    slots[plan.copies] = counts[plan.leaders] - plan.sold + plan.bought
-    rows = draw(counts, slots, kind, popular, (streams["draws"], streams["arrivals"]))
+    weights_of_kinds = Popularity.from_weights(by_kind)
+    # Copies draw like all others and are overwritten, so that all others keep their random numbers.
+    lengths = counts.copy()
+    lengths[plan.copies] = counts[plan.leaders] - plan.sold + plan.bought
+    rows = sample_rows(counts, lengths, kind, weights_of_kinds, (streams["draws"], streams["arrivals"]))
     kind[plan.copies] = kind[plan.leaders]
-    copy_leaders(rows, plan, kind, popular, (streams["sales"], streams["purchases"]))
+    write_copies(rows, plan, kind, weights_of_kinds, (streams["sales"], streams["purchases"]))
     portfolios = Portfolios(_matrix(rows), names)
     if not return_truth:
         return portfolios
@@ -165,10 +217,10 @@ def make_portfolios(
 
 
 def _matrix(rows: RaggedRows) -> sparse.csr_matrix:
-    # scikit-learn's K-Means takes indices of 32 bits only.
+    # K-Means of scikit-learn accepts indices of 32 bits only.
     dtype: type[np.signedinteger[Any]] = np.int32 if rows.starts[-1] < 2**31 else np.int64
     parts = np.ones(len(rows.cells)), rows.cells.astype(dtype), rows.starts.astype(dtype)
-    return sparse.csr_matrix(parts, (len(rows.slots), rows.n_tickers))
+    return sparse.csr_matrix(parts, (len(rows.lengths), rows.n_tickers))
 
 
 def _truth(portfolios: Portfolios, homes: list[str] | None, plan: CopyPlan) -> pd.DataFrame:
@@ -178,7 +230,7 @@ def _truth(portfolios: Portfolios, homes: list[str] | None, plan: CopyPlan) -> p
     return pd.DataFrame(columns, index=pd.Index(portfolios.trader_ids, name="TRADER_ID"))
 
 
-def _weights(popularity: Any, tickers: NDArray[np.object_]) -> Float64Array:
+def _weights(popularity: PopularityLike, tickers: NDArray[np.object_]) -> Float64Array:
     """The weight of each ticker."""
     if isinstance(popularity, str):
         ranks = np.arange(1, len(tickers) + 1, dtype=np.float64)
@@ -197,24 +249,25 @@ def _weights(popularity: Any, tickers: NDArray[np.object_]) -> Float64Array:
             "The 'popularity' parameter of make_portfolios must be weights that are finite and not negative. "
             f"Got {weights[wrong[0]]} for {tickers[wrong[0]]!r} instead."
         )
-    weights /= max(weights.max(), np.finfo(np.float64).tiny)  # so that no sum of them overflows
+    # So that no sum of weights overflows; `tiny` prevents 0 / 0 if no ticker has a weight.
+    weights /= max(weights.max(), np.finfo(np.float64).tiny)
     return weights
 
 
-def _sectors(sectors: Any, tickers: NDArray[np.object_], *, lab: bool) -> tuple[list[str], IntArray]:
-    """The names of the sectors, sorted, and the sector of each ticker by number; none without sectors."""
+def _sectors(sectors: SectorsLike, tickers: NDArray[np.object_], *, lab: bool) -> tuple[list[str], IntArray]:
+    """The sorted names of the sectors, and the sector number of each ticker; both empty without sectors."""
     if sectors is None:
         return [], np.zeros(0, dtype=np.intp)
     if isinstance(sectors, str):
         if not lab:
             raise ValueError(
-                "sectors='lab' of make_portfolios are those of the lab's tickers. Got other tickers: pass "
-                "the sector of each."
+                "sectors='lab' of make_portfolios needs the lab's tickers. Got other tickers: pass the "
+                "sector of each."
             )
         sectors = LAB_SECTORS
     if isinstance(sectors, Mapping | pd.Series):
         sectors = _by_ticker(dict(sectors), tickers, "sectors")
-    names = list(sectors)
+    names: list[Any] = list(sectors)  # type: ignore[arg-type]  # ArrayLike has scalars, which were refused
     if len(names) != len(tickers):
         raise ValueError(
             "The 'sectors' parameter of make_portfolios must have a sector for each of the "
@@ -223,7 +276,7 @@ def _sectors(sectors: Any, tickers: NDArray[np.object_], *, lab: bool) -> tuple[
     unnamed = [ticker for ticker, name in zip(tickers, names, strict=True) if not isinstance(name, str)]
     if unnamed:
         raise ValueError(
-            "The 'sectors' parameter of make_portfolios must be names (text). It has something else for "
+            "The 'sectors' parameter of make_portfolios must be names (text). It has other values for "
             f"{listing(unnamed)}."
         )
     found, numbers = np.unique(np.array(names), return_inverse=True)
@@ -233,19 +286,19 @@ def _sectors(sectors: Any, tickers: NDArray[np.object_], *, lab: bool) -> tuple[
 def _by_ticker(values: Mapping[Any, Any], tickers: NDArray[np.object_], what: str) -> list[Any]:
     missing = [ticker for ticker in tickers if ticker not in values]
     if missing:
-        raise ValueError(f"The {what!r} parameter of make_portfolios has nothing for {listing(missing)}.")
+        raise ValueError(f"The {what!r} parameter of make_portfolios lacks {listing(missing)}.")
     return [values[ticker] for ticker in tickers]
 
 
-def _check_holdings(least: int, most: int, weights: Float64Array) -> None:
-    if most < least:
+def _check_holdings(low: int, high: int, weights: Float64Array) -> None:
+    if high < low:
         raise ValueError(
-            f"The 'max_holdings' parameter of make_portfolios must be at least min_holdings = {least}. "
-            f"Got {most} instead."
+            f"The 'max_holdings' parameter of make_portfolios must be at least min_holdings = {low}. "
+            f"Got {high} instead."
         )
-    there = int(np.count_nonzero(weights))
-    if most > there:
+    n_available = int(np.count_nonzero(weights))
+    if high > n_available:
         raise ValueError(
             "The 'max_holdings' parameter of make_portfolios must be at most the number of tickers with a "
-            f"weight above 0, which is {there}. Got {most} instead."
+            f"weight above 0, which is {n_available}. Got {high} instead."
         )

@@ -1,10 +1,11 @@
-"""A simulated stock market whose truth is known: sectors, betas, lags, twins and every planted defect."""
+"""A simulated stock market with known sectors, betas, lags, twins and defects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,13 @@ from shapecluster.datasets._market_defects import (
     HALTS,
     LISTINGS,
     PAIRS,
-    halt,
-    list_late,
-    misprint,
-    tidy,
+    defect_table,
+    plant_bad_prints,
+    plant_halts,
+    plant_late_listings,
 )
-from shapecluster.datasets._market_parameters import CONSTRAINTS, check_together
-from shapecluster.datasets._random_streams import generators
+from shapecluster.datasets._market_parameters import CONSTRAINTS, check_combinations
+from shapecluster.datasets._random_streams import RandomSource, spawn_generators
 
 _SECTORS = (
     ("Energy", "ENR"),
@@ -37,7 +38,7 @@ _SECTORS = (
     ("Utilities", "UTL"),
     ("Real Estate", "REL"),
 )
-# One generator a feature, so that switching a feature on leaves every other draw as it was. The order is
+# One generator per feature, so that switching a feature on leaves every other draw as it is. The order is
 # part of what a seed means: new features go to the end.
 _FEATURES = (
     *("betas", "levels", "market", "sectors", "own", "lags", "history"),
@@ -48,14 +49,14 @@ _TYPICAL_PRICE, _PRICE_SPREAD = 50.0, 0.6  # first prices: median, and standard 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Market:
-    """A simulated market: the prices that one sees, and the truth behind them.
+    """A simulated market: the prices, and the truth behind them.
 
-    `make_market` builds it. What follows can be read as attributes.
+    `make_market` builds it. The parameters below are also attributes.
 
     Parameters
     ----------
     prices : DataFrame of shape (n_stocks, n_days)
-        Closing prices with all planted defects; tickers as rows, business days as columns.
+        Closing prices with all planted defects. Rows are tickers, columns are business days.
     true_prices : DataFrame of shape (n_stocks, n_days)
         The same prices before late listings, halts and bad prints.
     sectors : Series of str, indexed by ticker
@@ -67,24 +68,24 @@ class Market:
     factors : DataFrame of shape (n_days, 1 + n_sectors)
         Daily log returns of the market (column "market") and of each sector beyond it.
     volatility : Series of float, indexed by date
-        What each day's returns were multiplied by; 1 without volatility clustering.
+        Factor of each day's returns; 1 without volatility clustering.
     pairs : DataFrame
-        Planted twins: columns stock, twin.
+        Planted pairs: columns stock, twin.
     listings : DataFrame
-        Late listings: columns ticker, date (of the first price), n_missing (days before it).
+        Late listings: columns ticker, date (of the first price), n_missing (number of days before it).
     halts : DataFrame
-        Halted stretches: columns ticker, first, last (dates), n_days, kind ("flat" or "missing").
+        Halts: columns ticker, first, last (dates), n_days, kind ("flat" or "missing").
     bad_prints : DataFrame
-        One-day errors: columns ticker, date, factor (shown price over true price).
+        Bad prints: columns ticker, date, factor (price over true price).
     """
 
     prices: pd.DataFrame
     true_prices: pd.DataFrame
-    sectors: pd.Series[Any]
-    betas: pd.Series[Any]
-    lags: pd.Series[Any]
+    sectors: pd.Series[str]
+    betas: pd.Series[float]
+    lags: pd.Series[int]
     factors: pd.DataFrame
-    volatility: pd.Series[Any]
+    volatility: pd.Series[float]
     pairs: pd.DataFrame
     listings: pd.DataFrame
     halts: pd.DataFrame
@@ -119,23 +120,25 @@ def make_market(
     n_late: int = 0,
     n_halts: int = 0,
     halt_days: tuple[int, int] = (3, 10),
-    halt_kind: str = "mixed",
+    halt_kind: Literal["flat", "missing", "mixed"] = "mixed",
     n_bad_prints: int = 0,
     bad_print_size: tuple[float, float] = (0.1, 0.5),
-    start: str | pd.Timestamp = "2020-01-01",
-    random_state: int | np.random.Generator | np.random.RandomState | None = None,
+    start: str | date | np.datetime64 = "2020-01-01",
+    random_state: RandomSource = None,
 ) -> Market:
-    """Simulate a stock market with sectors, and keep the truth.
+    """Simulate a stock market with sectors, and return the truth with the prices.
 
-    The log return of stock i on day t is ``beta_i * market[t - lag_i] + sector_i[t - lag_i] + own_i[t]``,
-    each term Student t with `df` degrees of freedom, scaled to the daily standard deviation asked for.
+    The log return of stock i on day t is ``beta_i * market[t - lag_i] + sector_i[t - lag_i] + own_i[t]``.
+    The market, sector and own terms follow Student t distributions with `df` degrees of freedom, scaled to
+    their daily standard deviations.
 
     Parameters
     ----------
     n_stocks : int, default=300
         Number of stocks.
     n_sectors : int, default=10
-        Number of sectors, of equal size up to one stock. The first eleven carry the names of real ones.
+        Number of sectors. Their sizes differ by at most one stock. The first eleven have the names of the
+        GICS sectors.
     n_days : int, default=504
         Number of business days.
     beta_mean, beta_std : float, default=1.0 and 0.3
@@ -143,53 +146,55 @@ def make_market(
     market_vol, sector_vol, own_vol : float, default=0.01, 0.008 and 0.015
         Daily standard deviation of the market's, the sector's and the stock's own log return.
     df : float, default=5.0
-        Degrees of freedom, above 2; less means fatter tails, `numpy.inf` means normal returns.
+        Degrees of freedom, above 2. Smaller values give fatter tails; `numpy.inf` gives normal returns.
     max_lag : int, default=0
-        Each stock trails the factors by a whole number of days, uniform on 0..max_lag.
+        Maximum lag in days. Each stock trails the factors by a lag that is uniform on 0..max_lag.
     vol_clustering : float, default=0.0
-        Standard deviation of the log of the market-wide volatility; 0 means constant volatility, 0.5 is
-        lively. The long-run standard deviations stay those asked for.
+        Standard deviation of the log of the market-wide volatility. 0 means constant volatility, 0.5 means
+        strong clusters. The long-run standard deviations do not change.
     vol_persistence : float, default=0.97
         Day-to-day autocorrelation of the log volatility, at least 0 and below 1.
     n_pairs : int, default=0
-        Number of planted pairs: two stocks of one sector, the twin repeating the other's returns.
+        Number of planted pairs: two stocks of one sector, of which the twin repeats the other's returns.
     pair_vol : float, default=0.001
         Daily standard deviation of the difference between the log returns of a pair.
     n_late : int, default=0
-        Number of stocks that list late, after 10 % to 75 % of the days; missing (NaN) before.
+        Number of stocks that list late, after 10 % to 75 % of the days. Earlier prices are NaN.
     n_halts : int, default=0
-        Number of stocks halted once, for a stretch of days.
+        Number of stocks that are halted once, for consecutive days.
     halt_days : tuple of (int, int), default=(3, 10)
-        Least and largest length of a halt, in days. Where a late listing leaves less, a halt is shorter.
+        Minimum and maximum length of a halt in days. After a late listing, a halt may be shorter.
     halt_kind : {"flat", "missing", "mixed"}, default="mixed"
-        What a halt looks like: the last price repeated, or missing, or one of both by a coin.
+        Prices during a halt: the last price repeated, NaN, or one of the two at random.
     n_bad_prints : int, default=0
-        Number of stocks with a bad print: one day's price is wrong, the next is right again.
+        Number of stocks with a bad print: the price of one day is wrong.
     bad_print_size : tuple of (float, float), default=(0.1, 0.5)
-        Least and largest size of the error, as a log return up or down.
-    start : str or Timestamp, default="2020-01-01"
-        First day, or the first business day after it.
+        Minimum and maximum size of the error, as a log return up or down.
+    start : str, date or datetime64, default="2020-01-01"
+        First day. If it is no business day, the first one after it.
     random_state : int, Generator, RandomState or None, default=None
-        Where the randomness comes from; an int gives the same market each time.
+        Source of randomness. An int gives the same market each time.
 
     Returns
     -------
     Market
-        Prices (tickers as rows, dates as columns) and the truth.
+        Prices, with tickers as rows and dates as columns, and the truth.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range; the message names it.
+        If a parameter is out of its range. The message names the parameter.
 
     Notes
     -----
-    The defaults are frozen: published figures refer to them.
+    The defaults will not change, because published figures refer to them.
 
-    Every feature draws from a generator of its own. So switching one on, or asking for more of it, changes
-    nothing else: with bad prints, all other prices keep their bits, and the first of two bad prints is
-    the one of a market that has only one. Draws follow NumPy's PCG64, so a seed gives the same market on
-    every platform, but for last digits where the platforms' `exp` and `log` differ.
+    Every feature has a random generator of its own. Switching a feature on, or asking for more of it, changes
+    nothing else. With bad prints, for example, all other prices stay the same to the last bit. The first of
+    two bad prints is that of a market with only one.
+
+    Draws follow NumPy's PCG64. A seed gives the same market on every platform, up to the last digits of `exp`
+    and `log`.
 
     Examples
     --------
@@ -207,34 +212,35 @@ def make_market(
     2020-01-08    85.85
     Name: ENR01, dtype: float64
     """
-    check_together(locals())  # nothing but the parameters is local yet
-    streams = generators(random_state, _FEATURES)
+    check_combinations(locals())  # only the parameters are local so far
+    streams = spawn_generators(random_state, _FEATURES)
     dates = pd.DatetimeIndex(pd.bdate_range(start, periods=n_days).to_numpy(), name="date")
     tickers, names, sector = _sectors(n_stocks, n_sectors)
 
     betas = beta_mean + beta_std * streams["betas"].standard_normal(n_stocks)
     lags = streams["lags"].integers(0, max_lag + 1, n_stocks)
     pairs = _choose_pairs(streams["pairs"], sector, n_pairs)
+    # A twin that had another beta or lag would not repeat the returns of its stock.
     betas[pairs[:, 1]] = betas[pairs[:, 0]]
     lags[pairs[:, 1]] = lags[pairs[:, 0]]
 
-    # Factors start max_lag days early, so that stocks that trail have something to follow.
+    # Factors start max_lag days early, because lagged stocks need them on the first day.
     volatility = _volatility(streams["volatility"], n_days, vol_clustering, vol_persistence)
     factors = _factors(streams, (n_days, n_sectors), max_lag, df)
     factors *= np.r_[market_vol, np.full(n_sectors, sector_vol)]
     factors *= np.r_[np.full(max_lag, volatility[0]), volatility][:, None]
-    own = own_vol * _student(streams["own"], (n_days, n_stocks), df) * volatility[:, None]
+    own = own_vol * _student_t(streams["own"], (n_days, n_stocks), df) * volatility[:, None]
     then = np.arange(max_lag, max_lag + n_days)[:, None] - lags
     returns = betas * factors[then, 0] + factors[then, 1 + sector] + own
-    gap = pair_vol * _student(streams["pairs"], (n_pairs, n_days), df)
+    gap = pair_vol * _student_t(streams["pairs"], (n_pairs, n_days), df)
     returns[:, pairs[:, 1]] = returns[:, pairs[:, 0]] + gap.T
 
     levels = np.log(_TYPICAL_PRICE) + _PRICE_SPREAD * streams["levels"].standard_normal((n_stocks, 1))
     true = np.exp(levels + np.cumsum(returns.T, axis=1))
     shown = true.copy()
-    listings = list_late(shown, streams["listings"], n_late)
-    halts, halted = halt(shown, streams["halts"], n_halts, halt_days, halt_kind)
-    bad_prints = misprint(shown, streams["bad prints"], n_bad_prints, bad_print_size, halted)
+    listings = plant_late_listings(shown, streams["listings"], n_late)
+    halts, halted = plant_halts(shown, streams["halts"], n_halts, halt_days, halt_kind)
+    bad_prints = plant_bad_prints(shown, streams["bad prints"], n_bad_prints, bad_print_size, halted)
 
     return Market(
         prices=pd.DataFrame(shown, index=tickers, columns=dates),
@@ -244,15 +250,15 @@ def make_market(
         lags=pd.Series(lags, index=tickers, name="lag"),
         factors=pd.DataFrame(factors[max_lag:], index=dates, columns=["market", *names]),
         volatility=pd.Series(volatility, index=dates, name="volatility"),
-        pairs=tidy(pairs.tolist(), PAIRS, tickers, dates),
-        listings=tidy(listings, LISTINGS, tickers, dates),
-        halts=tidy(halts, HALTS, tickers, dates),
-        bad_prints=tidy(bad_prints, BAD_PRINTS, tickers, dates),
+        pairs=defect_table(pairs.tolist(), PAIRS, tickers, dates),
+        listings=defect_table(listings, LISTINGS, tickers, dates),
+        halts=defect_table(halts, HALTS, tickers, dates),
+        bad_prints=defect_table(bad_prints, BAD_PRINTS, tickers, dates),
     )
 
 
 def _sectors(n_stocks: int, n_sectors: int) -> tuple[pd.Index[str], list[str], IntArray]:
-    """Tickers such as ENR01, the names of the sectors, and the sector of each stock by number."""
+    """Tickers such as ENR01, the names of the sectors, and the sector number of each stock."""
     numbers = range(len(_SECTORS) + 1, n_sectors + 1)
     known = [*_SECTORS, *((f"Sector {i}", f"S{i}X") for i in numbers)][:n_sectors]
     sizes = [len(part) for part in np.array_split(np.arange(n_stocks), n_sectors)]
@@ -269,8 +275,8 @@ def _sectors(n_stocks: int, n_sectors: int) -> tuple[pd.Index[str], list[str], I
     )
 
 
-def _student(rng: np.random.Generator, shape: tuple[int, int], df: float) -> Float64Array:
-    """Student t numbers of unit variance."""
+def _student_t(rng: np.random.Generator, shape: tuple[int, int], df: float) -> Float64Array:
+    """Student t draws of unit variance."""
     if np.isinf(df):
         return rng.standard_normal(shape)
     draws: Float64Array = rng.standard_t(df, shape) * np.sqrt((df - 2.0) / df)
@@ -280,39 +286,39 @@ def _student(rng: np.random.Generator, shape: tuple[int, int], df: float) -> Flo
 def _factors(
     streams: Mapping[str, np.random.Generator], shape: tuple[int, int], max_lag: int, df: float
 ) -> Float64Array:
-    """Unit-variance factors, market first, from `max_lag` days before the first day on.
-
-    What came before is drawn backwards from a stream of its own, so that it moves nothing later.
-    """
+    """Factors of unit variance, the market first, beginning `max_lag` days before the first day."""
     n_days, n_sectors = shape
-    past = _student(streams["history"], (max_lag, 1 + n_sectors), df)[::-1]
-    market = _student(streams["market"], (n_days, 1), df)
-    sectors = _student(streams["sectors"], (n_days, n_sectors), df)
+    # The days before come from a generator of their own, backwards, so that max_lag moves no other draw.
+    past = _student_t(streams["history"], (max_lag, 1 + n_sectors), df)[::-1]
+    market = _student_t(streams["market"], (n_days, 1), df)
+    sectors = _student_t(streams["sectors"], (n_days, n_sectors), df)
     return np.concatenate([past, np.concatenate([market, sectors], axis=1)])
 
 
 def _volatility(rng: np.random.Generator, n: int, std: float, persistence: float) -> Float64Array:
-    """A multiplier for each day: the log is autoregressive, the mean square is 1."""
+    """A factor for each day: its log is autoregressive, and its mean square is 1."""
     shocks = std * rng.standard_normal(n)
     log_volatility = np.empty(n)
-    level = shocks[0]
+    level = shocks[0]  # from the stationary distribution, so that the first days are like all others
     for day in range(n):
         if day:
             level = persistence * level + np.sqrt(1.0 - persistence**2) * shocks[day]
         log_volatility[day] = level
+    # The mean of exp(2 x) for a normal x of mean 0 is exp(2 std^2).
     return np.exp(log_volatility - std**2)
 
 
 def _choose_pairs(rng: np.random.Generator, sector: IntArray, n_pairs: int) -> IntArray:
-    """Couples of stocks of one sector, no stock twice: rows of (stock, twin)."""
-    couples: list[IntArray] = []
+    """Pairs of stocks of one sector, without repeats: rows of (stock, twin)."""
+    possible: list[IntArray] = []
     for number in range(sector[-1] + 1):
         members = rng.permutation(np.flatnonzero(sector == number))
-        couples.extend(members[: len(members) // 2 * 2].reshape(-1, 2))
-    if n_pairs > len(couples):
+        possible.extend(members[: len(members) // 2 * 2].reshape(-1, 2))
+    if n_pairs > len(possible):
         raise ValueError(
-            f"The 'n_pairs' parameter of make_market must be at most {len(couples)}, because both stocks of "
+            f"The 'n_pairs' parameter of make_market must be at most {len(possible)}, because both stocks of "
             f"a pair are of one sector and no stock is in two pairs. Got {n_pairs} instead."
         )
-    chosen = np.array(couples, dtype=np.intp).reshape(-1, 2)
-    return chosen[rng.permutation(len(couples))[:n_pairs]]
+    # All possible pairs are shuffled, so that asking for more keeps the first ones.
+    chosen = np.array(possible, dtype=np.intp).reshape(-1, 2)
+    return chosen[rng.permutation(len(possible))[:n_pairs]]

@@ -1,4 +1,4 @@
-"""What `make_market` accepts: each parameter by itself, and those that depend on each other."""
+"""Parameter checks of `make_market`: each parameter alone, and parameters that depend on each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from shapecluster._sklearn_compat import Interval, StrOptions
 
-_LEAST_DAYS_WITH_DEFECTS = 20  # a halt or a bad print needs days around it
+_MIN_DAYS_WITH_DEFECTS = 20  # a halt or a bad print needs days of trading around it
 
 _AT_LEAST_0 = [Interval(Integral, 0, None, closed="left")]
 _AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
@@ -44,8 +44,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def check_together(parameters: Mapping[str, Any]) -> None:
-    """Hold the parameters of `make_market` against each other."""
+def check_combinations(parameters: Mapping[str, Any]) -> None:
+    """Check parameters of `make_market` that depend on each other."""
 
     def require(name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -57,8 +57,8 @@ def check_together(parameters: Mapping[str, Any]) -> None:
     for name in ("n_sectors", "n_late", "n_halts", "n_bad_prints"):
         require(name, parameters[name] <= n_stocks, f"at most n_stocks = {n_stocks}")
     if any(parameters[name] for name in ("n_late", "n_halts", "n_bad_prints")):
-        least = _LEAST_DAYS_WITH_DEFECTS
-        require("n_days", n_days >= least, f"at least {least} with late listings, halts or bad prints")
+        fewest = _MIN_DAYS_WITH_DEFECTS
+        require("n_days", n_days >= fewest, f"at least {fewest} with late listings, halts or bad prints")
     halt_days, size = parameters["halt_days"], parameters["bad_print_size"]
     require("halt_days", _is_range(halt_days, Integral, 1), "two integers of at least 1, the smaller first")
     require("bad_print_size", _is_range(size, Real, 0), "two numbers of at least 0, the smaller first")
@@ -68,9 +68,9 @@ def check_together(parameters: Mapping[str, Any]) -> None:
     require("start", _is_date(parameters["start"]), "a date without a time zone")
 
 
-def _is_range(value: Any, kind: type, least: int) -> bool:
+def _is_range(value: Any, kind: type, lowest: int) -> bool:
     both = len(value) == 2 and all(isinstance(end, kind) for end in value)
-    return both and bool(least <= value[0] <= value[1] < np.inf)
+    return both and bool(lowest <= value[0] <= value[1] < np.inf)
 
 
 def _is_date(value: Any) -> bool:

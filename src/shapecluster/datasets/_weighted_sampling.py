@@ -1,19 +1,21 @@
-"""Successive draws without replacement, for very many rows at once.
+"""Weighted sampling without replacement (successive draws), vectorized over very many rows.
 
-Row i draws one ticker after the other, each with a chance in proportion to its weight among those that
-the row has not drawn yet, as ``Generator.choice(replace=False, p=...)`` does. Two procedures with this
-law share the work:
+Row i draws one ticker after another. The chance of each ticker is in proportion to its weight among the
+tickers that the row has not drawn yet, as in ``Generator.choice(replace=False, p=...)``. Two procedures with
+this distribution share the work:
 
-- Draw *with* replacement and pass over repeats. What a repeat would have been is the next new ticker, so
-  the first h distinct tickers of such a sequence are h successive draws. Cheap while h is small beside the
-  number of tickers: a dozen random numbers a row instead of one per ticker.
-- Give every ticker an exponential arrival time of rate equal to its weight and keep the h earliest
-  (Efraimidis and Spirakis). By lack of memory this also finishes a row that has some tickers already,
-  over the rest of the tickers. Rows whose repeats were too many are finished so, never drawn anew, which
-  would favor sequences with few repeats; and where rows hold much of the market, they are drawn so from
-  the start.
+- Draw *with* replacement and skip repeats. The first h distinct tickers of such a sequence are h successive
+  draws. This is cheap while h is small relative to the number of tickers: a row needs a dozen random numbers
+  instead of one per ticker.
+- Give every ticker an exponential arrival time with its weight as the rate, and keep the h earliest
+  (Efraimidis and Spirakis). The exponential distribution has no memory, so this procedure also completes a
+  row that holds some tickers already.
 
-Random numbers are taken row by row, so no result depends on the size of the blocks.
+Rows with too many repeats are completed by arrival times. Drawing them anew would change the distribution,
+because it would favor sequences with few repeats. If rows hold much of the market, arrival times draw all of
+them from the start.
+
+Random numbers are consumed row by row, so results do not depend on the block size.
 
 References
 ----------
@@ -35,31 +37,31 @@ from scipy.special import pdtrc
 from shapecluster._typing import Float64Array, IntArray
 
 Codes: TypeAlias = NDArray[np.signedinteger[Any]]
-"""Numbers of tickers; `n_tickers` stands for none, and sorts last."""
+"""Ticker numbers; the number `n_tickers` is padding, and sorts last."""
 
-_BLOCK_CELLS = 1 << 18  # cells of a block of rows: a few MB of temporaries, which stay in cache
-# Rough costs, whose ratios decide how many draws with replacement a row gets: one draw (a random number, its
-# ticker, its place in the sort), one comparison of two draws, one exponential arrival.
+_BLOCK_CELLS = 1 << 18  # cells per block of rows: temporaries of a few MB, which stay in cache
+# Rough costs: one draw (a random number, its ticker, its place in the sort), one comparison of two draws, one
+# exponential arrival time. Their ratios decide how many draws with replacement a row gets.
 _DRAW_COST, _COMPARISON_COST, _ARRIVAL_COST = 25.0, 0.5, 12.0
 
 
 @dataclass(frozen=True)
 class Popularity:
-    """How likely tickers are, for each kind of trader.
+    """Weights of the tickers for each kind of trader, and the tables to draw by them.
 
     Attributes
     ----------
     shares, log_weights : ndarray of shape (n_kinds, n_tickers)
-        The weights as shares that sum to 1 in each row, and their logarithms up to a constant.
-    accept, other : ndarray of shape (n_kinds * n_tickers,)
-        Walker's tables: of the draws that fall on a ticker, the share that stay there, and the ticker that
-        has the rest.
+        Weights as shares that sum to 1 in each row, and their logarithms up to a constant.
+    accept, alias : ndarray of shape (n_kinds * n_tickers,)
+        Tables of Walker's alias method. A uniform draw of a ticker is accepted with this probability, else
+        its alias is taken.
     """
 
     shares: Float64Array
     log_weights: Float64Array
     accept: Float64Array
-    other: Codes
+    alias: Codes
 
     @property
     def n_tickers(self) -> int:
@@ -67,84 +69,85 @@ class Popularity:
 
     @property
     def dtype(self) -> Any:
-        """What `Codes` of so many tickers are kept in."""
-        return self.other.dtype
+        """Type of `Codes` for this number of tickers."""
+        return self.alias.dtype
 
     @classmethod
-    def of(cls, weights: Float64Array) -> Popularity:
-        """Tables for weights of shape (n_kinds, n_tickers)."""
+    def from_weights(cls, weights: Float64Array) -> Popularity:
+        """Build the tables for weights of shape (n_kinds, n_tickers)."""
         shares = weights / weights.sum(axis=1, keepdims=True)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore"):  # a weight of 0 has the logarithm -inf, and never arrives
             log_weights = np.log(weights)
-        tables = [_walker(row) for row in shares]
+        tables = [_alias_table(row) for row in shares]
         accept = np.concatenate([accept for accept, _ in tables])
-        other = np.concatenate([other for _, other in tables])
-        return cls(shares, log_weights, accept, other.astype(_dtype(weights.shape[1])))
+        alias = np.concatenate([alias for _, alias in tables])
+        return cls(shares, log_weights, accept, alias.astype(_code_dtype(weights.shape[1])))
 
 
-def _dtype(n_tickers: int) -> Any:
-    """The smallest integers that hold all tickers and the sign for none."""
+def _code_dtype(n_tickers: int) -> Any:
+    """The smallest signed integers that hold all ticker numbers and the padding."""
     return np.min_scalar_type(-n_tickers - 1)
 
 
-def _walker(shares: Float64Array) -> tuple[Float64Array, IntArray]:
+def _alias_table(shares: Float64Array) -> tuple[Float64Array, IntArray]:
     """Walker's tables by Vose's method."""
     n = len(shares)
-    accept, other = shares * n, np.arange(n)
+    accept, alias = shares * n, np.arange(n)
     small = [i for i in range(n) if accept[i] < 1.0]
     large = [i for i in range(n) if accept[i] >= 1.0]
     while small and large:
-        poor, rich = small.pop(), large[-1]
-        other[poor] = rich
-        accept[rich] -= 1.0 - accept[poor]
-        if accept[rich] < 1.0:
+        low, high = small.pop(), large[-1]
+        alias[low] = high
+        accept[high] -= 1.0 - accept[low]
+        if accept[high] < 1.0:
             small.append(large.pop())
-    for left in (*small, *large):  # 1 but for rounding; what has no weight must never stay
+    # What is left is 1 up to rounding, except for weights of 0, which must never be accepted.
+    for left in (*small, *large):
         if shares[left] > 0:
             accept[left] = 1.0
         else:
-            other[left] = int(np.argmax(shares))
-    return accept, other
+            alias[left] = int(np.argmax(shares))
+    return accept, alias
 
 
 class RaggedRows:
-    """Rows of different lengths, one after the other in one array, read and written as tables.
+    """Rows of different lengths, stored one after another in one array, and read and written as tables.
 
     Parameters
     ----------
-    slots : ndarray of int of shape (n_rows,)
-        The length of each row.
+    lengths : ndarray of int of shape (n_rows,)
+        Length of each row.
     n_tickers : int
-        The sign for none, which every cell holds at first.
+        The padding, which every cell holds at first.
     dtype : dtype
-        Of the cells.
+        Type of the cells.
     """
 
-    def __init__(self, slots: IntArray, n_tickers: int, dtype: Any) -> None:
-        self.slots, self.n_tickers = slots, n_tickers
-        self.starts = np.concatenate([[0], np.cumsum(slots)])
+    def __init__(self, lengths: IntArray, n_tickers: int, dtype: Any) -> None:
+        self.lengths, self.n_tickers = lengths, n_tickers
+        self.starts = np.concatenate([[0], np.cumsum(lengths)])
         self.cells: Codes = np.full(self.starts[-1], n_tickers, dtype=dtype)
 
     def __getitem__(self, rows: IntArray) -> Codes:
-        """Some rows as a table as wide as the longest, filled up with the sign for none."""
-        room = np.arange(self.slots[rows].max(initial=0)) < self.slots[rows][:, None]
-        table = np.full(room.shape, self.n_tickers, dtype=self.cells.dtype)
-        table[room] = self.cells[self._places(rows, room)]
+        """Some rows as a table as wide as the longest, with padding at the ends."""
+        inside = np.arange(self.lengths[rows].max(initial=0)) < self.lengths[rows][:, None]
+        table = np.full(inside.shape, self.n_tickers, dtype=self.cells.dtype)
+        table[inside] = self.cells[self._positions(rows, inside)]
         return table
 
     def __setitem__(self, rows: IntArray, table: Codes) -> None:
-        """Fill some rows from a table of sorted rows, as far as they reach."""
-        room = np.arange(table.shape[1]) < self.slots[rows][:, None]
-        self.cells[self._places(rows, room)] = table[room]
+        """Fill some rows from a table of sorted rows, each up to its length."""
+        inside = np.arange(table.shape[1]) < self.lengths[rows][:, None]
+        self.cells[self._positions(rows, inside)] = table[inside]
 
-    def _places(self, rows: IntArray, room: NDArray[np.bool_]) -> IntArray:
-        places: IntArray = (self.starts[rows][:, None] + np.arange(room.shape[1]))[room]
-        return places
+    def _positions(self, rows: IntArray, inside: NDArray[np.bool_]) -> IntArray:
+        positions: IntArray = (self.starts[rows][:, None] + np.arange(inside.shape[1]))[inside]
+        return positions
 
 
-def draw(
+def sample_rows(
     wanted: IntArray,
-    slots: IntArray,
+    lengths: IntArray,
     kinds: IntArray,
     popularity: Popularity,
     streams: tuple[np.random.Generator, np.random.Generator],
@@ -153,61 +156,63 @@ def draw(
 
     Parameters
     ----------
-    wanted, slots : ndarray of int of shape (n_rows,)
-        How many tickers each row draws, and the room it has; what does not fit is dropped.
+    wanted, lengths : ndarray of int of shape (n_rows,)
+        Number of tickers that each row draws, and its length in the result. Draws that do not fit are
+        dropped.
     kinds : ndarray of int of shape (n_rows,)
-        The row of `popularity.shares` that each row draws by.
+        The row of `popularity.shares` by which each row draws.
     popularity : Popularity
         The weights.
     streams : tuple of two Generators
-        For draws with replacement, and for what is finished by arrival times.
+        For draws with replacement, and for arrival times.
 
     Returns
     -------
     RaggedRows
-        The tickers of each row, increasing; room that is left holds `n_tickers`.
+        The tickers of each row, increasing, with padding `n_tickers` at the end.
     """
     n_rows, n_tickers = len(wanted), popularity.n_tickers
-    width = _draws_with_replacement(popularity.shares, int(wanted.max()))
-    rows = RaggedRows(slots, n_tickers, popularity.dtype)
-    short = [] if width else [np.arange(n_rows)]
-    for part in blocks(n_rows if width else 0, width):
-        drawn, got = _first_distinct(wanted[part], kinds[part], width, popularity, streams[0])
+    n_draws = _best_number_of_draws(popularity.shares, int(wanted.max()))
+    rows = RaggedRows(lengths, n_tickers, popularity.dtype)
+    incomplete = [] if n_draws else [np.arange(n_rows)]
+    for part in row_blocks(n_rows if n_draws else 0, n_draws):
+        drawn, n_distinct = _first_distinct(wanted[part], kinds[part], n_draws, popularity, streams[0])
         block = np.arange(part.start, part.stop)
         rows[block] = drawn
-        short.append(block[got < wanted[part]])
-    unfinished = np.concatenate(short)
-    for part in blocks(len(unfinished), n_tickers):
+        incomplete.append(block[n_distinct < wanted[part]])
+    unfinished = np.concatenate(incomplete)
+    for part in row_blocks(len(unfinished), n_tickers):
         block = unfinished[part]
-        some = rows[block]
-        need = wanted[block] - np.sum(some < n_tickers, axis=1)
-        rows[block] = joined(
-            some, earliest_others(some, need, kinds[block], popularity, streams[1]), need, n_tickers
-        )
+        held = rows[block]
+        need = wanted[block] - np.sum(held < n_tickers, axis=1)
+        more = next_by_arrival(held, need, kinds[block], popularity, streams[1])
+        rows[block] = merge_rows(held, more, need, n_tickers)
     return rows
 
 
 def _first_distinct(
-    wanted: IntArray, kinds: IntArray, width: int, popularity: Popularity, rng: np.random.Generator
+    wanted: IntArray, kinds: IntArray, n_draws: int, popularity: Popularity, rng: np.random.Generator
 ) -> tuple[Codes, IntArray]:
-    """The first distinct tickers of `width` draws with replacement, sorted, and how many they are."""
+    """The first distinct tickers of `n_draws` draws with replacement, sorted, and their number."""
     n = popularity.n_tickers
-    place = rng.random((len(wanted), width))
+    # The integer part of one random number chooses the column, the rest decides between it and its alias.
+    place = rng.random((len(wanted), n_draws))
     place *= n
     column = place.astype(popularity.dtype)
     place -= column
     cell = column + (kinds * n)[:, None]
-    drawn = np.where(place < popularity.accept[cell], column, popularity.other[cell])
-    turns = np.ascontiguousarray(drawn.T)  # one turn of all rows a line: long inner loops
-    fresh = np.ones(turns.shape, dtype=bool)
-    for turn in range(1, width):
-        fresh[turn] = (turns[:turn] != turns[turn]).all(axis=0)
+    drawn = np.where(place < popularity.accept[cell], column, popularity.alias[cell])
+    # Transposed to one draw of all rows per line, so that NumPy's inner loops are long.
+    draws = np.ascontiguousarray(drawn.T)
+    fresh = np.ones(draws.shape, dtype=bool)
+    for number in range(1, n_draws):
+        fresh[number] = (draws[:number] != draws[number]).all(axis=0)
     fresh &= np.cumsum(fresh, axis=0, dtype=np.int16) <= wanted
-    turns[~fresh] = n
-    return np.sort(turns.T, axis=1), fresh.sum(axis=0)
+    draws[~fresh] = n
+    return np.sort(draws.T, axis=1), fresh.sum(axis=0)
 
 
-def earliest_others(
+def next_by_arrival(
     held: Codes, need: IntArray, kinds: IntArray, popularity: Popularity, rng: np.random.Generator
 ) -> Codes:
     """The next `need[i]` successive draws of rows that hold `held[i]`, in the order of drawing.
@@ -215,46 +220,48 @@ def earliest_others(
     Returns
     -------
     ndarray of shape (n_rows, need.max())
-        Only the first `need[i]` entries of row i count.
+        Only the first `need[i]` entries of row i are valid.
     """
-    n, most = popularity.n_tickers, int(need.max(initial=0))
-    arrival = np.full((len(need), n + 1), np.inf)  # the last column takes the sign for none
+    n, max_need = popularity.n_tickers, int(need.max(initial=0))
+    arrival = np.full((len(need), n + 1), np.inf)  # the last column belongs to the padding
+    # Logarithms of arrival times, because a tiny weight would make the time itself infinite.
     with np.errstate(divide="ignore"):
         arrival[:, :n] = np.log(rng.standard_exponential((len(need), n)))
-    arrival[:, :n] -= popularity.log_weights[kinds]  # in logarithms no weight is too small to arrive
+    arrival[:, :n] -= popularity.log_weights[kinds]
     np.put_along_axis(arrival, held.astype(np.intp), np.inf, axis=1)
-    first = np.argpartition(arrival, min(most, n), axis=1)[:, :most]
+    # A partial sort first: `need` is small relative to the number of tickers.
+    first = np.argpartition(arrival, min(max_need, n), axis=1)[:, :max_need]
     order = np.argsort(np.take_along_axis(arrival, first, axis=1), axis=1)
     return np.take_along_axis(first, order, axis=1).astype(popularity.dtype)
 
 
-def joined(held: Codes, more: Codes, need: IntArray, n_tickers: int) -> Codes:
-    """Rows that hold what they held and the first `need[i]` of `more[i]`, sorted."""
-    row, turn = np.nonzero(np.arange(more.shape[1]) < need[:, None])
+def merge_rows(held: Codes, more: Codes, need: IntArray, n_tickers: int) -> Codes:
+    """Rows with the tickers of `held[i]` and the first `need[i]` of `more[i]`, sorted."""
+    row, at = np.nonzero(np.arange(more.shape[1]) < need[:, None])
     both = np.concatenate([held, np.full_like(more, n_tickers)], axis=1)
-    both[row, held.shape[1] + turn] = more[row, turn]
+    both[row, held.shape[1] + at] = more[row, at]
     return np.sort(both, axis=1)
 
 
-def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Slices of rows such that a table of one of them fits in cache."""
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices of rows whose tables fit in cache."""
     size = max(1, _BLOCK_CELLS // max(n_columns, 1))
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 
 
-def _draws_with_replacement(shares: Float64Array, wanted: int) -> int:
-    """How many draws with replacement make `wanted` distinct tickers cheapest; 0: none, arrivals do it all.
+def _best_number_of_draws(shares: Float64Array, wanted: int) -> int:
+    """The number of draws with replacement that makes `wanted` distinct tickers cheapest.
 
-    More draws leave fewer rows short of `wanted`. How many, is estimated by a Poisson law for the number of
-    repeats; the estimate decides about time, never about the law of what is drawn.
+    0 means that arrival times draw all. More draws leave fewer rows incomplete; a Poisson distribution of
+    the number of repeats estimates how many. The estimate affects time only, never the distribution.
     """
     n_tickers = shares.shape[1]
-    best, cheapest = 0, _ARRIVAL_COST * n_tickers
-    for width in range(wanted, 8 * wanted + 9):
-        repeats = width - (1.0 - (1.0 - shares) ** width).sum(axis=1)
-        short = float(pdtrc(width - wanted, repeats).max())
-        cost = _DRAW_COST * width + _COMPARISON_COST * width**2 + short * _ARRIVAL_COST * n_tickers
-        if cost < cheapest:
-            best, cheapest = width, cost
+    best, lowest_cost = 0, _ARRIVAL_COST * n_tickers
+    for n_draws in range(wanted, 8 * wanted + 9):
+        n_repeats = n_draws - (1.0 - (1.0 - shares) ** n_draws).sum(axis=1)
+        incomplete = float(pdtrc(n_draws - wanted, n_repeats).max())
+        cost = _DRAW_COST * n_draws + _COMPARISON_COST * n_draws**2 + incomplete * _ARRIVAL_COST * n_tickers
+        if cost < lowest_cost:
+            best, lowest_cost = n_draws, cost
     return best

@@ -1,4 +1,4 @@
-"""What very many traders hold: a sparse table, its files, and who holds the same."""
+"""Portfolios of many traders: a sparse table of holdings, its files, and the search for matching traders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Portfolios as tables: a line per trader or a line per holding, in memory, csv and parquet."""
+"""Portfolios in csv and parquet files."""
 
 from __future__ import annotations
 
@@ -12,176 +12,50 @@ from collections.abc import Callable
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import sparse
 
 from shapecluster import _tables
 from shapecluster._optional import import_optional
-from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import listing
 from shapecluster.exceptions import PortfolioFileError
+from shapecluster.portfolios._frames import TICKER, TRADER, Names, Parts, read_frame
 
-Names: TypeAlias = NDArray[Any]
-Parts: TypeAlias = tuple[Any, Names, Names]
-"""Matrix, tickers and trader ids, as `Portfolios` takes them."""
-
-TRADER, TICKER, QUANTITY = "TRADER_ID", "Ticker", "Quantity"
-_NUMBERED = re.compile(r"ticker\d+", re.IGNORECASE)
-_WHOLE = re.compile(r"-?[1-9]\d{0,17}|0", re.ASCII)
-
-
-def wide_frame(matrix: Any, tickers: Names, trader_ids: Names) -> pd.DataFrame:
-    """One line per trader: TRADER_ID, Ticker1 ... TickerN."""
-    counts = np.diff(matrix.indptr)
-    cells = np.full((matrix.shape[0], max(int(counts.max()), 1)), None, dtype=object)
-    cells[np.arange(cells.shape[1]) < counts[:, None]] = tickers[matrix.indices]
-    columns = {f"{TICKER}{i}": cells[:, i - 1] for i in range(1, cells.shape[1] + 1)}
-    return pd.DataFrame({TRADER: trader_ids, **columns})
-
-
-def long_frame(matrix: Any, tickers: Names, trader_ids: Names) -> pd.DataFrame:
-    """One line per holding: TRADER_ID, Ticker, Quantity; a line without a ticker for an empty portfolio."""
-    counts = np.diff(matrix.indptr)
-    lines = np.maximum(counts, 1)
-    names = np.full(int(lines.sum()), None, dtype=object)
-    quantities = np.zeros(len(names), dtype=matrix.dtype)
-    filled = np.repeat(counts > 0, lines)
-    names[filled] = tickers[matrix.indices]
-    quantities[filled] = matrix.data
-    return pd.DataFrame({TRADER: np.repeat(trader_ids, lines), TICKER: names, QUANTITY: quantities})
-
-
-def read_frame(frame: pd.DataFrame, tickers: Names | None) -> Parts:
-    """Holdings from a table of either layout."""
-    lowered = [str(name).strip().lower() for name in frame.columns]
-    if lowered.count(TRADER.lower()) != 1:
-        raise ValueError(
-            f"a table of portfolios has one column {TRADER}. Got the columns {listing(frame.columns)}."
-        )
-    if not len(frame):
-        raise ValueError("the table of portfolios has no lines: at least one trader is expected.")
-    ids = _trader_column(frame.iloc[:, lowered.index(TRADER.lower())])
-    numbered = [at for at, name in enumerate(lowered) if _NUMBERED.fullmatch(name)]
-    others = [at for at in range(len(lowered)) if at not in numbered and lowered[at] != TRADER.lower()]
-    if numbered and not others:
-        return _read_wide(frame.iloc[:, numbered], ids, tickers)
-    rest = sorted(lowered[at] for at in others)
-    if not numbered and rest in (["ticker"], ["quantity", "ticker"]):
-        quantity = frame.iloc[:, lowered.index("quantity")] if "quantity" in lowered else None
-        return _read_long(frame.iloc[:, lowered.index("ticker")], quantity, ids, tickers)
-    raise ValueError(
-        f"a table of portfolios has the columns {TRADER}, {TICKER}1 ... {TICKER}N (a line per trader), or "
-        f"{TRADER}, {TICKER} and {QUANTITY} (a line per holding). Got {listing(frame.columns)} instead."
-    )
-
-
-def _trader_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    missing = np.flatnonzero(column.isna().to_numpy())
-    if missing.size:
-        raise ValueError(f"line {missing[0]} of the table has no {TRADER}.")
-    return column
-
-
-def _read_wide(cells: pd.DataFrame, ids: pd.Series[Any], tickers: Names | None) -> Parts:
-    repeated = ids[ids.duplicated()]
-    if len(repeated):
-        raise ValueError(f"these traders have more than one line: {listing(repeated.unique())}.")
-    flat = cells.to_numpy(dtype=object).ravel()
-    columns, names = _ticker_codes(flat, tickers)
-    rows = np.repeat(np.arange(len(ids)), cells.shape[1])[columns >= 0]
-    held = columns[columns >= 0]
-    return _assemble(rows, held, np.ones(len(held)), names, ids.to_numpy())
-
-
-def _read_long(
-    cells: pd.Series[Any], quantity: pd.Series[Any] | None, ids: pd.Series[Any], tickers: Names | None
-) -> Parts:
-    rows, traders = pd.factorize(ids)
-    columns, names = _ticker_codes(cells.to_numpy(dtype=object), tickers)
-    amounts = np.ones(len(ids)) if quantity is None else _quantities(quantity)
-    lost = np.flatnonzero((columns < 0) & (amounts > 0) & (quantity is not None))
-    if lost.size:
-        raise ValueError(f"line {lost[0]} of the table has a quantity, {amounts[lost[0]]}, but no ticker.")
-    held = columns >= 0
-    return _assemble(rows[held], columns[held], amounts[held], names, np.asarray(traders))
-
-
-def _ticker_codes(cells: Names, tickers: Names | None) -> tuple[IntArray, Names]:
-    """The column of each cell (-1: empty), and the names of the columns."""
-    codes, found = pd.factorize(cells)  # None and NaN are -1
-    names: list[str] = []
-    for name in found:
-        if not isinstance(name, str):
-            raise ValueError(f"tickers must be text. Got {name!r} in the table instead.")
-        names.append(name.strip())
-    universe = np.array(sorted({*names} - {""}), dtype=object) if tickers is None else tickers
-    if not len(universe):
-        raise ValueError("nobody in the table holds anything, and no tickers are given.")
-    places = np.append(pd.Index(universe).get_indexer(names), -1)  # the last one is for empty cells
-    unknown = [name for name, place in zip(names, places, strict=False) if name and place < 0]
-    if unknown:
-        raise ValueError(f"these tickers of the table are not among the tickers given: {listing(unknown)}.")
-    return places[codes], universe
-
-
-def _quantities(column: pd.Series[Any]) -> Float64Array:
-    amounts = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = np.flatnonzero(~(np.isfinite(amounts) & (amounts >= 0)))
-    if wrong.size:
-        raise ValueError(
-            f"line {wrong[0]} of the table: a quantity must be a finite number of at least 0. "
-            f"Got {column.iloc[wrong[0]]!r} instead."
-        )
-    return amounts
-
-
-def _assemble(rows: IntArray, columns: IntArray, amounts: Float64Array, tickers: Names, ids: Names) -> Parts:
-    keys = rows * len(tickers) + columns
-    order = np.argsort(keys, kind="stable")
-    again = np.flatnonzero(np.diff(keys[order]) == 0)
-    if again.size:
-        first = order[again[0]]
-        raise ValueError(f"trader {ids[rows[first]]} holds {tickers[columns[first]]} more than once.")
-    matrix = sparse.csr_matrix((amounts, (rows, columns)), shape=(len(ids), len(tickers)))
-    return matrix, tickers, ids
+_CSV = (".csv", ".csv.gz")
+_PARQUET = (".parquet", ".pq")
+# At most 18 digits, which int64 always holds. Leading zeros make an id text, or they would be lost.
+_WHOLE_NUMBER = re.compile(r"-?[1-9]\d{0,17}|0", re.ASCII)
 
 
 def write_csv(path: str | PathLike[str], frame: pd.DataFrame) -> None:
-    """Write a table to .csv or .csv.gz; the bytes depend on nothing but the table."""
-    target = _checked_path(path, _CSV)
+    """Write a table to .csv or .csv.gz; equal tables give equal bytes."""
+    target = _check_path(path, _CSV)
 
-    def fill(unfinished: Path) -> None:
+    def write(unfinished: Path) -> None:
+        # pandas would take the line ends of the system, and gzip the time of day.
         text = frame.to_csv(index=False, lineterminator="\n").encode()
         if target.name.lower().endswith(".gz"):
             text = gzip.compress(text, compresslevel=6, mtime=0)
         unfinished.write_bytes(text)
 
-    _replace(target, fill)
+    _replace(target, write)
 
 
 def write_parquet(path: str | PathLike[str], frame: pd.DataFrame) -> None:
     """Write a table to parquet."""
-    target = _checked_path(path, _PARQUET)
+    target = _check_path(path, _PARQUET)
     import_optional("pyarrow", extra="market", needed_for="Writing a parquet file")
     _replace(target, lambda unfinished: frame.to_parquet(unfinished, engine="pyarrow", index=False))
 
 
 def read_csv(path: str | PathLike[str], tickers: Names | None) -> Parts:
-    """Holdings from a .csv or .csv.gz file."""
+    """Read holdings from a .csv or .csv.gz file."""
     return _from_file(path, _CSV, _csv_frame, tickers)
 
 
 def read_parquet(path: str | PathLike[str], tickers: Names | None) -> Parts:
-    """Holdings from a parquet file."""
+    """Read holdings from a parquet file."""
     return _from_file(path, _PARQUET, _tables.read_parquet, tickers)
-
-
-_CSV = (".csv", ".csv.gz")
-_PARQUET = (".parquet", ".pq")
 
 
 def _from_file(
@@ -191,7 +65,7 @@ def _from_file(
     tickers: Names | None,
 ) -> Parts:
     try:
-        source = _checked_path(path, suffixes)
+        source = _check_path(path, suffixes)
         if not source.is_file():
             raise ValueError("there is no such file.")
         return read_frame(read(source), tickers)
@@ -200,41 +74,45 @@ def _from_file(
 
 
 def _csv_frame(path: Path) -> pd.DataFrame:
-    """Cells as they are written: a ticker called NA or TRUE is a ticker, and an empty cell is empty."""
+    """The cells as text: a ticker called NA or TRUE stays a ticker, and an empty cell stays empty."""
     lines = csv.reader(io.StringIO(_tables.read_text(path), newline=""), strict=True)
     try:
-        rows = [row for row in lines if row]
+        numbered = [(lines.line_num, row) for row in lines if row]
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num} is not readable as separated text: {error}.") from error
-    if not rows:
+    if not numbered:
         raise ValueError(f"the file is empty. A header such as {TRADER},{TICKER}1,{TICKER}2 is expected.")
-    for number, row in enumerate(rows):
-        if len(row) != len(rows[0]):
+    header = [name.strip() for name in numbered[0][1]]
+    for line, row in numbered:
+        if len(row) != len(header):
             raise ValueError(
-                f"row {number} has {len(row)} fields where the header has {len(rows[0])}. The file may be "
+                f"line {line} has {len(row)} fields where the header has {len(header)}. The file may be "
                 "cut off or damaged."
             )
-    frame = pd.DataFrame(rows[1:], columns=[name.strip() for name in rows[0]], dtype=object)
-    ids = [at for at, name in enumerate(frame.columns) if name.lower() == TRADER.lower()]
-    if len(ids) == 1:
-        written = frame.iloc[:, ids[0]].str.strip()
-        plain = bool(written.map(_WHOLE.fullmatch).notna().all())
-        frame[frame.columns[ids[0]]] = written.astype(np.int64) if plain else written.replace("", None)
+    frame = pd.DataFrame([row for _, row in numbered[1:]], columns=header, dtype=object)
+    trader_columns = [at for at, name in enumerate(header) if name.lower() == TRADER.lower()]
+    if len(trader_columns) == 1:
+        column = trader_columns[0]
+        ids = frame.iloc[:, column].str.strip()
+        # All ids become int or none, because the ids of one table have one type.
+        whole = bool(ids.map(_WHOLE_NUMBER.fullmatch).notna().all())
+        frame[frame.columns[column]] = ids.astype(np.int64) if whole else ids.replace("", None)
     return frame
 
 
-def _checked_path(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path:
+def _check_path(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path:
     checked = Path(path)
     if not checked.name.lower().endswith(suffixes):
         raise ValueError(f"the name must end in {' or '.join(suffixes)}. Got {checked.name!r} instead.")
     return checked
 
 
-def _replace(path: Path, fill: Callable[[Path], None]) -> None:
-    """Write a file so that a reader, or a crash half way, sees the old one or the new one only."""
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file at once: a reader sees the old or the new content, also after a crash."""
+    # In the same folder, because a rename is atomic only within one file system.
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        fill(unfinished)
+        write(unfinished)
         os.replace(unfinished, path)
     except BaseException:
         with suppress(OSError):

@@ -1,80 +1,86 @@
-"""Traders whose portfolios match."""
+"""The search for traders with matching portfolios."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from shapecluster._core.matching.holdings import Distinct, MatchCriterion, Postings, distinct_holdings, search
-from shapecluster._core.matching.pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
+from shapecluster._core.matching.criterion import MatchCriterion, MatchMetric
+from shapecluster._core.matching.distinct import DistinctPortfolios, distinct_portfolios
+from shapecluster._core.matching.pairs import expand_to_traders, identical_trader_pairs, matching_pairs
+from shapecluster._core.matching.search import Postings, find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray
 from shapecluster._validation import all_or_nothing
-from shapecluster.portfolios._inputs import as_portfolios, joined
-from shapecluster.portfolios._query import answer, answer_of_nobody, insider, outsider
+from shapecluster.portfolios._inputs import PortfoliosLike, append_traders, as_portfolios
+from shapecluster.portfolios._portfolios import Portfolios
+from shapecluster.portfolios._query import external_portfolio, known_trader
+from shapecluster.portfolios._results import empty_match_table, match_table
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from shapecluster.portfolios import Portfolios
-
 
 class PortfolioMatcher(BaseEstimator):
-    """Find the traders whose holdings match.
+    """Find traders with matching portfolios.
 
-    Every answer is exact: all matches that there are, and nothing else.
+    The search is exact: it returns all matches and nothing else.
 
     Parameters
     ----------
     min_match : float or Fraction, default=0.9
-        The least match that counts, above 0 and at most 1. A float means the shortest decimal number that
-        denotes it: 0.9 is 9/10. For 2/3, give ``Fraction(2, 3)``.
+        Minimum similarity of a match, above 0 and at most 1. A float means the shortest decimal number that
+        it prints as: 0.9 is 9/10. For 2/3, pass ``Fraction(2, 3)``.
     metric : {"jaccard", "containment", "overlap", "cosine"}, default="jaccard"
-        What is measured, where the asker holds *a* tickers, the other *b*, and both *s* of them:
+        Measure of similarity. The query holds *a* tickers, the other trader *b*, and both share *s*:
 
-        - "jaccard": s / (a + b - s), the share of all that either holds.
-        - "containment": s / a, the share of the asker's holdings. It has a direction.
-        - "overlap": s / min(a, b), the share of the smaller one's holdings.
+        - "jaccard": s / (a + b - s), the share of all tickers that either holds.
+        - "containment": s / a, the share of the query's holdings. It is not symmetric.
+        - "overlap": s / min(a, b), the share of the smaller portfolio.
         - "cosine": s / sqrt(a b).
     quantities : bool, default=False
-        Whether it counts how much is held, and not only what. With x the quantities of the asker and y those
-        of the other, it is then sum(min(x, y)) over sum(max(x, y)) (Jaccard, also known as Ruzicka), over
-        sum(x) (containment) or over min(sum(x), sum(y)) (overlap); and sum(x y) over the product of the norms
-        (cosine). To compare weights, divide each row by its sum first.
+        Whether quantities count. To compare portfolio weights, divide each row by its sum first. With x the
+        quantities of the query and y those of the other trader, the metrics are:
+
+        - "jaccard": sum(min(x, y)) / sum(max(x, y)), also known as Ruzicka similarity.
+        - "containment": sum(min(x, y)) / sum(x).
+        - "overlap": sum(min(x, y)) / min(sum(x), sum(y)).
+        - "cosine": sum(x y) over the product of the norms of x and y.
 
     Attributes
     ----------
     portfolios_ : Portfolios
-        What is searched, with `tickers` and `trader_ids`.
+        The portfolios to search, with `tickers` and `trader_ids`.
     groups_ : ndarray of int of shape (n_traders,)
-        Traders with equal numbers hold exactly the same; -1 stands for an empty portfolio.
+        Traders with equal numbers have identical portfolios; -1 stands for an empty portfolio.
     n_features_in_ : int
         Number of tickers.
     feature_names_in_ : ndarray of str of shape (n_tickers,)
-        Columns. Defined only when X is a DataFrame of traders x tickers.
+        Columns. Defined only if X is a DataFrame of traders x tickers.
 
     See Also
     --------
-    shapecluster.portfolios.Portfolios : What many traders hold.
-    ShapeNeighbors : Stocks that look alike, instead of traders.
+    shapecluster.portfolios.Portfolios : The table of holdings.
+    ShapeNeighbors : Stocks with similar prices, instead of traders.
 
     Notes
     -----
-    Without quantities, thresholds are compared in whole numbers: 9 shared of 10 are a match of 0.9, which in
-    floating point would depend on how 1 - 0.9 is rounded. With quantities, sums are rounded, and what is
-    shared may fall short of what `min_match` asks by a part in 10^12.
+    Without quantities, thresholds are compared in whole numbers: 9 shared tickers of 10 are a match of 0.9,
+    however 1 - 0.9 is rounded. With quantities, sums are rounded, and a match may fall short of `min_match`
+    by one part in 10^12.
 
-    An empty portfolio shares nothing, so it matches nobody and nobody matches it, not even another empty one.
-    (scikit-learn's Jaccard distance of two empty rows is 0.)
+    An empty portfolio matches no other portfolio, not even an empty one. (scikit-learn's Jaccard distance of
+    two empty rows is 0.)
 
-    `matches` counts holdings along an inverted index, among portfolios whose size allows a match.
-    `match_pairs` puts identical portfolios together and compares those that share enough of their rarest
-    tickers [1]_, [2]_.
+    `matches` counts shared holdings with an inverted index, among portfolios whose size allows a match.
+    `match_pairs` groups identical portfolios, and compares groups that share enough of their rarest tickers
+    [1]_, [2]_.
 
     References
     ----------
@@ -112,12 +118,13 @@ class PortfolioMatcher(BaseEstimator):
     portfolios_: Portfolios
     groups_: IntArray
     n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
 
     def __init__(
         self,
         min_match: float | Fraction = 0.9,
         *,
-        metric: Literal["jaccard", "containment", "overlap", "cosine"] = "jaccard",
+        metric: MatchMetric = "jaccard",
         quantities: bool = False,
     ) -> None:
         self.min_match = min_match
@@ -125,15 +132,15 @@ class PortfolioMatcher(BaseEstimator):
         self.quantities = quantities
 
     @all_or_nothing
-    def fit(self, X: Any, y: None = None) -> Self:
-        """Take in the portfolios to search.
+    def fit(self, X: PortfoliosLike, y: object = None) -> Self:
+        """Store the portfolios to search.
 
         Parameters
         ----------
         X : Portfolios, DataFrame, or array-like or sparse matrix of shape (n_traders, n_tickers)
-            Who holds what. A DataFrame with a column TRADER_ID is read by `Portfolios.from_frame`; any other
-            has traders as its index and tickers as its columns. In a matrix, what is above 0 is held, and
-            traders are numbered from 0.
+            The holdings. A DataFrame with a column TRADER_ID is read by `Portfolios.from_frame`. Any other
+            has traders as its index and tickers as its columns. In a matrix, values above 0 are holdings,
+            and trader ids are row numbers.
         y : None
             Ignored.
 
@@ -145,23 +152,23 @@ class PortfolioMatcher(BaseEstimator):
         Raises
         ------
         ValueError
-            For negative or infinite quantities, names that repeat, or what is no such table.
+            If quantities are negative or infinite, or if names are repeated.
         """
         self._validate_params()
-        self._search_in(*as_portfolios(self, X, reset=True))
+        self._index(*as_portfolios(self, X, reset=True))
         return self
 
     @all_or_nothing
-    def partial_fit(self, X: Any, y: None = None) -> Self:
-        """Add new traders to those that are there; the answers are those of a fit of all together.
+    def partial_fit(self, X: PortfoliosLike, y: object = None) -> Self:
+        """Add new traders; results equal those of one fit of all traders.
 
-        It costs as much as a fit of all together, so add many at a time.
+        The cost is that of one fit of all traders, so add many at a time.
 
         Parameters
         ----------
         X : Portfolios, DataFrame, or array-like or sparse matrix of shape (n_traders, n_tickers)
-            As in `fit`. Portfolios and tables may hold tickers that are new. A matrix must have the columns
-            of the first one; the numbers of its traders go on where those before end.
+            As in `fit`. Portfolios and tables may hold new tickers. A matrix must have the columns of the
+            first one, and its trader ids continue the row numbers.
         y : None
             Ignored.
 
@@ -178,64 +185,65 @@ class PortfolioMatcher(BaseEstimator):
         if not hasattr(self, "portfolios_"):
             return self.fit(X)
         self._validate_params()
-        new, named = as_portfolios(self, X, reset=False, n_before=len(self.portfolios_))
-        self._search_in(joined(self.portfolios_, new), named)
+        new, named = as_portfolios(self, X, reset=False, first_id=len(self.portfolios_))
+        self._index(append_traders(self.portfolios_, new), named)
         return self
 
-    def matches(self, trader: Any) -> pd.DataFrame:
-        """Find everyone who matches one trader, or a portfolio from outside.
+    def matches(
+        self, trader: int | str | Iterable[str] | Mapping[str, float] | pd.Series[float]
+    ) -> pd.DataFrame:
+        """Find all traders who match a trader or an external portfolio.
 
         Parameters
         ----------
         trader : int or str, or iterable of tickers, or mapping or Series of ticker to quantity
-            A trader's id; or a portfolio, with its quantities when these count. Tickers that nobody in the
-            data holds count as holdings that are not shared.
+            The query: a trader id, or a portfolio. With ``quantities=True``, a portfolio must have
+            quantities. Tickers outside the data count as holdings that no trader shares.
 
         Returns
         -------
         matches : DataFrame
-            One row per match, the best first and otherwise in the order of the data, with columns
+            One row per match, in order of decreasing similarity, then in the order of the data. Columns:
 
-            - `trader`: the id; never the trader who asks.
-            - `match`: how well this trader's portfolio matches, at least `min_match`.
+            - `trader`: the trader id. The queried trader is left out.
+            - `match`: the similarity, at least `min_match`.
             - `shared`: tickers that both hold (a tuple).
-            - `missing`: what the asker holds and this trader does not.
-            - `extra`: what this trader holds and the asker does not.
+            - `missing`: tickers that only the query holds.
+            - `extra`: tickers that only this trader holds.
 
-            Without rows when nobody matches, which is so for an empty portfolio.
+            The table of an empty portfolio has no rows.
 
         Raises
         ------
         KeyError
             If there is no such trader.
         ValueError
-            If a portfolio names a ticker twice or lacks its quantities, or a quantity is negative.
+            If a portfolio repeats a ticker or lacks its quantities, or if a quantity is negative.
 
         Warns
         -----
         UserWarning
-            When a portfolio holds tickers that are not in the data.
+            If a portfolio holds tickers outside the data.
         """
-        if not hasattr(self, "portfolios_"):  # asking scikit-learn takes a fifth of the time of an answer
+        # `check_is_fitted` alone would take a fifth of the time of a call.
+        if not hasattr(self, "portfolios_"):
             check_is_fitted(self)
-        outside = isinstance(trader, Iterable) and not isinstance(trader, (str, bytes))
-        asker = (
-            outsider(trader, self.portfolios_, self._rule)
-            if outside
-            else insider(trader, self.portfolios_, self._distinct)
-        )
-        found, match = np.zeros(0, dtype=np.intp), np.zeros(0)
-        if asker.mass:
-            found, match = search(
+        if isinstance(trader, Iterable) and not isinstance(trader, (str, bytes)):
+            query = external_portfolio(trader, self.portfolios_, self._criterion)
+        else:
+            query = known_trader(trader, self.portfolios_, self._distinct)
+        groups, similarity = np.zeros(0, dtype=np.intp), np.zeros(0)
+        if query.weight:
+            groups, similarity = find_matches(
                 self._distinct,
                 self._postings,
-                self._rule,
-                asker.columns,
-                asker.amounts,
-                asker.mass,
-                asker.number,
+                self._criterion,
+                query.columns,
+                query.quantities,
+                query.weight,
+                query.group,
             )
-        return answer(asker, found, match, self.portfolios_, self._distinct, self._nobody)
+        return match_table(query, groups, similarity, self.portfolios_, self._distinct, self._empty_table)
 
     def match_pairs(self, *, max_pairs: int = 20_000_000) -> pd.DataFrame:
         """Find all pairs of traders who match.
@@ -243,75 +251,77 @@ class PortfolioMatcher(BaseEstimator):
         Parameters
         ----------
         max_pairs : int, default=20_000_000
-            The most pairs that may be returned; a million take about 100 MB while they are put together.
-            Where many traders hold the same, pairs are many: n equal portfolios are n (n - 1) / 2 of them.
-            `groups_` tells those in less space.
+            Maximum number of pairs. One million pairs need about 100 MB while they are collected.
+            n identical portfolios alone make n (n - 1) / 2 pairs; `groups_` describes them in less memory.
 
         Returns
         -------
         pairs : DataFrame
-            One row per pair, in the order of the data by its first trader, then by its second, with columns
+            One row per pair, in the order of the data: by the first trader, then by the second. Columns:
 
-            - `trader_a`, `trader_b`: the ids. With the metric "containment", a is who asks, and a pair may
-              stand there in both directions or in one; else a comes before b in the data.
-            - `match`: how well they match, at least `min_match`.
+            - `trader_a`, `trader_b`: the trader ids. With the metric "containment", a is the query, and a
+              pair is listed in one direction or in both. Else a comes before b in the data.
+            - `match`: the similarity, at least `min_match`.
 
         Raises
         ------
         ValueError
-            If there are more than `max_pairs`; the message says how many.
+            If there are more than `max_pairs` pairs. The message says how many there are.
         """
         check_is_fitted(self)
         if not isinstance(max_pairs, Integral) or max_pairs < 0:
             raise ValueError(f"max_pairs must be an integer of at least 0. Got {max_pairs!r} instead.")
-        first, second, match = self._distinct_pairs()
-        counts = self._distinct.counts
-        directions = 2 if self._rule.metric == "containment" else 1
-        n_pairs = int(
-            (counts[first] * counts[second]).sum() + directions * (counts * (counts - 1) // 2).sum()
-        )
+        first, second, similarity = self._distinct_pairs()
+        sizes = self._distinct.group_sizes
+        directions = 2 if self._criterion.metric == "containment" else 1
+        # Pairs are counted before they are made, because they may not fit in memory.
+        n_pairs = int((sizes[first] * sizes[second]).sum() + directions * (sizes * (sizes - 1) // 2).sum())
         if n_pairs > max_pairs:
             raise ValueError(
-                f"{n_pairs} pairs of traders match, and max_pairs is {max_pairs}. Raise it if there is "
-                "memory, or raise min_match; groups_ says who holds exactly the same."
+                f"{n_pairs} pairs of traders match, and max_pairs is {max_pairs}. Raise max_pairs if the "
+                "memory is enough, or raise min_match. groups_ tells which traders have identical portfolios."
             )
-        a, b, pair = traders_of_pairs(self._distinct, first, second)
-        same = traders_of_one_kind(self._distinct)
-        match = np.concatenate([match[pair], np.ones(len(same[0]))])
+        a, b, pair = expand_to_traders(self._distinct, first, second)
+        same = identical_trader_pairs(self._distinct)
+        similarity = np.concatenate([similarity[pair], np.ones(len(same[0]))])
         a, b = np.concatenate([a, same[0]]), np.concatenate([b, same[1]])
         if directions == 2:
+            # `_distinct_pairs` returns both directions already, so only identical portfolios lack one.
             a, b = np.concatenate([a, same[1]]), np.concatenate([b, same[0]])
-            match = np.concatenate([match, np.ones(len(same[0]))])
+            similarity = np.concatenate([similarity, np.ones(len(same[0]))])
         else:
             a, b = np.minimum(a, b), np.maximum(a, b)
         order = np.argsort(a * len(self.portfolios_) + b)
         ids = self.portfolios_.trader_ids
         return pd.DataFrame(
-            {"trader_a": ids[a[order]], "trader_b": ids[b[order]], "match": match[order]}, copy=False
+            {"trader_a": ids[a[order]], "trader_b": ids[b[order]], "match": similarity[order]}, copy=False
         )
 
     def _distinct_pairs(self) -> tuple[IntArray, IntArray, Float64Array]:
-        """Pairs of distinct portfolios that match, in both directions where these differ."""
-        rule, masses = self._rule, self._distinct.masses
-        lighter, heavier, shared = matching_pairs(self._distinct, rule)
-        if rule.metric != "containment":
-            return lighter, heavier, rule.match(shared, masses[lighter], masses[heavier])
+        """Pairs of distinct portfolios that match, in both directions for an asymmetric metric."""
+        criterion, weights = self._criterion, self._distinct.weights
+        lighter, heavier, shared = matching_pairs(self._distinct, criterion)
+        if criterion.metric != "containment":
+            return lighter, heavier, criterion.similarity(shared, weights[lighter], weights[heavier])
         first, second = np.concatenate([lighter, heavier]), np.concatenate([heavier, lighter])
         shared = np.concatenate([shared, shared])
-        enough = shared >= rule.needed(masses[first], masses[second])
+        # `matching_pairs` returns pairs that match in at least one direction.
+        enough = shared >= criterion.min_shared(weights[first], weights[second])
         first, second, shared = first[enough], second[enough], shared[enough]
-        return first, second, rule.match(shared, masses[first], masses[second])
+        return first, second, criterion.similarity(shared, weights[first], weights[second])
 
-    def _search_in(self, portfolios: Portfolios, named: bool) -> None:
-        """Make everything that answers are found with."""
-        self._rule = MatchCriterion(self.metric, _as_decimal(self.min_match), self.quantities)
-        self._distinct = distinct_holdings(portfolios.matrix, self._rule)
-        _refuse_infinite(self._distinct, portfolios)
-        self._postings = Postings.of(self._distinct, self._rule)
-        self._nobody = answer_of_nobody(portfolios)
+    def _index(self, portfolios: Portfolios, named: bool) -> None:
+        """Build the inverted index and everything else that searches use."""
+        # The criterion is stored, so that parameters set later count from the next fit on.
+        self._criterion = MatchCriterion(self.metric, _as_decimal(self.min_match), self.quantities)
+        self._distinct = distinct_portfolios(portfolios.matrix, self._criterion)
+        _check_finite_weights(self._distinct, portfolios)
+        self._postings = Postings.from_portfolios(self._distinct, self._criterion)
+        self._empty_table = empty_match_table(portfolios)
         self.portfolios_ = portfolios
-        self.groups_ = self._distinct.of_trader
+        self.groups_ = self._distinct.group_of_trader
         if named:
+            # No matrix went through scikit-learn's checks, which would have set and removed these.
             self.n_features_in_ = len(portfolios.tickers)
             if hasattr(self, "feature_names_in_"):
                 del self.feature_names_in_
@@ -323,10 +333,11 @@ class PortfolioMatcher(BaseEstimator):
         return tags
 
 
-def _as_decimal(min_match: Any) -> Fraction:
-    """The fraction that a number reads as."""
+def _as_decimal(min_match: float | Fraction) -> Fraction:
+    """The fraction that a number prints as."""
+    # `Fraction(0.9)` would be the binary number below or above 9/10, which 9 shared of 10 may not reach.
     threshold = Fraction(min_match if isinstance(min_match, (int, Fraction)) else str(min_match))
-    if not 0 < threshold <= 1:  # scikit-learn's intervals do not know fractions
+    if not 0 < threshold <= 1:  # scikit-learn's intervals do not accept fractions
         raise ValueError(
             "The 'min_match' parameter of PortfolioMatcher must be above 0 and at most 1. "
             f"Got {min_match!r} instead."
@@ -334,9 +345,9 @@ def _as_decimal(min_match: Any) -> Fraction:
     return threshold
 
 
-def _refuse_infinite(distinct: Distinct, portfolios: Portfolios) -> None:
-    """Quantities are finite; their sums may not be."""
-    heaviest = distinct.masses[-1:]
+def _check_finite_weights(distinct: DistinctPortfolios, portfolios: Portfolios) -> None:
+    """Raise if a sum of quantities is infinite, though each quantity is finite."""
+    heaviest = distinct.weights[-1:]
     if len(heaviest) and not np.isfinite(heaviest[0]):
         trader = portfolios.trader_ids[distinct.traders[-1]]
         raise ValueError(f"the quantities of trader {trader} are too large to be added up.")

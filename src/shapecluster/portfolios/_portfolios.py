@@ -1,10 +1,10 @@
-"""What many traders hold: a sparse table of traders and tickers that knows both by name."""
+"""The table of holdings: a sparse matrix whose rows and columns have names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,44 +13,45 @@ from scipy import sparse
 
 from shapecluster._typing import ArrayLike, IntArray
 from shapecluster._validation import listing
-from shapecluster.portfolios import _files as tables
+from shapecluster.portfolios import _files, _frames
+
+TraderIds: TypeAlias = NDArray[np.int64] | NDArray[np.object_]
 
 
 class Portfolios:
     """The holdings of many traders.
 
-    A table with a row per trader and a column per ticker, of which only the holdings are kept. Estimators of
-    scikit-learn take `matrix`; row i of it, and label i of a fitted clustering, belong to
-    ``trader_ids[i]``.
+    A sparse table with one row per trader and one column per ticker. Estimators of scikit-learn take its
+    `matrix`. Row i of the matrix, and label i of a fitted clustering, belong to ``trader_ids[i]``.
 
     Parameters
     ----------
     matrix : sparse matrix or array-like of shape (n_traders, n_tickers)
-        What each trader holds of each ticker: 0 and 1, or quantities of at least 0. It is copied.
+        The holdings: 0 and 1, or quantities of at least 0. The matrix is copied.
     tickers : array-like of str of shape (n_tickers,), default=None
-        One name per column, none twice. None: "x0", "x1" and so on.
+        A unique name for each column. None: "x0", "x1" and so on. Blanks around names are removed.
     trader_ids : array-like of int or str of shape (n_traders,), default=None
-        One name per row, none twice. None: the numbers from 0, so that a trader's name is its row. Blanks
-        around names are dropped, here and in `tickers`.
+        A unique id for each row. None: the row numbers. Blanks around text are removed.
 
     Attributes
     ----------
     matrix : scipy.sparse.csr_matrix of shape (n_traders, n_tickers)
-        The holdings, in float32 if they came so, else float64; indices are sorted and no zero is stored.
+        The holdings, in float32 if they were given so, else in float64. Indices are sorted, and no zero is
+        stored.
     tickers : ndarray of str (object) of shape (n_tickers,)
         The name of each column.
     trader_ids : ndarray of int64, or of str (object), of shape (n_traders,)
-        The name of each row.
+        The id of each row.
     n_holdings : ndarray of int of shape (n_traders,)
-        How many tickers each trader holds.
+        Number of tickers that each trader holds.
     has_quantities : bool
-        Whether anything is held in another quantity than 1.
+        Whether any quantity differs from 1.
 
     Raises
     ------
     ValueError
-        For a table without traders or tickers, quantities that are negative, NaN or infinite, and names that
-        are missing, repeated or not as many as there are rows or columns; the message says which.
+        If there are no traders or no tickers. If a quantity is negative, NaN or infinite. If names are
+        missing, repeated or of the wrong number.
 
     See Also
     --------
@@ -58,10 +59,9 @@ class Portfolios:
 
     Notes
     -----
-    Nothing here changes a table once it is made, and nobody else should: the arrays of `matrix` are left
-    writeable only because K-Means of scikit-learn (1.6 to 1.9) refuses sparse input that is not. `matrix` is
-    a `csr_matrix` because a row of a `csr_array` has one axis, two axes, or is refused, depending on the
-    version of scipy.
+    A table never changes. Do not write to the arrays of `matrix`: they are writeable only because K-Means of
+    scikit-learn (1.6 to 1.9) raises for read-only sparse input. `matrix` is a `csr_matrix` because indexing
+    a row of a `csr_array` returns one axis, returns two axes or raises, depending on the version of SciPy.
 
     Examples
     --------
@@ -81,21 +81,26 @@ class Portfolios:
     """
 
     def __init__(
-        self, matrix: Any, tickers: ArrayLike | None = None, trader_ids: ArrayLike | None = None
+        self,
+        matrix: ArrayLike | sparse.sparray | sparse.spmatrix,
+        tickers: ArrayLike | Iterable[str] | None = None,
+        trader_ids: ArrayLike | Iterable[int] | Iterable[str] | None = None,
     ) -> None:
-        self._matrix = _checked_matrix(matrix)
+        self._matrix = _check_matrix(matrix)
         n_traders, n_tickers = self._matrix.shape
         if tickers is None:
             tickers = [f"x{column}" for column in range(n_tickers)]
-        self._tickers = checked_tickers(tickers)
+        self._tickers = check_tickers(tickers)
         _check_length(self._tickers, n_tickers, "tickers", "columns")
-        self._trader_ids = np.arange(n_traders) if trader_ids is None else _checked_traders(trader_ids)
+        self._trader_ids: TraderIds = (
+            np.arange(n_traders) if trader_ids is None else _check_trader_ids(trader_ids)
+        )
         _check_length(self._trader_ids, n_traders, "trader_ids", "rows")
-        self._rows: pd.Index[Any] = pd.Index(self._trader_ids)
-        _refuse_repeated(self._rows, "trader_ids")
+        self._index: pd.Index[Any] = pd.Index(self._trader_ids)
+        _check_unique(self._index, "trader_ids")
 
     @property
-    def matrix(self) -> Any:
+    def matrix(self) -> sparse.csr_matrix:
         """The holdings: csr_matrix of shape (n_traders, n_tickers)."""
         return self._matrix
 
@@ -105,54 +110,55 @@ class Portfolios:
         return self._tickers
 
     @property
-    def trader_ids(self) -> NDArray[Any]:
-        """The name of each row."""
+    def trader_ids(self) -> TraderIds:
+        """The id of each row."""
         return self._trader_ids
 
     @property
     def n_holdings(self) -> IntArray:
-        """How many tickers each trader holds."""
+        """Number of tickers that each trader holds."""
         counts: IntArray = np.diff(self._matrix.indptr).astype(np.intp)
         return counts
 
     @property
     def has_quantities(self) -> bool:
-        """Whether anything is held in another quantity than 1."""
+        """Whether any quantity differs from 1."""
         return bool(np.any(self._matrix.data != 1))
 
     def __len__(self) -> int:
         return len(self._trader_ids)
 
     def __contains__(self, trader_id: object) -> bool:
-        return _plain(trader_id) in self._rows
+        return _lookup_key(trader_id) in self._index
 
-    def __getitem__(self, trader_id: int | str) -> pd.Series[Any]:
-        """What one trader holds: quantities by ticker, in the order of the columns."""
+    def __getitem__(self, trader_id: int | str) -> pd.Series[float]:
+        """The holdings of one trader: quantities by ticker, in the order of the columns."""
         row = self.position(trader_id)
         held = slice(self._matrix.indptr[row], self._matrix.indptr[row + 1])
         index = pd.Index(self._tickers[self._matrix.indices[held]], dtype=object, name="ticker")
+        # A copy, so that a change of the answer does not change the table.
         return pd.Series(self._matrix.data[held].copy(), index=index, name=self._trader_ids[row])
 
     def __repr__(self) -> str:
         counts = self.n_holdings
-        least, most = counts.min(), counts.max()
-        span = f"{least}" if least == most else f"{least} to {most}"
+        low, high = counts.min(), counts.max()
+        span = f"{low}" if low == high else f"{low} to {high}"
         words = "with quantities, " if self.has_quantities else ""
         n_traders, n_tickers = self._matrix.shape
         return f"Portfolios({n_traders} traders, {n_tickers} tickers, {words}{span} holdings each)"
 
     def position(self, trader_id: int | str) -> int:
-        """Row of a trader.
+        """Find the row of a trader.
 
         Parameters
         ----------
         trader_id : int or str
-            The trader's name, of the type that `trader_ids` has.
+            The trader's id, of the same type as `trader_ids`.
 
         Returns
         -------
         int
-            The row of `matrix` that is the trader's.
+            The trader's row of `matrix`.
 
         Raises
         ------
@@ -160,62 +166,61 @@ class Portfolios:
             If there is no such trader.
         """
         try:
-            row: Any = self._rows.get_loc(_plain(trader_id))
+            row: Any = self._index.get_loc(_lookup_key(trader_id))
         except KeyError:
             span = f"{self._trader_ids[0]} to {self._trader_ids[-1]}"
             raise KeyError(f"no trader {trader_id!r} among the {len(self)} traders ({span})") from None
         return int(row)
 
     def take(self, rows: ArrayLike) -> Portfolios:
-        """Keep some of the traders, and every ticker.
+        """Select some of the traders; all tickers stay.
 
         Parameters
         ----------
         rows : array-like of int or bool
-            Positions of rows, none twice, in the order wanted; or a mask of length n_traders.
+            Positions of unique rows in the order of the result, or a mask of length n_traders.
 
         Returns
         -------
         Portfolios
-            Those traders.
+            The selected traders.
         """
         chosen = np.asarray(rows)
         return Portfolios(self._matrix[chosen], self._tickers, self._trader_ids[chosen])
 
-    def to_frame(self, layout: str = "auto") -> pd.DataFrame:
-        """Write the holdings out as a table.
+    def to_frame(self, layout: _frames.Layout = "auto") -> pd.DataFrame:
+        """Return the holdings as a DataFrame.
 
         Parameters
         ----------
         layout : {"auto", "wide", "long"}, default="auto"
-            "wide": a line per trader, with columns TRADER_ID, Ticker1 ... TickerN (N: the most that anyone
-            holds), the tickers in the order of the columns, missing cells None; it has no place for
-            quantities and drops them. "long": a line per holding, with columns TRADER_ID, Ticker, Quantity; a
-            trader without holdings has one line with no ticker and quantity 0. "auto": "long" where there
-            are quantities, else "wide".
+            - "wide": one row per trader, with columns TRADER_ID, Ticker1 ... TickerN. N is the maximum
+              number of holdings, and missing cells are None. This layout drops quantities.
+            - "long": one row per holding, with columns TRADER_ID, Ticker, Quantity. A trader without
+              holdings has one row with no ticker and quantity 0.
+            - "auto": "long" if there are quantities, else "wide".
 
         Returns
         -------
         DataFrame
-            The table. A ticker that nobody holds does not stand in it.
+            The table. Tickers without a holder are not in it.
         """
         wide = self._is_wide(layout)
-        return (tables.wide_frame if wide else tables.long_frame)(
+        return (_frames.wide_frame if wide else _frames.long_frame)(
             self._matrix, self._tickers, self._trader_ids
         )
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, tickers: ArrayLike | None = None) -> Portfolios:
-        """Read holdings from a table such as `to_frame` writes.
+        """Read holdings from a DataFrame in either layout of `to_frame`.
 
         Parameters
         ----------
         frame : DataFrame
-            Either layout of `to_frame`; a long table may lack the quantities, which are 1 then. Cells that
-            are None, NaN or empty text hold nothing. Names of columns are matched whatever their case.
+            The table. A long table may lack the column Quantity: quantities are then 1. Cells that are None,
+            NaN or empty text hold nothing. Column names match in any case.
         tickers : array-like of str, default=None
-            All tickers that there are, which become the columns in this order. None: those that someone
-            holds, sorted.
+            The columns of the result, in this order. None: all tickers in the table, sorted.
 
         Returns
         -------
@@ -225,22 +230,22 @@ class Portfolios:
         Raises
         ------
         ValueError
-            If the table has neither layout or no lines, if a trader stands twice or has no name, holds a
-            ticker twice or one that is not among `tickers`, or holds a quantity below 0.
+            If the table has neither layout, or no rows. If a trader is repeated or has no id. If a trader
+            holds a ticker twice, or one outside `tickers`. If a quantity is negative.
         """
-        return cls(*tables.read_frame(frame, None if tickers is None else checked_tickers(tickers)))
+        return cls(*_frames.read_frame(frame, None if tickers is None else check_tickers(tickers)))
 
-    def to_csv(self, path: str | PathLike[str], layout: str = "auto") -> None:
-        """Write the holdings to a ``.csv`` or ``.csv.gz`` file, at once or not at all.
+    def to_csv(self, path: str | PathLike[str], layout: _frames.Layout = "auto") -> None:
+        """Write the holdings to a ``.csv`` or ``.csv.gz`` file.
 
         Parameters
         ----------
         path : str or path
-            The file; replaced if it is there.
+            The file. An existing one is replaced only when the new one is complete.
         layout : {"auto", "wide", "long"}, default="auto"
             As in `to_frame`.
         """
-        tables.write_csv(path, self.to_frame(layout))
+        _files.write_csv(path, self.to_frame(layout))
 
     @classmethod
     def from_csv(cls, path: str | PathLike[str], tickers: ArrayLike | None = None) -> Portfolios:
@@ -249,7 +254,7 @@ class Portfolios:
         Parameters
         ----------
         path : str or path
-            The file. Traders whose names are all written as plain whole numbers come back as int.
+            The file. If all trader ids are plain whole numbers, they are read as int.
         tickers : array-like of str, default=None
             As in `from_frame`.
 
@@ -261,26 +266,26 @@ class Portfolios:
         Raises
         ------
         PortfolioFileError
-            When the file cannot be read as holdings; the message names the file and what is wrong.
+            If the file does not contain holdings. The message names the file and the problem.
         """
-        return cls(*tables.read_csv(path, None if tickers is None else checked_tickers(tickers)))
+        return cls(*_files.read_csv(path, None if tickers is None else check_tickers(tickers)))
 
-    def to_parquet(self, path: str | PathLike[str], layout: str = "auto") -> None:
-        """Write the holdings to a parquet file, at once or not at all.
+    def to_parquet(self, path: str | PathLike[str], layout: _frames.Layout = "auto") -> None:
+        """Write the holdings to a parquet file.
 
         Parameters
         ----------
         path : str or path
-            The file; replaced if it is there.
+            The file. An existing one is replaced only when the new one is complete.
         layout : {"auto", "wide", "long"}, default="auto"
             As in `to_frame`.
 
         Raises
         ------
         ImportError
-            When pyarrow is not installed.
+            If pyarrow is not installed.
         """
-        tables.write_parquet(path, self.to_frame(layout))
+        _files.write_parquet(path, self.to_frame(layout))
 
     @classmethod
     def from_parquet(cls, path: str | PathLike[str], tickers: ArrayLike | None = None) -> Portfolios:
@@ -301,20 +306,20 @@ class Portfolios:
         Raises
         ------
         PortfolioFileError
-            When the file cannot be read as holdings; the message names the file and what is wrong.
+            If the file does not contain holdings. The message names the file and the problem.
         ImportError
-            When pyarrow is not installed.
+            If pyarrow is not installed.
         """
-        return cls(*tables.read_parquet(path, None if tickers is None else checked_tickers(tickers)))
+        return cls(*_files.read_parquet(path, None if tickers is None else check_tickers(tickers)))
 
-    def _is_wide(self, layout: str) -> bool:
+    def _is_wide(self, layout: _frames.Layout) -> bool:
         if layout not in ("auto", "wide", "long"):
             raise ValueError(f"layout must be 'auto', 'wide' or 'long'. Got {layout!r} instead.")
         return layout == "wide" or (layout == "auto" and not self.has_quantities)
 
 
-def checked_tickers(tickers: ArrayLike | Iterable[str]) -> NDArray[np.object_]:
-    """Tickers as an array of text, none empty and none twice."""
+def check_tickers(tickers: ArrayLike | Iterable[str]) -> NDArray[np.object_]:
+    """Check that tickers are unique text, and return them without surrounding blanks."""
     names = list(tickers)  # type: ignore[arg-type]
     for position, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
@@ -323,12 +328,12 @@ def checked_tickers(tickers: ArrayLike | Iterable[str]) -> NDArray[np.object_]:
         raise ValueError("tickers is empty: at least one is expected.")
     checked = np.empty(len(names), dtype=object)
     checked[:] = [str(name).strip() for name in names]
-    _refuse_repeated(pd.Index(checked), "tickers")
+    _check_unique(pd.Index(checked), "tickers")
     return checked
 
 
-def _checked_traders(trader_ids: ArrayLike) -> NDArray[Any]:
-    """Trader ids as int64, or as an array of text."""
+def _check_trader_ids(trader_ids: ArrayLike | Iterable[int] | Iterable[str]) -> TraderIds:
+    """Check that trader ids are whole numbers or text, and return them as int64 or as objects."""
     given: pd.Index[Any] = pd.Index(trader_ids)  # type: ignore[arg-type]
     if pd.api.types.is_integer_dtype(given.dtype) and not given.hasnans:
         return np.array(given, dtype=np.int64)
@@ -344,8 +349,8 @@ def _checked_traders(trader_ids: ArrayLike) -> NDArray[Any]:
     return checked
 
 
-def _checked_matrix(matrix: Any) -> Any:
-    """A copy in canonical form: CSR, indices sorted, no zero stored, float32 or float64."""
+def _check_matrix(matrix: Any) -> sparse.csr_matrix:
+    """Copy a matrix to canonical form: CSR, sorted indices, no stored zero, float32 or float64."""
     given: Any = matrix if sparse.issparse(matrix) else np.asarray(matrix)
     if given.ndim != 2 or 0 in given.shape:
         raise ValueError(
@@ -356,7 +361,7 @@ def _checked_matrix(matrix: Any) -> Any:
         raise ValueError(f"matrix must hold numbers. Got {given.dtype} instead.")
     dtype = np.float32 if given.dtype == np.float32 else np.float64
     held = sparse.csr_matrix(given, dtype=dtype, copy=True)
-    held.sum_duplicates()
+    held.sum_duplicates()  # sorts the indices, too
     held.eliminate_zeros()
     wrong = ~(np.isfinite(held.data) & (held.data >= 0))
     if wrong.any():
@@ -374,13 +379,14 @@ def _check_length(names: NDArray[Any], expected: int, what: str, axis: str) -> N
         raise ValueError(f"{what} must name all {expected} {axis} of matrix. Got {len(names)} names instead.")
 
 
-def _refuse_repeated(names: pd.Index[Any], what: str) -> None:
+def _check_unique(names: pd.Index[Any], what: str) -> None:
     if not names.is_unique:
         repeated = names[names.duplicated()].unique()
         raise ValueError(f"{what} must differ from each other, but these repeat: {listing(repeated)}.")
 
 
-def _plain(trader_id: object) -> Any:
-    """A trader's name, or None, which is nobody's: neither are True and 1.0, which equal 1."""
-    is_name = isinstance(trader_id, str | int | np.integer) and not isinstance(trader_id, bool)
-    return trader_id if is_name else None
+def _lookup_key(trader_id: object) -> Any:
+    """The id itself, or None if its type can be no id; no trader has the id None."""
+    # True and 1.0 equal 1, so pandas would find the trader 1.
+    is_id = isinstance(trader_id, str | int | np.integer) and not isinstance(trader_id, bool)
+    return trader_id if is_id else None

@@ -1,1 +1,1 @@
-"""Portfolios that match: when two do, the search for one, and all pairs."""
+"""Matching portfolios: the criterion, distinct portfolios, the search for one portfolio, and all pairs."""

@@ -1,10 +1,13 @@
-"""All pairs of portfolios that match, without comparing all pairs.
+"""All pairs of portfolios that match, found by prefix filtering instead of comparing all pairs.
 
-Tickers are put in an order, the rarest first. Two portfolios of sizes a and b that share at least t tickers
-share at least l of their first a - t + l and b - t + l tickers [1]_. So both are filed under each l of these
-first ones, and only portfolios filed together are compared. A larger l files a portfolio under more, and
-compares less: l grows until comparing what is left costs less than filing anew. The largest l files
-portfolios under all that they may share, and then nearly everything found is a match.
+The tickers have a fixed order, the rarest first. Suppose that two portfolios of sizes a and b share at least
+t tickers. Then for each level l they share at least l of their first a - t + l and b - t + l tickers [1]_.
+These first tickers are the *prefix* of level l. The index lists each portfolio under every subset of l
+tickers of its prefix, and only portfolios with a common subset are compared.
+
+A higher level lists each portfolio under more subsets and leaves fewer pairs to compare. The level rises
+until the next index costs more than the comparisons that are left. At the highest level, l = t, nearly every
+pair found is a match.
 
 .. [1] J. Wang, G. Li, J. Feng: Can we beat the prefix filtering? SIGMOD 2012.
 """
@@ -21,250 +24,278 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shapecluster._core.matching.holdings import Distinct, Masses, MatchCriterion, row_sums
+from shapecluster._core.matching.criterion import MatchCriterion, Weight, Weights
+from shapecluster._core.matching.distinct import DistinctPortfolios, row_sums
 from shapecluster._typing import Float64Array, IntArray
 
-BLOCK_PAIRS = 1 << 18
-"""Pairs that are compared at a time."""
+PAIRS_PER_BLOCK = 1 << 18
+"""Pairs compared at a time: it bounds the memory of a comparison."""
 
-_MAX_BANDS = 32
-_MOST_SUBSETS = 256  # under which one portfolio is filed
-_TICKERS_OF_QUANTITIES = 2  # at a time, where quantities count
-_FILED_PER_COMPARED = 1.0  # what filing under one more subset costs, in comparisons
+_MAX_BANDS = 32  # each band builds an index of its own
+_MAX_SUBSETS = 256  # per portfolio and index: it bounds the memory of an index
+_QUANTITY_LEVEL = 2  # with quantities, the number of tickers that must be shared is unknown, so it is fixed
+_INDEX_COST = 1.0  # of listing a portfolio under one subset, in comparisons of a pair
 
 
 @dataclass(frozen=True)
-class Filed:
-    """Portfolios under subsets of their holdings: parallel arrays of rows and of keys of the subsets."""
+class PrefixIndex:
+    """Portfolios listed under subsets of their prefixes: parallel arrays of rows and of subset keys."""
 
     rows: IntArray
     keys: NDArray[np.uint64]
 
 
 def matching_pairs(
-    distinct: Distinct, rule: MatchCriterion, block_pairs: int = BLOCK_PAIRS
-) -> tuple[IntArray, IntArray, Masses]:
+    distinct: DistinctPortfolios, criterion: MatchCriterion, pairs_per_block: int = PAIRS_PER_BLOCK
+) -> tuple[IntArray, IntArray, Weights]:
     """Find all pairs of distinct portfolios of which at least one matches the other.
 
     Parameters
     ----------
-    distinct : Distinct
-        Portfolios.
-    rule : MatchCriterion
-        What matches.
-    block_pairs : int
-        Pairs that are compared at a time. The answer does not depend on it.
+    distinct : DistinctPortfolios
+        The portfolios.
+    criterion : MatchCriterion
+        The criterion of a match.
+    pairs_per_block : int
+        Number of pairs compared at a time. The result does not depend on it.
 
     Returns
     -------
     lighter, heavier : ndarray of shape (n_pairs,)
-        Distinct portfolios, the one of lower number first.
+        Rows of `distinct`; the lower one is in `lighter`.
     shared : ndarray of shape (n_pairs,)
-        The mass that they share.
+        Shared weight of each pair.
     """
-    join = _Join(distinct, rule)
+    join = _PrefixJoin(distinct, criterion)
     found = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]
-    for left, right in _bands(distinct, rule):
-        for i, j in join.candidates(left, right, block_pairs):
-            shared = join.shared(i, j)
-            enough = shared >= rule.needed_either_way(distinct.masses[i], distinct.masses[j])
+    for left, right in _weight_bands(distinct, criterion):
+        for i, j in join.candidates(left, right, pairs_per_block):
+            shared = join.shared_weights(i, j)
+            enough = shared >= criterion.min_shared_either_way(distinct.weights[i], distinct.weights[j])
             found.append((i[enough], j[enough], shared[enough]))
     lighter, heavier, shared = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return lighter, heavier, shared if rule.weighted else shared.astype(np.int64)
+    return lighter, heavier, shared if criterion.uses_quantities else shared.astype(np.int64)
 
 
-def _bands(distinct: Distinct, rule: MatchCriterion) -> Iterator[tuple[slice, slice]]:
-    """Rows of about one mass, and the rows from there on that may match them."""
-    masses = distinct.masses
-    edges = np.flatnonzero(np.diff(masses, prepend=-1))
+def _weight_bands(distinct: DistinctPortfolios, criterion: MatchCriterion) -> Iterator[tuple[slice, slice]]:
+    """Rows of similar weight, each with the rows at or above them that can match them."""
+    weights = distinct.weights
+    edges = np.flatnonzero(np.diff(weights, prepend=-1))
     if len(edges) > _MAX_BANDS:
-        edges = np.unique(np.linspace(0, len(masses), _MAX_BANDS, endpoint=False).astype(np.intp))
-    for start, stop in pairwise([*edges, len(masses)]):
-        lightest, heaviest = masses[start : start + 1], masses[stop - 1 : stop]
+        edges = np.unique(np.linspace(0, len(weights), _MAX_BANDS, endpoint=False).astype(np.intp))
+    for start, stop in pairwise([*edges, len(weights)]):
+        lightest, heaviest = weights[start : start + 1], weights[stop - 1 : stop]
         first = start
-        if not rule.weighted and lightest == heaviest <= rule.needed(lightest, lightest):
-            first = stop  # of one size, they would have to be identical
-        # Either may ask, and the lighter one is the more generous: its window is that of both.
-        last = distinct.rows_between(0, rule.window(heaviest[0])[1])[1]
+        same_size = not criterion.uses_quantities and lightest == heaviest
+        if same_size and heaviest <= criterion.min_shared(lightest, lightest):
+            # Two sets of this size match only if they are identical, and identical ones are one row.
+            first = stop
+        # The lighter portfolio as the query allows the most, so its range is the range of the pair.
+        last = distinct.range_of_weights(0, criterion.weight_range(heaviest[0])[1])[1]
         if first < last:
             yield slice(start, stop), slice(first, last)
 
 
-class _Join:
-    """Files portfolios, and compares those that are filed together."""
+class _PrefixJoin:
+    """Builds prefix indexes of distinct portfolios, and compares pairs with a common subset."""
 
-    def __init__(self, distinct: Distinct, rule: MatchCriterion) -> None:
-        self.rule = rule
-        self.masses = distinct.masses
-        self.compared = distinct.rows
+    def __init__(self, distinct: DistinctPortfolios, criterion: MatchCriterion) -> None:
+        self.criterion = criterion
+        self.weights = distinct.weights
+        self.rows = distinct.rows
         holders = np.bincount(distinct.rows.indices, minlength=distinct.rows.shape[1])
         rank = np.empty(len(holders), dtype=distinct.rows.indices.dtype)
         rank[np.argsort(holders, kind="stable")] = np.arange(len(holders))
-        self.rows = distinct.rows.copy()
-        self.rows.indices = rank[self.rows.indices]
-        self.rows.has_sorted_indices = False
-        self.rows.sort_indices()
-        self.sizes = np.diff(self.rows.indptr)
-        self.keys = np.random.default_rng(0).integers(2**64, size=len(holders), dtype=np.uint64)
+        # The same rows with tickers renumbered by rarity, so that a prefix is a slice.
+        self.by_rarity = distinct.rows.copy()
+        self.by_rarity.indices = rank[self.by_rarity.indices]
+        self.by_rarity.has_sorted_indices = False
+        self.by_rarity.sort_indices()
+        self.sizes = np.diff(self.by_rarity.indptr)
+        # A subset's key is the sum of its tickers' keys. Equal keys of different subsets cost a comparison.
+        self.ticker_keys = np.random.default_rng(0).integers(2**64, size=len(holders), dtype=np.uint64)
 
-    def candidates(self, left: slice, right: slice, block_pairs: int) -> Iterator[tuple[IntArray, IntArray]]:
-        """Pairs of a row of `left` and a later one of `right` that may match; each pair once."""
-        for mine, theirs in self._filings(left, right):
-            yield from _filed_together(mine, theirs, left, right, block_pairs)
+    def candidates(
+        self, left: slice, right: slice, pairs_per_block: int
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """Pairs of a row of `left` and a later row of `right` that can match; each pair once."""
+        for left_index, right_index in self._indexes(left, right):
+            yield from _pairs_with_common_key(left_index, right_index, left, right, pairs_per_block)
 
-    def shared(self, i: IntArray, j: IntArray) -> Float64Array:
-        """What pairs of rows share."""
-        a, b = self.compared[i], self.compared[j]
-        product = not self.rule.weighted or self.rule.metric == "cosine"
+    def shared_weights(self, i: IntArray, j: IntArray) -> Float64Array:
+        """Shared weight of each pair of rows."""
+        a, b = self.rows[i], self.rows[j]
+        # For sets, the product of two ones is also their minimum.
+        product = not self.criterion.uses_quantities or self.criterion.metric == "cosine"
         return row_sums(a.multiply(b) if product else a.minimum(b))
 
-    def _filings(self, left: slice, right: slice) -> Iterator[tuple[Filed, Filed]]:
-        """Both sides, filed so that all pairs that match are together in one filing, and in one only."""
-        lightest = self.masses[left.start : left.start + 1]
-        if self.rule.weighted:
-            return self._filings_of_quantities(left, right, lightest[0])
-        own, other = self.masses[left], self.masses[right]
+    def _indexes(self, left: slice, right: slice) -> Iterator[tuple[PrefixIndex, PrefixIndex]]:
+        """Indexes of both sides; every matching pair has a common key in exactly one pair of indexes."""
+        lightest = self.weights[left.start : left.start + 1]
+        if self.criterion.uses_quantities:
+            return self._quantity_indexes(left, right, lightest[0])
+        left_weights, right_weights = self.weights[left], self.weights[right]
+        # The lightest partner of each row needs the least shared weight, which makes the longest prefix.
         needed = (
-            self.rule.needed_either_way(own, np.maximum(own, self.masses[right.start])),
-            self.rule.needed_either_way(np.broadcast_to(lightest, other.shape), other),
+            self.criterion.min_shared_either_way(
+                left_weights, np.maximum(left_weights, self.weights[right.start])
+            ),
+            self.criterion.min_shared_either_way(
+                np.broadcast_to(lightest, right_weights.shape), right_weights
+            ),
         )
-        spare = own - needed[0], other - needed[1]
-        top = max(int(needed[0].min()), int(needed[1].min()))
+        slack = left_weights - needed[0], right_weights - needed[1]
+        highest = max(int(needed[0].min()), int(needed[1].min()))
         level = 1
         while True:
-            filed = self._filed(left, spare[0], level), self._filed(right, spare[1], level)
-            if level >= top or not _pays(*filed, spare, level):
-                return iter([filed])
+            indexes = (
+                self._prefix_index(left, slack[0], level),
+                self._prefix_index(right, slack[1], level),
+            )
+            if level >= highest or not _next_prefix_level_is_cheaper(*indexes, slack, level):
+                return iter([indexes])
             level += 1
 
-    def _filings_of_quantities(
-        self, left: slice, right: slice, lightest: float
-    ) -> Iterator[tuple[Filed, Filed]]:
-        """Under several tickers at a time, but rows of which fewer may be enough under single ones."""
-        level = _TICKERS_OF_QUANTITIES
-        mine, theirs = self._spare_of(left, level), self._spare_of(right, level, lightest)
-        yield self._filed(left, mine, level), self._filed(right, theirs, level)
-        single = self._spare_of(left, 1), self._spare_of(right, 1, lightest)
-        every, few = self._filed(right, single[1], 1), np.where(theirs < 0, single[1], -1)
-        yield self._filed(left, np.where(mine < 0, single[0], -1), 1), every
-        yield self._filed(left, np.where(mine < 0, -1, single[0]), 1), self._filed(right, few, 1)
+    def _quantity_indexes(
+        self, left: slice, right: slice, lightest: Weight
+    ) -> Iterator[tuple[PrefixIndex, PrefixIndex]]:
+        """Indexes at the level of quantities, and at level 1 for rows that fewer tickers can make match."""
+        level = _QUANTITY_LEVEL
+        left_slack = self._quantity_slack(left, level)
+        right_slack = self._quantity_slack(right, level, lightest)
+        yield self._prefix_index(left, left_slack, level), self._prefix_index(right, right_slack, level)
+        # Rows with a slack of -1 are in no index above. Each of their pairs is found once: first the pairs
+        # with such a row on the left, then those with such a row on the right only.
+        left_single, right_single = self._quantity_slack(left, 1), self._quantity_slack(right, 1, lightest)
+        left_few = np.where(left_slack < 0, left_single, -1)
+        left_others = np.where(left_slack < 0, -1, left_single)
+        right_few = np.where(right_slack < 0, right_single, -1)
+        yield self._prefix_index(left, left_few, 1), self._prefix_index(right, right_single, 1)
+        yield self._prefix_index(left, left_others, 1), self._prefix_index(right, right_few, 1)
 
-    def _filed(self, rows: slice, spare: IntArray, level: int) -> Filed:
-        """Rows under every `level` of their first `spare + level` tickers."""
-        lengths = np.where(spare < 0, 0, np.minimum(spare + level, self.sizes[rows]))
-        found_rows, found_keys = [np.zeros(0, np.intp)], [np.zeros(0, np.uint64)]
+    def _prefix_index(self, rows: slice, slack: IntArray, level: int) -> PrefixIndex:
+        """List rows under every subset of `level` of their first `slack + level` tickers."""
+        lengths = np.where(slack < 0, 0, np.minimum(slack + level, self.sizes[rows]))
+        index_rows, keys = [np.zeros(0, np.intp)], [np.zeros(0, np.uint64)]
+        # Rows with prefixes of one length make a rectangular array, so a loop over subsets is enough.
         for length in np.unique(lengths[lengths >= level]):
             chosen = np.flatnonzero(lengths == length) + rows.start
-            first = self.rows.indices[self.rows.indptr[chosen][:, None] + np.arange(length)]
-            codes = np.ascontiguousarray(self.keys[first].T)
-            for subset in combinations(codes, level):
-                found_rows.append(chosen)
-                found_keys.append(np.add.reduce(subset))
-        return Filed(np.concatenate(found_rows), np.concatenate(found_keys))
+            prefixes = self.by_rarity.indices[self.by_rarity.indptr[chosen][:, None] + np.arange(length)]
+            columns = np.ascontiguousarray(self.ticker_keys[prefixes].T)
+            for subset in combinations(columns, level):
+                index_rows.append(chosen)
+                keys.append(np.add.reduce(subset))
+        return PrefixIndex(np.concatenate(index_rows), np.concatenate(keys))
 
-    def _spare_of(self, rows: slice, level: int, lightest: float | None = None) -> IntArray:
-        """How many tickers beyond `level` have to be taken from the front, the rarest, of each row.
+    def _quantity_slack(self, rows: slice, level: int, lightest: Weight | None = None) -> IntArray:
+        """Prefix length minus `level` of each row, with quantities.
 
-        Two rows that match share `level` of those in front: with fewer, even the heaviest of the row together
-        with all that come behind would not be enough. -1 where fewer may be enough in any case. `lightest`
-        is the least mass of those who may match the rows, where that is what counts.
+        Two rows that match share at least `level` tickers of their prefixes. With fewer, the largest
+        quantities of the row together with all behind the prefix would weigh too little. The slack is -1 if
+        fewer than `level` tickers can make a match. `lightest` is the minimum weight of the rows' partners,
+        for metrics that depend on the lighter portfolio.
         """
-        spare = np.full(rows.stop - rows.start, -1, dtype=np.intp)
+        slack = np.full(rows.stop - rows.start, -1, dtype=np.intp)
         for size in np.unique(self.sizes[rows]):
             chosen = np.flatnonzero(self.sizes[rows] == size)
-            data = self.rows.data[self.rows.indptr[chosen + rows.start][:, None] + np.arange(size)]
-            if self.rule.metric == "cosine":
+            data = self.by_rarity.data[self.by_rarity.indptr[chosen + rows.start][:, None] + np.arange(size)]
+            if self.criterion.metric == "cosine":
                 data = data * data
             from_here = np.cumsum(data[:, ::-1], axis=1)[:, ::-1]
-            counted = from_here[:, 0]
-            if lightest is not None and self.rule.metric in ("overlap", "containment"):
-                counted = np.minimum(counted, lightest)
-            enough = counted * self.rule.prefix_share()
-            heaviest = np.sort(data, axis=1)[:, ::-1][:, : level - 1].sum(axis=1)
-            front = 1 + np.sum(from_here[:, 1:] + heaviest[:, None] >= enough[:, None], axis=1)
-            spare[chosen] = np.where(heaviest >= enough, -1, np.maximum(front - level, 0))
-        return spare
+            weight = from_here[:, 0]
+            if lightest is not None and self.criterion.metric in ("overlap", "containment"):
+                weight = np.minimum(weight, lightest)
+            enough = weight * self.criterion.min_match_share()
+            largest = np.sort(data, axis=1)[:, ::-1][:, : level - 1].sum(axis=1)
+            length = 1 + np.sum(from_here[:, 1:] + largest[:, None] >= enough[:, None], axis=1)
+            slack[chosen] = np.where(largest >= enough, -1, np.maximum(length - level, 0))
+        return slack
 
 
-def _filed_together(
-    mine: Filed, theirs: Filed, left: slice, right: slice, block_pairs: int
+def _pairs_with_common_key(
+    left_index: PrefixIndex, right_index: PrefixIndex, left: slice, right: slice, pairs_per_block: int
 ) -> Iterator[tuple[IntArray, IntArray]]:
-    """Rows of both sides that have a subset in common, block by block."""
-    subsets, filed_at = np.unique(theirs.keys, return_inverse=True)
-    if not len(subsets):
+    """Rows of both sides with a key in common, block by block."""
+    keys, key_numbers = np.unique(right_index.keys, return_inverse=True)
+    if not len(keys):
         return
-    at = np.minimum(subsets.searchsorted(mine.keys), len(subsets) - 1)
-    known = subsets[at] == mine.keys
-    a = _incidence(mine.rows[known] - left.start, at[known], (left.stop - left.start, len(subsets)))
-    b = _incidence(filed_at.ravel(), theirs.rows - right.start, (len(subsets), right.stop - right.start))
+    at = np.minimum(keys.searchsorted(left_index.keys), len(keys) - 1)
+    known = keys[at] == left_index.keys
+    a = _incidence(left_index.rows[known] - left.start, at[known], (left.stop - left.start, len(keys)))
+    b = _incidence(key_numbers, right_index.rows - right.start, (len(keys), right.stop - right.start))
     work = a @ np.diff(b.indptr).astype(np.int64)
-    for block in _blocks_of(work, block_pairs):
+    for block in _blocks_by_work(work, pairs_per_block):
+        # The sparse product lists each pair once, however many keys it has in common.
         together = a[block] @ b
         i = np.repeat(np.arange(block.start, block.stop), np.diff(together.indptr)) + left.start
         j = together.indices.astype(np.intp) + right.start
         later = i < j
         i, j = i[later], j[later]
-        for start in range(0, len(i), block_pairs):
-            part = slice(start, start + block_pairs)
+        # A single row can have more pairs than a block holds.
+        for start in range(0, len(i), pairs_per_block):
+            part = slice(start, start + pairs_per_block)
             yield i[part], j[part]
 
 
-def _pays(mine: Filed, theirs: Filed, spare: tuple[IntArray, IntArray], level: int) -> bool:
-    """Whether filing under one more ticker costs less than comparing all that are filed together now."""
-    after = sum(_subsets(side, level + 1) for side in spare)
-    if max(math.comb(int(side.max(initial=0)) + level + 1, level + 1) for side in spare) > _MOST_SUBSETS:
+def _next_prefix_level_is_cheaper(
+    left_index: PrefixIndex, right_index: PrefixIndex, slack: tuple[IntArray, IntArray], level: int
+) -> bool:
+    """Whether an index of the next level costs less than the comparisons that this level leaves."""
+    n_entries = sum(_n_subsets(side, level + 1) for side in slack)
+    if max(math.comb(int(side.max(initial=0)) + level + 1, level + 1) for side in slack) > _MAX_SUBSETS:
         return False
-    subsets, counts = np.unique(theirs.keys, return_counts=True)
-    if not len(subsets):
+    keys, counts = np.unique(right_index.keys, return_counts=True)
+    if not len(keys):
         return False
-    at = np.minimum(subsets.searchsorted(mine.keys), len(subsets) - 1)
-    together = int(counts[at][subsets[at] == mine.keys].sum())
-    return together > _FILED_PER_COMPARED * after
+    at = np.minimum(keys.searchsorted(left_index.keys), len(keys) - 1)
+    n_comparisons = int(counts[at][keys[at] == left_index.keys].sum())
+    return n_comparisons > _INDEX_COST * n_entries
 
 
-def _subsets(spare: IntArray, level: int) -> int:
-    counts = np.bincount(spare[spare >= 0])
+def _n_subsets(slack: IntArray, level: int) -> int:
+    """Number of entries of an index: a row has one per subset of `level` of its slack + level tickers."""
+    counts = np.bincount(slack[slack >= 0])
     return sum(int(count) * math.comb(extra + level, level) for extra, count in enumerate(counts))
 
 
 def _incidence(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Any:
-    """1 where a row is filed; 2 or more where two of its subsets have one key, which is rare."""
+    """1 where a row has a key; more if two of its subsets have the same key, which is rare."""
     return sparse.csr_matrix((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape)
 
 
-def _blocks_of(work: NDArray[np.int64], most: int) -> Iterator[slice]:
-    """Consecutive rows with at most so much work together, or one row; rows without work are left out."""
+def _blocks_by_work(work: NDArray[np.int64], max_work: int) -> Iterator[slice]:
+    """Blocks of consecutive rows with at most `max_work` in total, or with one row."""
     done = np.concatenate([[0], np.cumsum(work)])
-    start = int(np.searchsorted(done, 0, side="right")) - 1
+    start = int(np.searchsorted(done, 0, side="right")) - 1  # skips leading rows without work
     while start < len(work):
-        stop = max(start + 1, int(np.searchsorted(done, done[start] + most, side="right")) - 1)
+        stop = max(start + 1, int(np.searchsorted(done, done[start] + max_work, side="right")) - 1)
         yield slice(start, stop)
         start = stop
 
 
-def traders_of_pairs(
-    distinct: Distinct, first: IntArray, second: IntArray
+def expand_to_traders(
+    distinct: DistinctPortfolios, first: IntArray, second: IntArray
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """All traders who hold `first[p]`, each with all who hold `second[p]`; and p itself."""
-    counts = distinct.counts
-    pair = np.repeat(np.arange(len(first)), counts[first] * counts[second])
-    at = _within(counts[first] * counts[second])
-    others = counts[second][pair]
-    a = distinct.traders[distinct.starts[first[pair]] + at // others]
-    b = distinct.traders[distinct.starts[second[pair]] + at % others]
+    """Pairs of traders, one from group `first[p]` and one from group `second[p]`; and p of each pair."""
+    sizes = distinct.group_sizes
+    pair = np.repeat(np.arange(len(first)), sizes[first] * sizes[second])
+    at = _count_up(sizes[first] * sizes[second])
+    n_second = sizes[second][pair]
+    a = distinct.traders[distinct.starts[first[pair]] + at // n_second]
+    b = distinct.traders[distinct.starts[second[pair]] + at % n_second]
     return a, b, pair
 
 
-def traders_of_one_kind(distinct: Distinct) -> tuple[IntArray, IntArray]:
-    """All pairs of traders who hold the same, the earlier one first."""
-    counts = distinct.counts
-    later = np.repeat(counts, counts) - 1 - _within(counts)  # in one group, behind each trader
-    at = np.repeat(np.arange(len(later)), later)
-    return distinct.traders[at], distinct.traders[at + 1 + _within(later)]
+def identical_trader_pairs(distinct: DistinctPortfolios) -> tuple[IntArray, IntArray]:
+    """All pairs of traders with identical portfolios, the earlier trader first."""
+    sizes = distinct.group_sizes
+    n_later = np.repeat(sizes, sizes) - 1 - _count_up(sizes)  # traders of the same group behind each one
+    at = np.repeat(np.arange(len(n_later)), n_later)
+    return distinct.traders[at], distinct.traders[at + 1 + _count_up(n_later)]
 
 
-def _within(counts: IntArray) -> IntArray:
-    """0 to count - 1, for one count after the other."""
+def _count_up(counts: IntArray) -> IntArray:
+    """0, 1, ... count - 1 for each count, concatenated."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) - np.repeat(ends - counts, counts)

@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
-from shapecluster._core.matching import holdings
-from shapecluster._core.matching import pairs as holding_pairs
-from shapecluster._core.matching.holdings import MatchCriterion, Postings, distinct_holdings, search
-from shapecluster._core.matching.pairs import matching_pairs, traders_of_one_kind, traders_of_pairs
-from tests.reference import holdings as oracle
+from shapecluster._core.matching import distinct as distinct_module
+from shapecluster._core.matching import pairs as pairs_module
+from shapecluster._core.matching.criterion import MatchCriterion
+from shapecluster._core.matching.distinct import distinct_portfolios
+from shapecluster._core.matching.pairs import expand_to_traders, identical_trader_pairs, matching_pairs
+from shapecluster._core.matching.search import Postings, find_matches
+from tests.reference import matching as oracle
 
 METRICS = ["jaccard", "containment", "overlap", "cosine"]
 THRESHOLDS = [
     *(Fraction(n, d) for n, d in [(9, 10), (2, 3), (1, 2), (1, 10), (1, 1), (4, 5), (3, 4)]),
-    Fraction("0.7071067811865476"),  # a cosine of 1 / sqrt(2), a little above; products leave 64 bits
+    Fraction("0.7071067811865476"),  # a little above a cosine of 1 / sqrt(2); products exceed 64 bits
     Fraction("0.3333333333333333"),  # a little below a third
 ]
 SETS = st.sampled_from([0.0, 0.0, 1.0])
@@ -30,36 +32,38 @@ def tables(elements):
     return shapes.flatmap(lambda shape: arrays(np.float64, shape, elements=elements))
 
 
-def rules(weighted):
-    return st.builds(MatchCriterion, st.sampled_from(METRICS), st.sampled_from(THRESHOLDS), st.just(weighted))
+def criteria(quantities):
+    return st.builds(
+        MatchCriterion, st.sampled_from(METRICS), st.sampled_from(THRESHOLDS), st.just(quantities)
+    )
 
 
-def found_one_by_one(table, rule):
-    """All (who asks, who matches), each asker searched for."""
-    distinct = distinct_holdings(sparse.csr_matrix(table), rule)
-    postings = Postings.of(distinct, rule)
+def found_one_by_one(table, criterion):
+    """All (query, match) pairs, by one search per trader."""
+    distinct = distinct_portfolios(sparse.csr_matrix(table), criterion)
+    postings = Postings.from_portfolios(distinct, criterion)
     pairs = {}
-    for trader, number in enumerate(distinct.of_trader):
-        if number < 0:
+    for trader, group in enumerate(distinct.group_of_trader):
+        if group < 0:
             assert not table[trader].any()
             continue
-        row = slice(*distinct.rows.indptr[number : number + 2])
-        mine = distinct.rows.indices[row], distinct.rows.data[row], distinct.masses[number]
-        outside = search(distinct, postings, rule, *mine)
-        np.testing.assert_array_equal(search(distinct, postings, rule, *mine, int(number)), outside)
+        row = slice(*distinct.rows.indptr[group : group + 2])
+        mine = distinct.rows.indices[row], distinct.rows.data[row], distinct.weights[group]
+        outside = find_matches(distinct, postings, criterion, *mine)
+        np.testing.assert_array_equal(find_matches(distinct, postings, criterion, *mine, int(group)), outside)
         for other, match in zip(*outside, strict=True):
-            members = distinct.traders[distinct.starts[other] : distinct.starts[other + 1]]
+            members = distinct.traders_of(other)
             pairs |= {(trader, int(member)): match for member in members if member != trader}
     return pairs
 
 
-def found_together(table, rule, **options):
-    """All pairs, the earlier trader first, from the join."""
-    distinct = distinct_holdings(sparse.csr_matrix(table), rule)
-    first, second, _ = matching_pairs(distinct, rule, **options)
+def found_together(table, criterion, **options):
+    """All pairs from the join, the earlier trader first."""
+    distinct = distinct_portfolios(sparse.csr_matrix(table), criterion)
+    first, second, _ = matching_pairs(distinct, criterion, **options)
     assert (first < second).all()
-    a, b, _ = traders_of_pairs(distinct, first, second)
-    same = traders_of_one_kind(distinct)
+    a, b, _ = expand_to_traders(distinct, first, second)
+    same = identical_trader_pairs(distinct)
     assert (same[0] < same[1]).all()
     pairs = [tuple(sorted(pair)) for pair in zip(*(map(np.ndarray.tolist, (a, b))), strict=True)]
     pairs += zip(*(map(np.ndarray.tolist, same)), strict=True)
@@ -67,37 +71,39 @@ def found_together(table, rule, **options):
     return set(pairs)
 
 
-def check(table, rule):
-    expected = oracle.all_matches(table, rule.metric, rule.threshold, quantities=rule.weighted)
-    answer = found_one_by_one(table, rule)
+def check(table, criterion):
+    expected = oracle.all_matches(
+        table, criterion.metric, criterion.threshold, quantities=criterion.uses_quantities
+    )
+    answer = found_one_by_one(table, criterion)
     assert set(answer) == expected
     for (i, j), match in answer.items():
-        exact = oracle.match(table[i], table[j], rule.metric, quantities=rule.weighted)
+        exact = oracle.match(table[i], table[j], criterion.metric, quantities=criterion.uses_quantities)
         assert match == pytest.approx(exact, rel=1e-12)
-    assert found_together(table, rule) == {tuple(sorted(pair)) for pair in expected}
+    assert found_together(table, criterion) == {tuple(sorted(pair)) for pair in expected}
     return expected
 
 
-@given(tables(SETS), rules(weighted=False))
-def test_sets_match_as_fractions_say(table, rule):
-    check(table, rule)
+@given(tables(SETS), criteria(quantities=False))
+def test_sets_match_as_exact_fractions_do(table, criterion):
+    check(table, criterion)
 
 
-@given(tables(QUANTITIES), rules(weighted=True))
-def test_quantities_match_as_fractions_say_but_for_the_tolerance(table, rule):
-    check(table, rule)
+@given(tables(QUANTITIES), criteria(quantities=True))
+def test_quantities_match_as_exact_fractions_do_up_to_the_tolerance(table, criterion):
+    check(table, criterion)
 
 
-@pytest.mark.parametrize("deep", [0.0, np.inf], ids=["all subsets", "single tickers"])
-@given(tables(SETS), rules(weighted=False), st.integers(1, 9))
-def test_pairs_depend_neither_on_how_deep_rows_are_filed_nor_on_blocks_nor_on_order(deep, table, rule, size):
-    expected = found_together(table, rule)
+@pytest.mark.parametrize("index_cost", [0.0, np.inf], ids=["highest level", "level 1"])
+@given(tables(SETS), criteria(quantities=False), st.integers(1, 9))
+def test_pairs_do_not_depend_on_prefix_level_blocks_or_order(index_cost, table, criterion, size):
+    expected = found_together(table, criterion)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holding_pairs, "_FILED_PER_COMPARED", deep)
-        patch.setattr(holding_pairs, "_MAX_BANDS", size)
-        assert found_together(table, rule, block_pairs=size) == expected
+        patch.setattr(pairs_module, "_INDEX_COST", index_cost)
+        patch.setattr(pairs_module, "_MAX_BANDS", size)
+        assert found_together(table, criterion, pairs_per_block=size) == expected
     n = len(table) - 1
-    reverse = {(n - j, n - i) for i, j in found_together(table[::-1, ::-1], rule)}
+    reverse = {(n - j, n - i) for i, j in found_together(table[::-1, ::-1], criterion)}
     assert reverse == expected
 
 
@@ -131,23 +137,23 @@ def row(n_held, n_tickers=40, start=0):
     ],
 )
 def test_a_threshold_is_reached_exactly_or_not(metric, threshold, a, b, expected):
-    rule = MatchCriterion(metric, Fraction(threshold))
-    assert ((0, 1) in check(np.stack([a, b]), rule)) is expected
+    criterion = MatchCriterion(metric, Fraction(threshold))
+    assert ((0, 1) in check(np.stack([a, b]), criterion)) is expected
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_needed_either_way_never_falls_when_a_side_grows(metric):
+def test_min_shared_weight_never_decreases_when_a_side_grows(metric):
     sizes = np.arange(1, 60)
     for threshold in THRESHOLDS:
-        needed = MatchCriterion(metric, threshold).needed_either_way(sizes[:, None], sizes[None])
+        needed = MatchCriterion(metric, threshold).min_shared_either_way(sizes[:, None], sizes[None])
         assert (np.diff(needed, axis=0) >= 0).all()
         assert (np.diff(needed, axis=1) >= 0).all()
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**9), st.sampled_from(THRESHOLDS), st.sampled_from(METRICS))
-def test_needed_is_the_least_that_is_enough_for_masses_of_any_size(a, b, threshold, metric):
+def test_min_shared_weight_is_the_smallest_that_is_enough_for_weights_of_any_size(a, b, threshold, metric):
     p, q = threshold.numerator, threshold.denominator
-    needed = int(MatchCriterion(metric, threshold).needed(np.array([a]), np.array([b]))[0])
+    needed = int(MatchCriterion(metric, threshold).min_shared(np.array([a]), np.array([b]))[0])
 
     def enough(shared):
         if metric == "jaccard":
@@ -160,54 +166,54 @@ def test_needed_is_the_least_that_is_enough_for_masses_of_any_size(a, b, thresho
     assert not enough(needed - 1)
 
 
-def test_identical_rows_are_found_though_keys_collide(rng, monkeypatch):
+def test_identical_rows_are_found_despite_hash_collisions(rng, monkeypatch):
     table = rng.integers(0, 2, size=(60, 5)).astype(float)
-    keys, calls = holdings._row_keys, []
+    hashes, calls = distinct_module._row_hashes, []
 
-    def poor_at_first(matrix, generator):
+    def colliding_at_first(matrix, generator):
         calls.append(len(calls))
-        made = keys(matrix, generator)
+        made = hashes(matrix, generator)
         return made % np.uint64(3) if len(calls) < 3 else made
 
-    monkeypatch.setattr(holdings, "_row_keys", poor_at_first)
-    distinct = distinct_holdings(sparse.csr_matrix(table), MatchCriterion("jaccard", Fraction(1, 2)))
+    monkeypatch.setattr(distinct_module, "_row_hashes", colliding_at_first)
+    distinct = distinct_portfolios(sparse.csr_matrix(table), MatchCriterion("jaccard", Fraction(1, 2)))
     assert len(calls) == 3
     kinds = {tuple(held) for held in table if held.any()}
-    assert len(distinct.masses) == len(kinds)
+    assert len(distinct.weights) == len(kinds)
     for number in range(len(kinds)):
-        members = distinct.traders[distinct.starts[number] : distinct.starts[number + 1]]
+        members = distinct.traders_of(number)
         assert (table[members] == table[members[0]]).all()
         assert (np.diff(members) > 0).all()
 
 
 def test_scaled_quantities_have_a_cosine_of_1_and_nothing_overflows():
     table = np.array([[1.0, 2, 0], [1e200, 2e200, 0], [1e-200, 2e-200, 0], [1, 0, 2]])
-    assert check(table, MatchCriterion("cosine", Fraction(1), weighted=True)) == {
+    assert check(table, MatchCriterion("cosine", Fraction(1), uses_quantities=True)) == {
         (i, j) for i in range(3) for j in range(3) if i != j
     }
 
 
-def test_many_sizes_are_taken_in_bands(rng):
-    """More sizes than bands, and long portfolios, so that rows of many lengths are filed together."""
+def test_many_sizes_are_joined_in_bands(rng):
+    """More sizes than bands, and long portfolios, so that one index holds rows of many lengths."""
     core = rng.random((40, 300)) < 0.5
     table = np.repeat(core, 3, axis=0) ^ (rng.random((120, 300)) < rng.choice([0.0, 0.02, 0.2], (120, 1)))
     table = table.astype(float)
-    assert len(np.unique(table.sum(axis=1))) > holding_pairs._MAX_BANDS
+    assert len(np.unique(table.sum(axis=1))) > pairs_module._MAX_BANDS
     inner, sizes = table @ table.T, table.sum(axis=1)
     union = sizes[:, None] + sizes - inner
     for threshold in (Fraction(9, 10), Fraction(1, 2)):
         good = np.argwhere(np.triu(threshold.denominator * inner >= threshold.numerator * union, 1))
         expected = {tuple(pair) for pair in good.tolist()}
         assert found_together(table, MatchCriterion("jaccard", threshold)) == expected
-        assert found_together(table, MatchCriterion("jaccard", threshold), block_pairs=7) == expected
+        assert found_together(table, MatchCriterion("jaccard", threshold), pairs_per_block=7) == expected
     assert 0 < len(expected) < 120 * 119 / 2
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
 @settings(max_examples=40)
-@given(tables(QUANTITIES), rules(weighted=True))
-def test_quantities_may_be_filed_under_any_number_of_tickers(level, table, rule):
+@given(tables(QUANTITIES), criteria(quantities=True))
+def test_pairs_with_quantities_do_not_depend_on_the_prefix_level(level, table, criterion):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holding_pairs, "_TICKERS_OF_QUANTITIES", level)
-        expected = oracle.all_matches(table, rule.metric, rule.threshold, quantities=True)
-        assert found_together(table, rule) == {tuple(sorted(pair)) for pair in expected}
+        patch.setattr(pairs_module, "_QUANTITY_LEVEL", level)
+        expected = oracle.all_matches(table, criterion.metric, criterion.threshold, quantities=True)
+        assert found_together(table, criterion) == {tuple(sorted(pair)) for pair in expected}
