@@ -24,7 +24,7 @@ print(answer.table.to_string(index=False, float_format="{:.3f}".format))
 print("\nHeld against all stocks on the same dates, and all windows there were:")
 print(answer.summary.to_string(float_format="{:.3f}".format))
 
-found = windows.recall(8, as_of=prices.columns[-1], sample=60)
+found = windows.recall(8, as_of=prices.columns[-1], n_samples=60)
 print(f"\nOf the true analogues {found.recall:.1%} are found (standard error {found.error:.1%}).")
 
 AnaloguesDisplay.from_answer(answer).figure_.savefig("analogues.png", dpi=150)

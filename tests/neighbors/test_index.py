@@ -82,7 +82,7 @@ class TestShapes:
         index = ClusterIndex(k_shape(max_shift=3)).fit(walks(rng))
         with pytest.raises(ValueError, match=r"max_shift=None: within a shift window SBD has no triangle"):
             index.kneighbors(walks(rng, 2), exact=True)
-        with pytest.raises(ValueError, match=r"Got max_shift=3 instead; n_probe=8 looks at every"):
+        with pytest.raises(ValueError, match=r"Got max_shift=3 instead; n_probe=8 scans every cell"):
             index.radius_neighbors(walks(rng, 2), 0.1, exact=True)
 
     def test_mini_batches_give_cells_too(self, rng):
@@ -275,18 +275,18 @@ class TestRecall:
         Q = X[:60] if own else (sets(rng, 60) if metric == "jaccard" else walks(rng, 60))
         model = k_shape(10) if metric == "sbd" else k_means(10)
         index = ClusterIndex(model, metric=metric, random_state=0).fit(X)
-        measured = index.recall(Q, 5, n_probe=2, sample=None)
+        measured = index.recall(Q, 5, n_probe=2, n_samples=None)
         found, true = (index.kneighbors(Q, 5, n_probe=n)[1] for n in (2, 10))
         shares = np.array([len(set(a) & set(b)) / 5 for a, b in zip(found, true, strict=True)])
         assert measured.recall == pytest.approx(shares.mean())
         assert measured.error == pytest.approx(shares.std(ddof=1) / np.sqrt(60))
         assert measured.n_queries == 60
-        assert index.recall(Q, 5, n_probe=10, sample=None).recall == 1.0
+        assert index.recall(Q, 5, n_probe=10, n_samples=None).recall == 1.0
 
     def test_own_rows_are_not_their_own_neighbors(self, rng):
         X = walks(rng)
         index = ClusterIndex(k_shape(), random_state=0).fit(X)
-        assert index.recall(n_neighbors=149, n_probe=8, sample=9) == Recall(1.0, 0.0, 9)
+        assert index.recall(n_neighbors=149, n_probe=8, n_samples=9) == Recall(1.0, 0.0, 9)
         with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= 149"):
             index.recall(n_neighbors=150)
 
@@ -296,10 +296,10 @@ class TestRecall:
         model = k_shape(15) if metric == "sbd" else k_means(15)
         index = ClusterIndex(model, metric=metric, random_state=0).fit(X)
         for target in (0.5, 0.8, 1.0):
-            chosen = index.tune(target, n_neighbors=5, sample=50).n_probe_
-            assert index.recall(n_neighbors=5, sample=50).recall >= target
+            chosen = index.tune(target, n_neighbors=5, n_samples=50).n_probe_
+            assert index.recall(n_neighbors=5, n_samples=50).recall >= target
             if chosen > 1:
-                assert index.recall(n_neighbors=5, sample=50, n_probe=chosen - 1).recall < target
+                assert index.recall(n_neighbors=5, n_samples=50, n_probe=chosen - 1).recall < target
         assert clone(index).n_probe == 8  # the parameter stays
 
     def test_tune_works_for_a_window(self, rng):
@@ -312,8 +312,8 @@ class TestRecall:
         for target in (0, 1.1, "high"):
             with pytest.raises(ValueError, match=r"recall must be in \(0, 1\]"):
                 index.tune(target)
-        with pytest.raises(ValueError, match="Expected 1 <= sample"):
-            index.recall(sample=0)
+        with pytest.raises(ValueError, match="Expected 1 <= n_samples"):
+            index.recall(n_samples=0)
 
 
 class TestAddAndRemove:
