@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from shapecluster import HistoricalAnalogues, LocalKShape
+from shapecluster.preprocessing import MinMax
 from shapecluster.prices import load_prices
 from tests.reference import analogues as reference
 
@@ -98,6 +100,30 @@ class TestAgainstTheReference:
         assert_same(answer.table, expected(model, prices, query, 8, own=None, end=90, known=90), prices)
         assert answer.query.name == "mine"
         assert answer.query.index.equals(prices.columns[67:91])
+
+
+@pytest.mark.parametrize("is_fitted", [True, False])
+def test_a_pipeline_gives_cells_too(prices, is_fitted):
+    """Scaling changes no shape, so answers are those without it."""
+    clusterer = LocalKShape(4, max_shift=2, random_state=0)
+    pipe = make_pipeline(MinMax(), clusterer)
+    if is_fitted:
+        windows = prices.to_numpy()[[0, 4, 5], :72].reshape(-1, 24)
+        pipe.fit(windows)
+    scaled = fitted(prices, clusterer=pipe).update(later(prices))
+    assert scaled.index_.clusterer_.steps[0][0] == "minmax"
+    plain = fitted(prices, clusterer=clusterer).update(later(prices))
+    one, other = (model.analogues("T0", 8, exact=True).table for model in (scaled, plain))
+    assert one[["ticker", "end", "shift"]].equals(other[["ticker", "end", "shift"]])
+    np.testing.assert_allclose(one["sbd"], other["sbd"], atol=3e-6)
+
+
+def later(prices):
+    """Prices of ten days more."""
+    days = pd.date_range(prices.columns[-1], periods=11, freq="B", name="date")[1:]
+    drift = np.random.default_rng(3).normal(size=(len(prices), 10)).cumsum(axis=1)
+    last = prices.iloc[:, [-1]].to_numpy()
+    return pd.DataFrame(last * np.exp(0.02 * drift), index=prices.index, columns=days)
 
 
 def test_a_planted_analogue_comes_first_whatever_its_level_and_scale(rng):
