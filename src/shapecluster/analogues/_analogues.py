@@ -252,7 +252,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         data = check_series(_FeatureCountStub(), prices, reset=True, allow_nan=True, min_timepoints=1)
         panel = old.extend(data.values.astype(np.float64), prices.index, prices.columns)
         windows, left_out = self._windows_from(panel, len(old.days))
-        if len(windows):
+        if len(windows):  # with a step, new days may complete no window
             self.index_.add(panel.values_of(windows))
         self.left_out_ = self.left_out_ + left_out
         self._store(panel, self._windows.append(windows))
@@ -387,6 +387,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         clusterer = self.clusterer
         if clusterer is None:
             n_cells = max(1, min(_MAX_CELLS, int(n_windows**0.5)))
+            # Not the RandomState itself, from which the index draws its sample.
             seed = check_random_state(self.random_state).randint(2**31)
             clusterer = MiniBatchLocalKShape(
                 n_cells, max_iter=1, max_shift=self.max_shift, random_state=seed, n_jobs=self.n_jobs

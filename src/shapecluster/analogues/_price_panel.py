@@ -119,6 +119,7 @@ class PricePanel:
     def day_position(self, as_of: Any) -> int:
         """Find the last day on or before a date. Days that are no dates must equal `as_of`."""
         if isinstance(self.days, pd.DatetimeIndex):
+            # The market may be closed on that date: the last day of trade before it counts.
             found = int(self.days.searchsorted(pd.Timestamp(as_of), side="right")) - 1
         else:
             found = int(self.days.get_indexer(pd.Index([as_of]))[0])

@@ -26,7 +26,8 @@ class Analogues:
     ----------
     table : DataFrame of shape (n_analogues, 7)
         One row per analogue, the nearest first. `ticker`, `start` and `end` name the window by its first and
-        last day. `sbd` is its distance, and `shift` the number of days by which the query trails it.
+        last day. `sbd` is its distance, and `shift` the number of days by which the query trails it: the
+        query's last day is compared with the day so many days before `end`.
         `followed` is the simple return over the `horizon` days after `end`, NaN if not known yet.
         `n_followed` counts the days among these with a known price.
     summary : DataFrame of shape (3, 7)
@@ -108,6 +109,7 @@ def make_summary(
             every.ends[known_then], every.values[known_then], int(eligible.sum()), horizon
         ),
     }
+    # Day by day, for fewer returns are known of later days, and np.nanquantile warns where there are none.
     by_day = np.full((len(_QUARTILES), horizon), np.nan)
     for day, column in enumerate(paths.T):
         by_day[:, day] = _quantiles(column[~np.isnan(column)])

@@ -8,14 +8,13 @@ from typing import Any, ClassVar, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster._core.index.collect import Hits
 from shapecluster._core.index.inverted_lists import Ids
 from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted
 from shapecluster._typing import FloatArray, IntArray
 from shapecluster.neighbors._answers import check_radius, radius_answer
 from shapecluster.neighbors._index_metrics import METRICS
 from shapecluster.neighbors._index_rows import n_rows
-from shapecluster.neighbors._index_search import IndexQueries, SearchableRows
+from shapecluster.neighbors._index_search import SearchableRows
 
 
 class ClusterIndex(SearchableRows):
@@ -247,7 +246,8 @@ default=None
         if return_shift and self.metric_ != "sbd":
             raise ValueError(f"return_shift needs metric 'sbd'. Got {self.metric_!r} instead.")
         queries = self._queries(X)
-        hits = self._search_queries(queries, k=k, n_probe=n_probe, exact=exact)
+        hits = self._search(queries.rows, k=k, n_probe=n_probe, exact=exact, row_filter=queries.row_filter)
+        hits = queries.by_id(hits)
         shape = (n_rows(queries.rows), k)
         distances = self._metric.cast_distances(hits.distances).reshape(shape)
         ids, shifts = hits.ids.reshape(shape), hits.shifts.reshape(shape)
@@ -336,22 +336,13 @@ default=None
         check_is_fitted(self)
         radius = check_radius(radius)
         queries = self._queries(X)
-        hits = self._search_queries(queries, radius=radius, n_probe=n_probe, exact=exact)
+        hits = self._search(
+            queries.rows, radius=radius, n_probe=n_probe, exact=exact, row_filter=queries.row_filter
+        )
         return radius_answer(
-            hits,
+            queries.by_id(hits),
             n_rows(queries.rows),
             self._metric.cast_distances,
             return_distance=return_distance,
             sort_results=sort_results,
         )
-
-    def _search_queries(self, queries: IndexQueries, **options: Any) -> Hits:
-        """Search for queries, and return hits of rows of the index in the order of their ids."""
-        hits = self._search(queries.rows, row_filter=queries.row_filter, **options)
-        if queries.ids is None:
-            return hits
-        place = np.empty(len(queries.ids), dtype=np.intp)
-        place[np.argsort(queries.ids)] = np.arange(len(place))
-        moved = place[hits.queries]
-        order = np.argsort(moved, kind="stable")  # stable: the hits of a query stay sorted by distance
-        return hits._replace(queries=moved).subset(order)

@@ -180,6 +180,7 @@ class VectorMetric(IndexMetric):
         return cells[:, 0], distances[:, 0]
 
     def space(self, rows: Any, n_threads: int) -> Space:
+        # A fancy index may leave columns contiguous, and BLAS would copy the rows for each product.
         return VectorSpace.of(np.ascontiguousarray(rows), self._centers())
 
     def concatenate(self, first: Any, second: Any) -> Any:
@@ -215,7 +216,7 @@ class SetMetric(IndexMetric):
                 f"metric='jaccard' takes rows of zeros and ones: what is held, not how much of it. Got "
                 f"{wrong:g} instead: pass X > 0."
             )
-        self.dtype = np.dtype(np.float32)
+        self.dtype = np.dtype(np.float32)  # ones, and counts of them below 2^24, are exact
         return Checked(as_sets(values), names)
 
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:

@@ -163,6 +163,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         if not kept.any():
             raise ValueError("ids must leave at least one row in the index. Got all of them instead.")
         if hasattr(self, "series_names_in_"):
+            # Before `_store`, which changes `ids_`.
             self.series_names_in_ = self.series_names_in_[~np.isin(self.ids_, removed)]
         cells = self._cells
         rows = self._metric.subset(self._space.rows, np.flatnonzero(kept))

@@ -40,6 +40,17 @@ class IndexQueries(NamedTuple):
         own = self.ids
         return None if own is None else lambda which, ids: own[which] != ids
 
+    def by_id(self, hits: Hits) -> Hits:
+        """Return hits in the order of the ids of the queries, if they are rows of the index."""
+        if self.ids is None:
+            return hits
+        # Rows are searched in their stored order, without a copy: neighbors in a cell share its scan.
+        place = np.empty(len(self.ids), dtype=np.intp)
+        place[np.argsort(self.ids)] = np.arange(len(place))
+        moved = place[hits.queries]
+        order = np.argsort(moved, kind="stable")  # stable: the hits of a query stay sorted by distance
+        return hits._replace(queries=moved).subset(order)
+
 
 class SearchableRows(IndexedRows):
     """Search the rows of an index. A subclass has the public methods that return neighbors."""
@@ -166,6 +177,7 @@ default=None
         return search_in_blocks(search, n_rows(rows), threads)
 
     def _true_neighbors(self, queries: IndexQueries, k: int) -> Hits:
+        # Both are brute force; the exact search is faster, where it is possible.
         exact = self._space.exact
         n_probe = None if exact else len(self._cells)
         return self._search(queries.rows, k=k, n_probe=n_probe, exact=exact, row_filter=queries.row_filter)

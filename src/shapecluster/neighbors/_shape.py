@@ -298,6 +298,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
             raise ValueError(f'mode must be "connectivity" or "distance". Got {mode!r} instead.')
         sbd, indices = self.kneighbors(X, n_neighbors)
         n_queries, k = indices.shape
+        # Distances of 0 are stored too: an absent entry would mean infinitely far.
         weights = sbd.ravel() if mode == "distance" else np.ones(indices.size)
         starts = np.arange(0, indices.size + 1, k)
         return sparse.csr_matrix((weights, indices.ravel(), starts), shape=(n_queries, self.n_samples_fit_))
@@ -322,6 +323,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         ValueError
             When the universe has no more than `n_neighbors` series.
         """
+        # Estimators that take precomputed graphs count a row among its own neighbors, and drop it.
         return self.kneighbors_graph(X, self.n_neighbors + 1, mode="distance")
 
     def fit_transform(self, X: Any, y: None = None) -> sparse.csr_matrix:  # type: ignore[override] # no fit_params
@@ -407,6 +409,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         """
         check_is_fitted(self)
         held, weights = find_holdings(portfolio, self._names())
+        # A flat series is at distance 1, which would rank it above series that move the other way.
         candidates = np.setdiff1d(np.flatnonzero(~self._shapes.flat), held)
         n = self.n_neighbors if n_neighbors is None else n_neighbors
         if not len(candidates):

@@ -87,6 +87,7 @@ class ShapeUniverse(BaseEstimator, ABC):
 
     def _like_universe(self, data: SeriesData) -> tuple[Shapes, BoolArray]:
         """Prepare series as the universe: with the same window and precision."""
+        # The window of the last fit: a `max_shift` that is set later waits for the next one.
         return self._prepare(data, self._shapes.window, self._shapes.unit.dtype)
 
     def _prepare(self, data: SeriesData, max_shift: int | None, dtype: DType) -> tuple[Shapes, BoolArray]:

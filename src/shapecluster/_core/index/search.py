@@ -371,10 +371,9 @@ def search_in_blocks(search: Callable[[slice], Hits], n_queries: int, n_threads:
     """
     # Each thread gets at least one block.
     size = min(QUERY_BLOCK, -(-n_queries // n_threads)) if n_threads > 1 else QUERY_BLOCK
-
-    def find(part: slice) -> Hits:
-        hits = search(part)
-        return hits._replace(queries=hits.queries + part.start)
-
-    parts = map_blocks(find, row_blocks(n_queries, 1, size), n_threads)
+    blocks = list(row_blocks(n_queries, 1, size))
+    found = map_blocks(search, blocks, n_threads)
+    parts = [
+        hits._replace(queries=hits.queries + block.start) for hits, block in zip(found, blocks, strict=True)
+    ]
     return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
