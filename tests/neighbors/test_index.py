@@ -377,6 +377,7 @@ class TestOwnRows:
             assert set(ids[i].tolist()) == set(stays[full[i] <= radius].tolist())
             np.testing.assert_allclose(distances[i], np.sort(full[i][full[i] <= radius]), atol=1e-12)
 
+    @pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
     def test_twins_tie_to_the_lower_id_and_are_not_taken_for_the_row_itself(self, rng):
         X = rng.integers(2, size=(80, 3)).astype(float)  # at most eight distinct rows
         index = ClusterIndex(KMeans(4, init=rng.normal(size=(4, 3)), n_init=1, max_iter=1)).fit(X)
