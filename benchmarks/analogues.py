@@ -34,8 +34,8 @@ from benchmarks._common import (
 )
 from benchmarks.page import table
 from shapecluster import HistoricalAnalogues
-from shapecluster.analogues._search import Queries
-from shapecluster.analogues._windows import Windows, episodes
+from shapecluster.analogues._search import WindowQueries
+from shapecluster.analogues._windows import Windows, suppress_overlaps
 from shapecluster.metrics import sbd_distances
 from shapecluster.plotting import AnaloguesDisplay
 from shapecluster.prices import load_prices
@@ -58,18 +58,18 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def brute(past: HistoricalAnalogues, tickers: list[str]) -> tuple[float, list[pd.DataFrame]]:
     """Search by all distances: seconds per query, and the analogues."""
     panel, windows = past._panel, past._windows
-    rows = panel.gathered(windows)
+    rows = panel.values_of(windows)
     answers, spent = [], 0.0
     end = len(panel.days) - 1
     for ticker in tickers:
         own = panel.tickers.get_loc(ticker)
-        query = panel.compared(panel.prices[own, -panel.window :])
+        query = panel.query_values(panel.prices[own, -panel.window :])
         took, sbd = timed(lambda query=query: sbd_distances(query, rows, max_shift=past.max_shift)[0])
         spent += took
         eligible = (windows.ends < end) & ((windows.rows != own) | (end - windows.ends > panel.window // 2))
         order = np.flatnonzero(eligible)[np.argsort(sbd[eligible], kind="stable")]
-        ordered: Windows = windows.at(order)
-        best = ordered.at(episodes(ordered, WANTED, panel.window // 2))
+        ordered: Windows = windows.subset(order)
+        best = ordered.subset(suppress_overlaps(ordered, WANTED, panel.window // 2))
         answers.append(pd.DataFrame({"ticker": panel.tickers[best.rows], "end": panel.days[best.ends]}))
     return spent / len(tickers), answers
 
@@ -98,9 +98,11 @@ def measure(past: HistoricalAnalogues, prices: pd.DataFrame, n_queries: int) -> 
     for n_probe in (*(n for n in N_PROBE if n < results["cells"]), None):
         options = {"exact": True} if n_probe is None else {"n_probe": n_probe}
         times = [timed(lambda t=t, o=options: past.analogues(t, WANTED, **o))[0] for t in tickers]
-        asked = [past._panel.asked(ticker, None) for ticker in tickers]
-        queries = [Queries(one.window, past._panel.compared(one.prices)) for one in asked]
-        search = [timed(lambda q=q, o=options: past._past().find(q, WANTED, **o))[0] for q in queries]
+        asked = [past._panel.resolve(ticker, None) for ticker in tickers]
+        queries = [WindowQueries(one.window, past._panel.query_values(one.prices)) for one in asked]
+        search = [
+            timed(lambda q=q, o=options: past._past_windows().search(q, WANTED, **o))[0] for q in queries
+        ]
         row: dict[str, Any] = {
             "n_probe": n_probe,
             "search_seconds": float(np.median(search)),
@@ -108,7 +110,7 @@ def measure(past: HistoricalAnalogues, prices: pd.DataFrame, n_queries: int) -> 
         }
         if n_probe is not None:
             for name, as_of in (("last_day", prices.columns[-1]), ("any_day", None)):
-                found = past.recall(WANTED, n_probe=n_probe, as_of=as_of, sample=n_queries)
+                found = past.recall(WANTED, n_probe=n_probe, as_of=as_of, n_samples=n_queries)
                 row[name] = found._asdict()
         results["searches"].append(row)
         print(row)

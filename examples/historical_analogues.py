@@ -27,7 +27,7 @@ print(answer.table.to_string(index=False, float_format="{:.3f}".format))
 print("\nComparison with all stocks on the same dates, and with all windows:")
 print(answer.summary.to_string(float_format="{:.3f}".format))
 
-recall = windows.recall(8, as_of=prices.columns[-1], sample=60)
+recall = windows.recall(8, as_of=prices.columns[-1], n_samples=60)
 print(f"\nOf the true analogues {recall.recall:.1%} are found (standard error {recall.error:.1%}).")
 
 AnaloguesDisplay.from_answer(answer).figure_.savefig("analogues.png", dpi=150)

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from shapecluster import HistoricalAnalogues, LocalKShape
+from shapecluster.preprocessing import MinMax
 from shapecluster.prices import load_prices
 from tests.reference import analogues as reference
 
@@ -98,6 +100,30 @@ class TestAgainstTheReference:
         assert_same(answer.table, expected(model, prices, query, 8, own=None, end=90, known=90), prices)
         assert answer.query.name == "mine"
         assert answer.query.index.equals(prices.columns[67:91])
+
+
+@pytest.mark.parametrize("is_fitted", [True, False])
+def test_a_pipeline_gives_cells_too(prices, is_fitted):
+    """Scaling changes no shape, so answers are those without it."""
+    clusterer = LocalKShape(4, max_shift=2, random_state=0)
+    pipe = make_pipeline(MinMax(), clusterer)
+    if is_fitted:
+        windows = prices.to_numpy()[[0, 4, 5], :72].reshape(-1, 24)
+        pipe.fit(windows)
+    scaled = fitted(prices, clusterer=pipe).update(later(prices))
+    assert scaled.index_.clusterer_.steps[0][0] == "minmax"
+    plain = fitted(prices, clusterer=clusterer).update(later(prices))
+    one, other = (model.analogues("T0", 8, exact=True).table for model in (scaled, plain))
+    assert one[["ticker", "end", "shift"]].equals(other[["ticker", "end", "shift"]])
+    np.testing.assert_allclose(one["sbd"], other["sbd"], atol=3e-6)
+
+
+def later(prices):
+    """Prices of ten days more."""
+    days = pd.date_range(prices.columns[-1], periods=11, freq="B", name="date")[1:]
+    drift = np.random.default_rng(3).normal(size=(len(prices), 10)).cumsum(axis=1)
+    last = prices.iloc[:, [-1]].to_numpy()
+    return pd.DataFrame(last * np.exp(0.02 * drift), index=prices.index, columns=days)
 
 
 def test_a_planted_analogue_comes_first_whatever_its_level_and_scale(rng):
@@ -293,7 +319,7 @@ class TestRecall:
     def test_is_one_when_every_cell_is_looked_at(self, prices):
         model = fitted(prices)
         for as_of in (None, prices.columns[-1]):
-            found = model.recall(5, as_of=as_of, n_probe=1000, sample=30)
+            found = model.recall(5, as_of=as_of, n_probe=1000, n_samples=30)
             assert (found.recall, found.error) == (1.0, 0.0)
         assert found.n_queries == 6
 
@@ -318,12 +344,12 @@ class TestRecall:
 
     def test_repeats_with_a_seed(self, prices):
         model = fitted(prices, n_probe=1)
-        assert model.recall(3, sample=20) == model.recall(3, sample=20)
+        assert model.recall(3, n_samples=20) == model.recall(3, n_samples=20)
 
     def test_within_a_shift_window_every_cell_is_the_truth(self, prices):
         model = fitted(prices, max_shift=2, n_probe=1000)
-        assert model.recall(3, sample=10).recall == 1.0
-        assert fitted(prices, max_shift=2, n_probe=1).recall(8, sample=10).recall < 1.0
+        assert model.recall(3, n_samples=10).recall == 1.0
+        assert fitted(prices, max_shift=2, n_probe=1).recall(8, n_samples=10).recall < 1.0
 
 
 @pytest.mark.parametrize(
@@ -338,7 +364,7 @@ class TestRecall:
         ("T1", {"as_of": "2019-02-20"}, "Got 17 missing ones of 'T1' up to 2019-02-20"),
         ("T3", {"as_of": "2019-04-10"}, "'T3' up to 2019-04-10 00:00:00 do not"),
         ("T0", {"as_of": "2018-12-31"}, "as_of must leave 24 days up to it"),
-        ("T0", {"n": 0}, "n must be a positive integer. Got 0"),
+        ("T0", {"n_neighbors": 0}, "Expected 1 <= n_neighbors. Got 0"),
     ],
 )
 def test_questions_that_cannot_be_answered(prices, query, options, message):
@@ -383,7 +409,7 @@ def test_real_prices(shared_data):
     prices = load_prices(shared_data / "market" / "panel_a_sp500_close_2013_2018.parquet").iloc[:40, -400:]
     model = HistoricalAnalogues(step=2, random_state=0).fit(prices)
     assert model.n_windows_ + model.left_out_.to_numpy().sum() == 40 * 138
-    measured = model.recall(10, as_of=prices.columns[-1], sample=20)
+    measured = model.recall(10, as_of=prices.columns[-1], n_samples=20)
     assert measured.recall > 0.9
     answer = model.analogues(prices.index[0], as_of="2017-12-29", exact=True)
     assert len(answer.table) == 10

@@ -79,7 +79,9 @@ def test_answers_are_those_of_our_own_scan(rng, library, dtype, kind):
     ours = ClusterIndex(model, backend="numpy").fit(X)
     theirs = ClusterIndex(model, backend="faiss").fit(X)
     for k, n_probe in ((1, 1), (7, 3), (60, 1), (5, 12)):
-        for a, b in zip(ours.kneighbors(Q, k, n_probe), theirs.kneighbors(Q, k, n_probe), strict=True):
+        for a, b in zip(
+            ours.kneighbors(Q, k, n_probe=n_probe), theirs.kneighbors(Q, k, n_probe=n_probe), strict=True
+        ):
             np.testing.assert_array_equal(a, b)
 
 
@@ -114,8 +116,8 @@ def test_lists_follow_additions_removals_and_pickles(rng, library):
 
 def test_auto_takes_it_for_few_queries_only(rng, library):
     index = ClusterIndex(KMeans(6, n_init=1, random_state=0)).fit(rng.normal(size=(200, 4)))
-    assert index._lists.pays(1, 1)
-    assert not index._lists.pays(10**6, 6)
+    assert index._lists.is_preferred(1, 1)
+    assert not index._lists.is_preferred(10**6, 6)
 
 
 def test_it_is_for_the_euclidean_metric(rng):

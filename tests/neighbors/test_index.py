@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import inspect
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +11,16 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import DBSCAN, KMeans, MiniBatchKMeans
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from shapecluster import ClusterIndex, LocalKShape, MiniBatchLocalKShape, ShapeNeighbors
+from shapecluster import ClusterIndex, KSweep, LocalKShape, MiniBatchLocalKShape, ShapeNeighbors
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.neighbors import Recall
+from shapecluster.preprocessing import LogReturns, ZScore
 from tests.reference import search
 from tests.reference.sbd import sbd
 
@@ -82,7 +90,7 @@ class TestShapes:
         index = ClusterIndex(k_shape(max_shift=3)).fit(walks(rng))
         with pytest.raises(ValueError, match=r"max_shift=None: within a shift window SBD has no triangle"):
             index.kneighbors(walks(rng, 2), exact=True)
-        with pytest.raises(ValueError, match=r"Got max_shift=3 instead; n_probe=8 looks at every"):
+        with pytest.raises(ValueError, match=r"Got max_shift=3 instead; n_probe=8 scans every cell"):
             index.radius_neighbors(walks(rng, 2), 0.1, exact=True)
 
     def test_mini_batches_give_cells_too(self, rng):
@@ -216,6 +224,231 @@ class TestClusterer:
             ClusterIndex(k_shape().fit(walks(rng))).fit(walks(rng, m=30))
 
 
+class TestPipelines:
+    """A Pipeline that ends in a clusterer: rows and queries pass through its other steps first."""
+
+    def prices(self, rng, n=60):
+        values = 50 * np.exp(0.02 * rng.normal(size=(n, 33)).cumsum(axis=1))
+        days = pd.date_range("2022-01-03", periods=33, freq="B")
+        return pd.DataFrame(values, index=[f"T{i:02d}" for i in range(n)], columns=days)
+
+    @pytest.mark.parametrize("is_fitted", [True, False])
+    def test_answers_are_those_of_transformed_rows(self, rng, is_fitted):
+        X = self.prices(rng)
+        pipe = make_pipeline(LogReturns(), k_shape(5, max_shift=3))
+        index = ClusterIndex(pipe.fit(X) if is_fitted else pipe, random_state=0).fit(X.iloc[:50])
+        index.add(X.iloc[50:])
+        index.remove([7])
+        assert index.metric_ == "sbd"
+        rows = LogReturns().fit_transform(X)
+        bare = ClusterIndex(index.clusterer_[-1], random_state=0).fit(rows.iloc[:50])
+        bare.add(rows.iloc[50:])
+        bare.remove([7])
+        for a, b in zip(
+            index.kneighbors(X, 4, return_shift=True),
+            bare.kneighbors(rows, 4, return_shift=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(index.kneighbors()[1], bare.kneighbors()[1])
+        for a, b in zip(index.radius_neighbors(X, 0.5)[1], bare.radius_neighbors(rows, 0.5)[1], strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert index.recall(X, 3, n_probe=1) == bare.recall(rows, 3, n_probe=1)
+        assert index.tune(0.9, X, 3).n_probe_ == bare.tune(0.9, rows, 3).n_probe_
+        if not is_fitted:
+            assert not hasattr(pipe[-1], "cluster_centers_")
+
+    def test_names_survive_transformers_that_drop_them(self, rng):
+        X = pd.DataFrame(
+            rng.normal(size=(50, 4)), index=[f"T{i:02d}" for i in range(50)], columns=list("abcd")
+        )
+        index = ClusterIndex(make_pipeline(StandardScaler(), PCA(2), k_means(4))).fit(X)
+        assert index.metric_ == "euclidean"
+        assert index.n_features_in_ == 4
+        assert index.cluster_centers_.shape == (4, 2)
+        ids = index.kneighbors(X, 1)[1]
+        assert index.names_of(ids).ravel().tolist() == X.index.tolist()
+        Z = index.clusterer_[:-1].transform(X)
+        slow, positions = search.brute(Z[:5], Z, search.euclidean, 6)
+        distances, ids = index.kneighbors(X.iloc[:5], 6, exact=True)
+        np.testing.assert_array_equal(ids, positions)
+        np.testing.assert_allclose(distances, slow, rtol=1e-14)
+        with pytest.raises(ValueError, match="names already: T05"):
+            index.add(X.iloc[[5]])
+
+    def test_other_numbers_of_features_are_refused_in_the_users_numbers(self, rng):
+        X = self.prices(rng)
+        index = ClusterIndex(make_pipeline(LogReturns(), k_shape(3))).fit(X)
+        assert index.n_features_in_ == 33
+        with pytest.raises(ValueError, match="X has 32 features, but ClusterIndex is expecting 33 features"):
+            index.kneighbors(X.iloc[:, 1:])
+        with pytest.raises(ValueError, match="X has 32 features, but ClusterIndex is expecting 33 features"):
+            index.kneighbors(LogReturns().fit_transform(X))
+        with pytest.raises(ValueError, match="X has 30 features, but LogReturns is expecting 33 features"):
+            ClusterIndex(index.clusterer_).fit(X.iloc[:, :30])
+        with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+            index.kneighbors(X.to_numpy()[0])
+
+    def test_a_sample_and_nested_pipelines_and_searches(self, rng):
+        X = self.prices(rng)
+        inner = make_pipeline(ZScore(), k_shape(4))
+        index = ClusterIndex(make_pipeline(LogReturns(), inner), train_size=40, random_state=1).fit(X)
+        assert len(index.clusterer_[-1][-1].labels_) == 40
+        rows = LogReturns().fit_transform(X)
+        np.testing.assert_array_equal(
+            index.kneighbors(X, 3, exact=True)[1], ShapeNeighbors(3).fit(rows).kneighbors(rows)[1]
+        )
+        sweep = KSweep(make_pipeline(LogReturns(), k_shape(max_shift=2)), k=[2, 3], criterion="silhouette")
+        found = ClusterIndex(sweep).fit(X)
+        assert found.metric_ == "sbd"
+        assert found._metric.settings["max_shift"] == 2
+        np.testing.assert_array_equal(
+            found.kneighbors(X, 3, n_probe=3)[1], ShapeNeighbors(3, max_shift=2).fit(rows).kneighbors(rows)[1]
+        )
+
+    def test_a_pipeline_of_one_step_is_its_clusterer(self, rng):
+        X = walks(rng)
+        one, other = ClusterIndex(make_pipeline(k_shape())).fit(X), ClusterIndex(k_shape()).fit(X)
+        for a, b in zip(one.kneighbors(X[:9]), other.kneighbors(X[:9]), strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert one.n_features_in_ == 40
+
+    def test_saving_says_what_to_do_and_pickle_works(self, rng, tmp_path):
+        X = self.prices(rng)
+        index = ClusterIndex(make_pipeline(LogReturns(), k_shape(3))).fit(X)
+        with pytest.raises(ValueError, match=r"keeps no transformers.*fit\(pipe\[:-1\].transform\(X\)\)"):
+            index.save(tmp_path / "index")
+        assert not list(tmp_path.iterdir())
+        pipe = index.clusterer_
+        ClusterIndex(pipe[-1]).fit(pipe[:-1].transform(X)).save(tmp_path / "index")
+        loaded = ClusterIndex.load(tmp_path / "index")
+        copied = pickle.loads(pickle.dumps(index))
+        for a, b, c in zip(
+            index.kneighbors(X[:5]),
+            loaded.kneighbors(pipe[:-1].transform(X[:5])),
+            copied.kneighbors(X[:5]),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(a, c)
+
+    def test_a_later_fit_without_a_pipeline_forgets_it(self, rng):
+        X = pd.DataFrame(rng.normal(size=(50, 4)), columns=list("abcd"))
+        index = ClusterIndex(k_means(4)).fit(X)
+        assert index.feature_names_in_.tolist() == list("abcd")
+        index.set_params(clusterer=make_pipeline(PCA(2), k_means(4))).fit(X)
+        assert not hasattr(index, "feature_names_in_")
+        index.set_params(clusterer=k_means(4)).fit(X)
+        distances, _ = index.kneighbors(X[:3], 2, exact=True)
+        slow, _ = search.brute(X.to_numpy()[:3], X.to_numpy(), search.euclidean, 2)
+        np.testing.assert_allclose(distances, slow, rtol=1e-14)
+
+    def test_a_pipeline_without_centers_is_refused(self, rng):
+        with pytest.raises(TypeError, match=r"must have cluster_centers_.* Got DBSCAN"):
+            ClusterIndex(make_pipeline(StandardScaler(), DBSCAN())).fit(rng.normal(size=(9, 2)))
+
+
+class TestOwnRows:
+    """X=None: every row of the index is a query, and never its own neighbor."""
+
+    @pytest.mark.parametrize("metric", ["sbd", "euclidean", "jaccard"])
+    def test_answers_are_brute_force_in_the_order_of_the_ids(self, rng, metric):
+        X = sets(rng, 60, 12) if metric == "jaccard" else walks(rng, 60, 20)
+        distance = {"sbd": sbd, "euclidean": search.euclidean, "jaccard": search.jaccard}[metric]
+        index = ClusterIndex((k_shape if metric == "sbd" else k_means)(5), metric=metric).fit(X[:50])
+        index.add(X[50:])
+        index.remove([0, 13, 55])
+        stays = np.setdiff1d(np.arange(60), [0, 13, 55])
+        rows = X.toarray()[stays] if metric == "jaccard" else X[stays]
+        full = np.array([[distance(a, b) for b in rows] for a in rows])
+        np.fill_diagonal(full, np.inf)
+        # Distances of the slow loop differ in their last bits, so rows that tie there are compared as sets.
+        for options in ({"exact": True, "n_probe": 1}, {"n_probe": 5}):
+            distances, ids = index.kneighbors(n_neighbors=6, **options)
+            assert ids.shape == (57, 6)
+            np.testing.assert_allclose(distances, np.sort(full, axis=1)[:, :6], atol=1e-12)
+            place = np.searchsorted(stays, ids)
+            np.testing.assert_allclose(np.take_along_axis(full, place, axis=1), distances, atol=1e-12)
+            assert (ids != stays[:, None]).all()
+            assert all(len(set(row)) == 6 for row in ids.tolist())
+        radius = float(np.quantile(full, 0.2)) + 1e-9
+        distances, ids = index.radius_neighbors(radius=radius, exact=True, n_probe=1)
+        for i in range(57):
+            assert set(ids[i].tolist()) == set(stays[full[i] <= radius].tolist())
+            np.testing.assert_allclose(distances[i], np.sort(full[i][full[i] <= radius]), atol=1e-12)
+
+    @pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
+    def test_twins_tie_to_the_lower_id_and_are_not_taken_for_the_row_itself(self, rng):
+        X = rng.integers(2, size=(80, 3)).astype(float)  # at most eight distinct rows
+        index = ClusterIndex(KMeans(4, init=rng.normal(size=(4, 3)), n_init=1, max_iter=1)).fit(X)
+        full = np.sqrt(np.square(X[:, None] - X).sum(axis=2))
+        np.fill_diagonal(full, np.inf)
+        expected = np.argsort(full, axis=1, kind="stable")[:, :9]
+        for options in ({"exact": True, "n_probe": 1}, {"n_probe": 4}):
+            np.testing.assert_array_equal(index.kneighbors(n_neighbors=9, **options)[1], expected)
+
+    @pytest.mark.parametrize("max_shift", [None, 2])
+    def test_answers_are_the_bits_of_shape_neighbors(self, rng, max_shift):
+        X = walks(rng)
+        index = ClusterIndex(k_shape(max_shift=max_shift), n_jobs=2).fit(X)
+        model = ShapeNeighbors(6, max_shift=max_shift).fit(X)
+        for a, b in zip(
+            index.kneighbors(None, 6, n_probe=8, return_shift=True),
+            model.kneighbors(return_shift=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+        for one, two in zip(
+            index.radius_neighbors(None, 0.2, n_probe=8), model.radius_neighbors(None, 0.2), strict=True
+        ):
+            for a, b in zip(one, two, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+    def test_few_cells_still_give_as_many_neighbors_as_asked(self, rng):
+        X = walks(rng)
+        index = ClusterIndex(k_shape(), n_probe=1).fit(X)
+        assert index.kneighbors(n_neighbors=149)[1].shape == (150, 149)
+        with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= 149"):
+            index.kneighbors(n_neighbors=150)
+        loaded_ids = index.kneighbors(return_distance=False)
+        assert loaded_ids.shape == (150, 5)
+
+
+@pytest.mark.parametrize("name", ["kneighbors", "radius_neighbors"])
+def test_arguments_come_in_the_order_of_scikit_learn(name):
+    ours, theirs = (
+        [
+            p.name
+            for p in inspect.signature(getattr(owner, name)).parameters.values()
+            if p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+        for owner in (ClusterIndex, NearestNeighbors)
+    )
+    assert ours == theirs
+
+
+def test_a_truth_value_is_never_taken_for_a_number(rng):
+    X = walks(rng)
+    index = ClusterIndex(k_shape(), n_probe=4).fit(X)
+    expected = index.kneighbors(X[:9], 3)
+    for a, b in zip(index.kneighbors(X[:9], 3, True), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(index.kneighbors(X[:9], 3, False), expected[1])
+    with pytest.raises(TypeError, match="positional arguments"):
+        index.kneighbors(X[:9], 3, True, 2)
+    with pytest.raises(TypeError, match=r"n_neighbors must be an integer. Got True"):
+        index.kneighbors(X[:9], True)
+    with pytest.raises(TypeError, match=r"n_probe must be an integer. Got True"):
+        index.kneighbors(X[:9], 3, n_probe=True)
+    with pytest.raises(ValueError, match="radius must be"):
+        index.radius_neighbors(X[:9], True)
+    with pytest.raises(ValueError, match=r"radius must be.* Got None"):
+        index.radius_neighbors(X[:9])
+    for method in (index.recall, index.tune):
+        with pytest.raises(TypeError, match="positional argument"):
+            method(0.5, X, 3, True)
+
+
 class TestQueries:
     @pytest.mark.parametrize("metric", ["sbd", "euclidean", "jaccard"])
     def test_answers_do_not_depend_on_company_or_threads(self, rng, metric):
@@ -238,6 +471,9 @@ class TestQueries:
         assert index.kneighbors(X[:4], 20, n_probe=1)[1].shape == (4, 20)  # looks further for them
         ids = index.radius_neighbors(X[:4], 0.1, return_distance=False)
         assert [i[0] for i in ids] == [0, 1, 2, 3]
+        by_id = index.radius_neighbors(X[:4], 0.1, False, False)
+        for a, b in zip(ids, by_id, strict=True):
+            np.testing.assert_array_equal(np.sort(a), b)
 
     def test_bad_questions(self, rng):
         X = walks(rng)
@@ -275,18 +511,18 @@ class TestRecall:
         Q = X[:60] if own else (sets(rng, 60) if metric == "jaccard" else walks(rng, 60))
         model = k_shape(10) if metric == "sbd" else k_means(10)
         index = ClusterIndex(model, metric=metric, random_state=0).fit(X)
-        measured = index.recall(Q, 5, n_probe=2, sample=None)
+        measured = index.recall(Q, 5, n_probe=2, n_samples=None)
         found, true = (index.kneighbors(Q, 5, n_probe=n)[1] for n in (2, 10))
         shares = np.array([len(set(a) & set(b)) / 5 for a, b in zip(found, true, strict=True)])
         assert measured.recall == pytest.approx(shares.mean())
         assert measured.error == pytest.approx(shares.std(ddof=1) / np.sqrt(60))
         assert measured.n_queries == 60
-        assert index.recall(Q, 5, n_probe=10, sample=None).recall == 1.0
+        assert index.recall(Q, 5, n_probe=10, n_samples=None).recall == 1.0
 
     def test_own_rows_are_not_their_own_neighbors(self, rng):
         X = walks(rng)
         index = ClusterIndex(k_shape(), random_state=0).fit(X)
-        assert index.recall(n_neighbors=149, n_probe=8, sample=9) == Recall(1.0, 0.0, 9)
+        assert index.recall(n_neighbors=149, n_probe=8, n_samples=9) == Recall(1.0, 0.0, 9)
         with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= 149"):
             index.recall(n_neighbors=150)
 
@@ -296,10 +532,10 @@ class TestRecall:
         model = k_shape(15) if metric == "sbd" else k_means(15)
         index = ClusterIndex(model, metric=metric, random_state=0).fit(X)
         for target in (0.5, 0.8, 1.0):
-            chosen = index.tune(target, n_neighbors=5, sample=50).n_probe_
-            assert index.recall(n_neighbors=5, sample=50).recall >= target
+            chosen = index.tune(target, n_neighbors=5, n_samples=50).n_probe_
+            assert index.recall(n_neighbors=5, n_samples=50).recall >= target
             if chosen > 1:
-                assert index.recall(n_neighbors=5, sample=50, n_probe=chosen - 1).recall < target
+                assert index.recall(n_neighbors=5, n_samples=50, n_probe=chosen - 1).recall < target
         assert clone(index).n_probe == 8  # the parameter stays
 
     def test_tune_works_for_a_window(self, rng):
@@ -312,8 +548,8 @@ class TestRecall:
         for target in (0, 1.1, "high"):
             with pytest.raises(ValueError, match=r"recall must be in \(0, 1\]"):
                 index.tune(target)
-        with pytest.raises(ValueError, match="Expected 1 <= sample"):
-            index.recall(sample=0)
+        with pytest.raises(ValueError, match="Expected 1 <= n_samples"):
+            index.recall(n_samples=0)
 
 
 class TestAddAndRemove:

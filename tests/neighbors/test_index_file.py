@@ -30,7 +30,7 @@ def fitted(rng, metric, dtype=np.float64, max_shift=None):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_loaded_index_answers_with_the_same_bits(rng, tmp_path, metric, dtype):
     index, Q = fitted(rng, metric, dtype)
-    index.remove([3]).tune(0.9, n_neighbors=3, sample=None)
+    index.remove([3]).tune(0.9, n_neighbors=3, n_samples=None)
     index.save(tmp_path / "index")
     loaded = ClusterIndex.load(tmp_path / "index")
     for exact in (True, False):

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import inspect
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
+from sklearn.cluster import DBSCAN
 from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, NearestNeighbors
+from sklearn.pipeline import make_pipeline
 
 from shapecluster import ShapeNeighbors
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.metrics import sbd_distances
+from shapecluster.preprocessing import LogReturns
+from tests.reference import search
+from tests.reference.sbd import sbd as slow_sbd
 
 
 def returns(rng, n=30, days=120):
@@ -102,6 +111,179 @@ class TestKNeighbors:
     def test_a_universe_that_never_moves_is_refused(self):
         with pytest.warns(FlatSeriesWarning), pytest.raises(ValueError, match="no series of X ever moves"):
             ShapeNeighbors(1).fit(np.ones((4, 9)))
+
+
+class TestRadiusNeighbors:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("kind", ["walks", "noise"])
+    @pytest.mark.parametrize("max_shift", [None, 0, 3, 15])
+    def test_answers_are_those_of_the_full_matrix(self, rng, max_shift, kind, dtype):
+        universe, queries = rng.normal(size=(60, 40)), rng.normal(size=(9, 40))
+        if kind == "walks":
+            universe, queries = universe.cumsum(1), queries.cumsum(1)
+        universe, queries = universe.astype(dtype), queries.astype(dtype)
+        model = ShapeNeighbors(max_shift=max_shift).fit(universe)
+        full = sbd_distances(queries, universe, max_shift=max_shift)
+        radius = float(np.sort(full.ravel())[full.size // 3])  # a distance of the matrix: the edge counts
+        distances, indices = model.radius_neighbors(queries, radius)
+        for row, found, near in zip(full, distances, indices, strict=True):
+            expected = np.flatnonzero(row <= radius)
+            expected = expected[np.argsort(row[expected], kind="stable")]
+            np.testing.assert_array_equal(near, expected)
+            np.testing.assert_array_equal(found, row[expected].astype(dtype))
+            assert found.dtype == dtype
+
+    def test_answers_are_those_of_the_slow_loop(self, rng):
+        universe, queries = rng.normal(size=(30, 16)).cumsum(1), rng.normal(size=(4, 16)).cumsum(1)
+        distances, indices = ShapeNeighbors(max_shift=4).fit(universe).radius_neighbors(queries, 0.4)
+        slow = search.brute_within(queries, universe, partial(slow_sbd, max_shift=4), 0.4)
+        for found, near, expected in zip(distances, indices, slow, strict=True):
+            assert near.tolist() == [i for _, i in expected]
+            np.testing.assert_allclose(found, [d for d, _ in expected], atol=1e-12)
+
+    @pytest.mark.parametrize("missing", ["error", "mask"])
+    def test_without_queries_no_series_is_its_own_neighbor(self, rng, missing):
+        universe = rng.normal(size=(40, 30, 2)).cumsum(1)
+        universe[7] = universe[2] * 3 + 1  # a twin
+        if missing == "mask":
+            universe[rng.random(universe.shape) < 0.1] = np.nan
+        model = ShapeNeighbors(missing=missing).fit(universe)
+        distances, indices = model.radius_neighbors(radius=0.3)
+        others, of_others = model.radius_neighbors(universe, 0.3)
+        for i in range(40):
+            keep = of_others[i] != i
+            np.testing.assert_array_equal(indices[i], of_others[i][keep])
+            np.testing.assert_array_equal(distances[i], others[i][keep])
+
+    def test_every_series_is_within_the_largest_distance_flat_ones_too(self, rng):
+        universe = rng.normal(size=(12, 20))
+        universe[[3, 8]] = 1.0
+        with pytest.warns(FlatSeriesWarning):
+            model = ShapeNeighbors().fit(universe)
+        distances, indices = model.radius_neighbors(universe[:1], 1)
+        assert sorted(indices[0]) == list(range(12))
+        assert distances[0][np.isin(indices[0], [3, 8])].tolist() == [1.0, 1.0]
+        assert [len(found) for found in model.radius_neighbors(radius=1.0)[1]] == [11] * 12
+
+    def test_forms_of_answer(self, rng):
+        universe = rng.normal(size=(20, 16)).cumsum(1)
+        model = ShapeNeighbors().fit(universe)
+        distances, indices = model.radius_neighbors(universe[:3], 0.3)
+        assert distances.dtype == indices.dtype == object
+        assert distances.shape == indices.shape == (3,)
+        only = model.radius_neighbors(universe[:3], 0.3, False)
+        unsorted, by_row = model.radius_neighbors(universe[:3], 0.3, True, False)
+        for i in range(3):
+            np.testing.assert_array_equal(only[i], indices[i])
+            np.testing.assert_array_equal(by_row[i], np.sort(indices[i]))
+            np.testing.assert_array_equal(unsorted[i], distances[i][np.argsort(indices[i])])
+        none = model.radius_neighbors(rng.normal(size=(2, 16)), 0.0)[1]
+        assert [len(found) for found in none] == [0, 0]
+
+    def test_the_same_bits_on_two_threads_and_one_by_one(self, rng):
+        universe = rng.normal(size=(80, 64)).cumsum(1)
+        one, two = (ShapeNeighbors(n_jobs=j).fit(universe) for j in (1, 2))
+        together = one.radius_neighbors(universe[:20], 0.2)
+        alone = [one.radius_neighbors(universe[i : i + 1], 0.2) for i in range(20)]
+        on_threads = two.radius_neighbors(universe[:20], 0.2)
+        for column in range(2):
+            for i in range(20):
+                np.testing.assert_array_equal(together[column][i], alone[i][column][0])
+                np.testing.assert_array_equal(together[column][i], on_threads[column][i])
+
+    @pytest.mark.parametrize("radius", [None, -0.1, np.nan, "0.1", True])
+    def test_a_radius_is_required(self, rng, radius):
+        model = ShapeNeighbors().fit(rng.normal(size=(10, 20)))
+        with pytest.raises(ValueError, match="radius must be a number that is not negative"):
+            model.radius_neighbors(radius=radius)
+        with pytest.raises(NotFittedError):
+            ShapeNeighbors().radius_neighbors(radius=1.0)
+
+
+class TestTransform:
+    def test_the_graph_is_that_of_the_slow_loop_and_of_scikit_learn(self, rng):
+        X, Q = rng.normal(size=(25, 16)).cumsum(1), rng.normal(size=(6, 16)).cumsum(1)
+        model = ShapeNeighbors(3, max_shift=4)
+        distance = partial(slow_sbd, max_shift=4)
+        peer = KNeighborsTransformer(n_neighbors=3, metric=distance, algorithm="brute")
+        for ours, theirs, queries in (
+            (model.fit_transform(X), peer.fit_transform(X), X),
+            (model.transform(Q), peer.transform(Q), Q),
+        ):
+            assert sparse.issparse(ours)
+            assert ours.format == "csr"
+            assert ours.shape == theirs.shape == (len(queries), 25)
+            np.testing.assert_array_equal(np.diff(ours.indptr), 4)
+            dense = np.full(ours.shape, np.inf)
+            dense[np.repeat(np.arange(len(queries)), 4), ours.indices] = ours.data
+            np.testing.assert_allclose(
+                dense, search.neighbor_graph(queries, X, distance, 4), atol=1e-12, rtol=0
+            )
+            np.testing.assert_array_equal(ours.indptr, theirs.indptr)
+            np.testing.assert_array_equal(ours.indices, theirs.indices)
+            np.testing.assert_allclose(ours.data, theirs.data, atol=1e-12)
+        fitted = model.fit_transform(X)
+        assert (fitted.indices.reshape(25, 4) == np.arange(25)[:, None]).any(axis=1).all()
+
+    def test_dbscan_takes_the_graph(self, rng):
+        prices = 50 * np.exp(0.02 * np.repeat(rng.normal(size=(3, 60)), 8, axis=0).cumsum(1))
+        prices *= np.exp(0.001 * rng.normal(size=prices.shape))
+        clusterer = DBSCAN(eps=0.3, min_samples=4, metric="precomputed")
+        pipe = make_pipeline(LogReturns(), ShapeNeighbors(23), clusterer)
+        labels = pipe.fit_predict(prices)
+        full = sbd_distances(LogReturns().fit_transform(prices))
+        np.testing.assert_array_equal(labels, clusterer.fit_predict(full))
+        assert len(np.unique(labels)) == 3
+        few = make_pipeline(LogReturns(), ShapeNeighbors(7), clusterer).fit_predict(prices)
+        np.testing.assert_array_equal(few, labels)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_a_classifier_of_neighbors_takes_the_graph(self, rng, dtype):
+        X, Q = (rng.normal(size=(n, 30)).cumsum(1).astype(dtype) for n in (40, 9))
+        y = rng.integers(3, size=40)
+        pipe = make_pipeline(ShapeNeighbors(5), KNeighborsClassifier(5, metric="precomputed"))
+        pipe.fit(X, y)
+        full = KNeighborsClassifier(5, metric="precomputed").fit(sbd_distances(X), y)
+        np.testing.assert_array_equal(pipe.predict(Q), full.predict(sbd_distances(Q, X)))
+        np.testing.assert_array_equal(pipe.predict(X), full.predict(sbd_distances(X)))
+
+    def test_the_graph_keeps_the_precision_of_the_universe(self, rng):
+        X = rng.normal(size=(10, 20))
+        assert ShapeNeighbors(3).fit_transform(X).dtype == np.float64
+        assert ShapeNeighbors(3).fit_transform(X.astype(np.float32)).dtype == np.float32
+
+    def test_columns_are_named_after_the_series(self, rng):
+        X = returns(rng, 8)
+        model = ShapeNeighbors(3).fit(X)
+        assert model.get_feature_names_out().tolist() == X.index.tolist()
+        assert model.get_feature_names_out().dtype == object
+        model.fit(X.to_numpy())
+        assert model.get_feature_names_out().tolist() == [f"shapeneighbors{i}" for i in range(8)]
+        with pytest.raises(NotFittedError):
+            ShapeNeighbors().get_feature_names_out()
+
+    def test_a_frame_cannot_hold_the_graph(self, rng):
+        model = ShapeNeighbors(3).set_output(transform="pandas")
+        with pytest.raises(ValueError, match="sparse"):
+            model.fit_transform(returns(rng, 8))
+
+    def test_one_neighbor_more_than_there_are_series(self, rng):
+        model = ShapeNeighbors(5).fit(rng.normal(size=(5, 20)))
+        with pytest.raises(ValueError, match="Expected 1 <= n_neighbors <= 5"):
+            model.transform(rng.normal(size=(2, 20)))
+
+
+@pytest.mark.parametrize("name", ["kneighbors", "radius_neighbors", "kneighbors_graph"])
+def test_arguments_come_in_the_order_of_scikit_learn(name):
+    ours, theirs = (
+        [
+            p.name
+            for p in inspect.signature(getattr(owner, name)).parameters.values()
+            if p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+        for owner in (ShapeNeighbors, NearestNeighbors)
+    )
+    assert ours == theirs
 
 
 class TestSimilar:
@@ -219,6 +401,17 @@ class TestSimilar:
         assert answer["look_alike"].tolist() == ["T02"]
         assert np.isfinite(answer[["sbd", "correlation"]]).all(axis=None)
 
+    @pytest.mark.parametrize("basket", [True, False])
+    def test_one_name_is_a_portfolio_of_one(self, rng, basket):
+        X = returns(rng)
+        model = ShapeNeighbors(max_shift=2).fit(X)
+        expected = model.similar(["T07"], 3, basket=basket)
+        pd.testing.assert_frame_equal(model.similar("T07", 3, basket=basket), expected)
+        numbered = ShapeNeighbors(max_shift=2).fit(X.to_numpy())
+        expected = numbered.similar([7], 3, basket=basket)
+        for number in (7, np.int64(7)):
+            pd.testing.assert_frame_equal(numbered.similar(number, 3, basket=basket), expected)
+
     def test_an_array_is_asked_by_row_number(self, rng):
         model = ShapeNeighbors(2).fit(returns(rng).to_numpy())
         assert model.similar([3, 4])["holding"].tolist() == [3, 3, 4, 4]
@@ -240,14 +433,16 @@ class TestSimilar:
             (["T00", "XX", "T01", "YY"], 2, "does not have: XX, YY"),
             (["T00", "T00"], 2, "more than once: T00"),
             ([], 2, "at least one series"),
-            ("T00", 2, "must be names, or names with weights.* Got 'T00' instead"),
+            ("XX", 2, "does not have: XX"),
+            (99, 2, "does not have: 99"),
+            (True, 2, "must be names, or names with weights.* Got 'bool' instead"),
             (None, 2, "must be names.* Got 'NoneType' instead"),
-            (3, 2, "must be names.* Got 'int' instead"),
+            (3.0, 2, "must be names.* Got 'float' instead"),
             (pd.DataFrame({"T00": [1.0]}), 2, "must be names.* Got 'DataFrame' instead"),
             ({"T00": "much"}, 2, r"weights must be numbers. Got \['much'\]"),
             ([f"T{i:02d}" for i in range(30)], 2, "must leave series that move to choose from"),
-            (["T00"], 30, "n must be from 1 to 29"),
-            (["T00"], 0, "n must be from 1 to 29"),
+            (["T00"], 30, "n_neighbors must be from 1 to 29"),
+            (["T00"], 0, "n_neighbors must be from 1 to 29"),
         ],
     )
     def test_bad_questions(self, rng, portfolio, n, message):

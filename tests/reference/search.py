@@ -29,3 +29,23 @@ def jaccard(x: np.ndarray, y: np.ndarray) -> float:
     """One minus the size of the intersection over that of the union; 0 for two empty sets."""
     first, second = set(np.flatnonzero(x)), set(np.flatnonzero(y))
     return 1.0 - len(first & second) / len(first | second) if first | second else 0.0
+
+
+def brute_within(
+    queries: Iterable[Any], rows: Iterable[Any], distance: Callable[[Any, Any], float], radius: float
+) -> list[list[tuple[float, int]]]:
+    """Distances and positions of all rows within a radius of each query, nearest first."""
+    rows = list(rows)
+    pairs = [[(distance(query, row), i) for i, row in enumerate(rows)] for query in queries]
+    return [sorted((d, i) for d, i in found if d <= radius) for found in pairs]
+
+
+def neighbor_graph(
+    queries: Iterable[Any], rows: Iterable[Any], distance: Callable[[Any, Any], float], k: int
+) -> np.ndarray:
+    """Distances to the k nearest rows of each query, as a dense matrix with infinity elsewhere."""
+    rows = list(rows)
+    distances, positions = brute(queries, rows, distance, k)
+    graph = np.full((len(distances), len(rows)), np.inf)
+    np.put_along_axis(graph, positions, distances, axis=1)
+    return graph

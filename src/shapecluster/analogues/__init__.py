@@ -1,4 +1,4 @@
-"""Past windows of any stock that look like today's, and what followed them."""
+"""Historical analogues: past windows of any stock that look like today's, and the returns after them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Historical analogues: which past windows of any stock look like today's, and what followed them."""
+"""HistoricalAnalogues: past windows that look like today's, and the returns after them."""
 
 from __future__ import annotations
 
@@ -17,60 +17,70 @@ from shapecluster._sklearn_compat import (
     check_random_state,
 )
 from shapecluster._validation import all_or_nothing, check_series
-from shapecluster.analogues._price_panel import Panel
-from shapecluster.analogues._results import Analogues, Outcomes, summary_of, table_of
-from shapecluster.analogues._search import Past, Queries
-from shapecluster.analogues._windows import LEVELS, RETURNS, Windows, followed, futures, gather
+from shapecluster.analogues._price_panel import PricePanel
+from shapecluster.analogues._results import Analogues, Outcomes, make_summary, make_table
+from shapecluster.analogues._search import PastWindows, WindowQueries
+from shapecluster.analogues._windows import (
+    LEVELS,
+    RETURNS,
+    Windows,
+    forward_returns,
+    horizon_returns,
+    window_values,
+)
 from shapecluster.cluster import MiniBatchLocalKShape
+from shapecluster.neighbors._answers import check_count
+from shapecluster.neighbors._clusterer import split_clusterer
 from shapecluster.neighbors._index import ClusterIndex
-from shapecluster.neighbors._recall import Recall, recall_of
+from shapecluster.neighbors._recall import Recall, measure_recall
 
 if TYPE_CHECKING:
     from typing import Self
 
-_MOST_CELLS = 512  # a fit takes as long as it has cells
-_SAMPLE = 40  # windows for each cell that a clusterer is fitted on, at least
-_LEAST_SAMPLE = 1000
+_MAX_CELLS = 512  # the time of a fit grows with the number of cells
+# A clusterer is fitted on at least so many windows for each cell, and in all.
+_SAMPLE_PER_CELL, _MIN_SAMPLE = 40, 1000
 
 
 class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
-    """Ask which past windows of any stock look like a stock's last one, and what followed them.
+    """Find past windows of any stock that look like a stock's last one, and the returns after them.
 
-    Every rolling window of every stock is put into a `ClusterIndex` under the shape-based distance. Windows
-    that overlap are near-copies of each other, so an answer leaves out the windows of the query's own
-    ticker around it, and takes one window of every other episode.
+    A `ClusterIndex` holds every rolling window of every stock under the shape-based distance. Overlapping
+    windows are near copies of each other. An answer therefore excludes the windows of the query's own ticker
+    around it, and has one window of every other episode.
 
     Parameters
     ----------
     window : int, default=126
-        Days in a window.
+        Number of days in a window.
     step : int, default=1
-        Days from one indexed window to the next, counted from the first day. A query need not lie on them.
+        Number of days from one indexed window to the next, counted from the first day. A query may end on
+        any day.
     horizon : int, default=21
-        Days after a window in which is looked at what followed.
+        Number of days after a window whose returns are reported.
     exclusion : int or "half", default="half"
-        Windows of one ticker whose last days are at most so many days apart are one episode: of
-        these the nearest is answered, and none that is in the episode of the query. "half" is half a window.
+        Windows of one ticker whose last days are at most so many days apart are one episode. An answer has
+        the nearest window of an episode, and none from the episode of the query. "half" is half a window.
     before : {"end", "start"}, default="end"
         Which windows are past: those that ended before the query's last day, or, stricter, before its first
-        day. With "end", windows of other tickers may lie in the same months as the query: contemporaries,
-        with the same market and news.
+        day. With "end", windows of other tickers may share months with the query, and so its market and news.
     values : {"levels", "returns"}, default="levels"
-        What is compared: prices, as one sees them in a chart, or their daily log returns.
+        The values that are compared: prices, as in a chart, or their daily log returns.
     max_shift : int or None, default=0
-        Days by which a window may be moved to fit the query; None for any number. 0 compares day by day (SBD
-        is one minus the correlation then), and loses nothing with `step=1`, for each window is in the index
-        at every day already. A window that is moved leaves out the last days of itself or the query.
+        Largest number of days by which a window may be shifted to fit the query; None for any number. 0
+        compares day by day: SBD is then one minus the correlation. With `step=1` this loses nothing, because
+        the index has a window for every day. A shift leaves out the last days of the window or the query.
     clusterer : estimator or None, default=None
-        Gives the cells of the index. One that is fitted, on windows as `values` says, is used as it stands;
-        another is fitted on a random sample; its own `max_shift` holds. None is a MiniBatchLocalKShape of one
-        pass, with as many clusters as the root of the number of windows, at most 512.
+        Its centers define the cells of the index: a shape clusterer, or a Pipeline that ends in one. A fitted
+        one, on windows of `values`, is used as it is; otherwise a clone is fitted on a random sample. Its own
+        `max_shift` holds. None is a MiniBatchLocalKShape of one pass, with the square root of the number of
+        windows as its number of clusters, at most 512.
     n_probe : int, default=32
-        Cells looked at when a query does not say.
+        Default number of cells that a query scans.
     random_state : int, RandomState instance or None, default=None
-        Draws the samples of `fit` and `recall`.
+        Seed of the samples of `fit` and `recall`.
     n_jobs : int or None, default=None
-        Threads: None is 1, -1 all cores. Answers do not depend on it.
+        Number of threads: None is 1, -1 all cores. Answers do not depend on it.
 
     Attributes
     ----------
@@ -79,30 +89,31 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     n_windows_ : int
         Number of windows in it.
     left_out_ : DataFrame of shape (n_tickers, 2)
-        By ticker, how many windows are not in it: `missing`, for a day without a price; `flat`, for no move.
+        Number of windows of each ticker that are not in it: `missing` have a day without a price, `flat` have
+        no move.
     prices_ : DataFrame of shape (n_tickers, n_days)
-        The prices, with what `update` added.
+        The prices, with the days that `update` added.
     n_features_in_ : int
         Number of days seen in `fit`.
 
     See Also
     --------
     ClusterIndex : The index, for rows of any kind.
-    ShapeNeighbors : The nearest stocks over one period, without a look at the past.
+    ShapeNeighbors : The nearest stocks over one period.
     shapecluster.plotting.AnaloguesDisplay : A picture of an answer.
 
     Notes
     -----
-    Kept are the prices, one row of float32 for each window, as the index needs it, and some bytes more: 505
-    stocks of 1,259 days make half a million windows of 126 days, which take 280 MB, and half as much again
-    for screening. `fit` takes about twice that while it works.
+    The estimator keeps the prices and one float32 row for each window. 505 stocks of 1,259 days have half a
+    million windows of 126 days: these take 280 MB, and half as much again for screening. `fit` needs about
+    twice that.
 
-    Nothing after the last day of a query decides which windows are eligible, how far they are or what is said
-    to have followed. The cells come from all windows, later ones too: they decide no distance, only which
-    windows are looked at, and with `exact=True` not even that.
+    Nothing after the last day of a query decides which windows are eligible, how far they are, or which
+    returns are reported. The cells come from all windows, later ones too. They decide no distance: they
+    decide which windows are scanned, and with `exact=True` not even that.
 
-    An answer is found by the nearest windows, of which those in the episode of a nearer one are dropped;
-    where this leaves too few, it is asked again without the episodes found.
+    A search drops each window in the episode of a nearer one. If too few are left, it searches again without
+    the episodes found.
 
     References
     ----------
@@ -116,7 +127,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     >>> from shapecluster.datasets import make_market
     >>> prices = make_market(n_stocks=20, n_sectors=4, n_days=300, random_state=0).prices
     >>> past = HistoricalAnalogues(window=40, horizon=10, random_state=0).fit(prices)
-    >>> answer = past.analogues(prices.index[0], n=5)
+    >>> answer = past.analogues(prices.index[0], n_neighbors=5)
     >>> answer.table.columns.tolist()
     ['ticker', 'start', 'end', 'sbd', 'shift', 'followed', 'n_followed']
     >>> answer.summary.index.tolist()
@@ -140,7 +151,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     index_: ClusterIndex
     left_out_: pd.DataFrame
     n_features_in_: int
-    _panel: Panel
+    _panel: PricePanel
     _windows: Windows
     _outcomes: Outcomes
 
@@ -197,17 +208,17 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         data = check_series(self, prices, reset=True, allow_nan=True)
         names = pd.RangeIndex(len(data.values)) if data.names is None else data.names
         days = pd.RangeIndex(data.values.shape[1]) if data.timepoints is None else data.timepoints
-        panel = Panel(data.values.astype(np.float64), names, days, self.window, self.values)
-        windows, left_out = self._counted(panel, 0)
+        panel = PricePanel(data.values.astype(np.float64), names, days, self.window, self.values)
+        windows, left_out = self._windows_from(panel, 0)
         if not len(windows):
             raise ValueError(
                 f"prices must have {self.window} prices in a row, without a gap, of a stock that moves. Got "
                 f"{len(days)} days instead, in which {left_out['missing'].sum()} windows have gaps and "
                 f"{left_out['flat'].sum()} do not move."
             )
-        self.index_ = self._new_index(len(windows)).fit(panel.gathered(windows))
+        self.index_ = self._new_index(len(windows)).fit(panel.values_of(windows))
         self.left_out_ = left_out
-        self._keep(panel, windows)
+        self._store(panel, windows)
         return self
 
     @all_or_nothing
@@ -217,18 +228,20 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         prices : DataFrame of shape (n_tickers, n_new_days)
-            Prices of the days after those that are known, of the same tickers in any order; NaN where
-            there is none. The cells of the index stay as they are.
+            Prices of the days after the known ones, of the same tickers in any order. NaN is a missing price.
+            The cells of the index stay as they are.
 
         Returns
         -------
         self : HistoricalAnalogues
-            With the new days, and the windows that end on them.
+            The estimator with the new days, and the windows that end on them.
 
         Raises
         ------
         ValueError
             For other tickers than those of `fit`, and for days that are not after the known ones.
+        TypeError
+            For prices that are no DataFrame.
         """
         check_is_fitted(self)
         old = self._panel
@@ -237,45 +250,45 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
                 f"prices must be a DataFrame, tickers as rows. Got {type(prices).__name__} instead."
             )
         data = check_series(_FeatureCountStub(), prices, reset=True, allow_nan=True, min_timepoints=1)
-        panel = old.extended(data.values.astype(np.float64), prices.index, prices.columns)
-        windows, left_out = self._counted(panel, len(old.days))
-        if len(windows):
-            self.index_.add(panel.gathered(windows))
+        panel = old.extend(data.values.astype(np.float64), prices.index, prices.columns)
+        windows, left_out = self._windows_from(panel, len(old.days))
+        if len(windows):  # with a step, new days may complete no window
+            self.index_.add(panel.values_of(windows))
         self.left_out_ = self.left_out_ + left_out
-        self._keep(panel, self._windows.joined(windows))
+        self._store(panel, self._windows.append(windows))
         return self
 
     def analogues(
         self,
         query: Any,
-        n: int = 10,
+        n_neighbors: int = 10,
         *,
         as_of: Any = None,
         n_probe: int | None = None,
         exact: bool = False,
     ) -> Analogues:
-        """Find the past windows that look like one, and what followed them.
+        """Find the past windows that look like one, and the returns after them.
 
         Parameters
         ----------
         query : str, int or array-like of shape (window,)
-            A ticker, whose last window is meant, or the one that ends at `as_of`; or `window` prices of
-            whatever else.
-        n : int, default=10
-            Number of analogues. Fewer are answered where there are not as many episodes.
+            A ticker, for its last window or the one that ends at `as_of`; or `window` prices of anything
+            else.
+        n_neighbors : int, default=10
+            Number of analogues. An answer has fewer if there are fewer episodes.
         as_of : date, str or int, default=None
-            The query's last day: the last one on or before this date. Nothing after it is looked at. None is
-            the last complete window of a ticker, and for prices from elsewhere a time after all days, so
-            that every window is past.
+            The query's last day: the last one on or before this date. No later price is used. None takes the
+            last complete window of a ticker. External prices without a date come after all days, so that
+            every window is past.
         n_probe : int, default=None
-            Cells looked at; None takes those of the index.
+            Number of cells to scan; None takes that of the index.
         exact : bool, default=False
-            Whether to look at every window, or all that bounds leave open, and not at the nearest cells only.
+            Whether to scan every window that bounds leave open, and not the nearest cells only.
 
         Returns
         -------
         Analogues
-            `table`, `summary`, and what a picture takes.
+            `table`, `summary`, and the data of a picture.
 
         Raises
         ------
@@ -284,46 +297,53 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
             for a date before all days.
         """
         check_is_fitted(self)
-        n = _positive("n", n)
-        panel, past = self._panel, self._past()
-        asked = panel.asked(query, as_of)
-        hits = past.find(Queries(asked.window, panel.compared(asked.prices)), n, n_probe=n_probe, exact=exact)
-        found = self._windows.at(hits.ids)
-        counts = past.eligible(asked.window)(np.zeros(1, dtype=np.intp), np.arange(len(self._windows)))
-        paths = futures(panel.prices, found, self.horizon, asked.known)
-        table = table_of(panel, found, paths)
-        table.insert(3, "sbd", hits.values)
+        n_neighbors = check_count("n_neighbors", n_neighbors)
+        panel, past = self._panel, self._past_windows()
+        resolved = panel.resolve(query, as_of)
+        known = resolved.known
+        queries = WindowQueries(resolved.window, panel.query_values(resolved.prices))
+        hits = past.search(queries, n_neighbors, n_probe=n_probe, exact=exact)
+        found = self._windows.subset(hits.ids)
+        eligible = past.eligible(resolved.window)(np.zeros(1, dtype=np.intp), np.arange(len(self._windows)))
+        paths = forward_returns(panel.prices, found, self.horizon, known)
+        table = make_table(panel, found, paths)
+        table.insert(3, "sbd", hits.distances)
         table.insert(4, "shift", hits.shifts)
-        summary, same_dates = summary_of(panel, found, self._outcomes, counts, self.horizon, asked.known)
-        is_dated = int(asked.window.ends[0]) == asked.known
-        days = panel.days[asked.known - self.window + 1 : asked.known + 1]
+        summary, same_dates = make_summary(panel, found, self._outcomes, eligible, self.horizon, known)
+        is_dated = int(resolved.window.ends[0]) == known
+        days = panel.days[known - self.window + 1 : known + 1]
         days = days if is_dated else pd.RangeIndex(self.window)
         return Analogues(
             table=table,
             summary=summary,
-            query=pd.Series(asked.prices, index=days, name=asked.name),
-            as_of=panel.days[asked.known],
-            windows=pd.DataFrame(gather(panel.prices, found, self.window)),
+            query=pd.Series(resolved.prices, index=days, name=resolved.name),
+            as_of=panel.days[known],
+            windows=pd.DataFrame(window_values(panel.prices, found, self.window)),
             paths=pd.DataFrame(paths, columns=np.arange(1, self.horizon + 1)),
             same_dates=same_dates,
         )
 
     def recall(
-        self, n: int = 10, *, as_of: Any = None, n_probe: int | None = None, sample: int = 100
+        self,
+        n_neighbors: int = 10,
+        *,
+        as_of: Any = None,
+        n_probe: int | None = None,
+        n_samples: int = 100,
     ) -> Recall:
-        """Measure the share of the true analogues that are found, with all exclusions on.
+        """Measure the share of the true analogues that a search finds, with all exclusions.
 
         Parameters
         ----------
-        n : int, default=10
+        n_neighbors : int, default=10
             Analogues of each query.
         as_of : date, str or int, default=None
-            Ask as of this day, for tickers drawn at random. None draws windows of any ticker and day,
-            each asked as of its own last day.
+            Last day of the queries, whose tickers are drawn at random. None draws windows of any ticker and
+            day.
         n_probe : int, default=None
-            Cells looked at; None takes those of the index.
-        sample : int, default=100
-            Number of queries.
+            Number of cells to scan; None takes that of the index.
+        n_samples : int, default=100
+            Number of queries that are drawn.
 
         Returns
         -------
@@ -332,25 +352,26 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
 
         Notes
         -----
-        The true analogues are those among all eligible windows. One that is missed counts as missed, though
-        another window of its episode may stand in its place.
+        The true analogues are those of an exact search. One that is missed counts as missed even if another
+        window of its episode is found.
         """
         check_is_fitted(self)
-        n, sample = _positive("n", n), _positive("sample", sample)
+        n_neighbors = check_count("n_neighbors", n_neighbors)
+        n_samples = check_count("n_samples", n_samples)
         windows = self._windows
         if as_of is not None:
-            windows = self._panel.ending(np.array([self._panel.position(as_of)])).windows
-        drawn = check_random_state(self.random_state).permutation(len(windows))[:sample]
-        windows = windows.at(np.sort(drawn))
-        queries = Queries(windows, self._panel.gathered(windows))
-        past = self._past()
-        found = past.find(queries, n, n_probe=n_probe)
-        true = past.find(queries, n, exact=True)
+            windows = self._panel.windows_ending(np.array([self._panel.day_position(as_of)])).windows
+        drawn = check_random_state(self.random_state).permutation(len(windows))[:n_samples]
+        windows = windows.subset(np.sort(drawn))
+        queries = WindowQueries(windows, self._panel.values_of(windows))
+        past = self._past_windows()
+        found = past.search(queries, n_neighbors, n_probe=n_probe)
+        true = past.search(queries, n_neighbors, exact=True)
         if not len(true.ids):
             raise ValueError(
                 "No query of the sample has an eligible window before it. Ask for a later as_of."
             )
-        return recall_of(found, true, len(windows))
+        return measure_recall(found, true, len(windows))
 
     @property
     def n_windows_(self) -> int:
@@ -359,41 +380,43 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
 
     @property
     def prices_(self) -> pd.DataFrame:
-        """The prices, with what `update` added."""
-        return self._panel.frame()
+        """The prices, with the days that `update` added."""
+        return self._panel.to_frame()
 
     def _new_index(self, n_windows: int) -> ClusterIndex:
         clusterer = self.clusterer
         if clusterer is None:
-            n_cells = max(1, min(_MOST_CELLS, int(n_windows**0.5)))
+            n_cells = max(1, min(_MAX_CELLS, int(n_windows**0.5)))
+            # Not the RandomState itself, from which the index draws its sample.
             seed = check_random_state(self.random_state).randint(2**31)
             clusterer = MiniBatchLocalKShape(
                 n_cells, max_iter=1, max_shift=self.max_shift, random_state=seed, n_jobs=self.n_jobs
             )
-        sample = max(_LEAST_SAMPLE, _SAMPLE * int(getattr(clusterer, "n_clusters", 1)))
+        n_clusters = int(getattr(split_clusterer(clusterer)[1], "n_clusters", 1))
+        n_samples = max(_MIN_SAMPLE, _SAMPLE_PER_CELL * n_clusters)
         return ClusterIndex(
             clusterer,
             n_probe=self.n_probe,
             metric="sbd",
-            train_size=min(n_windows, sample),
+            train_size=min(n_windows, n_samples),
             random_state=self.random_state,
             n_jobs=self.n_jobs,
         )
 
-    def _keep(self, panel: Panel, windows: Windows) -> None:
+    def _store(self, panel: PricePanel, windows: Windows) -> None:
         self._panel, self._windows = panel, windows
-        # The base rate over half a million windows is asked for with every question, so it is made once.
-        values = followed(panel.prices, windows, self.horizon, len(panel.days) - 1)
+        # Every answer reports the base rate over all windows, which may be half a million: computed once.
+        values = horizon_returns(panel.prices, windows, self.horizon, len(panel.days) - 1)
         self._outcomes = Outcomes(windows.ends, values)
 
-    def _past(self) -> Past:
+    def _past_windows(self) -> PastWindows:
         exclusion = self.window // 2 if self.exclusion == "half" else self.exclusion
         lead = 0 if self.before == "end" else self.window - 1
-        return Past(self.index_, self._windows, exclusion, lead)
+        return PastWindows(self.index_, self._windows, exclusion, lead)
 
-    def _counted(self, panel: Panel, first: int) -> tuple[Windows, pd.DataFrame]:
-        """The windows to be indexed from a day on, and how many of each ticker are left out."""
-        counted = panel.on_grid(self.step, first)
+    def _windows_from(self, panel: PricePanel, first: int) -> tuple[Windows, pd.DataFrame]:
+        """Find the windows to index from a day on, and count those of each ticker that are left out."""
+        counted = panel.windows_on_grid(self.step, first)
         left_out = {"missing": counted.n_missing, "flat": counted.n_flat}
         return counted.windows, pd.DataFrame(left_out, index=panel.tickers)
 
@@ -405,10 +428,4 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
 
 
 class _FeatureCountStub(BaseEstimator):
-    """Stands for an estimator that has seen no prices yet: the number of new days is free."""
-
-
-def _positive(name: str, value: Any) -> int:
-    if not isinstance(value, Integral) or int(value) < 1:
-        raise ValueError(f"{name} must be a positive integer. Got {value!r} instead.")
-    return int(value)
+    """An estimator without a number of features, so that `update` takes any number of days."""

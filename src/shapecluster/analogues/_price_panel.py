@@ -1,4 +1,4 @@
-"""Prices with their tickers and days, as windows: those to be indexed, and the one that a query means."""
+"""PricePanel: prices with their tickers and days, their windows, and the window that a query names."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ import pandas as pd
 
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 from shapecluster._validation import listing
-from shapecluster.analogues._windows import Counted, Windows, compared, complete_windows, gather, width_of
+from shapecluster.analogues._windows import (
+    ValueKind,
+    WindowCounts,
+    Windows,
+    comparable_values,
+    complete_windows,
+    n_values,
+    window_values,
+)
 
 
-class Asked(NamedTuple):
-    """What a query means.
+class ResolvedQuery(NamedTuple):
+    """The window that a query names.
 
     Attributes
     ----------
     prices : ndarray of shape (window,)
+        Its prices.
     name : object
-        The ticker; None for prices from elsewhere without a name.
+        The ticker; None for external prices without a name.
     window : Windows
-        Whose window it is, and when it ends; after all days where nothing is said of its time.
+        Its row and last day. External prices without a date end after all days.
     known : int
         Position of the last day that may be looked at.
     """
@@ -35,25 +44,26 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Prices, and how they are cut into windows.
+class PricePanel:
+    """Prices, and the way they are cut into windows.
 
     Attributes
     ----------
     prices : ndarray of shape (n_tickers, n_days)
         float64, positive; NaN where missing.
     tickers, days : pandas.Index
+        Labels of the rows and columns.
     window : int
-        Days in a window.
+        Number of days in a window.
     kind : {"levels", "returns"}
-        What is compared.
+        The values that are compared.
     """
 
     prices: Float64Array
     tickers: pd.Index[Any]
     days: pd.Index[Any]
     window: int
-    kind: str
+    kind: ValueKind
 
     def __post_init__(self) -> None:
         with np.errstate(invalid="ignore"):
@@ -61,17 +71,17 @@ class Panel:
         if len(rows):
             raise ValueError(f"prices must be positive. Those of {listing(self.tickers[rows])} are not.")
 
-    def frame(self) -> pd.DataFrame:
-        """The prices as they came."""
+    def to_frame(self) -> pd.DataFrame:
+        """Return the prices as a DataFrame."""
         return pd.DataFrame(self.prices, index=self.tickers, columns=self.days)
 
-    def extended(self, prices: Float64Array, tickers: pd.Index[Any], days: pd.Index[Any]) -> Panel:
-        """With the prices of later days, of the same tickers in any order."""
+    def extend(self, prices: Float64Array, tickers: pd.Index[Any], days: pd.Index[Any]) -> PricePanel:
+        """Return a panel with the prices of later days, of the same tickers in any order."""
         if len(tickers) != len(self.tickers) or not tickers.isin(self.tickers).all():
             other = tickers.symmetric_difference(self.tickers)
             raise ValueError(
                 f"prices must be of the {len(self.tickers)} tickers of `fit`, no more and no less. Got "
-                f"{listing(other)} on one side only: fit anew for other tickers."
+                f"{listing(other)} on one side only: fit again for other tickers."
             )
         if not days[0] > self.days[-1]:
             raise ValueError(
@@ -82,33 +92,34 @@ class Panel:
 
     @property
     def width(self) -> int:
-        """Values in a window."""
-        return width_of(self.window, self.kind)
+        """Number of values in a window."""
+        return n_values(self.window, self.kind)
 
     @cached_property
     def _values(self) -> FloatArray:
-        return compared(self.prices, self.kind)
+        return comparable_values(self.prices, self.kind)
 
-    def on_grid(self, step: int, first: int) -> Counted:
-        """The windows that end on every `step`-th day, from the day `first` on."""
+    def windows_on_grid(self, step: int, first: int) -> WindowCounts:
+        """Find the windows that end on every `step`-th day, from the day `first` on."""
         ends = np.arange(self.window - 1, len(self.days), step)
-        return self.ending(ends[ends >= first])
+        return self.windows_ending(ends[ends >= first])
 
-    def ending(self, ends: IntArray) -> Counted:
-        """The windows that end on these days."""
+    def windows_ending(self, ends: IntArray) -> WindowCounts:
+        """Find the windows that end on these days."""
         return complete_windows(self._values, self.width, ends)
 
-    def gathered(self, windows: Windows) -> FloatArray:
-        """Windows as they are compared."""
-        return gather(self._values, windows, self.width)
+    def values_of(self, windows: Windows) -> FloatArray:
+        """Return the values of windows that are compared."""
+        return window_values(self._values, windows, self.width)
 
-    def compared(self, prices: Float64Array) -> FloatArray:
-        """A window of prices as it is compared, in one row."""
-        return compared(prices[None], self.kind)[:, -self.width :]
+    def query_values(self, prices: Float64Array) -> FloatArray:
+        """Convert a window of prices to the values that are compared, in one row."""
+        return comparable_values(prices[None], self.kind)[:, -self.width :]
 
-    def position(self, as_of: Any) -> int:
-        """The last day on or before a date; the very label where days are no dates."""
+    def day_position(self, as_of: Any) -> int:
+        """Find the last day on or before a date. Days that are no dates must equal `as_of`."""
         if isinstance(self.days, pd.DatetimeIndex):
+            # The market may be closed on that date: the last day of trade before it counts.
             found = int(self.days.searchsorted(pd.Timestamp(as_of), side="right")) - 1
         else:
             found = int(self.days.get_indexer(pd.Index([as_of]))[0])
@@ -121,19 +132,20 @@ class Panel:
             )
         return found
 
-    def asked(self, query: Any, as_of: Any) -> Asked:
-        """What a query means: a ticker, or prices from elsewhere."""
-        end = None if as_of is None else self.position(as_of)
+    def resolve(self, query: Any, as_of: Any) -> ResolvedQuery:
+        """Find the window that a query names: a ticker, or external prices."""
+        end = None if as_of is None else self.day_position(as_of)
         if np.ndim(query) == 0:
-            return self._asked_of_ticker(query, end)
+            return self._resolve_ticker(query, end)
         prices = np.asarray(query, dtype=np.float64)
-        self._check(prices, "the query")
+        self._check_query(prices, "the query")
         n_days = len(self.days)
+        # Without a date the query ends so late that every window of the panel ended before its first day.
         window = Windows(np.array([-1]), np.array([n_days - 1 + self.window if end is None else end]))
         name = query.name if isinstance(query, pd.Series) else None
-        return Asked(prices, name, window, n_days - 1 if end is None else end)
+        return ResolvedQuery(prices, name, window, n_days - 1 if end is None else end)
 
-    def _asked_of_ticker(self, ticker: Any, end: int | None) -> Asked:
+    def _resolve_ticker(self, ticker: Any, end: int | None) -> ResolvedQuery:
         row = int(self.tickers.get_indexer(pd.Index([ticker]))[0])
         if row < 0:
             raise ValueError(
@@ -148,11 +160,11 @@ class Panel:
                 )
             end = int(ends[-1])
         prices = self.prices[row, end - self.window + 1 : end + 1]
-        self._check(prices, f"{ticker!r} up to {self.days[end]}")
-        return Asked(prices, ticker, Windows(np.array([row]), np.array([end])), end)
+        self._check_query(prices, f"{ticker!r} up to {self.days[end]}")
+        return ResolvedQuery(prices, ticker, Windows(np.array([row]), np.array([end])), end)
 
-    def _check(self, prices: Float64Array, what: str) -> None:
-        """Refuse a query that is no window of prices that move."""
+    def _check_query(self, prices: Float64Array, what: str) -> None:
+        """Raise an error for a query that is no window of prices that move."""
         if prices.shape != (self.window,):
             raise ValueError(
                 f"query must be a ticker, or {self.window} prices. Got shape {prices.shape} instead."
@@ -164,7 +176,7 @@ class Panel:
             )
         if (prices <= 0).any():
             raise ValueError(f"query must be positive prices. Got {prices.min():g} of {what} instead.")
-        values = self.compared(prices)
+        values = self.query_values(prices)  # returns of exponential growth do not move, though prices do
         if (values == values[0, 0]).all():
             raise ValueError(
                 f"query must be prices that move. Those of {what} do not, so they have no shape."

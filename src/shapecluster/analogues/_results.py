@@ -1,4 +1,4 @@
-"""What is answered when one asks for historical analogues: the windows found, and what followed them."""
+"""Analogues: the windows found for a query, and the returns after them."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._typing import BoolArray, Float64Array, IntArray
-from shapecluster.analogues._price_panel import Panel
-from shapecluster.analogues._windows import Windows, apart, followed, futures
+from shapecluster.analogues._price_panel import PricePanel
+from shapecluster.analogues._windows import Windows, forward_returns, horizon_returns, n_non_overlapping
 
 _QUARTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75}
 
 
 @dataclass(frozen=True)
 class Analogues:
-    """Past windows that look like a query, and what followed them.
+    """Past windows that look like a query, and the returns after them.
 
-    What followed a handful of windows, which overlap in time and move with one market, is no forecast. Hold
-    it against `summary`: what followed all stocks on the same dates, and all windows to choose from.
+    The returns after a few windows are no forecast: the windows overlap in time and share one market. Compare
+    them with the two base rates in `summary`: all stocks on the same dates, and all eligible windows.
 
     Attributes
     ----------
     table : DataFrame of shape (n_analogues, 7)
-        One row an analogue, the nearest first: `ticker`; `start` and `end`, its first and last day; `sbd`,
-        its distance; `shift`, the days by which the query trails it (the query's last day then stands beside
-        the day so many days before `end`); `followed`, the simple
-        return from its last day over the `horizon` days after it, NaN where that is not known yet;
-        `n_followed`, how many of these days have a known price.
+        One row per analogue, the nearest first. `ticker`, `start` and `end` name the window by its first and
+        last day. `sbd` is its distance, and `shift` the number of days by which the query trails it: the
+        query's last day is compared with the day so many days before `end`.
+        `followed` is the simple return over the `horizon` days after `end`, NaN if not known yet.
+        `n_followed` counts the days among these with a known price.
     summary : DataFrame of shape (3, 7)
-        What followed, for the "analogues", for all stocks on the "same dates", and after "all windows" that
-        were eligible: `n`, the known outcomes; `n_unknown`, those that are not; `n_apart`, the most of the
-        known ones of which no two share a day; `median`, `q25`, `q75`; and `share_up`, the share above 0.
+        Returns after the "analogues", of all stocks on the "same dates", and after "all windows" that were
+        eligible. `n` and `n_unknown` count the known returns and the others. `n_apart` is the largest number
+        of known ones of which no two share a day. `median`, `q25` and `q75` are quartiles, and `share_up` is
+        the share above 0.
     query : Series of shape (window,)
-        The prices that were asked about, by day where the days are known; its name is the ticker, if it has
-        one.
+        Prices of the query, by day if the days are known. Its name is the ticker, if it has one.
     as_of : object
-        The last day whose prices were looked at, as the columns of the prices name it.
+        The last day whose prices were used, as a column of the prices.
     windows : DataFrame of shape (n_analogues, window)
-        Prices of the analogues, row by row as in `table`, by day of the window.
+        Prices of the analogues, in the rows of `table`, by day of the window.
     paths : DataFrame of shape (n_analogues, horizon)
-        Simple returns from the last day of each analogue to each day after it; NaN where not known.
+        Simple returns from the last day of each analogue to each day after it; NaN if not known.
     same_dates : DataFrame of shape (3, horizon)
-        Quartiles of the same for all stocks on the same dates: `q25`, `median`, `q75`.
+        Quartiles `q25`, `median` and `q75` of these returns for all stocks on the same dates.
     """
 
     table: pd.DataFrame
@@ -61,21 +61,22 @@ class Analogues:
 
 
 class Outcomes(NamedTuple):
-    """What followed windows, as far as it is known on the last day of the panel.
+    """Returns after windows, as known on the last day of the panel.
 
     Attributes
     ----------
     ends : ndarray of int, shape (n_windows,)
+        Position of the last day of each window.
     values : ndarray of shape (n_windows,)
-        Simple returns, `horizon` days on; NaN where not known.
+        Simple returns over the `horizon` days after it; NaN if not known.
     """
 
     ends: IntArray
     values: Float64Array
 
 
-def table_of(panel: Panel, hits: Windows, paths: Float64Array) -> pd.DataFrame:
-    """Who, when and what followed; distances are put in by the caller."""
+def make_table(panel: PricePanel, hits: Windows, paths: Float64Array) -> pd.DataFrame:
+    """Tabulate the windows found, and the returns after them, without the distances."""
     return pd.DataFrame(
         {
             "ticker": panel.tickers[hits.rows],
@@ -87,22 +88,28 @@ def table_of(panel: Panel, hits: Windows, paths: Float64Array) -> pd.DataFrame:
     )
 
 
-def summary_of(
-    panel: Panel, hits: Windows, every: Outcomes, eligible: BoolArray, horizon: int, known: int
+def make_summary(
+    panel: PricePanel, hits: Windows, every: Outcomes, eligible: BoolArray, horizon: int, known: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What followed the hits beside the two base rates, and the quartiles of the first by day.
+    """Summarize the returns after the hits and both base rates; compute quartiles by day for the same dates.
 
-    Every analogue counts once on its date, so a date that stands twice among them does so in the base rate.
+    A date counts in the base rate as often as it occurs among the hits.
     """
     n_tickers = len(panel.tickers)
     beside = Windows(np.tile(np.arange(n_tickers), len(hits)), np.repeat(hits.ends, n_tickers))
-    paths = futures(panel.prices, beside, horizon, known)
-    settled = eligible & (every.ends <= known - horizon)
+    paths = forward_returns(panel.prices, beside, horizon, known)
+    # Returns that end after the query's last day are known today, but were not known then.
+    known_then = eligible & (every.ends <= known - horizon)
     rows = {
-        "analogues": _told(hits.ends, followed(panel.prices, hits, horizon, known), len(hits), horizon),
-        "same dates": _told(beside.ends, paths[:, -1], len(beside), horizon),
-        "all windows": _told(every.ends[settled], every.values[settled], int(eligible.sum()), horizon),
+        "analogues": _summary_row(
+            hits.ends, horizon_returns(panel.prices, hits, horizon, known), len(hits), horizon
+        ),
+        "same dates": _summary_row(beside.ends, paths[:, -1], len(beside), horizon),
+        "all windows": _summary_row(
+            every.ends[known_then], every.values[known_then], int(eligible.sum()), horizon
+        ),
     }
+    # Day by day, for fewer returns are known of later days, and np.nanquantile warns where there are none.
     by_day = np.full((len(_QUARTILES), horizon), np.nan)
     for day, column in enumerate(paths.T):
         by_day[:, day] = _quantiles(column[~np.isnan(column)])
@@ -111,14 +118,14 @@ def summary_of(
     return summary.astype({"n": int, "n_unknown": int, "n_apart": int}), quartiles
 
 
-def _told(ends: IntArray, outcomes: Float64Array, n_all: int, horizon: int) -> dict[str, float]:
+def _summary_row(ends: IntArray, outcomes: Float64Array, n_all: int, horizon: int) -> dict[str, float]:
     known = ~np.isnan(outcomes)
     outcomes = outcomes[known]
     q25, median, q75 = _quantiles(outcomes)
     return {
         "n": len(outcomes),
         "n_unknown": n_all - len(outcomes),
-        "n_apart": apart(ends[known], horizon),
+        "n_apart": n_non_overlapping(ends[known], horizon),
         "median": median,
         "q25": q25,
         "q75": q75,

@@ -1,4 +1,4 @@
-"""Search among the past windows of a query: which of them count, and the best of each episode."""
+"""Search among past windows: which of them are eligible, and the best one of each episode."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import numpy as np
 
 from shapecluster._core.index.collect import Hits
 from shapecluster._typing import BoolArray, FloatArray, IntArray
-from shapecluster.analogues._windows import Windows, episodes, near
+from shapecluster.analogues._windows import Windows, is_within_exclusion, suppress_overlaps
 from shapecluster.neighbors._index import ClusterIndex
 
-_CROWD = 10  # windows looked for, for each that is wanted: those next to a hit are nearly as near
+# Windows searched for each that is wanted: those a day apart from a hit are nearly as near, and are dropped.
+_CANDIDATES_PER_RESULT = 10
 
 WindowFilter = Callable[[IntArray, IntArray], BoolArray]
 
 
 @dataclass(frozen=True)
-class Queries:
-    """Windows to look for.
+class WindowQueries:
+    """Windows whose analogues are sought.
 
     Attributes
     ----------
     windows : Windows
-        Whose they are, and when they end.
+        Their tickers and last days.
     values : ndarray of shape (n_queries, n_values)
-        What is compared.
+        The values that are compared.
     """
 
     windows: Windows
@@ -34,18 +35,19 @@ class Queries:
 
 
 @dataclass(frozen=True)
-class Past:
-    """All windows, and the rules by which some of them count.
+class PastWindows:
+    """All indexed windows, and the rules that make some of them eligible.
 
     Attributes
     ----------
     index : ClusterIndex
+        The index of the windows.
     windows : Windows
-        By the ids of the index.
+        The windows by their ids in the index.
     exclusion : int
         Windows of one ticker whose ends are at most so many days apart are one episode.
     lead : int
-        Days that a window must have ended before the last day of the query, and one more.
+        A window must end more than so many days before the last day of the query.
     """
 
     index: ClusterIndex
@@ -53,76 +55,70 @@ class Past:
     exclusion: int
     lead: int
 
-    def eligible(self, asked: Windows) -> WindowFilter:
-        """Takes positions in `asked` and ids that broadcast; says which pairs count."""
+    def eligible(self, queries: Windows) -> WindowFilter:
+        """Return a filter of positions in `queries` and ids, which broadcast."""
 
-        def keep(which: IntArray, ids: IntArray) -> BoolArray:
-            past, mine = self.windows.at(ids), asked.at(which)
-            counts: BoolArray = past.ends < mine.ends - self.lead
-            return counts & ~near(past, mine, self.exclusion)
+        def row_filter(which: IntArray, ids: IntArray) -> BoolArray:
+            past, own = self.windows.subset(ids), queries.subset(which)
+            is_past: BoolArray = past.ends < own.ends - self.lead
+            return is_past & ~is_within_exclusion(past, own, self.exclusion)
 
-        return keep
+        return row_filter
 
-    def find(self, queries: Queries, n: int, *, n_probe: int | None = None, exact: bool = False) -> Hits:
-        """The nearest windows that count, one of each episode; fewer than n where there are no more.
+    def search(
+        self, queries: WindowQueries, n_neighbors: int, *, n_probe: int | None = None, exact: bool = False
+    ) -> Hits:
+        """Find the nearest eligible windows, one of each episode, or fewer if there are no more.
 
-        An exact search that no bounds can shorten, as within a shift window, looks at every cell.
+        Where no bounds can shorten an exact search, as within a shift window, it scans every cell.
         """
-        if exact and not self.index._space.exact:
-            n_probe, exact = len(self.index.cluster_centers_), False
-        metric, k = self.index._metric, min(_CROWD * n, len(self.windows))
-        rows = metric.check(self.index, queries.values, reset=False).rows
+        index = self.index
+        if exact and not index._space.exact:
+            n_probe, exact = len(index.cluster_centers_), False
+        k = min(_CANDIDATES_PER_RESULT * n_neighbors, len(self.windows))
+        rows = index._check_rows(queries.values, reset=False).rows
         n_queries = len(queries.windows)
         parts: list[Hits] = []
-        taken = np.full((n_queries, n), -1, dtype=np.int64)  # ids
-        count = np.zeros(n_queries, dtype=np.intp)
+        found_ids = np.full((n_queries, n_neighbors), -1, dtype=np.int64)
+        n_found = np.zeros(n_queries, dtype=np.intp)
         left = np.arange(n_queries)
+        # A round excludes the episodes found before and adds one to each query that is left, so rounds end.
         while len(left):
-            hits = self.index._search(
-                metric.take(rows, left),
+            hits = index._search(
+                index._metric.subset(rows, left),
                 k=k,
                 n_probe=n_probe,
                 exact=exact,
-                keep=self._fresh(queries, left, taken),
+                row_filter=self._new_episodes(queries, left, found_ids),
             )
             bounds = np.searchsorted(hits.queries, np.arange(len(left) + 1))
             again = []
             for place, query in enumerate(left.tolist()):
-                mine = slice(int(bounds[place]), int(bounds[place + 1]))
-                best = episodes(self.windows.at(hits.ids[mine]), n - count[query], self.exclusion)
-                new = _at(hits, mine.start + best)._replace(queries=np.full(len(best), query))
+                own = slice(int(bounds[place]), int(bounds[place + 1]))
+                candidates = self.windows.subset(hits.ids[own])
+                best = suppress_overlaps(candidates, n_neighbors - n_found[query], self.exclusion)
+                new = hits.subset(own.start + best)._replace(queries=np.full(len(best), query))
                 parts.append(new)
-                taken[query, count[query] : count[query] + len(best)] = new.ids
-                count[query] += len(best)
-                if count[query] < n and mine.stop - mine.start == k:
+                found_ids[query, n_found[query] : n_found[query] + len(best)] = new.ids
+                n_found[query] += len(best)
+                # Fewer than k hits: there are no more eligible windows.
+                if n_found[query] < n_neighbors and own.stop - own.start == k:
                     again.append(query)
             left = np.array(again, dtype=np.intp)
-        found = _joined(parts)
-        return _at(found, np.lexsort((found.ids, found.values, found.queries)))
+        found = Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return found.subset(np.lexsort((found.ids, found.distances, found.queries)))
 
-    def _fresh(self, queries: Queries, left: IntArray, taken: IntArray) -> WindowFilter:
-        """What counts, and is in no episode that was found for these queries."""
-        eligible = self.eligible(queries.windows.at(left))
-        columns = [column for column in taken[left].T if (column >= 0).any()]
+    def _new_episodes(self, queries: WindowQueries, left: IntArray, found_ids: IntArray) -> WindowFilter:
+        """Return a filter of windows that are eligible, and in no episode found for these queries."""
+        eligible = self.eligible(queries.windows.subset(left))
+        columns = [column for column in found_ids[left].T if (column >= 0).any()]
 
-        def keep(which: IntArray, ids: IntArray) -> BoolArray:
+        def row_filter(which: IntArray, ids: IntArray) -> BoolArray:
             counts = eligible(which, ids)
             for column in columns:
                 hit = column[which]
-                counts &= ~(near(self.windows.at(ids), self.windows.at(hit), self.exclusion) & (hit >= 0))
+                same = is_within_exclusion(self.windows.subset(ids), self.windows.subset(hit), self.exclusion)
+                counts &= ~(same & (hit >= 0))  # -1 is no hit, though it indexes the last window
             return counts
 
-        return keep
-
-
-def _at(hits: Hits, some: IntArray) -> Hits:
-    return Hits(hits.queries[some], hits.values[some], hits.ids[some], hits.shifts[some])
-
-
-def _joined(parts: list[Hits]) -> Hits:
-    return Hits(
-        np.concatenate([part.queries for part in parts]),
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.ids for part in parts]),
-        np.concatenate([part.shifts for part in parts]),
-    )
+        return row_filter

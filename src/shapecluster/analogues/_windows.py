@@ -1,12 +1,13 @@
-"""Rolling windows of a panel of prices: which there are, what they hold, and what followed them.
+"""Rolling windows of a price panel: which are complete, their values, and the returns after them.
 
-Pure functions of arrays. A panel has one row a ticker and one column a day; a window is known by its row and
-the position of its last day, so a million windows are two arrays of integers.
+All functions are pure functions of arrays. A panel has one row per ticker and one column per day. A window is
+identified by its row and the position of its last day, so two integer arrays describe a million windows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,11 +15,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 LEVELS, RETURNS = "levels", "returns"
+ValueKind = Literal["levels", "returns"]
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Some windows of a panel.
+    """Windows of a panel.
 
     Attributes
     ----------
@@ -34,27 +36,27 @@ class Windows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def at(self, some: IntArray | BoolArray | slice) -> Windows:
-        """Some of them."""
-        return Windows(self.rows[some], self.ends[some])
+    def subset(self, selected: IntArray | BoolArray | slice) -> Windows:
+        """Return the selected windows."""
+        return Windows(self.rows[selected], self.ends[selected])
 
-    def joined(self, other: Windows) -> Windows:
-        """These and, after them, others."""
+    def append(self, other: Windows) -> Windows:
+        """Return these windows, followed by others."""
         return Windows(np.concatenate([self.rows, other.rows]), np.concatenate([self.ends, other.ends]))
 
 
 @dataclass(frozen=True)
-class Counted:
+class WindowCounts:
     """The windows of a panel that can be compared, and how many of each row cannot.
 
     Attributes
     ----------
     windows : Windows
-        By row, then by day.
+        Sorted by row, then by day.
     n_missing : ndarray of int, shape (n_rows,)
-        Windows left out for a day without a price.
+        Number of windows with a missing value.
     n_flat : ndarray of int, shape (n_rows,)
-        Windows left out because nothing moves in them.
+        Number of complete windows in which no value changes.
     """
 
     windows: Windows
@@ -62,8 +64,9 @@ class Counted:
     n_flat: IntArray
 
 
-def compared(prices: Float64Array, kind: str) -> FloatArray:
-    """What windows are made of, in float32: the prices themselves, or log returns under the later day."""
+def comparable_values(prices: Float64Array, kind: ValueKind) -> FloatArray:
+    """Convert prices to the values that are compared: prices, or log returns dated by the later day."""
+    # In float32: distances need no more, and half a million windows take half the memory.
     if kind == LEVELS:
         return prices.astype(np.float32)
     returns = np.full(prices.shape, np.nan, dtype=np.float32)
@@ -71,51 +74,55 @@ def compared(prices: Float64Array, kind: str) -> FloatArray:
     return returns
 
 
-def width_of(window: int, kind: str) -> int:
-    """Values in a window of so many days: a return takes two of them."""
+def n_values(window: int, kind: ValueKind) -> int:
+    """Count the values of a window of so many days: a return takes two days."""
     return window if kind == LEVELS else window - 1
 
 
-def complete_windows(values: FloatArray, width: int, ends: IntArray) -> Counted:
-    """The windows that end on these days, have all their values, and move."""
+def complete_windows(values: FloatArray, width: int, ends: IntArray) -> WindowCounts:
+    """Find the windows that end on these days, have all their values, and are not flat."""
     starts = ends - width + 1
-    missing = _running(np.isnan(values))
-    moves = _running(values[:, 1:] != values[:, :-1])
+    # Cumulative counts answer for each window in constant time, whatever its width.
+    missing = _cumulative_count(np.isnan(values))
+    changes = _cumulative_count(values[:, 1:] != values[:, :-1])
     complete = missing[:, ends + 1] == missing[:, starts]
-    flat = complete & (moves[:, ends] == moves[:, starts])
-    rows, at = np.nonzero(complete & ~flat)
-    return Counted(Windows(rows, ends[at]), (~complete).sum(axis=1), flat.sum(axis=1))
+    flat = complete & (changes[:, ends] == changes[:, starts])
+    rows, columns = np.nonzero(complete & ~flat)
+    return WindowCounts(Windows(rows, ends[columns]), (~complete).sum(axis=1), flat.sum(axis=1))
 
 
-def _running(marks: BoolArray) -> IntArray:
-    """How many marks stand before each column."""
+def _cumulative_count(marks: BoolArray) -> IntArray:
+    """Count the marks before each column."""
     total = np.zeros((marks.shape[0], marks.shape[1] + 1), dtype=np.intp)
     np.cumsum(marks, axis=1, out=total[:, 1:])
     return total
 
 
-def gather(values: FloatArray, windows: Windows, width: int) -> FloatArray:
-    """The values of windows, each a row; the only copy that is made."""
+def window_values(values: FloatArray, windows: Windows, width: int) -> FloatArray:
+    """Copy the values of windows, one row each."""
+    # The view costs no memory, so the rows picked from it are the only copy.
     picked: FloatArray = sliding_window_view(values, width, axis=1)[windows.rows, windows.ends - width + 1]
     return picked
 
 
-def futures(prices: Float64Array, windows: Windows, horizon: int, known: int) -> Float64Array:
-    """Simple returns from the last day of each window to each of the days after it.
+def forward_returns(prices: Float64Array, windows: Windows, horizon: int, known: int) -> Float64Array:
+    """Compute simple returns from the last day of each window to each of the days after it.
 
     Parameters
     ----------
     prices : ndarray of shape (n_rows, n_days)
+        Prices of the panel.
     windows : Windows
+        Windows of rows of the panel.
     horizon : int
-        Days to look ahead.
+        Number of days to look ahead.
     known : int
         Position of the last day that may be looked at.
 
     Returns
     -------
     ndarray of shape (n_windows, horizon)
-        NaN for days that lie after `known`, and for days without a price.
+        NaN for days after `known`, and for days without a price.
     """
     days = windows.ends[:, None] + np.arange(1, horizon + 1)
     last = prices[windows.rows, windows.ends][:, None]
@@ -124,8 +131,8 @@ def futures(prices: Float64Array, windows: Windows, horizon: int, known: int) ->
     return paths
 
 
-def followed(prices: Float64Array, windows: Windows, horizon: int, known: int) -> Float64Array:
-    """The last column of `futures`, at a fraction of its cost."""
+def horizon_returns(prices: Float64Array, windows: Windows, horizon: int, known: int) -> Float64Array:
+    """Compute the last column of `forward_returns` only."""
     days = windows.ends + horizon
     later = prices[windows.rows, np.minimum(days, prices.shape[1] - 1)]
     outcome: Float64Array = later / prices[windows.rows, windows.ends] - 1.0
@@ -133,37 +140,38 @@ def followed(prices: Float64Array, windows: Windows, horizon: int, known: int) -
     return outcome
 
 
-def near(windows: Windows, other: Windows, exclusion: int) -> BoolArray:
+def is_within_exclusion(windows: Windows, other: Windows, exclusion: int) -> BoolArray:
     """Whether windows are of the same ticker and within so many days; the two broadcast."""
     close: BoolArray = windows.rows == other.rows
     close &= np.abs(windows.ends - other.ends) <= exclusion
     return close
 
 
-def episodes(windows: Windows, most: int, exclusion: int) -> IntArray:
-    """The best window of each episode, from windows in order, the best first.
+def suppress_overlaps(windows: Windows, n_max: int, exclusion: int) -> IntArray:
+    """Select the best window of each episode, from windows sorted best first.
 
-    A window belongs to the episode of a better one of the same ticker within `exclusion` days. Whether it
-    does is decided by better windows alone, so the answer for the first few windows is the beginning of
-    the answer for all.
+    A window belongs to the episode of a better window of the same ticker within `exclusion` days. Only better
+    windows decide this. The episodes of the first few windows are therefore the first episodes of all.
 
     Returns
     -------
     ndarray of int, shape (n_episodes,)
-        Positions in `windows`; at most `most`.
+        Positions in `windows`; at most `n_max`.
     """
     kept: list[int] = []
     left = np.arange(len(windows))
-    while len(left) and len(kept) < most:
+    while len(left) and len(kept) < n_max:
         first = int(left[0])
         kept.append(first)
-        left = left[~near(windows.at(left), windows.at(slice(first, first + 1)), exclusion)]
+        best = windows.subset(slice(first, first + 1))
+        left = left[~is_within_exclusion(windows.subset(left), best, exclusion)]
     return np.array(kept, dtype=np.intp)
 
 
-def apart(ends: IntArray, horizon: int) -> int:
-    """The most outcomes of `horizon` days after these ends of which no two share a day."""
+def n_non_overlapping(ends: IntArray, horizon: int) -> int:
+    """Count the most outcomes of `horizon` days after these ends of which no two share a day."""
     count, free = 0, -1
+    # To take the earliest outcome that fits is optimal (interval scheduling).
     for end in np.flatnonzero(np.bincount(ends)).tolist():
         if end >= free:
             count, free = count + 1, end + horizon

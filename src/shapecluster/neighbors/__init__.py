@@ -1,4 +1,4 @@
-"""Nearest series by shape: among all, or among very many by way of a clustering."""
+"""Nearest neighbors by shape: exact among all series, or among very many rows by way of a clustering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOMES = {"ClusterIndex": "_index", "Recall": "_recall"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the index, which brings many modules along, when it is first asked for."""
+    """Import the index on first use, because it needs many modules."""
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,17 +1,19 @@
-"""The rows that an index holds: which cell each is in, its id, and its name."""
+"""The rows of an index: fit, add and remove them, name them, save and load them."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 
-from shapecluster._core.index.inverted_lists import Ids, InvertedLists, arrange
+from shapecluster._core.index.inverted_lists import Ids, InvertedLists, build_lists
 from shapecluster._core.index.search import Space
 from shapecluster._sklearn_compat import (
     BaseEstimator,
@@ -23,33 +25,35 @@ from shapecluster._sklearn_compat import (
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 from shapecluster._validation import all_or_nothing, listing
-from shapecluster.neighbors._faiss import FaissLists, lists_for
-from shapecluster.neighbors._index_file import load_index, save_index
-from shapecluster.neighbors._spaces import METRICS, IndexMetric, ShapeMetric
+from shapecluster.neighbors._clusterer import split_clusterer
+from shapecluster.neighbors._faiss import FaissLists, make_lists
+from shapecluster.neighbors._index_file import IndexParts, read_index, write_index
+from shapecluster.neighbors._index_metrics import METRICS, Checked, IndexMetric, ShapeMetric, names_of
 
 if TYPE_CHECKING:
     from typing import Self
 
 
 class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
-    """What an index does with rows beside searching them: takes, adds, removes and keeps them."""
+    """Hold the rows of an index, sorted by cell. A subclass searches them."""
 
     clusterer: Any
     n_neighbors: int
     n_probe: int
-    metric: str
+    metric: Literal["auto", "euclidean", "jaccard", "sbd"]
     train_size: float | None
-    dtype: str | None
-    backend: str
+    dtype: Literal["float32", "float64"] | None
+    backend: Literal["auto", "numpy", "faiss"]
     random_state: Any
     n_jobs: int | None
 
     clusterer_: Any
     n_probe_: int
-    metric_: str
+    metric_: Literal["euclidean", "jaccard", "sbd"]
     n_features_in_: int
     n_samples_fit_: int
     series_names_in_: np.ndarray[tuple[int], np.dtype[np.object_]]
+    _transformers: list[Any]  # rows pass through them before the metric takes them
     _metric: IndexMetric
     _cells: InvertedLists
     _space: Space
@@ -62,12 +66,12 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
 
     @all_or_nothing
     def fit(self, X: Any, y: None = None) -> Self:
-        """Store rows by the cells of the clusterer.
+        """Store rows in the cells of the clusterer.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features[, n_channels])
-            Rows; series as rows for SBD. The index of a DataFrame gives them names.
+            Rows; series as rows for SBD. The index of a DataFrame names them.
         y : None
             Ignored.
 
@@ -83,48 +87,47 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         """
         self._validate_params()
         self.clusterer_ = self._fitted_clusterer(X)
-        self._metric = self._metric_of(self.clusterer_)
+        self._transformers, clusterer = split_clusterer(self.clusterer_)
+        self._metric = self._make_metric(clusterer)
         self.metric_ = self._metric.name
-        checked = self._metric.check(self, X, reset=True, n_threads=n_threads(self.n_jobs))
+        rows, names = self._check_rows(X, reset=True, n_threads=n_threads(self.n_jobs))
         self.n_probe_ = min(self.n_probe, len(self._metric.centers))
-        n_rows = length(checked.rows)
-        ids = np.arange(n_rows, dtype=np.int64)
-        labels, reach = self._metric.assign(checked.rows, n_threads(self.n_jobs))
-        self._store(checked.rows, labels, reach, ids)
-        self._next_id = n_rows
-        self._store_names(checked.names)
+        self._next_id = n_rows(rows)
+        labels, distances = self._metric.assign(rows, n_threads(self.n_jobs))
+        self._store(rows, labels, distances, np.arange(self._next_id, dtype=np.int64))
+        self._store_names(names)
         return self
 
     @all_or_nothing
-    def add(self, X: Any) -> IntArray:
-        """Add rows; the cells stay as they are.
+    def add(self, X: Any) -> Ids:
+        """Add rows. The centers stay as they are.
 
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix of shape (n_rows, n_features[, n_channels])
-            Rows like those of `fit`: with names, if those had names.
+            Rows like those of `fit`: a DataFrame if that was one.
 
         Returns
         -------
         ids : ndarray of shape (n_rows,)
-            The ids that the new rows have.
+            Ids of the new rows.
 
         Raises
         ------
         ValueError
-            For rows unlike those of `fit`, and names that the index has already.
+            For rows unlike those of `fit`, and for names that the index already has.
         """
         check_is_fitted(self)
-        rows, names = self._metric.check(self, X, reset=False, n_threads=n_threads(self.n_jobs))
+        rows, names = self._check_rows(X, reset=False, n_threads=n_threads(self.n_jobs))
         self._check_new_names(names)
-        labels, reach = self._metric.assign(rows, n_threads(self.n_jobs))
+        labels, distances = self._metric.assign(rows, n_threads(self.n_jobs))
         ids = np.arange(self._next_id, self._next_id + len(labels), dtype=np.int64)
         if names is not None:
             self.series_names_in_ = np.concatenate([self.series_names_in_, np.asarray(names, dtype=object)])
         self._store(
-            self._metric.join(self._space.rows, rows),
+            self._metric.concatenate(self._space.rows, rows),
             np.concatenate([self._cells.labels, labels]),
-            np.concatenate([self._cells.reach, reach]),
+            np.concatenate([self._cells.center_distance, distances]),
             np.concatenate([self._cells.ids, ids]),
         )
         self._next_id += len(ids)
@@ -132,7 +135,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
 
     @all_or_nothing
     def remove(self, ids: Any) -> Self:
-        """Remove rows. Their ids are not given to others.
+        """Remove rows. Their ids are not used again.
 
         Parameters
         ----------
@@ -142,52 +145,59 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         Returns
         -------
         self : ClusterIndex
-            Without them.
+            The index without these rows.
 
         Raises
         ------
         ValueError
-            For ids that the index does not have (they are listed), and when no row would be left.
+            For ids that the index does not have (the message lists them), and when no row would be left.
         """
         check_is_fitted(self)
-        gone = np.unique(np.atleast_1d(np.asarray(ids)))
-        if not np.issubdtype(gone.dtype, np.integer):
-            raise ValueError(f"ids must be integers. Got {gone.dtype} instead.")
-        unknown = gone[~np.isin(gone, self._cells.ids)]
+        removed = np.unique(np.atleast_1d(np.asarray(ids)))
+        if not np.issubdtype(removed.dtype, np.integer):
+            raise ValueError(f"ids must be integers. Got {removed.dtype} instead.")
+        unknown = removed[~np.isin(removed, self._cells.ids)]
         if len(unknown):
             raise ValueError(f"ids must be those of rows in the index. It does not have {listing(unknown)}.")
-        stays: BoolArray = ~np.isin(self._cells.ids, gone)
-        if not stays.any():
+        kept: BoolArray = ~np.isin(self._cells.ids, removed)
+        if not kept.any():
             raise ValueError("ids must leave at least one row in the index. Got all of them instead.")
         if hasattr(self, "series_names_in_"):
-            self.series_names_in_ = self.series_names_in_[~np.isin(self.ids_, gone)]
+            # Before `_store`, which changes `ids_`.
+            self.series_names_in_ = self.series_names_in_[~np.isin(self.ids_, removed)]
         cells = self._cells
-        rows = self._metric.take(self._space.rows, np.flatnonzero(stays))
-        self._store(rows, cells.labels[stays], cells.reach[stays], cells.ids[stays])
+        rows = self._metric.subset(self._space.rows, np.flatnonzero(kept))
+        self._store(rows, cells.labels[kept], cells.center_distance[kept], cells.ids[kept])
         return self
 
-    def names_of(self, ids: Any) -> np.ndarray[Any, np.dtype[np.object_]]:
-        """Names of rows.
+    def names_of(self, ids: Any) -> NDArray[np.object_]:
+        """Look up the names of rows.
 
         Parameters
         ----------
         ids : array-like of int
-            Ids, such as `kneighbors` gives; of any shape.
+            Ids as `kneighbors` returns them; of any shape.
 
         Returns
         -------
         names : ndarray of the same shape
-            Names where the rows came as a DataFrame, else the ids themselves.
+            Names if the rows came as a DataFrame, else the ids themselves.
+
+        Raises
+        ------
+        ValueError
+            For ids that the index does not have.
         """
         check_is_fitted(self)
         ids = np.asarray(ids)
         known = self.ids_
+        # An id above all others gets the last place, so that the comparison below finds it unknown.
         place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         if (known[place] != ids).any():
             unknown = np.unique(ids[known[place] != ids])
             raise ValueError(f"ids must be those of rows in the index. It does not have {listing(unknown)}.")
         names = getattr(self, "series_names_in_", None)
-        found: np.ndarray[Any, np.dtype[np.object_]] = ids.astype(object) if names is None else names[place]
+        found: NDArray[np.object_] = ids.astype(object) if names is None else names[place]
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -196,15 +206,40 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         Parameters
         ----------
         path : str or path-like
-            The file. It is replaced in one step once all is written; names must be strings or integers.
+            The file. It is replaced in one step when everything is written.
+
+        Raises
+        ------
+        TypeError
+            For names that are neither strings nor integers.
+        ValueError
+            When `clusterer` is a Pipeline that transforms rows, which no file can keep. Save an index of the
+            transformed rows instead, or pickle this one.
 
         Notes
         -----
-        A versioned format with a checksum; nothing in it is ever executed. The clusterer itself is not
-        kept, only its centers.
+        The format has a version and a checksum, and nothing in it is ever executed. It keeps the centers but
+        not the clusterer.
         """
         check_is_fitted(self)
-        save_index(self, path)
+        if self._transformers:
+            # A loaded index would take raw queries for transformed ones, and answer wrongly in silence.
+            raise ValueError(
+                f"A file of {type(self).__name__} keeps no transformers, but rows pass through "
+                f"{self._transformers[0]!r} before they are stored. Either transform rows and queries "
+                f"yourself, with pipe = index.clusterer_: {type(self).__name__}(pipe[-1])"
+                ".fit(pipe[:-1].transform(X)) can be saved. Or pickle the index."
+            )
+        parts = IndexParts(
+            metric=self._metric,
+            cells=self._cells,
+            space=self._space,
+            n_probe=self.n_probe_,
+            n_neighbors=int(self.n_neighbors),
+            next_id=self._next_id,
+            names=getattr(self, "series_names_in_", None),
+        )
+        write_index(path, parts)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -218,16 +253,29 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         Returns
         -------
         index : ClusterIndex
-            Ready to be searched; its `clusterer` is None.
+            A fitted index whose `clusterer` is None.
 
         Raises
         ------
         ArtifactError
-            When the file is damaged, cut short, of another version, or no index at all.
+            When the file is damaged, truncated, of another version, or no index at all.
         """
         index = cls(None)
-        load_index(index, path)
+        index._restore(read_index(path))
         return index
+
+    def _restore(self, parts: IndexParts) -> None:
+        """Take over the parts of a file."""
+        self.n_neighbors, self.n_probe = parts.n_neighbors, parts.n_probe
+        self.metric = self.metric_ = parts.metric.name
+        self.n_probe_, self._next_id = parts.n_probe, parts.next_id
+        self._transformers = []
+        self._metric, self._cells, self._space = parts.metric, parts.cells, parts.space
+        self._lists = make_lists(self.backend, self._space, self._cells)
+        self.n_samples_fit_ = len(parts.cells.ids)
+        self.n_features_in_ = int(parts.metric.centers.shape[1])
+        if parts.names is not None:
+            self.series_names_in_ = parts.names
 
     @property
     def ids_(self) -> Ids:
@@ -235,9 +283,30 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         return np.sort(self._cells.ids)
 
     @property
-    def cluster_centers_(self) -> np.ndarray[Any, np.dtype[Any]]:
+    def cluster_centers_(self) -> NDArray[Any]:
         """The centers of the cells."""
         return self._metric.centers
+
+    def _check_rows(self, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
+        """Check rows or queries, transform them where the clusterer is a Pipeline, and keep their names."""
+        if not self._transformers:
+            return self._metric.check(self, X, reset=reset, n_threads=n_threads)
+        names = names_of(X, self)  # a transformer may return an array for a DataFrame
+        shape = np.shape(X)
+        width = shape[1] if len(shape) > 1 else None  # of one dimension: the transformers say what is wrong
+        if reset:
+            self.n_features_in_ = width or 0
+            vars(self).pop("feature_names_in_", None)  # of an earlier fit without a Pipeline
+        elif width is not None and width != self.n_features_in_:
+            raise ValueError(
+                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
+            )
+        for transformer in self._transformers:
+            X = transformer.transform(X)
+        # An index without features of its own: the transformed rows must fit the centers only.
+        checked = self._metric.check(type(self)(None), X, reset=True, n_threads=n_threads)
+        return Checked(checked.rows, names)
 
     def _fitted_clusterer(self, X: Any) -> Any:
         try:
@@ -251,10 +320,11 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             fitted = clone(self.clusterer).fit(self._training_rows(X))
         else:
             fitted = self.clusterer
-        if not hasattr(fitted, "cluster_centers_"):
+        clusterer = split_clusterer(fitted)[1]
+        if not hasattr(clusterer, "cluster_centers_"):
             raise TypeError(
                 "clusterer must have cluster_centers_ when it is fitted. Got "
-                f"{type(fitted).__name__} instead."
+                f"{type(clusterer).__name__} instead."
             )
         return fitted
 
@@ -262,26 +332,26 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         if self.train_size is None:
             return X
         X = X if hasattr(X, "shape") else np.asarray(X)
-        n_rows = int(X.shape[0])
-        size = self.train_size if isinstance(self.train_size, Integral) else np.ceil(self.train_size * n_rows)
-        drawn = np.sort(check_random_state(self.random_state).permutation(n_rows)[: int(size)])
+        n_all = int(X.shape[0])
+        size = self.train_size if isinstance(self.train_size, Integral) else np.ceil(self.train_size * n_all)
+        drawn = np.sort(check_random_state(self.random_state).permutation(n_all)[: int(size)])
         return X.iloc[drawn] if isinstance(X, pd.DataFrame) else X[drawn]
 
-    def _metric_of(self, clusterer: Any) -> IndexMetric:
+    def _make_metric(self, clusterer: Any) -> IndexMetric:
         has_window = hasattr(clusterer, "max_shift")
         name = ("sbd" if has_window else "euclidean") if self.metric == "auto" else self.metric
         dtype = None if self.dtype is None else np.dtype(self.dtype)
         centers = np.asarray(clusterer.cluster_centers_)
         if name != "sbd":
             return METRICS[name](centers, dtype)
-        missing = getattr(clusterer, "missing", "error")
+        missing: Literal["error", "mask"] = getattr(clusterer, "missing", "error")
         return ShapeMetric(centers, dtype, max_shift=getattr(clusterer, "max_shift", None), missing=missing)
 
-    def _store(self, rows: Any, labels: IntArray, reach: Float64Array, ids: Ids) -> None:
-        """Put rows into the order of their cells."""
-        self._cells, order = arrange(labels, reach, ids, len(self._metric.centers))
-        self._space = self._metric.space(self._metric.take(rows, order), n_threads(self.n_jobs))
-        self._lists = lists_for(self.backend, self._space, self._cells)
+    def _store(self, rows: Any, labels: IntArray, distances: Float64Array, ids: Ids) -> None:
+        """Sort rows by their cells, and make everything that a search needs."""
+        self._cells, order = build_lists(labels, distances, ids, len(self._metric.centers))
+        self._space = self._metric.space(self._metric.subset(rows, order), n_threads(self.n_jobs))
+        self._lists = make_lists(self.backend, self._space, self._cells)
         self.n_samples_fit_ = len(ids)
 
     def _store_names(self, names: pd.Index[Any] | None) -> None:
@@ -291,7 +361,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             del self.series_names_in_
 
     def _check_new_names(self, names: pd.Index[Any] | None) -> None:
-        """New rows have names if the others have, and not the same."""
+        """Check that new rows have names if the stored ones have, and other names than these."""
         named = hasattr(self, "series_names_in_")
         if named != (names is not None):
             raise ValueError(
@@ -304,31 +374,22 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
                 raise ValueError(f"The index has rows of these names already: {listing(known)}.")
 
     def __getstate__(self) -> dict[str, Any]:
+        # Objects of faiss cannot be pickled, and are soon made again.
         return {name: value for name, value in super().__getstate__().items() if name != "_lists"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_space" in state:
-            self._lists = lists_for(self.backend, self._space, self._cells)
+            self._lists = make_lists(self.backend, self._space, self._cells)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         if self.clusterer is not None:
-            from sklearn.utils import get_tags
-
             tags.input_tags = get_tags(self.clusterer).input_tags
         tags.input_tags.sparse = self.metric == "jaccard"
         return tags
 
 
-def length(rows: Any) -> int:
-    """Number of rows, also of a sparse matrix."""
+def n_rows(rows: Any) -> int:
+    """Count stored rows; a sparse matrix has no length."""
     return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
-
-
-def ragged(values: Any, bounds: IntArray) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """An array of arrays: the values cut at the bounds."""
-    parts = np.split(values, bounds)
-    out = np.empty(len(parts), dtype=object)
-    out[:] = parts
-    return out

@@ -1,4 +1,4 @@
-"""How many of the true neighbors a search finds, and how many cells that takes."""
+"""Recall of an index: the share of the true neighbors that it finds, and the cells that this takes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from shapecluster._core.index.collect import Hits
 from shapecluster._core.index.inverted_lists import InvertedLists
-from shapecluster._core.index.search import QUERIES, Space
+from shapecluster._core.index.search import QUERY_BLOCK, Space
 from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import IntArray
-from shapecluster.neighbors._spaces import IndexMetric
+from shapecluster.neighbors._index_metrics import IndexMetric
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,12 @@ class Recall:
     n_queries: int
 
 
-def recall_of(found: Hits, true: Hits, n_queries: int) -> Recall:
-    """The share of the true hits that were found: for each query, then the mean."""
+def measure_recall(found: Hits, true: Hits, n_queries: int) -> Recall:
+    """Compute the share of the true hits that were found: for each query, then the mean."""
     pairs = [set(zip(hits.queries.tolist(), hits.ids.tolist(), strict=True)) for hits in (found, true)]
     n_true = np.bincount(true.queries, minlength=n_queries)
     n_found = np.bincount([query for query, _ in pairs[0] & pairs[1]], minlength=n_queries)
+    # Queries without any true neighbor have no share, and are left out.
     per_query = (n_found / np.maximum(n_true, 1))[n_true > 0]
     error = per_query.std(ddof=1) / np.sqrt(len(per_query)) if len(per_query) > 1 else np.nan
     mean = per_query.mean() if len(per_query) else np.nan
@@ -46,15 +47,15 @@ def recall_of(found: Hits, true: Hits, n_queries: int) -> Recall:
 
 
 def cell_ranks(metric: IndexMetric, space: Space, cells: InvertedLists, rows: Any, hits: Hits) -> IntArray:
-    """How many cells are nearer to the query than that of each hit."""
+    """Count the cells that are nearer to the query than the cell of each hit."""
     order = np.argsort(cells.ids)
     labels = cells.labels[order][np.searchsorted(cells.ids[order], hits.ids)]
     ranks = np.empty(len(labels), dtype=np.intp)
     n_queries = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
-    for part in row_blocks(n_queries, 1, QUERIES):
-        queries = space.prepare(metric.take(rows, part))
+    for part in row_blocks(n_queries, 1, QUERY_BLOCK):
+        queries = space.prepare(metric.subset(rows, part))
         near, _ = space.nearest_cells(queries, len(cells))
-        place = np.argsort(near, axis=1)
-        mine = slice(*np.searchsorted(hits.queries, [part.start, part.stop]))
-        ranks[mine] = place[hits.queries[mine] - part.start, labels[mine]]
+        rank = np.argsort(near, axis=1)  # the inverse permutation: cell to rank
+        of_part = slice(*np.searchsorted(hits.queries, [part.start, part.stop]))
+        ranks[of_part] = rank[hits.queries[of_part] - part.start, labels[of_part]]
     return ranks

@@ -1,57 +1,60 @@
-"""Nearest neighbors under the shape-based distance, and look-alikes of a portfolio."""
+"""ShapeNeighbors: nearest neighbors under the shape-based distance, and look-alikes of a portfolio."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
+from shapecluster._core.index.radius import rows_within
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.nearest import nearest_rows
-from shapecluster._core.sbd.overlap import Overlap, overlap_correlation
-from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of, with_spectra
-from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
-from shapecluster._threads import n_threads
-from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray, IntArray
-from shapecluster._validation import (
-    SeriesData,
-    all_or_nothing,
-    check_series,
-    listing,
-    names_and_weights,
-    warn_flat,
+from shapecluster._core.sbd.overlap import overlap_correlation
+from shapecluster._core.sbd.shapes import materialize
+from shapecluster._sklearn_compat import (
+    ClassNamePrefixFeaturesOutMixin,
+    Interval,
+    StrOptions,
+    TransformerMixin,
+    check_is_fitted,
 )
-
-if TYPE_CHECKING:
-    from typing import Self
+from shapecluster._threads import n_threads
+from shapecluster._typing import FloatArray, IntArray
+from shapecluster._validation import SeriesData, warn_flat
+from shapecluster.neighbors._answers import check_n_neighbors, check_radius, radius_answer
+from shapecluster.neighbors._look_alikes import basket_of, find_holdings, rank_by_correlation
+from shapecluster.neighbors._universe import ShapeUniverse
 
 _MEASURES = ["sbd", "lag", "correlation", "coverage"]
-_CANCELED = 64  # so many roundings of what was added up are no shape
 
 
-class ShapeNeighbors(BaseEstimator):
-    """Find the series that look most like others, under the shape-based distance.
+class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUniverse):
+    """Find the series with the most similar shapes, under the shape-based distance.
+
+    `kneighbors` and `radius_neighbors` answer as scikit-learn's NearestNeighbors does. `transform` returns a
+    graph as KNeighborsTransformer does, for estimators that take `metric="precomputed"`. `similar` answers
+    with a table of names.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-        Number of neighbors when a query does not say.
+        Default number of neighbors of a query.
     max_shift : int or None, default=None
         Largest shift in timepoints; None allows all.
     missing : {"error", "mask"}, default="error"
-        What NaN means: an error, or a value that was not observed. With "mask", `similar` ranks by the
-        correlation over jointly observed timepoints, since SBD counts every missing value against a
+        Treatment of NaN: an error, or a value that was not observed. With "mask", `similar` ranks by the
+        correlation over jointly observed timepoints, because SBD counts every missing value against a
         pair.
     min_overlap : float, default=0.2
-        With `missing="mask"`: the share of the timepoints that a pair must have observed jointly to be
-        ranked by `similar`.
+        With `missing="mask"`: smallest share of jointly observed timepoints with which `similar` ranks a
+        pair.
     n_jobs : int or None, default=None
-        Threads: None is 1, -1 all cores. Answers do not depend on it.
+        Number of threads: None is 1, -1 all cores. Answers do not depend on it.
 
     Attributes
     ----------
@@ -65,6 +68,7 @@ class ShapeNeighbors(BaseEstimator):
     See Also
     --------
     shapecluster.metrics.sbd_distances : The distances themselves.
+    ClusterIndex : Faster search among very many series.
 
     Examples
     --------
@@ -75,6 +79,15 @@ class ShapeNeighbors(BaseEstimator):
     >>> model = ShapeNeighbors(max_shift=2).fit(LogReturns().fit_transform(prices))
     >>> model.similar(list(prices.index[:2]), 3).shape
     (6, 6)
+
+    The graph of neighbors serves estimators of scikit-learn:
+
+    >>> from sklearn.cluster import DBSCAN
+    >>> from sklearn.pipeline import make_pipeline
+    >>> graph = ShapeNeighbors(n_neighbors=8, max_shift=2)
+    >>> pipe = make_pipeline(LogReturns(), graph, DBSCAN(eps=0.7, metric="precomputed"))
+    >>> pipe.fit_predict(prices).shape
+    (30,)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -84,10 +97,6 @@ class ShapeNeighbors(BaseEstimator):
         "min_overlap": [Interval(Real, 0, 1, closed="both")],
         "n_jobs": [None, Integral],
     }
-
-    n_features_in_: int
-    n_samples_fit_: int
-    series_names_in_: np.ndarray[tuple[int], np.dtype[np.object_]]
 
     def __init__(
         self,
@@ -104,40 +113,45 @@ class ShapeNeighbors(BaseEstimator):
         self.min_overlap = min_overlap
         self.n_jobs = n_jobs
 
-    @all_or_nothing
-    def fit(self, X: Any, y: None = None) -> Self:
-        """Take in the universe of series.
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        return_distance: Literal[True] = True,
+        *,
+        return_shift: Literal[False] = False,
+    ) -> tuple[FloatArray, IntArray]: ...
 
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
-            Series as rows; a DataFrame has tickers as its index.
-        y : None
-            Ignored.
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        return_distance: Literal[True] = True,
+        *,
+        return_shift: Literal[True],
+    ) -> tuple[FloatArray, IntArray, IntArray]: ...
 
-        Returns
-        -------
-        self : ShapeNeighbors
-            The fitted estimator.
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        *,
+        return_distance: Literal[False],
+        return_shift: Literal[False] = False,
+    ) -> IntArray: ...
 
-        Raises
-        ------
-        ValueError
-            For input that is no such set of series; the message names the ticker.
-        """
-        self._validate_params()
-        data = self._check(X, reset=True)
-        self._shapes, self._observed = self._prepare(data, self.max_shift, data.values.dtype)
-        if self._shapes.flat.all():
-            raise ValueError(
-                f"{type(self).__name__}: no series of X ever moves, so there is no shape to find."
-            )
-        self.n_samples_fit_ = len(data.values)
-        if data.names is not None:
-            self.series_names_in_ = np.asarray(data.names, dtype=object)
-        elif hasattr(self, "series_names_in_"):
-            del self.series_names_in_
-        return self
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+        *,
+        return_shift: bool = False,
+    ) -> IntArray | tuple[FloatArray | IntArray, ...]: ...
 
     def kneighbors(
         self,
@@ -152,8 +166,7 @@ class ShapeNeighbors(BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_queries, n_timepoints[, n_channels]), default=None
-            Series to look for. None asks for each series of the universe, which is then not its own
-            neighbor.
+            Queries. None takes each series of the universe, and excludes it from its own neighbors.
         n_neighbors : int, default=None
             Number of neighbors; None takes the estimator's.
         return_distance : bool, default=True
@@ -164,34 +177,102 @@ class ShapeNeighbors(BaseEstimator):
         Returns
         -------
         sbd : ndarray of shape (n_queries, n_neighbors)
-            Distances in increasing order; where they are equal to the last bit (of float64, before they are
-            rounded for a float32 universe), the lower row comes first. Only with `return_distance`.
+            Distances in increasing order. Of equal distances (to the last bit of float64, before they are
+            rounded for a float32 universe) the lower row comes first. Only with `return_distance`.
         indices : ndarray of shape (n_queries, n_neighbors)
             Rows of the universe.
         shifts : ndarray of shape (n_queries, n_neighbors)
             Timepoints by which the query trails its neighbor. Only with `return_shift`.
+
+        Raises
+        ------
+        ValueError
+            For queries unlike the universe, and for more neighbors than series.
         """
         check_is_fitted(self)
-        k = self.n_neighbors if n_neighbors is None else n_neighbors
-        available = self.n_samples_fit_ - (X is None)
-        if not isinstance(k, Integral):
-            raise TypeError(f"n_neighbors must be an integer. Got {k!r} instead.")
-        if not 1 <= k <= available:
-            raise ValueError(
-                f"Expected 1 <= n_neighbors <= {available}, the number of series to choose from, but "
-                f"n_neighbors = {k!r}, n_samples_fit = {self.n_samples_fit_}."
-            )
-        data = None if X is None else self._check(X, reset=False)
-        queries = self._shapes if data is None else self._like_universe(data)[0]
-        found = nearest_rows(
-            queries, self._shapes, int(k), exclude_self=X is None, n_threads=n_threads(self.n_jobs)
+        queries = self._queries(X)
+        k = check_n_neighbors(
+            self.n_neighbors if n_neighbors is None else n_neighbors,
+            self.n_samples_fit_ - (X is None),
+            self.n_samples_fit_,
         )
-        sbd = (1.0 - found.ncc).astype(queries.dtype, copy=False)
-        answer = (sbd, found.rows, found.shifts)
-        chosen = [
-            a for a, wanted in zip(answer, (return_distance, True, return_shift), strict=True) if wanted
-        ]
-        return tuple(chosen) if len(chosen) > 1 else found.rows
+        found = nearest_rows(
+            queries, self._shapes, k, exclude_self=X is None, n_threads=n_threads(self.n_jobs)
+        )
+        sbd = self._cast(1.0 - found.ncc)
+        if return_shift:
+            return (sbd, found.rows, found.shifts) if return_distance else (found.rows, found.shifts)
+        return (sbd, found.rows) if return_distance else found.rows
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: Any = None,
+        radius: float | None = None,
+        return_distance: Literal[True] = True,
+        sort_results: bool = True,
+    ) -> tuple[NDArray[np.object_], NDArray[np.object_]]: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: Any = None,
+        radius: float | None = None,
+        *,
+        return_distance: Literal[False],
+        sort_results: bool = True,
+    ) -> NDArray[np.object_]: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: Any = None,
+        radius: float | None = None,
+        return_distance: bool = True,
+        sort_results: bool = True,
+    ) -> NDArray[np.object_] | tuple[NDArray[np.object_], NDArray[np.object_]]: ...
+
+    def radius_neighbors(
+        self,
+        X: Any = None,
+        radius: float | None = None,
+        return_distance: bool = True,
+        sort_results: bool = True,
+    ) -> NDArray[np.object_] | tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Find all series of the universe within a distance.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_queries, n_timepoints[, n_channels]), default=None
+            Queries. None takes each series of the universe, and excludes it from its own neighbors.
+        radius : float
+            Largest SBD, itself included. It has no default, as in `ClusterIndex`.
+        return_distance : bool, default=True
+            Whether to return the distances.
+        sort_results : bool, default=True
+            Whether to sort the series of a query by distance and then by row. False sorts them by row.
+
+        Returns
+        -------
+        sbd : ndarray of shape (n_queries,) of arrays
+            Distances. Only with `return_distance`.
+        indices : ndarray of shape (n_queries,) of arrays
+            Rows of the universe.
+
+        Raises
+        ------
+        ValueError
+            For queries unlike the universe, and for a radius that is missing or negative.
+        """
+        check_is_fitted(self)
+        radius = check_radius(radius)
+        queries = self._queries(X)
+        hits = rows_within(
+            queries, self._shapes, radius, exclude_self=X is None, n_threads=n_threads(self.n_jobs)
+        )
+        return radius_answer(
+            hits, len(queries), self._cast, return_distance=return_distance, sort_results=sort_results
+        )
 
     def kneighbors_graph(
         self,
@@ -199,7 +280,7 @@ class ShapeNeighbors(BaseEstimator):
         n_neighbors: int | None = None,
         mode: Literal["connectivity", "distance"] = "connectivity",
     ) -> sparse.csr_matrix:
-        """Make the graph of nearest neighbors.
+        """Compute the graph of nearest neighbors.
 
         Parameters
         ----------
@@ -208,7 +289,7 @@ class ShapeNeighbors(BaseEstimator):
         n_neighbors : int, default=None
             As in `kneighbors`.
         mode : {"connectivity", "distance"}, default="connectivity"
-            Whether edges weigh 1 or their SBD.
+            Weights of the edges: 1, or the SBD.
 
         Returns
         -------
@@ -217,27 +298,89 @@ class ShapeNeighbors(BaseEstimator):
         """
         if mode not in ("connectivity", "distance"):
             raise ValueError(f'mode must be "connectivity" or "distance". Got {mode!r} instead.')
-        answer = self.kneighbors(X, n_neighbors)
-        sbd, indices = answer[0], answer[1]
+        sbd, indices = self.kneighbors(X, n_neighbors)
         n_queries, k = indices.shape
+        # Distances of 0 are stored too: an absent entry would mean infinitely far.
         weights = sbd.ravel() if mode == "distance" else np.ones(indices.size)
         starts = np.arange(0, indices.size + 1, k)
         return sparse.csr_matrix((weights, indices.ravel(), starts), shape=(n_queries, self.n_samples_fit_))
 
-    def similar(
-        self, portfolio: Iterable[Any] | Mapping[Any, float], n: int | None = None, *, basket: bool = False
-    ) -> pd.DataFrame:
-        """Find the look-alikes of the stocks of a portfolio, which are never stocks it holds.
+    def transform(self, X: Any) -> sparse.csr_matrix:
+        """Compute the graph of the nearest neighbors with their SBD, as KNeighborsTransformer does.
 
         Parameters
         ----------
-        portfolio : iterable of names, or mapping or Series of name to weight
-            Holdings, by their names in the universe (row numbers when it had none). Weights matter to
-            the basket only; they may be negative.
-        n : int, default=None
-            Look-alikes per holding; None takes `n_neighbors`.
+        X : array-like or DataFrame of shape (n_queries, n_timepoints[, n_channels])
+            Queries, such as the universe itself.
+
+        Returns
+        -------
+        graph : sparse CSR matrix of shape (n_queries, n_samples_fit_)
+            `n_neighbors` + 1 distances in each row, nearest first. The additional one is for a series of the
+            universe, which is its own nearest neighbor here. A flat series is not: it is at distance 1 from
+            all series, itself included.
+
+        Raises
+        ------
+        ValueError
+            When the universe has no more than `n_neighbors` series.
+        """
+        # Estimators that take precomputed graphs count a row among its own neighbors, and drop it.
+        return self.kneighbors_graph(X, self.n_neighbors + 1, mode="distance")
+
+    def fit_transform(self, X: Any, y: None = None) -> sparse.csr_matrix:  # type: ignore[override] # no fit_params
+        """Store the universe, and compute the graph of its nearest neighbors.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
+            Series as rows; a DataFrame has tickers as its index.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        graph : sparse CSR matrix of shape (n_series, n_series)
+            As `fit(X).transform(X)`: each series counts as one of its own `n_neighbors` + 1 neighbors.
+        """
+        return self.fit(X).transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Name the columns of the graph.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only its length is checked.
+
+        Returns
+        -------
+        names : ndarray of str
+            Names of the series of the universe, or "shapeneighbors0", "shapeneighbors1" and so on if it has
+            none.
+        """
+        numbered: NDArray[np.object_] = super().get_feature_names_out(input_features)
+        names = getattr(self, "series_names_in_", None)
+        return numbered if names is None else np.array([str(name) for name in names], dtype=object)
+
+    def similar(
+        self,
+        portfolio: str | int | Iterable[Any] | Mapping[Any, float],
+        n_neighbors: int | None = None,
+        *,
+        basket: bool = False,
+    ) -> pd.DataFrame:
+        """Find the look-alikes of one stock, or of the stocks of a portfolio.
+
+        Parameters
+        ----------
+        portfolio : str, int, iterable of names, or mapping or Series of name to weight
+            One holding or several, by their names in the universe (row numbers when it had none). Only the
+            basket uses weights, which may be negative.
+        n_neighbors : int, default=None
+            Number of look-alikes per holding; None takes the estimator's.
         basket : bool, default=False
-            Compare with the portfolio as a whole instead: the weighted mean of its z-normalized series.
+            Whether to compare with the portfolio as a whole: the weighted mean of its z-normalized series.
 
         Returns
         -------
@@ -251,15 +394,15 @@ class ShapeNeighbors(BaseEstimator):
             - `correlation`: Pearson correlation at that lag, over jointly observed timepoints.
             - `coverage`: share of all timepoints that are jointly observed at that lag.
 
-            Ranked by `sbd`; with `missing="mask"` by `correlation` times the share of the timepoints that
-            the lag leaves, among pairs with a coverage of at least `min_overlap`. Flat series are
-            nobody's look-alike.
+            Ranked by `sbd`. With `missing="mask"` they are ranked by `correlation` times the share of the
+            timepoints that the lag leaves, among pairs with a coverage of at least `min_overlap`. A flat
+            series is never a look-alike.
 
         Raises
         ------
         ValueError
-            When names are unknown (all of them are listed), repeated, or leave nothing to choose from, or
-            when the series of a basket cancel each other.
+            For names that are unknown (the message lists them all) or repeated, for portfolios that leave
+            nothing to choose from, and for baskets whose series cancel each other.
 
         Warns
         -----
@@ -267,19 +410,20 @@ class ShapeNeighbors(BaseEstimator):
             When a holding never moves.
         """
         check_is_fitted(self)
-        held, weights = self._holdings(portfolio)
+        held, weights = find_holdings(portfolio, self._names())
+        # A flat series is at distance 1, which would rank it above series that move the other way.
         candidates = np.setdiff1d(np.flatnonzero(~self._shapes.flat), held)
-        n = self.n_neighbors if n is None else n
+        n = self.n_neighbors if n_neighbors is None else n_neighbors
         if not len(candidates):
             raise ValueError("portfolio must leave series that move to choose from. It holds all of them.")
         if not isinstance(n, Integral) or not 1 <= n <= len(candidates):
             raise ValueError(
-                f"n must be from 1 to {len(candidates)}, the number of series that move and are not in "
-                f"the portfolio. Got {n!r} instead."
+                f"n_neighbors must be from 1 to {len(candidates)}, the number of series that move and are "
+                f"not in the portfolio. Got {n!r} instead."
             )
         names = self._names()
         if basket:
-            queries, observed = self._like_universe(self._basket(held, weights))
+            queries, observed = self._like_universe(basket_of(self._shapes, self._observed, held, weights))
             labels = ["basket"]
         else:
             queries, observed = materialize(self._shapes, held), self._observed[held]
@@ -287,6 +431,7 @@ class ShapeNeighbors(BaseEstimator):
             if queries.flat.any():
                 flat = SeriesData(queries.unit, pd.Index(labels))
                 warn_flat(flat, queries.flat, "nothing is like them: all others are at distance 1")
+        # The candidates are aligned to the holdings: the shift is then the lag by which they trail.
         aligned = align_all(materialize(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
         blocks = []
         for i, label in enumerate(labels):
@@ -298,98 +443,21 @@ class ShapeNeighbors(BaseEstimator):
                 observed[i],
                 shifts,
             )
-            order = self._rank(sbd, shifts, overlap)[:n]
+            if self.missing == "mask":
+                order = rank_by_correlation(overlap, shifts, self.n_features_in_, self.min_overlap)[:n]
+            else:
+                order = np.argsort(sbd, kind="stable")[:n]
             columns = (sbd, shifts, overlap.correlation, overlap.coverage)
             block = {"holding": [label] * len(order), "look_alike": names[candidates[order]]}
             block |= dict(zip(_MEASURES, (column[order] for column in columns), strict=True))
             blocks.append(pd.DataFrame(block))
         return pd.concat(blocks, ignore_index=True)
 
-    def _rank(self, sbd: Float64Array, shifts: IntArray, overlap: Overlap) -> IntArray:
-        """Best first; under a mask SBD punishes what was not observed, so correlation decides there.
-
-        What is lost to the lag still counts against a pair, as it does in SBD.
-        """
-        if self.missing == "error":
-            return np.argsort(sbd, kind="stable")
-        lost = np.abs(shifts) / self.n_features_in_
-        worth = overlap.correlation - lost * np.abs(overlap.correlation)
-        order: IntArray = np.argsort(-worth, kind="stable")
-        return order[overlap.coverage[order] >= self.min_overlap]
-
-    def _holdings(self, portfolio: Any) -> tuple[IntArray, Float64Array]:
-        """Rows and weights of the holdings; whatever is wrong with the names is said at once."""
-        names, weights = names_and_weights(portfolio)
-        if not names:
-            raise ValueError("portfolio must name at least one series. Got none instead.")
-        rows: IntArray = pd.Index(self._names()).get_indexer(pd.Index(names, dtype=object))
-        unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
-        if unknown:
-            raise ValueError(
-                f"portfolio names series that the universe does not have: {listing(unknown, limit=50)}."
-            )
-        repeated = pd.Index(names)[pd.Index(names).duplicated()].unique()
-        if len(repeated):
-            raise ValueError(f"portfolio names these series more than once: {listing(repeated)}.")
-        if isinstance(portfolio, (set, frozenset)):  # its own order is none
-            rows = np.sort(rows)
-        return rows, weights
-
-    def _basket(self, held: IntArray, weights: Float64Array) -> SeriesData:
-        """The portfolio as one series: weighted mean of its z-normalized series, where any is observed."""
-        if not np.isfinite(weights).all() or not weights.any():
-            raise ValueError(f"portfolio weights must be finite and not all 0. Got {weights} instead.")
-        observed = self._observed[held]
-        z_units = np.sqrt(observed.sum(axis=-1, keepdims=True)) * self._shapes.unit[held]
-        weights = weights[:, None, None] / np.abs(weights).max()
-        total = (observed * np.abs(weights)).sum(axis=0)
-        mean = (z_units * weights).sum(axis=0)
-        size = (np.abs(z_units) * np.abs(weights)).sum(axis=0)
-        if (np.abs(mean) <= _CANCELED * np.finfo(z_units.dtype).eps * size.max()).all():
-            raise ValueError(
-                "portfolio has no shape as a whole: its holdings cancel each other, or are flat."
-            )
-        mean = np.divide(mean, total, out=np.full(mean.shape, np.nan), where=total > 0)
-        return SeriesData(np.ascontiguousarray(mean.T)[None].astype(self._shapes.unit.dtype))
-
-    def _check(self, X: Any, *, reset: bool) -> SeriesData:
-        data = check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
-        if not reset and data.channels_first.shape[1:] != self._shapes.unit.shape[1:]:
-            raise ValueError(
-                f"X has {data.channels_first.shape[1]} channels, but {type(self).__name__} was fitted with "
-                f"{self._shapes.unit.shape[1]}."
-            )
-        return data
-
-    def _like_universe(self, data: SeriesData) -> tuple[Shapes, BoolArray]:
-        """Series prepared as the universe was: the same window, the same precision."""
-        return self._prepare(data, self._shapes.window, self._shapes.unit.dtype)
-
-    def _prepare(self, data: SeriesData, max_shift: int | None, dtype: DType) -> tuple[Shapes, BoolArray]:
-        """Normalized series, and what was observed of them."""
-        shapes = shapes_of(data.channels_first, max_shift, dtype)
-        if shapes.flat.any():
-            warn_flat(data, shapes.flat, "are at distance 1 from all others")
-        return shapes, ~np.isnan(data.channels_first)
-
-    def _names(self) -> Any:
-        names = getattr(self, "series_names_in_", None)
-        return np.arange(self.n_samples_fit_) if names is None else names
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: Any = super().__getstate__()
-        if "_shapes" in state:  # spectra are three quarters of it, and soon made again
-            shapes = state["_shapes"]
-            state = {**state, "_shapes": replace(shapes, spectra=None)}
-        return dict(state)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "_shapes" in state:
-            self._shapes = with_spectra(state["_shapes"])
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_samples_fit_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = self.missing == "mask"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

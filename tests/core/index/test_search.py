@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from shapecluster._core.index.collect import RadiusCollector, TopK
-from shapecluster._core.index.inverted_lists import InvertedLists, arrange, positions
+from shapecluster._core.index.inverted_lists import InvertedLists, build_lists, positions_in
 from shapecluster._core.index.search import IndexSearch, search_block
 from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_centers_of_sets
 from shapecluster._core.index.shape_space import ShapeSpace, angle_of
@@ -30,14 +30,14 @@ def shape_index(rng, n=120, k=6, m=64, max_shift=None, channels=1, dtype=np.floa
     centers = shapes_of(values[moving], max_shift)
     ncc = align_all(x, centers).ncc
     labels = ncc.argmax(axis=1)
-    reach = angle_of(ncc[np.arange(n), labels])
-    cells, order = arrange(labels, reach, np.arange(n), k)
+    distance = angle_of(ncc[np.arange(n), labels])
+    cells, order = build_lists(labels, distance, np.arange(n), k)
     return x, cells, ShapeSpace.of(subset(x, order), centers)
 
 
 class TestCells:
     def test_rows_stand_by_cell_then_reach_then_id(self):
-        cells, order = arrange(
+        cells, order = build_lists(
             np.array([1, 0, 1, 1, 0]), np.array([3.0, 1.0, 2.0, 2.0, 0.5]), np.array([10, 11, 13, 12, 14]), 3
         )
         assert cells.ids.tolist() == [14, 11, 12, 13, 10]
@@ -47,16 +47,16 @@ class TestCells:
 
     @given(st.integers(0, 2**32 - 1))
     @settings(max_examples=30)
-    def test_rings_hold_what_lies_between(self, seed):
+    def test_annuli_hold_what_lies_between(self, seed):
         rng = np.random.default_rng(seed)
         n, k = int(rng.integers(1, 30)), int(rng.integers(1, 6))
-        labels, reach = rng.integers(k, size=n), rng.integers(5, size=n).astype(float)
-        cells, _ = arrange(labels, reach, np.arange(n), k)
+        labels, distance = rng.integers(k, size=n), rng.integers(5, size=n).astype(float)
+        cells, _ = build_lists(labels, distance, np.arange(n), k)
         low, high = rng.integers(5, size=(3, k)).astype(float), rng.integers(5, size=(3, k)).astype(float)
-        first, stop = cells.rings(low, high)
+        first, stop = cells.annuli(low, high)
         for query in range(3):
-            inside = (reach >= low[query, labels]) & (reach <= high[query, labels])
-            found = cells.ids[positions(first[query], stop[query])]
+            inside = (distance >= low[query, labels]) & (distance <= high[query, labels])
+            found = cells.ids[positions_in(first[query], stop[query])]
             assert sorted(found.tolist()) == np.flatnonzero(inside).tolist()
 
 
@@ -71,16 +71,16 @@ class TestCollectors:
         pairs = rng.permutation(n_queries * n_rows)
         for part in np.array_split(pairs, 4):
             queries, ids = np.divmod(part, n_rows)
-            found.offer(queries, values[queries, ids], ids, ids)
+            found.add(queries, values[queries, ids], ids, ids)
         hits = found.hits()
         for query in range(n_queries):
             expected = np.lexsort((np.arange(n_rows), values[query]))[:k]
             np.testing.assert_array_equal(hits.ids[hits.queries == query], expected)
-            assert found.hurdle[query] == (values[query, expected[-1]] if n_rows >= k else np.inf)
+            assert found.threshold[query] == (values[query, expected[-1]] if n_rows >= k else np.inf)
 
     def test_within_keeps_the_edge(self):
         found = RadiusCollector(1, 0.5)
-        found.offer(np.zeros(3, int), np.array([0.5, 0.6, 0.1]), np.arange(3), np.zeros(3, int))
+        found.add(np.zeros(3, int), np.array([0.5, 0.6, 0.1]), np.arange(3), np.zeros(3, int))
         assert found.hits().ids.tolist() == [2, 0]
 
 
@@ -119,35 +119,37 @@ class TestShapeSpace:
     @pytest.mark.parametrize("max_shift", [None, 2, 20])
     @pytest.mark.parametrize("channels", [1, 2])
     @pytest.mark.parametrize("kind", ["walks", "noise"])
-    def test_floors_are_below_the_values_and_radii_above_the_reach(self, rng, max_shift, channels, kind):
+    def test_lower_bounds_are_below_the_distances_and_radii_above_the_reach(
+        self, rng, max_shift, channels, kind
+    ):
         x, cells, space = shape_index(rng, max_shift=max_shift, channels=channels)
         values = walks(rng, 9, 64, channels) if kind == "walks" else rng.normal(size=(9, channels, 64))
         queries = space.prepare(shapes_of(values, max_shift))
         which, rows = (grid.ravel() for grid in np.mgrid[:9, : len(space)])
-        exact, shifts = space.values(queries, which, rows, np.full(len(which), np.inf))
+        exact, shifts = space.distances(queries, which, rows, np.full(len(which), np.inf))
         aligned = align_all(shapes_of(values, max_shift), x)
         np.testing.assert_array_equal(exact.reshape(9, -1), 1 - aligned.ncc[:, cells.ids])
         np.testing.assert_array_equal(shifts.reshape(9, -1), aligned.shifts[:, cells.ids])
-        floor = space.floors(queries, np.arange(9), slice(0, len(space)))
-        limit = np.array([space.limit(row) for row in exact.reshape(9, -1)])
-        assert (floor <= limit).all()
+        bounds = space.lower_bounds(queries, np.arange(9), slice(0, len(space)))
+        limit = np.array([space.bound_threshold(row) for row in exact.reshape(9, -1)])
+        assert (bounds <= limit).all()
         np.testing.assert_allclose(
-            floor, space.floors(queries, np.arange(9), np.arange(len(space))), atol=2e-6
+            bounds, space.lower_bounds(queries, np.arange(9), np.arange(len(space))), atol=2e-6
         )
-        tight = space.tighten(queries, which, rows, floor.ravel())
+        tight = space.tighten_bounds(queries, which, rows, bounds.ravel())
         assert (tight <= limit.ravel()).all()
-        assert (tight >= floor.ravel()).all()
+        assert (tight >= bounds.ravel()).all()
         if space.exact:
-            reach = space.reaches(queries)[:, cells.labels]
-            error = space.reach_error(queries)
+            distance = space.center_distances(queries)[:, cells.labels]
+            error = space.center_distance_error(queries)
             radius = angle_of(1 - exact.reshape(9, -1))
-            assert (np.abs(reach - cells.reach) <= radius + error).all()
+            assert (np.abs(distance - cells.center_distance) <= radius + error).all()
 
 
 class TestVectorSpace:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("offset", [0.0, 1e3])
-    def test_floors_are_below_the_values(self, rng, dtype, offset):
+    def test_lower_bounds_are_below_the_distances(self, rng, dtype, offset):
         rows = (rng.normal(size=(50, 7)) + offset).astype(dtype)
         queries = rng.normal(size=(5, 7)) + offset
         space = VectorSpace.of(rows, rows[:4].astype(float))
@@ -155,10 +157,10 @@ class TestVectorSpace:
         rounded = queries.astype(dtype).astype(float)  # as the rows are
         exact = np.linalg.norm(rounded[:, None] - rows.astype(float), axis=2)
         which, at = (grid.ravel() for grid in np.mgrid[:5, :50])
-        values, _ = space.values(prepared, which, at, np.full(250, np.inf))
+        values, _ = space.distances(prepared, which, at, np.full(250, np.inf))
         np.testing.assert_allclose(values.reshape(5, 50), exact, rtol=1e-14)
-        floor = space.floors(prepared, np.arange(5), slice(0, 50))
-        assert (floor <= space.limit(values.reshape(5, 50).ravel()).reshape(5, 50)).all()
+        bounds = space.lower_bounds(prepared, np.arange(5), slice(0, 50))
+        assert (bounds <= space.bound_threshold(values.reshape(5, 50).ravel()).reshape(5, 50)).all()
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_nearest_centers_are_those_of_direct_distances(self, rng, dtype):
@@ -180,12 +182,12 @@ class TestSetSpace:
         rows = as_sets(sparse.csr_matrix(rng.random((30, 12)) < 0.3))
         space = SetSpace.of(rows, rng.random((4, 12)))
         queries = space.prepare(rows[:9])
-        exact = space.floors(queries, np.arange(9), slice(0, 30))
+        exact = space.lower_bounds(queries, np.arange(9), slice(0, 30))
         dense = rows.toarray().astype(float)
         apart = np.linalg.norm(dense[:9, None] - dense, axis=2)
-        for hurdle in (0.0, 0.3, 0.75, 0.999, 1.0):
-            radius = space.radius(queries, np.full(9, hurdle))
-            assert (apart <= np.where(exact <= hurdle, radius[:, None] + 1e-9, np.inf)).all()
+        for threshold in (0.0, 0.3, 0.75, 0.999, 1.0):
+            radius = space.triangle_radius(queries, np.full(9, threshold))
+            assert (apart <= np.where(exact <= threshold, radius[:, None] + 1e-9, np.inf)).all()
 
     def test_nearest_centers(self, rng):
         dense = (rng.random((40, 9)) < 0.4).astype(float)
@@ -215,7 +217,7 @@ class TestSearch:
             search_block(space, cells, space.prepare(q), found, **options)
             np.testing.assert_array_equal(found.hits().ids.reshape(8, 7), expected)
             np.testing.assert_array_equal(
-                found.hits().values.reshape(8, 7), np.take_along_axis(sbd, expected, 1)
+                found.hits().distances.reshape(8, 7), np.take_along_axis(sbd, expected, 1)
             )
 
     def test_an_answer_is_exact_among_the_cells_looked_at(self, rng):
@@ -241,16 +243,16 @@ class TestSearch:
         expected = np.argsort(np.where(forbidden, np.inf, sbd), axis=1, kind="stable")[:, :5]
         for options in ({"n_probe": len(cells)}, {"n_probe": 2, "exact": True}):
             found = TopK(6, 5)
-            keep = lambda which, ids: ~forbidden[which, ids]  # noqa: E731
-            search_block(space, cells, space.prepare(q), found, keep=keep, **options)
+            row_filter = lambda which, ids: ~forbidden[which, ids]  # noqa: E731
+            search_block(space, cells, space.prepare(q), found, row_filter=row_filter, **options)
             np.testing.assert_array_equal(found.hits().ids.reshape(6, 5), expected)
 
     def test_an_exact_search_leaves_most_cells_alone(self, rng):
         """Groups far from each other: rows of other groups are never screened."""
         centers = 100.0 * np.eye(20)
         rows = np.repeat(centers, 50, axis=0) + rng.normal(size=(1000, 20))
-        labels, reach = nearest_centers(rows, centers)
-        cells, order = arrange(labels[:, 0], reach[:, 0], np.arange(1000), 20)
+        labels, distance = nearest_centers(rows, centers)
+        cells, order = build_lists(labels[:, 0], distance[:, 0], np.arange(1000), 20)
         space = Counting(VectorSpace.of(rows[order], centers))
         found = TopK(10, 3)
         search_block(space, cells, space.prepare(rows[:10]), found, n_probe=1, exact=True)
@@ -281,9 +283,9 @@ class TestSearch:
             return found.hits()
 
         before = answer()
-        monkeypatch.setattr(inverted, "_HELD", 64)
-        monkeypatch.setattr(inverted, "_IN_COMMON", 1e9 if together else 0)
-        monkeypatch.setattr(inverted, "_PENDING", 16)
+        monkeypatch.setattr(inverted, "_MAX_BOUNDS", 64)
+        monkeypatch.setattr(inverted, "_MAX_JOINT_GROWTH", 1e9 if together else 0)
+        monkeypatch.setattr(inverted, "_MAX_PENDING", 16)
         monkeypatch.setattr(lowpass, "_PRODUCT_BYTES", 4096)
         for a, b in zip(before, answer(), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -291,8 +293,8 @@ class TestSearch:
     def test_empty_cells_hold_nothing(self, rng):
         rows = rng.normal(size=(30, 3))
         centers = np.concatenate([rows[:4], np.full((2, 3), 50.0)])
-        labels, reach = nearest_centers(rows, centers)
-        cells, order = arrange(labels[:, 0], reach[:, 0], np.arange(30), 6)
+        labels, distance = nearest_centers(rows, centers)
+        cells, order = build_lists(labels[:, 0], distance[:, 0], np.arange(30), 6)
         assert isinstance(cells, InvertedLists)
         space = VectorSpace.of(rows[order], centers)
         queries = np.array([[50.0, 50.0, 50.0], [0.0, 0.0, 0.0]])
@@ -307,7 +309,7 @@ class TestSearch:
 
 
 class Counting:
-    """Counts the pairs that a space is asked for floors of."""
+    """Counts the pairs that a space is asked for bounds of."""
 
     def __init__(self, space):
         self._space = space
@@ -316,21 +318,21 @@ class Counting:
     def __getattr__(self, name):
         return getattr(self._space, name)
 
-    def floors(self, queries, which, rows):
-        floor = self._space.floors(queries, which, rows)
-        self.n_screened += floor.size
-        return floor
+    def lower_bounds(self, queries, which, rows):
+        bounds = self._space.lower_bounds(queries, which, rows)
+        self.n_screened += bounds.size
+        return bounds
 
 
 def test_a_search_can_be_asked_in_steps(rng):
     x, cells, space = shape_index(rng)
     q = shapes_of(walks(rng, 4), None)
     found = TopK(4, 3)
-    search = IndexSearch(space, cells, space.prepare(q), 4, found)
+    search = IndexSearch(space, cells, space.prepare(q), found)
     search.probe(1)
-    first = found.hits().values
-    search.sweep()
-    assert (found.hits().values <= first).all()
+    first = found.hits().distances
+    search.scan_open_annuli()
+    assert (found.hits().distances <= first).all()
     np.testing.assert_array_equal(
-        found.hits().values, np.sort(1 - align_all(q, x).ncc, axis=1)[:, :3].ravel()
+        found.hits().distances, np.sort(1 - align_all(q, x).ncc, axis=1)[:, :3].ravel()
     )

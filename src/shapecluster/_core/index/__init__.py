@@ -1,1 +1,1 @@
-"""Search among very many rows by way of a clustering: inverted lists, and their metric spaces."""
+"""Search among very many rows by way of a clustering: inverted lists, and the metric spaces they store."""

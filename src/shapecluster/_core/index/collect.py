@@ -1,4 +1,4 @@
-"""What a search has found so far: the nearest rows of each query, or all within a radius."""
+"""Collect search results: the k nearest rows of each query, or all rows within a radius."""
 
 from __future__ import annotations
 
@@ -11,93 +11,96 @@ from shapecluster._typing import BoolArray, Float64Array, IntArray
 
 
 class Hits(NamedTuple):
-    """Pairs of query and row, by query; the best first."""
+    """Pairs of a query and a row, sorted by query and then by distance."""
 
     queries: IntArray
-    values: Float64Array
+    distances: Float64Array
     ids: Ids
     shifts: IntArray
 
-    def at(self, some: IntArray | BoolArray) -> Hits:
-        """Some of them."""
-        return Hits(self.queries[some], self.values[some], self.ids[some], self.shifts[some])
+    def subset(self, selected: IntArray | BoolArray) -> Hits:
+        """Return the selected pairs."""
+        return Hits(
+            self.queries[selected], self.distances[selected], self.ids[selected], self.shifts[selected]
+        )
 
 
 class Collector(Protocol):
-    """Takes evaluated pairs, and says what a row must reach to count."""
+    """Receive evaluated pairs, and tell how near a row must be to count."""
 
     @property
     def wanted(self) -> int | None:
-        """Rows for each query; None for all that count."""
+        """Rows for each query; None for all within a radius."""
 
     @property
-    def hurdle(self) -> Float64Array:
-        """For each query: a row that is farther does not count. One that is as far may, by its id."""
+    def threshold(self) -> Float64Array:
+        """Largest distance that counts, for each query. At that very distance the id decides."""
 
-    def offer(self, queries: IntArray, values: Float64Array, ids: Ids, shifts: IntArray) -> None:
-        """Take pairs, each once; values may be infinite where they were seen to be beyond the hurdle."""
+    def add(self, queries: IntArray, distances: Float64Array, ids: Ids, shifts: IntArray) -> None:
+        """Add pairs, each once. A distance may be infinite if it is known to be above the threshold."""
 
 
 class TopK:
-    """The `wanted` nearest rows of each query.
+    """Collect the `wanted` nearest rows of each query.
 
-    Where distances are equal to the last bit, the lower id comes first.
+    Of equal distances (to the last bit) the lower id comes first.
     """
 
     wanted: int
 
     def __init__(self, n_queries: int, wanted: int) -> None:
         self.wanted = wanted
-        self.best = np.full((n_queries, wanted), np.inf)  # in no order
-        self.hurdle: Float64Array = np.full(n_queries, np.inf)
-        self._found: list[Hits] = []
+        self.best = np.full((n_queries, wanted), np.inf)  # unordered
+        self.threshold: Float64Array = np.full(n_queries, np.inf)
+        self._parts: list[Hits] = []
 
-    def offer(self, queries: IntArray, values: Float64Array, ids: Ids, shifts: IntArray) -> None:
-        """Take pairs."""
-        near = np.flatnonzero((values <= self.hurdle[queries]) & (values < np.inf))
+    def add(self, queries: IntArray, distances: Float64Array, ids: Ids, shifts: IntArray) -> None:
+        """Add pairs, and lower the thresholds to the distances of the k-th nearest rows."""
+        # Pairs at the threshold itself are kept: a lower id may still displace a row that is as far.
+        near = np.flatnonzero((distances <= self.threshold[queries]) & (distances < np.inf))
         if not len(near):
             return
-        near = near[np.lexsort((values[near], queries[near]))]
-        hits = Hits(queries, values, ids, shifts).at(near)
-        self._found.append(hits)
+        near = near[np.lexsort((distances[near], queries[near]))]
+        hits = Hits(queries, distances, ids, shifts).subset(near)
+        self._parts.append(hits)
         rank = np.arange(len(near)) - np.searchsorted(hits.queries, hits.queries)
         top = np.flatnonzero(rank < self.wanted)
         rows = np.unique(hits.queries)
         new = np.full((len(rows), self.wanted), np.inf)
-        new[np.searchsorted(rows, hits.queries[top]), rank[top]] = hits.values[top]
+        new[np.searchsorted(rows, hits.queries[top]), rank[top]] = hits.distances[top]
         both = np.concatenate([self.best[rows], new], axis=1)
         self.best[rows] = np.partition(both, self.wanted - 1, axis=1)[:, : self.wanted]
-        self.hurdle[rows] = self.best[rows].max(axis=1)
+        self.threshold[rows] = self.best[rows].max(axis=1)
 
     def hits(self) -> Hits:
-        """At most `wanted` for each query; fewer where so few were offered."""
-        found = _sorted(self._found)
+        """Return `wanted` pairs for each query, or fewer if fewer were added."""
+        found = _sorted(self._parts)
         rank = np.arange(len(found.queries)) - np.searchsorted(found.queries, found.queries)
-        return found.at(rank < self.wanted)
+        return found.subset(rank < self.wanted)
 
 
 class RadiusCollector:
-    """All rows that are no farther from a query than a radius."""
+    """Collect all rows within a radius of each query."""
 
     wanted = None
 
     def __init__(self, n_queries: int, radius: float) -> None:
-        self.hurdle: Float64Array = np.full(n_queries, radius)
-        self._found: list[Hits] = []
+        self.threshold: Float64Array = np.full(n_queries, radius)
+        self._parts: list[Hits] = []
 
-    def offer(self, queries: IntArray, values: Float64Array, ids: Ids, shifts: IntArray) -> None:
-        """Take pairs."""
-        near = np.flatnonzero(values <= self.hurdle[queries])
-        self._found.append(Hits(queries, values, ids, shifts).at(near))
+    def add(self, queries: IntArray, distances: Float64Array, ids: Ids, shifts: IntArray) -> None:
+        """Add pairs, and keep those within the radius."""
+        near = np.flatnonzero(distances <= self.threshold[queries])
+        self._parts.append(Hits(queries, distances, ids, shifts).subset(near))
 
     def hits(self) -> Hits:
-        """All of them."""
-        return _sorted(self._found)
+        """Return all pairs within the radius."""
+        return _sorted(self._parts)
 
 
 def _sorted(parts: list[Hits]) -> Hits:
-    nothing = np.empty(0, dtype=np.intp)
-    parts = [*parts, Hits(nothing, np.empty(0), np.empty(0, dtype=np.int64), nothing)]
+    empty = np.empty(0, dtype=np.intp)
+    # The empty part gives the result its types when nothing was found.
+    parts = [*parts, Hits(empty, np.empty(0), np.empty(0, dtype=np.int64), empty)]
     found = Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    order = np.lexsort((found.ids, found.values, found.queries))
-    return found.at(order)
+    return found.subset(np.lexsort((found.ids, found.distances, found.queries)))

@@ -1,11 +1,11 @@
-"""Rows stored cell by cell: where each cell begins, and which part of it a distance leaves open.
+"""Inverted lists: rows stored cell by cell, and the part of a cell that a distance leaves open.
 
-A cell holds the rows that are nearest to one center, in the order of their distance to it. So the rows whose
-distance to the center lies between two values stand side by side, and by the triangle inequality
+A cell holds the rows that are nearest to one center, sorted by their distance to it. Rows whose distance
+to the center lies between two values are therefore adjacent. By the triangle inequality
 
     |d(q, c) - d(x, c)| <= d(q, x)
 
-all rows x that can be within a radius of a query q are such a ring around each center c.
+every row x within a radius of a query q lies in such an annulus around each center c.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class InvertedLists:
     starts : ndarray of shape (n_cells + 1,)
         Position of the first row of each cell, and the number of rows.
     ids : ndarray of shape (n_rows,), int64
-        Which row stands at each position.
-    reach : ndarray of shape (n_rows,)
-        Its distance to the center of its cell; increasing within a cell.
+        The id of the row at each position.
+    center_distance : ndarray of shape (n_rows,)
+        Distance of that row to the center of its cell; increasing within a cell.
     """
 
     starts: IntArray
     ids: Ids
-    reach: Float64Array
+    center_distance: Float64Array
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -57,43 +57,48 @@ class InvertedLists:
         """Positions of a cell."""
         return slice(int(self.starts[cell]), int(self.starts[cell + 1]))
 
-    def rings(self, low: Float64Array, high: Float64Array) -> tuple[IntArray, IntArray]:
-        """Positions of the rows of each cell whose reach lies between `low` and `high`.
+    def annuli(self, low: Float64Array, high: Float64Array) -> tuple[IntArray, IntArray]:
+        """Return the rows of each cell whose distance to the center is between `low` and `high`.
 
         Parameters
         ----------
         low, high : ndarray of shape (n_queries, n_cells)
+            Smallest and largest distance to the center, both included.
 
         Returns
         -------
         first, stop : ndarray of shape (n_queries, n_cells)
-            Empty rings have `stop` not above `first`.
+            Ranges of positions. An empty annulus has `stop` <= `first`.
         """
         first, stop = (np.empty(low.shape, dtype=np.intp) for _ in range(2))
         for cell in range(len(self)):
             span = self.span(cell)
-            reach = self.reach[span]
-            first[:, cell] = span.start + np.searchsorted(reach, low[:, cell], side="left")
-            stop[:, cell] = span.start + np.searchsorted(reach, high[:, cell], side="right")
+            distance = self.center_distance[span]
+            first[:, cell] = span.start + np.searchsorted(distance, low[:, cell], side="left")
+            stop[:, cell] = span.start + np.searchsorted(distance, high[:, cell], side="right")
         return first, stop
 
 
-def arrange(labels: IntArray, reach: Float64Array, ids: Ids, n_cells: int) -> tuple[InvertedLists, IntArray]:
-    """Put rows into the order of their cells.
+def build_lists(
+    labels: IntArray, center_distance: Float64Array, ids: Ids, n_cells: int
+) -> tuple[InvertedLists, IntArray]:
+    """Sort rows by their cells.
 
     Returns
     -------
     cells : InvertedLists
+        The stored order.
     order : ndarray of shape (n_rows,)
-        The row (of those given) that comes to each position.
+        Which of the given rows comes to each position.
     """
-    order = np.lexsort((ids, reach, labels))
+    # The id is the last key, so that the order does not depend on how rows were added.
+    order = np.lexsort((ids, center_distance, labels))
     starts = np.searchsorted(labels[order], np.arange(n_cells + 1))
-    return InvertedLists(starts, ids[order], reach[order]), order
+    return InvertedLists(starts, ids[order], center_distance[order]), order
 
 
-def positions(first: IntArray, stop: IntArray) -> IntArray:
-    """All positions of some ranges, one after the other."""
+def positions_in(first: IntArray, stop: IntArray) -> IntArray:
+    """Concatenate the positions of several ranges."""
     sizes = np.maximum(stop - first, 0)
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0

@@ -1,16 +1,16 @@
-"""Search of an inverted file: only the cells near a query, or all but what bounds rule out.
+"""Search of inverted lists: scan the cells near a query, or all cells that bounds leave open.
 
-    probe      the cells nearest to each query, by the exact distances to their centers
-    floors     lower bounds of the distances to all rows of these cells: one matrix product per cell
-    tighten    better bounds, for the pairs that are left
-    values     exact distances, for the few pairs that are left then
+    probe             the cells nearest to each query, by the exact distances to their centers
+    lower_bounds      of the distances to all rows of these cells: one matrix product per cell
+    tighten_bounds    better bounds, for the pairs that are left
+    distances         exact distances, for the few pairs that are left then
 
-Bounds leave out only what cannot count, so an answer is exact among the cells that were looked at; which
-cells these are is the only approximation. An exact search goes on through the rings of all other cells
+Bounds discard only rows that cannot count, so an answer is exact among the cells that were scanned. The
+choice of these cells is the only approximation. An exact search also scans the annuli of all other cells
 that the triangle inequality leaves open.
 
-Distances are decided by `values`, each from its pair alone. So neither the number of threads, nor which
-queries are asked together, nor how matrix products round changes an answer.
+`distances` computes each distance from its pair alone, and nothing else decides. Answers therefore do not
+depend on the number of threads, on which queries are searched together, or on how matrix products round.
 """
 
 from __future__ import annotations
@@ -21,27 +21,38 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from shapecluster._core.index.collect import Collector
-from shapecluster._core.index.inverted_lists import InvertedLists, positions
+from shapecluster._core.index.collect import Collector, Hits
+from shapecluster._core.index.inverted_lists import InvertedLists, positions_in
+from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
-QUERIES = 1024  # searched together, so that a cell is read once for all that probe it
-_HELD = 1 << 22  # floors held at once
-_PENDING = 1 << 19  # pairs held at once
-_STAGE = 4  # times the cells seen so far are looked at next
-_COMPANY, _IN_COMMON = 16, 2  # so many queries with about the same rings go through cells together
-_ROUNDS = (1, 3)  # times the number of neighbors wanted: pairs tried before all that are left
+# Queries of one block: a cell is read once for all of them that probe it.
+QUERY_BLOCK = 1024
+# Bounds in memory at once: 16 MB in float32.
+_MAX_BOUNDS = 1 << 22
+# Pairs that wait for evaluation: more would hold memory, fewer would lower thresholds too late.
+_MAX_PENDING = 1 << 19
+# Each stage probes up to so many times the cells probed before it.
+_PROBE_GROWTH = 4
+# From so many queries on, whose annuli together are at most so many times larger, cells are scanned jointly.
+_MIN_JOINT_QUERIES, _MAX_JOINT_GROWTH = 16, 2
+# Multiples of the wanted number of rows that are evaluated before all that are left.
+_TRIAL_FACTORS = (1, 3)
 
 RowFilter = Callable[[IntArray, IntArray], BoolArray]
-"""Takes queries and ids that broadcast against each other; says which pairs count at all."""
+"""Takes queries and ids that broadcast against each other; returns which pairs may count."""
 
 
 class Space(Protocol):
-    """Rows and centers under one metric. `queries` is what the metric made of them."""
+    """Rows and centers under one metric. `queries` is what `prepare` returned.
+
+    Distances to centers are in a geometry that obeys the triangle inequality, if `exact` is true. It may
+    differ from the metric: angles for SBD, Euclidean distances for Jaccard.
+    """
 
     @property
     def rows(self) -> Any:
-        """In the order of the cells."""
+        """Rows, sorted by cell."""
 
     @property
     def exact(self) -> bool:
@@ -51,254 +62,265 @@ class Space(Protocol):
         """Number of rows."""
 
     def prepare(self, x: Any) -> Any:
-        """A block of queries, from rows as they are stored."""
+        """Prepare a block of queries, given as rows are stored."""
 
     def nearest_cells(self, queries: Any, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centers, and their reach: shape (n_queries, n_cells), best first."""
+        """Return the nearest centers and the distances to them: shape (n_queries, n_cells), nearest first."""
 
-    def reaches(self, queries: Any) -> Float64Array:
-        """Reach of all centers, to within `reach_error`: shape (n_queries, n_cells)."""
+    def center_distances(self, queries: Any) -> Float64Array:
+        """Return distances to all centers, up to `center_distance_error`: shape (n_queries, n_cells)."""
 
-    def reach_error(self, queries: Any) -> float:
-        """What a difference of two reaches may be off by."""
+    def center_distance_error(self, queries: Any) -> float:
+        """Return the largest rounding error of a difference of two distances to a center."""
 
-    def radius(self, queries: Any, hurdle: Float64Array) -> Float64Array:
-        """Reach that no row within the hurdle exceeds: shape (n_queries,)."""
+    def triangle_radius(self, queries: Any, threshold: Float64Array) -> Float64Array:
+        """Convert thresholds to the geometry of the centers: shape (n_queries,)."""
 
-    def sift(self, queries: Any, query: int, rows: IntArray, hurdle: float) -> IntArray:
-        """Those of the rows that can be within the hurdle of a query, by whatever costs next to nothing."""
+    def prefilter(self, queries: Any, query: int, rows: IntArray, threshold: float) -> IntArray:
+        """Discard rows that cannot be within the threshold of a query, at nearly no cost."""
 
-    def floors(self, queries: Any, which: IntArray, rows: slice | IntArray) -> FloatArray:
-        """Lower bounds for all pairs, comparable with `limit`: shape (n_which, n_rows)."""
+    def lower_bounds(self, queries: Any, which: IntArray, rows: slice | IntArray) -> FloatArray:
+        """Bound all pairs from below: shape (n_which, n_rows), comparable with `bound_threshold`."""
 
-    def limit(self, hurdle: Float64Array) -> FloatArray:
-        """Floors above it cannot count."""
+    def bound_threshold(self, threshold: Float64Array) -> FloatArray:
+        """Return the largest lower bound of a row that may count."""
 
-    def tighten(self, queries: Any, which: IntArray, rows: IntArray, floor: FloatArray) -> FloatArray:
-        """Better floors of listed pairs, which are sorted by query."""
+    def tighten_bounds(self, queries: Any, which: IntArray, rows: IntArray, bounds: FloatArray) -> FloatArray:
+        """Return better bounds of listed pairs, which are sorted by query."""
 
-    def values(
-        self, queries: Any, which: IntArray, rows: IntArray, hurdle: Float64Array
+    def distances(
+        self, queries: Any, which: IntArray, rows: IntArray, threshold: Float64Array
     ) -> tuple[Float64Array, IntArray]:
-        """Distances and shifts of listed pairs; infinite where beyond the hurdle."""
+        """Return distances and shifts of listed pairs; infinity where above the threshold."""
 
 
 class Pairs(NamedTuple):
-    """Queries and positions that may count, and their floors."""
+    """Queries, positions of rows that may count, and lower bounds of their distances."""
 
     which: IntArray
     rows: IntArray
-    floor: FloatArray
+    bounds: FloatArray
 
-    def at(self, some: IntArray | BoolArray) -> Pairs:
-        """Some of them."""
-        return Pairs(self.which[some], self.rows[some], self.floor[some])
+    def subset(self, selected: IntArray | BoolArray) -> Pairs:
+        """Return the selected pairs."""
+        return Pairs(self.which[selected], self.rows[selected], self.bounds[selected])
 
 
 class IndexSearch:
-    """One block of queries."""
+    """Search for one block of queries."""
 
     def __init__(
         self,
         space: Space,
         cells: InvertedLists,
         queries: Any,
-        n_queries: int,
-        found: Collector,
-        keep: RowFilter | None = None,
+        collector: Collector,
+        row_filter: RowFilter | None = None,
     ) -> None:
-        self.space, self.cells, self.queries, self.found, self.keep = space, cells, queries, found, keep
-        self.n_queries = n_queries
-        self._probed = np.empty((n_queries, 0), dtype=np.intp)
+        self.space, self.cells, self.queries = space, cells, queries
+        self.collector, self.row_filter = collector, row_filter
+        self.n_queries = len(queries)
+        self._probed = np.empty((self.n_queries, 0), dtype=np.intp)
         self._pending: list[Pairs] = []
         self._n_pending = 0
 
     def probe(self, n_probe: int) -> None:
-        """Look at the nearest cells."""
-        near, reach = self.space.nearest_cells(self.queries, n_probe)
+        """Scan the nearest cells."""
+        near, distance = self.space.nearest_cells(self.queries, n_probe)
         self._probed = near
         everyone, start = np.arange(self.n_queries), 0
-        if self.found.wanted is not None:
-            self._begin(near[:, 0])
+        if self.collector.wanted is not None:
+            self._seed_thresholds(near[:, 0])
             start = 1
-        while start < n_probe:  # few cells first: what they hold lowers the hurdle for the others
-            stop = min(_STAGE * max(start, 1), n_probe)
-            self._look_at_cells(everyone, near[:, start:stop], reach[:, start:stop])
+        while start < n_probe:  # few cells first: their rows lower the thresholds for the others
+            stop = min(_PROBE_GROWTH * max(start, 1), n_probe)
+            self._scan_cells(everyone, near[:, start:stop], distance[:, start:stop])
             start = stop
 
-    def probe_on(self) -> None:
-        """Look at more cells for the queries that have not found as many rows as they want."""
+    def probe_more(self) -> None:
+        """Scan more cells for the queries that have found fewer rows than wanted."""
         skip = self._probed.shape[1]
-        while skip < len(self.cells) and (self.found.hurdle == np.inf).any():
+        while skip < len(self.cells) and (self.collector.threshold == np.inf).any():
             n_probe = min(2 * skip, len(self.cells))
-            near, reach = self.space.nearest_cells(self.queries, n_probe)
-            short = np.flatnonzero(self.found.hurdle == np.inf)
-            self._look_at_cells(short, near[short, skip:], reach[short, skip:])
+            near, distance = self.space.nearest_cells(self.queries, n_probe)
+            short = np.flatnonzero(self.collector.threshold == np.inf)
+            self._scan_cells(short, near[short, skip:], distance[short, skip:])
             skip = n_probe
 
-    def _look_at_cells(self, which: IntArray, near: IntArray, reach: Float64Array) -> None:
-        everyone = np.repeat(which, near.shape[1])
-        low, high = self._between(everyone, reach.ravel())
-        for cell, mine in _groups(near.ravel()):
-            span = self.cells.span(cell)
-            members = self.cells.reach[span]
-            first = np.searchsorted(members, low[mine].min(), side="left")
-            stop = np.searchsorted(members, high[mine].max(), side="right")
-            self._look(everyone[mine], slice(span.start + int(first), span.start + int(stop)))
-        self._settle()
-
-    def sweep(self) -> None:
-        """Look at every ring of the cells not probed yet that may hold a row that counts."""
-        reach = self.space.reaches(self.queries)
-        radius = self.space.radius(self.queries, self.found.hurdle) + self.space.reach_error(self.queries)
-        low, high = reach - radius[:, None], reach + radius[:, None]
-        np.put_along_axis(low, self._probed, np.inf, axis=1)
-        first, stop = self.cells.rings(low, high)
-        if self._much_in_common(first, stop):
-            self._sweep_cells(first, stop)
+    def scan_open_annuli(self) -> None:
+        """Scan the annuli of the other cells that may hold a row that counts."""
+        distance = self.space.center_distances(self.queries)
+        radius = self._triangle_radius()
+        low, high = distance - radius[:, None], distance + radius[:, None]
+        np.put_along_axis(low, self._probed, np.inf, axis=1)  # an empty annulus: scanned already
+        first, stop = self.cells.annuli(low, high)
+        if self._annuli_coincide(first, stop):
+            self._scan_annuli_by_cell(first, stop)
         else:
-            self._sweep_queries(first, stop)
-        self._settle()
+            self._scan_annuli_by_query(first, stop)
+        self._resolve_pending()
 
-    def _much_in_common(self, first: IntArray, stop: IntArray) -> bool:
-        """Whether the rings of all queries together are hardly more than those of each."""
-        open_rings = stop > first
-        n_rows = int((stop - first)[open_rings].sum())
-        begin = np.where(open_rings, first, len(self.cells.ids)).min(axis=0)
-        end = np.where(open_rings, stop, 0).max(axis=0)
-        n_together = int((np.maximum(end - begin, 0) * open_rings.sum(axis=0)).sum())
-        return self.n_queries >= _COMPANY and n_together <= _IN_COMMON * n_rows
+    def scan_all_rows(self) -> None:
+        """Scan every row, whatever its cell."""
+        self._scan(np.arange(self.n_queries), slice(0, len(self.space)))
+        self._resolve_pending()
 
-    def _sweep_cells(self, first: IntArray, stop: IntArray) -> None:
+    def _scan_cells(self, which: IntArray, near: IntArray, distance: Float64Array) -> None:
+        """Scan cells: `near` and `distance` have one row for each query in `which`."""
+        queries = np.repeat(which, near.shape[1])
+        low, high = self._annulus_limits(queries, distance.ravel())
+        for cell, at in _groups(near.ravel()):
+            span = self.cells.span(cell)
+            members = self.cells.center_distance[span]
+            first = np.searchsorted(members, low[at].min(), side="left")
+            stop = np.searchsorted(members, high[at].max(), side="right")
+            self._scan(queries[at], slice(span.start + int(first), span.start + int(stop)))
+        self._resolve_pending()
+
+    def _annuli_coincide(self, first: IntArray, stop: IntArray) -> bool:
+        """Whether joint annuli of all queries are hardly larger than those of each query."""
+        is_open = stop > first
+        n_rows = int((stop - first)[is_open].sum())
+        begin = np.where(is_open, first, len(self.cells.ids)).min(axis=0)
+        end = np.where(is_open, stop, 0).max(axis=0)
+        n_joint = int((np.maximum(end - begin, 0) * is_open.sum(axis=0)).sum())
+        return self.n_queries >= _MIN_JOINT_QUERIES and n_joint <= _MAX_JOINT_GROWTH * n_rows
+
+    def _scan_annuli_by_cell(self, first: IntArray, stop: IntArray) -> None:
         for cell in range(len(self.cells)):
             which = np.flatnonzero(stop[:, cell] > first[:, cell])
             if len(which):
                 begin, end = first[which, cell].min(), stop[which, cell].max()
-                self._look(which, slice(int(begin), int(end)))
+                self._scan(which, slice(int(begin), int(end)))
 
-    def _sweep_queries(self, first: IntArray, stop: IntArray) -> None:
+    def _scan_annuli_by_query(self, first: IntArray, stop: IntArray) -> None:
         for query in range(self.n_queries):
-            rows = positions(first[query], stop[query])
-            rows = self.space.sift(self.queries, query, rows, float(self.found.hurdle[query]))
-            for start in range(0, len(rows), _HELD):
-                self._look(np.array([query]), rows[start : start + _HELD])
+            rows = positions_in(first[query], stop[query])
+            rows = self.space.prefilter(self.queries, query, rows, float(self.collector.threshold[query]))
+            for start in range(0, len(rows), _MAX_BOUNDS):
+                self._scan(np.array([query]), rows[start : start + _MAX_BOUNDS])
 
-    def _between(self, which: IntArray, reach: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """The ring of each query and cell that may hold a row that counts."""
+    def _annulus_limits(self, which: IntArray, distance: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """Limits of the distance to a center between which a row may count."""
         if not self.space.exact:
             return np.full(len(which), -np.inf), np.full(len(which), np.inf)
-        radius = self.space.radius(self.queries, self.found.hurdle) + self.space.reach_error(self.queries)
-        radius = radius[which]
-        return reach - radius, reach + radius
+        radius = self._triangle_radius()[which]
+        return distance - radius, distance + radius
 
-    def _begin(self, nearest: IntArray) -> None:
-        """Evaluate the most promising rows of the nearest cell, which sets the hurdle for all others."""
+    def _triangle_radius(self) -> Float64Array:
+        radius = self.space.triangle_radius(self.queries, self.collector.threshold)
+        return radius + self.space.center_distance_error(self.queries)
+
+    def _seed_thresholds(self, nearest: IntArray) -> None:
+        """Evaluate the lowest bounds in the nearest cell of each query: this makes thresholds finite."""
         held: list[tuple[IntArray, slice, FloatArray]] = []
         n_held = 0
-        for cell, mine in _groups(nearest):
+        for cell, which in _groups(nearest):
             span = self.cells.span(cell)
             size = span.stop - span.start
-            for which in _chunks(mine, max(1, _HELD // max(1, size))):
-                floor = self._floors(which, span)
-                held.append((which, span, floor))
-                n_held += floor.size
-                if n_held >= _HELD:
-                    self._evaluate_best(held)
+            for part in _chunks(which, max(1, _MAX_BOUNDS // max(1, size))):
+                bounds = self._lower_bounds(part, span)
+                held.append((part, span, bounds))
+                n_held += bounds.size
+                if n_held >= _MAX_BOUNDS:
+                    self._evaluate_lowest(held)
                     held, n_held = [], 0
-        self._evaluate_best(held)
-        self._settle()
+        self._evaluate_lowest(held)
+        self._resolve_pending()
 
-    def _evaluate_best(self, held: list[tuple[IntArray, slice, FloatArray]]) -> None:
-        """Evaluate the lowest floors of each query, and leave pending what may still count after that."""
-        wanted = self.found.wanted or 0
+    def _evaluate_lowest(self, held: list[tuple[IntArray, slice, FloatArray]]) -> None:
+        """Evaluate the lowest bounds of each query, and queue what may still count after that."""
+        wanted = self.collector.wanted or 0
         picked = []
-        for which, span, floor in held:
-            if wanted < floor.shape[1]:
-                top = np.argpartition(floor, wanted - 1, axis=1)[:, :wanted]
+        for which, span, bounds in held:
+            if wanted < bounds.shape[1]:
+                top = np.argpartition(bounds, wanted - 1, axis=1)[:, :wanted]
             else:
-                top = np.broadcast_to(np.arange(floor.shape[1]), floor.shape)
+                top = np.broadcast_to(np.arange(bounds.shape[1]), bounds.shape)
             first = np.broadcast_to(which[:, None], top.shape)
-            values = np.take_along_axis(floor, top, axis=1)
-            picked.append(Pairs(first.ravel(), span.start + top.ravel(), values.ravel()))
-            np.put_along_axis(floor, top, np.inf, axis=1)
+            lowest = np.take_along_axis(bounds, top, axis=1)
+            picked.append(Pairs(first.ravel(), span.start + top.ravel(), lowest.ravel()))
+            np.put_along_axis(bounds, top, np.inf, axis=1)  # each pair may be evaluated only once
         if picked:
             pairs = _joined(picked)
-            self._evaluate(pairs.at(pairs.floor < np.inf))
-        for which, span, floor in held:
-            self._add(which, span, floor)
+            self._evaluate(pairs.subset(pairs.bounds < np.inf))
+        for which, span, bounds in held:
+            self._queue(which, span, bounds)
 
-    def _look(self, which: IntArray, rows: slice | IntArray) -> None:
+    def _scan(self, which: IntArray, rows: slice | IntArray) -> None:
+        """Bound all pairs of some queries and rows, and queue those that may count."""
         size = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         if size <= 0:
             return
-        for part in _chunks(which, max(1, _HELD // size)):
-            self._add(part, rows, self._floors(part, rows))
+        for part in _chunks(which, max(1, _MAX_BOUNDS // size)):
+            self._queue(part, rows, self._lower_bounds(part, rows))
 
-    def _floors(self, which: IntArray, rows: slice | IntArray) -> FloatArray:
-        floor = self.space.floors(self.queries, which, rows)
-        if self.keep is not None:
-            floor[~self.keep(which[:, None], self.cells.ids[rows][None, :])] = np.inf
-        return floor
+    def _lower_bounds(self, which: IntArray, rows: slice | IntArray) -> FloatArray:
+        bounds = self.space.lower_bounds(self.queries, which, rows)
+        if self.row_filter is not None:
+            bounds[~self.row_filter(which[:, None], self.cells.ids[rows][None, :])] = np.inf
+        return bounds
 
-    def _add(self, which: IntArray, rows: slice | IntArray, floor: FloatArray) -> None:
-        """Leave pending the pairs that may count."""
-        limit = self.space.limit(self.found.hurdle[which])
-        near = np.flatnonzero((floor <= limit[:, None]) & (floor < np.inf))
+    def _queue(self, which: IntArray, rows: slice | IntArray, bounds: FloatArray) -> None:
+        """Queue the pairs that may count."""
+        threshold = self.space.bound_threshold(self.collector.threshold[which])
+        near = np.flatnonzero((bounds <= threshold[:, None]) & (bounds < np.inf))
         if not len(near):
             return
-        query, row = np.divmod(near, floor.shape[1])
-        rows = rows.start + row if isinstance(rows, slice) else rows[row]
-        self._pending.append(Pairs(which[query], rows, floor.ravel()[near]))
+        query, row = np.divmod(near, bounds.shape[1])
+        row_positions = rows.start + row if isinstance(rows, slice) else rows[row]
+        self._pending.append(Pairs(which[query], row_positions, bounds.ravel()[near]))
         self._n_pending += len(near)
-        if self._n_pending >= _PENDING:
-            self._settle()
+        if self._n_pending >= _MAX_PENDING:
+            self._resolve_pending()
 
-    def _settle(self) -> None:
-        """Decide what is pending."""
+    def _resolve_pending(self) -> None:
+        """Evaluate the queued pairs, those with the lowest bounds first."""
         if not self._pending:
             return
         pairs = _joined(self._pending)
         self._pending, self._n_pending = [], 0
-        pairs = self._alive(pairs)
-        pairs = self._try_best(pairs, 1)
-        pairs = pairs.at(np.argsort(pairs.which, kind="stable"))
-        floor = self.space.tighten(self.queries, pairs.which, pairs.rows, pairs.floor)
-        pairs = self._alive(Pairs(pairs.which, pairs.rows, floor))
-        for times in _ROUNDS:
-            pairs = self._try_best(pairs, times)
+        pairs = self._still_open(pairs)
+        pairs = self._evaluate_trial(pairs, 1)
+        pairs = pairs.subset(np.argsort(pairs.which, kind="stable"))  # tighten_bounds wants them by query
+        bounds = self.space.tighten_bounds(self.queries, pairs.which, pairs.rows, pairs.bounds)
+        pairs = self._still_open(Pairs(pairs.which, pairs.rows, bounds))
+        for factor in _TRIAL_FACTORS:
+            pairs = self._evaluate_trial(pairs, factor)
         self._evaluate(pairs)
 
-    def _try_best(self, pairs: Pairs, times: int) -> Pairs:
-        """Evaluate the lowest floors of each query; the others that may still count are left."""
-        if self.found.wanted is None or not len(pairs.which):
+    def _evaluate_trial(self, pairs: Pairs, factor: int) -> Pairs:
+        """Evaluate the lowest bounds of each query, and return the other pairs that may still count."""
+        if self.collector.wanted is None or not len(pairs.which):
             return pairs
-        pairs = pairs.at(np.argsort(self._promise(pairs)))
+        pairs = pairs.subset(np.argsort(self._sort_key(pairs)))
         rank = np.arange(len(pairs.which)) - np.searchsorted(pairs.which, pairs.which)
-        first = rank < times * self.found.wanted
-        self._evaluate(pairs.at(first))
-        return self._alive(pairs.at(~first))
+        first = rank < factor * self.collector.wanted
+        self._evaluate(pairs.subset(first))
+        return self._still_open(pairs.subset(~first))
 
-    def _promise(self, pairs: Pairs) -> Float64Array:
-        """One number for each pair that sorts them by query, then by floor: several times quicker."""
-        limit = self.space.limit(self.found.hurdle)[pairs.which].astype(np.float64)
-        with np.errstate(over="ignore"):  # of limits that are barely above 0
-            share = np.divide(pairs.floor, limit, out=np.zeros(len(limit)), where=limit > 0)
+    def _sort_key(self, pairs: Pairs) -> Float64Array:
+        """One number for each pair that sorts them by query, then by bound."""
+        # Sorting one float key is several times faster than a lexsort of two.
+        threshold = self.space.bound_threshold(self.collector.threshold)[pairs.which].astype(np.float64)
+        with np.errstate(over="ignore"):  # thresholds may be barely above 0
+            share = np.divide(pairs.bounds, threshold, out=np.zeros(len(threshold)), where=threshold > 0)
         return pairs.which + np.clip(share, 0.0, 1.0) / 2
 
-    def _alive(self, pairs: Pairs) -> Pairs:
-        limit = self.space.limit(self.found.hurdle)
-        return pairs.at(pairs.floor <= limit[pairs.which])
+    def _still_open(self, pairs: Pairs) -> Pairs:
+        threshold = self.space.bound_threshold(self.collector.threshold)
+        return pairs.subset(pairs.bounds <= threshold[pairs.which])
 
     def _evaluate(self, pairs: Pairs) -> None:
         if not len(pairs.which):
             return
-        hurdle = self.found.hurdle[pairs.which]
-        values, shifts = self.space.values(self.queries, pairs.which, pairs.rows, hurdle)
-        self.found.offer(pairs.which, values, self.cells.ids[pairs.rows], shifts)
+        threshold = self.collector.threshold[pairs.which]
+        distances, shifts = self.space.distances(self.queries, pairs.which, pairs.rows, threshold)
+        self.collector.add(pairs.which, distances, self.cells.ids[pairs.rows], shifts)
 
 
 def _groups(labels: IntArray) -> Iterator[tuple[int, IntArray]]:
-    """Each label with where it stands."""
+    """Yield each label with its positions."""
     order = np.argsort(labels, kind="stable")
     ordered = labels[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
@@ -319,19 +341,39 @@ def search_block(
     space: Space,
     cells: InvertedLists,
     queries: Any,
-    found: Collector,
+    collector: Collector,
     *,
     n_probe: int,
     exact: bool = False,
-    keep: RowFilter | None = None,
+    row_filter: RowFilter | None = None,
 ) -> None:
-    """Search for a block of queries, which `space` has prepared; `found` holds the answer afterward.
+    """Search for a block of queries that `space` has prepared, and fill the collector.
 
-    Where so few cells hold fewer rows than are wanted, more of them are looked at.
+    More than `n_probe` cells are scanned if these hold fewer rows than wanted.
     """
-    search = IndexSearch(space, cells, queries, len(queries), found, keep)
+    search = IndexSearch(space, cells, queries, collector, row_filter)
     search.probe(n_probe)
     if exact:
-        search.sweep()
-    elif found.wanted is not None:
-        search.probe_on()
+        search.scan_open_annuli()
+    elif collector.wanted is not None:
+        search.probe_more()
+
+
+def search_in_blocks(search: Callable[[slice], Hits], n_queries: int, n_threads: int) -> Hits:
+    """Search for blocks of queries on threads, and concatenate the hits.
+
+    Parameters
+    ----------
+    search : callable
+        Takes a range of queries. Returns their hits, with queries counted from its start.
+    n_queries, n_threads : int
+        Number of queries, and of threads.
+    """
+    # Each thread gets at least one block.
+    size = min(QUERY_BLOCK, -(-n_queries // n_threads)) if n_threads > 1 else QUERY_BLOCK
+    blocks = list(row_blocks(n_queries, 1, size))
+    found = map_blocks(search, blocks, n_threads)
+    parts = [
+        hits._replace(queries=hits.queries + block.start) for hits, block in zip(found, blocks, strict=True)
+    ]
+    return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))

@@ -1,9 +1,11 @@
-"""Sets (sparse rows of ones) and centers under the Jaccard distance, as an inverted file asks for them.
+"""Jaccard space: sets (sparse rows of ones) and the centers of their cells.
 
-Intersections are counted by sparse products, which are exact in float32 below 2^24, so every floor is the
-distance itself: one minus intersection over union, and 0 for two empty sets. Cells are those of K-Means, so
-the reach is Euclidean: |x - y|^2 = |x| + |y| - 2 I. A pair of similarity t or more has I >= t / (1 + t)
-(|x| + |y|) and |y| <= |x| / t, hence |x - y|^2 <= |x| (1 - t) / t.
+The distance is one minus intersection over union, and 0 for two empty sets. Sparse products count
+intersections, exactly in float32 below 2^24. Every lower bound is therefore the distance itself.
+
+Cells are those of K-Means, so distances to centers are Euclidean: |x - y|^2 = |x| + |y| - 2 I for an
+intersection of size I. A pair of similarity t or more has I >= t / (1 + t) (|x| + |y|) and |y| <= |x| / t,
+hence |x - y|^2 <= |x| (1 - t) / t.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from scipy import sparse
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
-_ROUNDING = 1e-9  # what a squared distance to a center may be off by, as a share of what it is made of
+_ROUNDING = 1e-9  # relative error of a squared distance to a center: far above that of float64 sums
 
 
 @dataclass(frozen=True)
 class SetQueries:
-    """A block of queries: sparse, as columns of a dense matrix, and their sizes."""
+    """A block of queries: as sparse rows, as columns of a dense matrix, and their sizes."""
 
     rows: Any
     columns: FloatArray
@@ -34,15 +36,16 @@ class SetQueries:
 
 @dataclass(frozen=True)
 class SetSpace:
-    """Sets by cell, and the centers of the cells.
+    """Sets sorted by cell, and the centers of the cells.
 
     Attributes
     ----------
     rows : CSR matrix of shape (n_rows, n_features), float32
-        Ones only.
+        All values are one.
     centers : ndarray of shape (n_cells, n_features)
         float64.
     sizes : ndarray of shape (n_rows,)
+        Number of members of each set.
     """
 
     rows: Any
@@ -53,64 +56,67 @@ class SetSpace:
 
     @classmethod
     def of(cls, rows: Any, centers: Float64Array) -> SetSpace:
-        """Count the sizes."""
+        """Make a space from rows sorted by cell."""
         return cls(rows, centers, sizes_of(rows))
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
 
     def prepare(self, x: Any) -> SetQueries:
-        """A block of queries."""
+        """Prepare a block of queries."""
         return SetQueries(x, np.ascontiguousarray(x.T.toarray()), sizes_of(x))
 
     def nearest_cells(self, queries: SetQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centers of each query, and the Euclidean distances to them."""
+        """Return the nearest centers of each query, and the Euclidean distances to them."""
         return nearest_centers_of_sets(queries.rows, self.centers, n_cells)
 
-    def reaches(self, queries: SetQueries) -> Float64Array:
-        """Euclidean distances to all centers."""
+    def center_distances(self, queries: SetQueries) -> Float64Array:
+        """Return the Euclidean distances to all centers."""
         return _distances(queries.rows, self.centers)
 
-    def reach_error(self, queries: SetQueries) -> float:
-        """A distance near 0 is off by the root of what its square is off by."""
+    def center_distance_error(self, queries: SetQueries) -> float:
+        """Return the largest rounding error of a difference of two distances to a center."""
+        # A distance near 0 has the root of the error of its square.
         largest = queries.sizes.max(initial=0.0) + np.square(self.centers).sum(axis=1).max(initial=0.0)
         return float(2 * np.sqrt(_ROUNDING * (largest + self.sizes.max(initial=0.0))))
 
-    def radius(self, queries: SetQueries, hurdle: Float64Array) -> Float64Array:
-        """Largest Euclidean distance of a set that is similar enough."""
-        similarity = 1.0 - hurdle
-        some = similarity > 1e-9
-        out = np.full(len(hurdle), np.inf)
+    def triangle_radius(self, queries: SetQueries, threshold: Float64Array) -> Float64Array:
+        """Return the largest Euclidean distance of a set within the threshold."""
+        similarity = 1.0 - threshold
+        some = similarity > 1e-9  # sets that share nothing may be arbitrarily far apart
+        out = np.full(len(threshold), np.inf)
         squares = queries.sizes[some] * np.maximum(1.0 - similarity[some], 0.0) / similarity[some]
         out[some] = np.sqrt(squares) * (1.0 + 1e-9)
         return out
 
-    def limit(self, hurdle: Float64Array) -> FloatArray:
-        """Floors are distances."""
-        return hurdle
+    def bound_threshold(self, threshold: Float64Array) -> FloatArray:
+        """Return the thresholds: lower bounds are distances here."""
+        return threshold
 
-    def sift(self, queries: SetQueries, query: int, rows: IntArray, hurdle: float) -> IntArray:
-        """Rows of a size near enough: similarity is at most the smaller size over the larger."""
-        similarity, size = (1.0 - hurdle) * (1.0 - 1e-9), queries.sizes[query]
+    def prefilter(self, queries: SetQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
+        """Keep rows of similar size: similarity is at most the smaller size over the larger."""
+        similarity, size = (1.0 - threshold) * (1.0 - 1e-9), queries.sizes[query]
         if not similarity > 0.0:
             return rows
         sizes = self.sizes[rows]
         near: IntArray = rows[(sizes >= similarity * size) & (sizes * similarity <= size)]
         return near
 
-    def floors(self, queries: SetQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
-        """The distances of all pairs."""
+    def lower_bounds(self, queries: SetQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
+        """Return the distances of all pairs."""
         common = self.rows[rows] @ queries.columns[:, which]
         return jaccard_distances(common.astype(np.float64), self.sizes[rows][:, None], queries.sizes[which]).T
 
-    def tighten(self, queries: SetQueries, which: IntArray, rows: IntArray, floor: FloatArray) -> FloatArray:
-        """There is nothing better than distances."""
-        return floor
+    def tighten_bounds(
+        self, queries: SetQueries, which: IntArray, rows: IntArray, bounds: FloatArray
+    ) -> FloatArray:
+        """Return the bounds: they are distances already."""
+        return bounds
 
-    def values(
-        self, queries: SetQueries, which: IntArray, rows: IntArray, hurdle: Float64Array
+    def distances(
+        self, queries: SetQueries, which: IntArray, rows: IntArray, threshold: Float64Array
     ) -> tuple[Float64Array, IntArray]:
-        """The distances of listed pairs."""
+        """Return the distances of listed pairs."""
         common = np.empty(len(which))
         for part in row_blocks(len(which), 64, BLOCK_BYTES):
             product = queries.rows[which[part]].multiply(self.rows[rows[part]])
@@ -120,7 +126,7 @@ class SetSpace:
 
 
 def jaccard_distances(common: Float64Array, first: Float64Array, second: Float64Array) -> Float64Array:
-    """One minus intersection over union, from the sizes of both sets; two empty sets are the same."""
+    """Compute one minus intersection over union from the sizes of both sets; 0 for two empty sets."""
     union = first + second - common
     return 1.0 - np.divide(common, union, out=np.ones_like(union), where=union > 0)
 
@@ -128,7 +134,7 @@ def jaccard_distances(common: Float64Array, first: Float64Array, second: Float64
 def nearest_centers_of_sets(
     x: Any, centers: Float64Array, n_cells: int = 1, *, n_threads: int = 1
 ) -> tuple[IntArray, Float64Array]:
-    """The nearest centers of each set, best first; the lowest index first where they are as near."""
+    """Return the nearest centers of each set, nearest first; of equal distances the lower index first."""
     cells = np.empty((x.shape[0], n_cells), dtype=np.intp)
     distances = np.empty((x.shape[0], n_cells))
 
@@ -145,13 +151,14 @@ def nearest_centers_of_sets(
 
 
 def sizes_of(x: Any) -> Float64Array:
-    """Number of members of each set."""
+    """Count the members of each set."""
     sizes: Float64Array = np.diff(x.indptr).astype(np.float64)
     return sizes
 
 
 def _distances(x: Any, centers: Float64Array) -> Float64Array:
-    """Euclidean distances; a sparse product adds up the members of a row in their order, in any block."""
+    """Compute Euclidean distances between sets and centers."""
+    # A sparse product sums the members of a row in their order, so results do not depend on the block.
     squares = x.astype(np.float64) @ np.ascontiguousarray(centers.T)
     squares *= -2
     squares += sizes_of(x)[:, None] + np.square(centers).sum(axis=1)
@@ -160,7 +167,7 @@ def _distances(x: Any, centers: Float64Array) -> Float64Array:
 
 
 def as_sets(x: Any) -> Any:
-    """CSR rows of float32 ones in order, whatever they came as."""
+    """Convert to CSR rows of float32 ones with sorted indices."""
     rows = sparse.csr_matrix(x, dtype=np.float32, copy=True)
     rows.eliminate_zeros()
     rows.sum_duplicates()

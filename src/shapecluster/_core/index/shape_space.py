@@ -1,4 +1,4 @@
-"""Series and centers under the shape-based distance, as an inverted file asks for them."""
+"""SBD space: series and the centers of their cells under the shape-based distance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class ShapeQueries:
-    """A block of queries: with spectra, and what the rows are multiplied with to screen them."""
+    """A block of queries: with spectra, and the matrices that screen rows by a product."""
 
     shapes: Shapes
     features: FloatArray | None
@@ -30,11 +30,12 @@ class ShapeQueries:
 
 @dataclass(frozen=True)
 class ShapeSpace:
-    """Series by cell, their centers, and how they are screened.
+    """Series sorted by cell, their centers, and a screen.
 
-    Angles are what the triangle inequality holds for (see `bounds.center_separation_bounds`): the reach
-    is the angle to the center. Three screens: low frequencies by matrix products, where these tell
-    enough; for narrow windows products with shifted copies of the queries; else full transforms.
+    Distances to centers are angles, which obey the triangle inequality (see
+    `bounds.center_separation_bounds`). There are three screens. Matrix products of low frequencies serve
+    where these hold most of the energy. Narrow windows use products with shifted copies of the queries.
+    Everything else uses full transforms.
 
     Attributes
     ----------
@@ -43,8 +44,9 @@ class ShapeSpace:
     centers : Shapes
         With spectra and profiles.
     low_pass : LowPassScreen or None
+        The low frequencies, where they screen.
     features : ndarray of shape (n_rows, n_features), float32, or None
-        What the screen keeps of every row.
+        Features of every row for the screen.
     """
 
     rows: Shapes
@@ -54,7 +56,7 @@ class ShapeSpace:
 
     @classmethod
     def of(cls, rows: Shapes, centers: Shapes, *, n_threads: int = 1) -> ShapeSpace:
-        """Choose the screen, and compute what it keeps."""
+        """Choose the screen, and compute its features of the rows."""
         centers = with_profiles(with_spectra(centers))
         low_pass = None if rows.narrow else low_pass_screen_for(rows)
         space = cls(rows, centers, low_pass, None)
@@ -72,11 +74,11 @@ class ShapeSpace:
 
     @property
     def exact(self) -> bool:
-        """Angles obey the triangle inequality when every shift is allowed, and not otherwise."""
+        """Whether every shift is allowed: only then do angles obey the triangle inequality."""
         return self.rows.all_shifts
 
     def prepare(self, x: Shapes) -> ShapeQueries:
-        """A block of queries."""
+        """Prepare a block of queries."""
         x = with_profiles(materialize(x, slice(None)))
         if x.narrow:
             shifted = x.shifted_copies.swapaxes(1, 2).astype(np.float32)
@@ -88,38 +90,41 @@ class ShapeSpace:
         return ShapeQueries(x, features, self.low_pass.coarse_matrices(features, x.n_channels))
 
     def nearest_cells(self, queries: ShapeQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centers of each query and the angles to them."""
+        """Return the nearest centers of each query, and the angles to them."""
         found = nearest_rows(queries.shapes, self.centers, n_cells)
         return found.rows, angle_of(found.ncc)
 
-    def reaches(self, queries: ShapeQueries) -> Float64Array:
-        """Screened angles to all centers."""
+    def center_distances(self, queries: ShapeQueries) -> Float64Array:
+        """Return screened angles to all centers."""
         x = queries.shapes
         out = np.empty((len(x), len(self.centers)))
         for rows in row_blocks(len(x), screening_row_bytes(x, self.centers), BLOCK_BYTES):
             peak = screen(materialize(x, rows), self.centers).peak.astype(np.float64)
+            # Transforms of flat rows are rounding errors only: their correlation is 0 by definition.
             out[rows] = angle_of(np.where(x.flat[rows, None], 0.0, peak))
         return out
 
-    def reach_error(self, queries: ShapeQueries) -> float:
-        """An angle near 0 is off by the root of twice what its cosine is off by."""
+    def center_distance_error(self, queries: ShapeQueries) -> float:
+        """Return the largest rounding error of a difference of two angles to a center."""
+        # An angle near 0 has the root of twice the error of its cosine.
         exact, screened = 2 * self.rows.tie_band, self.rows.screen_error + 2 * self.rows.tie_band
         return float(2 * np.arccos(1 - exact) + np.arccos(1 - screened)) + ANGLE_ROUNDING
 
-    def radius(self, queries: ShapeQueries, hurdle: Float64Array) -> Float64Array:
-        """The angle that belongs to a distance."""
-        return angle_of(1.0 - np.minimum(hurdle, 2.0))
+    def triangle_radius(self, queries: ShapeQueries, threshold: Float64Array) -> Float64Array:
+        """Return the angles of the thresholds."""
+        return angle_of(1.0 - np.minimum(threshold, 2.0))
 
-    def limit(self, hurdle: Float64Array) -> FloatArray:
-        """Hurdles rounded up to float32."""
-        return np.nextafter(hurdle.astype(np.float32), np.float32(np.inf))
+    def bound_threshold(self, threshold: Float64Array) -> FloatArray:
+        """Return the thresholds, rounded up to float32."""
+        return np.nextafter(threshold.astype(np.float32), np.float32(np.inf))
 
-    def sift(self, queries: ShapeQueries, query: int, rows: IntArray, hurdle: float) -> IntArray:
-        """All of the rows: nothing is cheaper than their floors."""
+    def prefilter(self, queries: ShapeQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
+        """Keep all rows: nothing is cheaper than their lower bounds."""
         return rows
 
-    def floors(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
-        """Lower bounds of the distances of all pairs."""
+    def lower_bounds(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
+        """Bound the distances of all pairs from below."""
+        # Screened correlations are in float32: the slack keeps bounds below the exact distances.
         slack = np.float32(1.0 + 2 * self.rows.screen_error)
         if queries.matrices is None or self.features is None:
             peak = self._screened(queries, which, rows)
@@ -128,11 +133,11 @@ class ShapeSpace:
             if self.low_pass is not None:
                 columns = self.low_pass.coarse_columns(self.rows.n_channels)
             peak = highest(self.features[rows, columns], queries.matrices[which])
-        floor: FloatArray = np.subtract(np.float32(2.0) - slack, peak, out=peak)
-        return floor
+        bounds: FloatArray = np.subtract(np.float32(2.0) - slack, peak, out=peak)
+        return bounds
 
     def _screened(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
-        """By full transforms of all pairs."""
+        """Screen all pairs by full transforms."""
         some = subset(queries.shapes, which)
         at = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         peak = np.empty((len(which), len(at)), dtype=np.float32)
@@ -140,15 +145,15 @@ class ShapeSpace:
             peak[:, part] = screen(some, materialize(self.rows, at[part])).peak
         return peak
 
-    def tighten(
-        self, queries: ShapeQueries, which: IntArray, rows: IntArray, floor: FloatArray
+    def tighten_bounds(
+        self, queries: ShapeQueries, which: IntArray, rows: IntArray, bounds: FloatArray
     ) -> FloatArray:
-        """Better bounds by the fine level."""
+        """Tighten bounds by the fine level of the low-pass screen."""
         if self.low_pass is None or self.features is None or queries.features is None:
-            return floor
+            return bounds
         slack = np.float32(1.0 - 2 * self.rows.screen_error)
         columns = self.low_pass.fine_columns()
-        out = floor.copy()
+        out = bounds.copy()
         starts = np.flatnonzero(np.diff(which, prepend=-1))
         for start, stop in itertools.pairwise([*starts, len(which)]):
             own = self.low_pass.fine_matrix(queries.features[which[start]], self.rows.n_channels)
@@ -156,24 +161,25 @@ class ShapeSpace:
             np.maximum(out[start:stop], slack - peak, out=out[start:stop])
         return out
 
-    def values(
-        self, queries: ShapeQueries, which: IntArray, rows: IntArray, hurdle: Float64Array
+    def distances(
+        self, queries: ShapeQueries, which: IntArray, rows: IntArray, threshold: Float64Array
     ) -> tuple[Float64Array, IntArray]:
-        """Exact distances, and the shifts by which queries trail the rows."""
+        """Return exact distances, and the shifts by which queries trail the rows."""
         values, shifts = np.ones(len(which)), np.zeros(len(which), dtype=np.intp)
         moving = np.flatnonzero(~(queries.shapes.flat[which] | self.rows.flat[rows]))
+        # By row, so that a block makes the spectra of each of its rows only once.
         moving = moving[np.argsort(rows[moving], kind="stable")]
         x = queries.shapes
         for part in row_blocks(len(moving), x.row_bytes, BLOCK_BYTES):
             mine = moving[part]
             used, second = np.unique(rows[mine], return_inverse=True)
             others = materialize(self.rows, used)
-            found = evaluate_pairs(x, others, which[mine], second.ravel(), 1.0 - hurdle[mine])
+            found = evaluate_pairs(x, others, which[mine], second.ravel(), 1.0 - threshold[mine])
             values[mine], shifts[mine] = 1.0 - found.ncc, found.shifts
         return values, shifts
 
 
 def angle_of(ncc: Float64Array) -> Float64Array:
-    """The angle between two unit rows at their best shift."""
+    """Compute the angle between unit rows from their correlation."""
     angle: Float64Array = np.arccos(np.clip(ncc, -1.0, 1.0))
     return angle

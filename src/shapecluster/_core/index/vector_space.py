@@ -1,7 +1,7 @@
-"""Vectors and centers under the Euclidean distance, as an inverted file asks for them.
+"""Euclidean space: vectors and the centers of their cells.
 
-Matrix products in the precision of the rows screen, with a bound of their rounding; distances are decided by
-differences in float64.
+Matrix products in the precision of the rows give lower bounds, less a bound of their rounding errors.
+Distances are sums of squared differences in float64.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class VectorQueries:
 
     values: Float64Array
     given: FloatArray  # in the precision of the rows
-    single: FloatArray  # times -2, as the product wants them
+    scaled: FloatArray  # times -2, for the matrix product
     squares: Float64Array
 
     def __len__(self) -> int:
@@ -29,7 +29,7 @@ class VectorQueries:
 
 @dataclass(frozen=True)
 class VectorSpace:
-    """Vectors by cell, and their centers.
+    """Vectors sorted by cell, and their centers.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class VectorSpace:
     centers : ndarray of shape (n_cells, n_features)
         float64.
     squares : ndarray of shape (n_rows,)
-        Squared norms of the rows, less what products may be off by.
+        Squared norms of the rows, less the rounding error of the products.
     """
 
     rows: FloatArray
@@ -49,7 +49,7 @@ class VectorSpace:
 
     @classmethod
     def of(cls, rows: FloatArray, centers: Float64Array) -> VectorSpace:
-        """Compute the norms."""
+        """Make a space from rows sorted by cell."""
         squares = squared_norms(rows) * (1.0 - _rounding(rows))
         return cls(rows, centers, squares.astype(rows.dtype))
 
@@ -57,62 +57,64 @@ class VectorSpace:
         return len(self.rows)
 
     def prepare(self, x: FloatArray) -> VectorQueries:
-        """A block of queries."""
+        """Prepare a block of queries."""
+        # Queries are rounded as the rows are, so that a stored row finds itself at distance 0.
         given = x.astype(self.rows.dtype, copy=False)
         return VectorQueries(given.astype(np.float64), given, given * -2, squared_norms(given))
 
     def nearest_cells(self, queries: VectorQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
-        """The nearest centers of each query, and the distances to them."""
+        """Return the nearest centers of each query, and the distances to them."""
         return nearest_centers(queries.given, self.centers, n_cells)
 
-    def reaches(self, queries: VectorQueries) -> Float64Array:
-        """Distances to all centers, by a product."""
+    def center_distances(self, queries: VectorQueries) -> Float64Array:
+        """Return distances to all centers, by a matrix product."""
         squares = queries.squares[:, None] + squared_norms(self.centers)
         squares -= 2 * (queries.values @ self.centers.T)
         return np.sqrt(np.maximum(squares, 0.0))
 
-    def reach_error(self, queries: VectorQueries) -> float:
-        """A distance near 0 is off by the root of what its square is off by."""
+    def center_distance_error(self, queries: VectorQueries) -> float:
+        """Return the largest rounding error of a difference of two distances to a center."""
+        # A distance near 0 has the root of the error of its square.
         largest = squared_norms(self.centers).max(initial=0.0) + queries.squares.max(initial=0.0)
         return float(np.sqrt(2 * _rounding(queries.values) * float(largest)))
 
-    def radius(self, queries: VectorQueries, hurdle: Float64Array) -> Float64Array:
-        """Distances themselves; the reach is rounded as they are."""
-        return hurdle * (1.0 + _rounding(queries.values))
+    def triangle_radius(self, queries: VectorQueries, threshold: Float64Array) -> Float64Array:
+        """Return the thresholds, rounded up: centers and rows have the same geometry here."""
+        return threshold * (1.0 + _rounding(queries.values))
 
-    def limit(self, hurdle: Float64Array) -> FloatArray:
-        """Squares, rounded up to the precision of the floors."""
-        limit = np.square(hurdle) * (1.0 + 1e-12)
+    def bound_threshold(self, threshold: Float64Array) -> FloatArray:
+        """Return the squared thresholds, rounded up to the precision of the bounds."""
+        limit = np.square(threshold) * (1.0 + 1e-12)
         return np.nextafter(limit.astype(self.rows.dtype), self.rows.dtype.type(np.inf))
 
-    def sift(self, queries: VectorQueries, query: int, rows: IntArray, hurdle: float) -> IntArray:
-        """All of the rows: nothing is cheaper than their floors."""
+    def prefilter(self, queries: VectorQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
+        """Keep all rows: nothing is cheaper than their lower bounds."""
         return rows
 
-    def floors(self, queries: VectorQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
-        """Lower bounds of squared distances."""
-        floor: FloatArray = queries.single[which] @ self.rows[rows].T
-        floor += self.squares[rows]
-        floor += (queries.squares[which] * (1.0 - _rounding(self.rows))).astype(floor.dtype)[:, None]
-        return floor
+    def lower_bounds(self, queries: VectorQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
+        """Bound squared distances from below."""
+        bounds: FloatArray = queries.scaled[which] @ self.rows[rows].T
+        bounds += self.squares[rows]
+        bounds += (queries.squares[which] * (1.0 - _rounding(self.rows))).astype(bounds.dtype)[:, None]
+        return bounds
 
-    def tighten(
-        self, queries: VectorQueries, which: IntArray, rows: IntArray, floor: FloatArray
+    def tighten_bounds(
+        self, queries: VectorQueries, which: IntArray, rows: IntArray, bounds: FloatArray
     ) -> FloatArray:
-        """There is nothing better than these floors."""
-        return floor
+        """Return the bounds: there are no better ones."""
+        return bounds
 
-    def values(
-        self, queries: VectorQueries, which: IntArray, rows: IntArray, hurdle: Float64Array
+    def distances(
+        self, queries: VectorQueries, which: IntArray, rows: IntArray, threshold: Float64Array
     ) -> tuple[Float64Array, IntArray]:
-        """Exact distances."""
+        """Return exact distances."""
         return direct_distances(queries.values, self.rows, which, rows), np.zeros(len(which), dtype=np.intp)
 
 
 def nearest_centers(
     x: FloatArray, centers: Float64Array, n_cells: int = 1, *, n_threads: int = 1
 ) -> tuple[IntArray, Float64Array]:
-    """The nearest centers of each vector, best first; the lowest index first where they are as near.
+    """Return the nearest centers of each vector, nearest first; of equal distances the lower index first.
 
     Returns
     -------
@@ -127,9 +129,10 @@ def nearest_centers(
     def find(rows: slice) -> None:
         values = x[rows] @ columns
         values += offsets.astype(x.dtype)
+        # The product only screens: whatever may be among the nearest within its rounding is computed again.
         kth = np.partition(values, n_cells - 1, axis=1)[:, n_cells - 1] if n_cells > 1 else values.min(axis=1)
-        reach = np.nextafter((kth + 2 * error[rows]).astype(x.dtype), x.dtype.type(np.inf))
-        near = np.flatnonzero(values <= reach[:, None])
+        limit = np.nextafter((kth + 2 * error[rows]).astype(x.dtype), x.dtype.type(np.inf))
+        near = np.flatnonzero(values <= limit[:, None])
         first, second = np.divmod(near, len(centers))
         exact = direct_distances(x[rows], centers, first, second)
         order = np.lexsort((second, exact, first))
@@ -142,7 +145,7 @@ def nearest_centers(
 
 
 def direct_distances(x: FloatArray, y: FloatArray, first: IntArray, second: IntArray) -> Float64Array:
-    """Distances of listed pairs, each by one sum of squared differences in float64."""
+    """Compute distances of listed pairs, each by one sum of squared differences in float64."""
     out = np.empty(len(first))
     for pairs in row_blocks(len(first), 16 * x.shape[1], BLOCK_BYTES // 4):
         difference = x[first[pairs]].astype(np.float64, copy=False) - y[second[pairs]]
@@ -152,7 +155,7 @@ def direct_distances(x: FloatArray, y: FloatArray, first: IntArray, second: IntA
 
 
 def squared_norms(x: FloatArray) -> Float64Array:
-    """Squared norm of each row, in float64."""
+    """Compute the squared norm of each row in float64."""
     out = np.empty(len(x))
     for rows in row_blocks(len(x), 8 * x.shape[1], BLOCK_BYTES // 4):
         wide = x[rows].astype(np.float64)
@@ -162,6 +165,6 @@ def squared_norms(x: FloatArray) -> Float64Array:
 
 
 def _rounding(x: FloatArray) -> float:
-    """What |x|^2 - 2 x y + |y|^2 may be off by, as a share of the sum of both squared norms."""
+    """Bound the error of |x|^2 - 2 x y + |y|^2, relative to the sum of both squared norms."""
     n_features: int = x.shape[1]
     return 2 * (n_features + 8) * float(np.finfo(x.dtype).eps)

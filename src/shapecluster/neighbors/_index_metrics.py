@@ -1,10 +1,10 @@
-"""What an index needs to know of each metric: input, cells, rows in the order of the cells, and arrays."""
+"""Metrics of an index: how each checks input, assigns rows to cells, and stores them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,32 +18,33 @@ from shapecluster._core.index.vector_space import VectorSpace, nearest_centers
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.sbd.shapes import Shapes, shapes_of, subset
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
-from shapecluster._typing import DType, Float64Array, IntArray
+from shapecluster._typing import DType, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, check_labels, check_series, warn_flat
 
 
 class Checked(NamedTuple):
-    """Checked input: rows as the metric stores them, and what they are called."""
+    """Checked input: rows as the metric stores them, and their names."""
 
     rows: Any
     names: pd.Index[Any] | None
 
 
 class IndexMetric(ABC):
-    """One metric with the centers of an index.
+    """A metric, and the centers of an index.
 
     Attributes
     ----------
     name : str
+        Value of the parameter `metric`.
     centers : ndarray of shape (n_cells, ...)
-        As the clusterer has them.
+        The centers of the clusterer.
     dtype : dtype or None
-        What rows are stored in; None for that of the first rows.
+        Type of stored rows. None means that of the first rows.
     settings : dict
-        What else it takes to make the same metric again.
+        Other arguments that make the same metric again.
     """
 
-    name: str
+    name: Literal["euclidean", "jaccard", "sbd"]
     settings: dict[str, Any]
 
     def __init__(self, centers: NDArray[Any], dtype: DType | None) -> None:
@@ -53,44 +54,44 @@ class IndexMetric(ABC):
 
     @abstractmethod
     def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
-        """Check input, and prepare it for storage."""
+        """Check input, and convert it to rows as they are stored."""
 
     @abstractmethod
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:
-        """The cell of each row, and its reach."""
+        """Return the cell of each row, and its distance to the center."""
 
     @abstractmethod
     def space(self, rows: Any, n_threads: int) -> Space:
-        """What is searched, from rows in the order of the cells."""
+        """Make the space to search, from rows sorted by cell."""
 
-    def take(self, rows: Any, some: Any) -> Any:
-        """Some of the rows."""
-        return rows[some]
+    def subset(self, rows: Any, selected: Any) -> Any:
+        """Return the selected rows."""
+        return rows[selected]
 
-    def width(self, rows: Any) -> tuple[int, ...]:
-        """Shape of a row, as that of a center."""
+    def row_shape(self, rows: Any) -> tuple[int, ...]:
+        """Return the shape of one row, in the layout of a center."""
         shape: tuple[int, ...] = rows.shape[1:]
         return shape
 
     @abstractmethod
-    def join(self, first: Any, second: Any) -> Any:
-        """Rows of the one after those of the other."""
+    def concatenate(self, first: Any, second: Any) -> Any:
+        """Append the second rows to the first."""
 
     @abstractmethod
-    def arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
-        """Rows as plain arrays."""
+    def to_arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
+        """Convert rows to plain arrays, for a file."""
 
     @abstractmethod
-    def rows_of(self, arrays: dict[str, NDArray[Any]]) -> Any:
-        """Rows from plain arrays."""
+    def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Any:
+        """Convert plain arrays back to rows."""
 
-    def distances(self, values: Float64Array) -> NDArray[Any]:
-        """Distances as they are returned."""
-        return values
+    def cast_distances(self, distances: Float64Array) -> FloatArray:
+        """Convert distances to the type in which they are returned."""
+        return distances
 
 
 class ShapeMetric(IndexMetric):
-    """Shape-based distance; rows are `Shapes` without spectra."""
+    """Shape-based distance. Rows are `Shapes` without spectra."""
 
     name = "sbd"
 
@@ -100,7 +101,7 @@ class ShapeMetric(IndexMetric):
         dtype: DType | None,
         *,
         max_shift: int | None = None,
-        missing: str = "error",
+        missing: Literal["error", "mask"] = "error",
     ) -> None:
         super().__init__(centers, dtype)
         self.settings = {"max_shift": max_shift, "missing": missing}
@@ -114,7 +115,8 @@ class ShapeMetric(IndexMetric):
                 f"{data.values.shape[1:]} instead."
             )
         self.dtype = data.values.dtype if self.dtype is None else self.dtype
-        spare = data.values.size * self.dtype.itemsize  # for unit rows, and not for spectra
+        # Memory for unit rows and none for spectra, which take three times as much. Searches make them again.
+        spare = data.values.size * self.dtype.itemsize
         shapes = shapes_of(data.channels_first, self.max_shift, self.dtype, spare=spare, n_threads=n_threads)
         if shapes.flat.any():
             warn_flat(data, shapes.flat, "are at distance 1 from all others")
@@ -130,36 +132,36 @@ class ShapeMetric(IndexMetric):
     def space(self, rows: Shapes, n_threads: int) -> ShapeSpace:
         return ShapeSpace.of(rows, self._centers(), n_threads=n_threads)
 
-    def take(self, rows: Shapes, some: Any) -> Shapes:
-        return subset(rows, some)
+    def subset(self, rows: Shapes, selected: Any) -> Shapes:
+        return subset(rows, selected)
 
-    def width(self, rows: Shapes) -> tuple[int, ...]:
+    def row_shape(self, rows: Shapes) -> tuple[int, ...]:
         channels = (rows.n_channels,) if self.centers.ndim == 3 else ()
         return (rows.n_timepoints, *channels)
 
-    def join(self, first: Shapes, second: Shapes) -> Shapes:
+    def concatenate(self, first: Shapes, second: Shapes) -> Shapes:
         series = np.concatenate([first.series, second.series])
         return replace(first, series=series, flat=np.concatenate([first.flat, second.flat]))
 
-    def arrays(self, rows: Shapes) -> dict[str, NDArray[Any]]:
+    def to_arrays(self, rows: Shapes) -> dict[str, NDArray[Any]]:
         return {"rows": rows.series, "flat": rows.flat}
 
-    def rows_of(self, arrays: dict[str, NDArray[Any]]) -> Shapes:
+    def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Shapes:
         series, flat = arrays["rows"], arrays["flat"]
         window = series.shape[2] - 1 if self.max_shift is None else min(self.max_shift, series.shape[2] - 1)
         return Shapes(series, flat, window, series.dtype)
 
-    def distances(self, values: Float64Array) -> NDArray[Any]:
-        return values if self.dtype is None else values.astype(self.dtype, copy=False)
+    def cast_distances(self, distances: Float64Array) -> FloatArray:
+        return distances if self.dtype is None else distances.astype(self.dtype, copy=False)
 
 
 class VectorMetric(IndexMetric):
-    """Euclidean distance; rows are a dense array."""
+    """Euclidean distance. Rows are a dense array."""
 
     name = "euclidean"
 
     def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
-        names = _names_of(X, owner)
+        names = names_of(X, owner)
         if sparse.issparse(X):
             raise TypeError(
                 "The Euclidean index takes dense rows. Got a sparse matrix instead: use X.toarray(), or, for "
@@ -178,32 +180,33 @@ class VectorMetric(IndexMetric):
         return cells[:, 0], distances[:, 0]
 
     def space(self, rows: Any, n_threads: int) -> Space:
+        # A fancy index may leave columns contiguous, and BLAS would copy the rows for each product.
         return VectorSpace.of(np.ascontiguousarray(rows), self._centers())
 
-    def join(self, first: Any, second: Any) -> Any:
+    def concatenate(self, first: Any, second: Any) -> Any:
         return np.concatenate([first, second])
 
-    def arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
+    def to_arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
         return {"rows": rows}
 
-    def rows_of(self, arrays: dict[str, NDArray[Any]]) -> Any:
+    def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Any:
         return arrays["rows"]
 
 
 class SetMetric(IndexMetric):
-    """Jaccard distance; rows are a sparse matrix of ones."""
+    """Jaccard distance. Rows are a sparse matrix of ones."""
 
     name = "jaccard"
 
     def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
-        names = _names_of(X, owner)
+        names = names_of(X, owner)
         values = validate_data(
             owner,
             X,
             reset=reset,
             dtype=[np.float64, np.float32],
             accept_sparse="csr",
-            accept_large_sparse=False,
+            accept_large_sparse=False,  # indices are saved as int32
         )
         _check_width(values, self.centers)
         stored: NDArray[Any] = values.data if hasattr(values, "tocsr") else values
@@ -213,7 +216,7 @@ class SetMetric(IndexMetric):
                 f"metric='jaccard' takes rows of zeros and ones: what is held, not how much of it. Got "
                 f"{wrong:g} instead: pass X > 0."
             )
-        self.dtype = np.dtype(np.float32)
+        self.dtype = np.dtype(np.float32)  # ones, and counts of them below 2^24, are exact
         return Checked(as_sets(values), names)
 
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:
@@ -223,24 +226,25 @@ class SetMetric(IndexMetric):
     def space(self, rows: Any, n_threads: int) -> Space:
         return SetSpace.of(rows, self.centers.astype(np.float64))
 
-    def join(self, first: Any, second: Any) -> Any:
+    def concatenate(self, first: Any, second: Any) -> Any:
         return sparse.vstack([first, second], format="csr")
 
-    def arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
+    def to_arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
         return {"indices": rows.indices.astype(np.int32), "indptr": rows.indptr.astype(np.int64)}
 
-    def rows_of(self, arrays: dict[str, NDArray[Any]]) -> Any:
+    def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Any:
         indices, indptr = arrays["indices"], arrays["indptr"]
         shape = (len(indptr) - 1, self.centers.shape[1])
         rows = sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
-        rows.check_format(full_check=True)
+        rows.check_format(full_check=True)  # a damaged file must not lead to reads out of bounds
         return rows
 
 
 METRICS: dict[str, type[IndexMetric]] = {kind.name: kind for kind in (ShapeMetric, VectorMetric, SetMetric)}
 
 
-def _names_of(X: Any, owner: BaseEstimator) -> pd.Index[Any] | None:
+def names_of(X: Any, owner: BaseEstimator) -> pd.Index[Any] | None:
+    """Return the index of a DataFrame after a check that it names series; None for other input."""
     if not isinstance(X, pd.DataFrame):
         return None
     check_labels(X, type(owner).__name__)

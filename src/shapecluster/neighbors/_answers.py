@@ -1,0 +1,70 @@
+"""Answers of neighbor searches in scikit-learn's form, and checks of what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecluster._core.index.collect import Hits
+from shapecluster._typing import Float64Array, FloatArray, IntArray
+
+
+def check_count(name: str, value: Any) -> int:
+    """Check a positive integer."""
+    count = _as_integer(name, value)
+    if count < 1:
+        raise ValueError(f"Expected 1 <= {name}. Got {count} instead.")
+    return count
+
+
+def check_n_neighbors(value: Any, available: int, n_samples_fit: int) -> int:
+    """Check a number of neighbors against the number of rows to choose from."""
+    count = _as_integer("n_neighbors", value)
+    if not 1 <= count <= available:
+        raise ValueError(
+            f"Expected 1 <= n_neighbors <= {available}, the number of rows to choose from. Got n_neighbors = "
+            f"{count}, n_samples_fit = {n_samples_fit} instead."
+        )
+    return count
+
+
+def _as_integer(name: str, value: Any) -> int:
+    # True would pass for 1: a caller who counts arguments wrongly must hear of it.
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer. Got {value!r} instead.")
+    return int(value)
+
+
+def check_radius(radius: Any) -> float:
+    """Check a radius."""
+    if not isinstance(radius, Real) or isinstance(radius, bool) or not float(radius) >= 0:
+        raise ValueError(f"radius must be a number that is not negative. Got {radius!r} instead.")
+    return float(radius)
+
+
+def radius_answer(
+    hits: Hits,
+    n_queries: int,
+    cast: Callable[[Float64Array], FloatArray],
+    *,
+    return_distance: bool,
+    sort_results: bool,
+) -> NDArray[np.object_] | tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Return the hits of a radius search as one array of distances and ids for each query."""
+    if not sort_results:
+        hits = hits.subset(np.lexsort((hits.ids, hits.queries)))
+    bounds = np.searchsorted(hits.queries, np.arange(1, n_queries))
+    ids = _ragged(hits.ids, bounds)
+    return (_ragged(cast(hits.distances), bounds), ids) if return_distance else ids
+
+
+def _ragged(values: NDArray[Any], bounds: IntArray) -> NDArray[np.object_]:
+    parts = np.split(values, bounds)
+    # Not np.array(parts), which makes one matrix of parts that are equally long.
+    out: NDArray[np.object_] = np.empty(len(parts), dtype=object)
+    out[:] = parts
+    return out
