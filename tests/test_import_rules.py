@@ -33,7 +33,7 @@ OURS = {
     "prices": set(),
     "preprocessing": {"_core"},
     "metrics": {"_core"},
-    "model_selection": set(),
+    "model_selection": {"metrics"},
     "datasets": {"portfolios"},
     "plotting": {"analogues"},
     "report": {

@@ -88,7 +88,7 @@ def test_tickers_survive(prices):
 
 
 def test_a_sampled_silhouette_takes_rows_of_a_frame(prices):
-    sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", silhouette_sample_size=20).fit(prices)
+    sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", n_samples=20).fit(prices)
     assert len(sweep.silhouette_sample_) == 20
     assert np.isfinite(sweep.results_["silhouette"]).all()
 
@@ -110,9 +110,7 @@ def test_masked_and_multichannel_series(prices):
     assert np.isfinite(sweep.results_[["ssd", "silhouette"]].to_numpy()).all()
     np.testing.assert_array_equal(sweep.predict(holes), sweep.labels_)
     cube = np.stack([prices, prices.iloc[:, ::-1]], axis=2)
-    sweep = KSweep(
-        LocalKShape(random_state=0), KS, criterion="silhouette", n_jobs=2, silhouette_sample_size=30
-    ).fit(cube)
+    sweep = KSweep(LocalKShape(random_state=0), KS, criterion="silhouette", n_jobs=2, n_samples=30).fit(cube)
     assert sweep.cluster_centers_.shape == (sweep.best_k_, 60, 2)
     assert sweep.best_k_ == 3
 
@@ -147,29 +145,29 @@ def paths(monkeypatch):
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("name", ["alone", "pipeline"])
-def test_all_ks_share_one_path_and_are_told_one_by_one(prices, paths, name, n_jobs):
+def test_all_ks_share_one_path_and_are_reported_one_by_one(prices, paths, name, n_jobs):
     calls, began = paths
-    told = []
+    reported = []
 
-    def callback(progress):
-        told.append((progress.k, progress.done, progress.total, threading.get_ident()))
+    def report(progress):
+        reported.append((progress.k, progress.done, progress.total, threading.get_ident()))
 
-    sweep = KSweep(ESTIMATORS[name], KS, criterion="elbow", n_jobs=n_jobs, callback=callback).fit(prices)
+    sweep = KSweep(ESTIMATORS[name], KS, criterion="elbow", n_jobs=n_jobs, progress=report).fit(prices)
     assert [call[1:] for call in calls] == [([2, 3, 4, 5], n_jobs)]
     expected = prices if name == "alone" else log_returns(prices)
     pd.testing.assert_frame_equal(calls[0][0], expected)
     assert sorted(began) == [2, 3, 4, 5]
-    assert told == [(k, k - 1, 4, threading.get_ident()) for k in KS]
+    assert reported == [(k, k - 1, 4, threading.get_ident()) for k in KS]
     assert list(sweep.estimators_) == list(KS)
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("name", ["alone", "pipeline"])
-def test_ctrl_c_in_the_callback_starts_no_further_fit(prices, paths, name, n_jobs):
+def test_ctrl_c_in_progress_starts_no_further_fit(prices, paths, name, n_jobs):
     def interrupt(progress):
         raise KeyboardInterrupt
 
-    sweep = KSweep(ESTIMATORS[name], range(2, 30), n_jobs=n_jobs, callback=interrupt)
+    sweep = KSweep(ESTIMATORS[name], range(2, 30), n_jobs=n_jobs, progress=interrupt)
     with pytest.raises(KeyboardInterrupt):
         sweep.fit(prices)
     assert len(paths[1]) < 14
@@ -199,13 +197,13 @@ def test_an_error_of_one_k_names_it(prices, n_jobs):
 
 def test_distances_for_the_silhouette_use_the_jobs_of_the_sweep(prices, monkeypatch):
     jobs = []
-    measure = LocalKShape._pairwise_distances
+    measure = LocalKShape._distances_between
 
     def watched(self, X):
         jobs.append(self.n_jobs)
         return measure(self, X)
 
-    monkeypatch.setattr(LocalKShape, "_pairwise_distances", watched)
+    monkeypatch.setattr(LocalKShape, "_distances_between", watched)
     sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", n_jobs=2).fit(prices)
     assert jobs == [2]
     assert sweep.best_estimator_[-1].n_jobs is None
@@ -218,7 +216,7 @@ def test_default_ks_are_2_to_20_and_the_least_ssd_warns(prices):
     assert sweep.best_k_ == 20
 
 
-def test_bad_series_are_told_with_their_ticker(prices):
+def test_errors_of_bad_series_name_their_ticker(prices):
     broken = prices.copy()
     broken.iloc[3, 5] = np.nan
     with pytest.raises(ValueError, match=r"LocalKShape with n_clusters=2 could not be fitted: .* NaN.*'T03'"):

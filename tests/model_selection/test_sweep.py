@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError, UnsetMetadataPassedError
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import silhouette_samples, silhouette_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
@@ -92,7 +92,7 @@ def test_a_random_state_instance_is_copied_so_every_fit_starts_from_the_same_sta
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_criteria_are_told_whatever_decides(X, name):
+def test_all_criteria_are_reported_whichever_decides(X, name):
     chosen = {}
     for criterion in ("elbow", "silhouette"):
         sweep = KSweep(ESTIMATORS[name], KS, criterion=criterion).fit(X)
@@ -111,19 +111,19 @@ def test_silhouette_is_scikit_learns_on_what_the_last_step_sees(X):
     np.testing.assert_array_equal(sweep.silhouette_sample_, np.arange(300))
 
 
-def test_silhouette_of_a_large_x_is_on_a_seeded_sample_that_is_told(X):
+def test_silhouette_of_a_large_x_is_the_mean_of_a_seeded_sample_compared_with_all_rows(X):
     def sweep(**kwargs):
-        kwargs = {"silhouette_sample_size": 150, **kwargs}
+        kwargs = {"n_samples": 150, **kwargs}
         return KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette", **kwargs).fit(X)
 
     first = sweep()
     rows = first.silhouette_sample_
     assert len(np.unique(rows)) == 150
-    expected = silhouette_score(X[rows], first.estimators_[4].labels_[rows])
+    expected = silhouette_samples(X, first.estimators_[4].labels_)[rows].mean()
     assert first.results_.loc[4, "silhouette"] == pytest.approx(expected, rel=1e-9)
     np.testing.assert_array_equal(sweep().silhouette_sample_, rows)
     assert not np.array_equal(sweep(random_state=1).silhouette_sample_, rows)
-    assert len(sweep(silhouette_sample_size=None).silhouette_sample_) == 300
+    assert len(sweep(n_samples=None).silhouette_sample_) == 300
 
 
 def test_least_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
@@ -184,7 +184,7 @@ def test_results_table(fitted):
         assert ks == [k for k in KS if name in table.loc[k, "near_tie"].split(", ")]
 
 
-def test_near_ties_are_told():
+def test_near_ties_are_reported():
     X = np.random.default_rng(0).uniform(size=(300, 2))  # no clusters at all
     sweep = KSweep(KMeans(n_init=2, random_state=0), range(2, 12), criterion="silhouette").fit(X)
     scores = sweep.results_["silhouette"]
@@ -257,14 +257,14 @@ def test_is_a_clusterer_that_can_be_cloned_nested_and_pickled(X, fitted):
     pd.testing.assert_frame_equal(again.results_, fitted.results_)
 
 
-def test_a_callback_stays_out_of_pickles_and_in_clones(X):
+def test_progress_stays_out_of_pickles_and_in_clones(X):
     seen = []
     sweep = KSweep(
-        KMeans(n_init=1, random_state=0), [2, 3], criterion="silhouette", callback=lambda p: seen.append(p)
+        KMeans(n_init=1, random_state=0), [2, 3], criterion="silhouette", progress=lambda p: seen.append(p)
     )
     again = pickle.loads(pickle.dumps(sweep.fit(X)))
-    assert again.callback is None
-    assert sweep.callback is not None
+    assert again.progress is None
+    assert sweep.progress is not None
     clone(sweep).fit(X)
     assert len(seen) == 4
 
@@ -277,14 +277,14 @@ def test_estimators_are_kept_only_on_request(X, fitted):
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_progress_is_told_in_order_in_the_calling_thread(X, n_jobs):
+def test_progress_is_reported_in_order_in_the_calling_thread(X, n_jobs):
     seen = []
 
-    def callback(progress):
+    def report(progress):
         seen.append((progress, threading.get_ident()))
 
     sweep = KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette", n_jobs=n_jobs)
-    sweep.set_params(callback=callback).fit(X)
+    sweep.set_params(progress=report).fit(X)
     assert [p.k for p, _ in seen] == list(KS)
     assert [p.done for p, _ in seen] == [1, 2, 3, 4, 5, 6]
     assert {p.total for p, _ in seen} == {6}
@@ -317,19 +317,17 @@ def test_input_is_passed_on_untouched(X):
 )
 def test_sparse_input(X, container):
     data = container(np.where(X > 2, X, 0.0))
-    sweep = KSweep(
-        KMeans(n_init=1, random_state=0), KS, criterion="silhouette", silhouette_sample_size=100
-    ).fit(data)
+    sweep = KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette", n_samples=100).fit(data)
     separate = clone(sweep.estimator).set_params(**sweep.best_params_).fit(data)
     assert_same_fit(sweep.best_estimator_, separate)
     rows = sweep.silhouette_sample_
-    expected = silhouette_score(data.tocsr()[rows], sweep.labels_[rows])
+    expected = silhouette_samples(data.tocsr(), sweep.labels_)[rows].mean()
     assert sweep.results_.loc[sweep.best_k_, "silhouette"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_lists_and_data_frames_give_the_same_as_arrays(X, fitted):
     for data in (X.tolist(), pd.DataFrame(X, index=[f"T{i}" for i in range(300)])):
-        again = clone(fitted).set_params(silhouette_sample_size=90).fit(data)
+        again = clone(fitted).set_params(n_samples=90).fit(data)
         np.testing.assert_array_equal(again.results_["ssd"], fitted.results_["ssd"])
         assert np.isfinite(again.results_["silhouette"]).all()
 

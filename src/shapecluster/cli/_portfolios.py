@@ -161,8 +161,8 @@ def sweep(
             swept = KSweep(
                 model,
                 ks,
-                silhouette_sample_size=0,
-                callback=lambda news: told_progress("fits", news.done, news.total),
+                n_samples=0,
+                progress=lambda news: told_progress("fits", news.done, news.total),
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SweepWarning)  # the table shows where the least SSD is

@@ -252,7 +252,7 @@ def _sweep(
 
     told("Clustering", 0, len(ks))
     model = LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed)
-    sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, callback=on_fit)
+    sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, progress=on_fit)
     return sweep.fit(series)
 
 

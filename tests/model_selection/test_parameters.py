@@ -1,4 +1,4 @@
-"""What KSweep refuses, before anything is fitted."""
+"""Parameters and inputs that KSweep rejects before anything is fitted."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_bad_k_is_one_error_before_anything_is_fitted(X, k, error, message):
 def test_any_iterable_of_integers_is_tried_in_increasing_order(X, k):
     seen = []
     sweep = KSweep(
-        KMeans(n_init=1, random_state=0), k, criterion="silhouette", callback=lambda p: seen.append(p.k)
+        KMeans(n_init=1, random_state=0), k, criterion="silhouette", progress=lambda p: seen.append(p.k)
     )
     sweep.fit(X)
     assert seen == [2, 3, 4]
@@ -130,9 +130,9 @@ def test_inertia_that_is_no_number_is_an_error_and_never_a_choice(X):
 @pytest.mark.parametrize(
     "bad",
     [
-        {"silhouette_sample_size": 1},
+        {"n_samples": 1},
         {"n_jobs": 1.5},
-        {"callback": 3},
+        {"progress": 3},
         {"keep_estimators": "no"},
         {"random_state": -1},
     ],
@@ -177,8 +177,8 @@ def test_weights_that_mean_nothing_are_refused(X, weights, message):
 
 
 def test_silhouette_that_is_left_out_cannot_choose(X):
-    with pytest.raises(ValueError, match="criterion='silhouette' when silhouette_sample_size=0"):
-        KSweep(MustNotBeFitted(), [2, 3], criterion="silhouette", silhouette_sample_size=0).fit(X)
+    with pytest.raises(ValueError, match="criterion='silhouette' when n_samples=0"):
+        KSweep(MustNotBeFitted(), [2, 3], criterion="silhouette", n_samples=0).fit(X)
 
 
 def test_set_output_refuses_what_it_does_not_know():
