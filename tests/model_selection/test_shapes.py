@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import silhouette_score
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import silhouette_samples, silhouette_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from shapecluster import LocalKShape
 from shapecluster.exceptions import FlatSeriesWarning, SweepWarning
+from shapecluster.metrics import sbd_distances
 from shapecluster.model_selection import KSweep
+from shapecluster.preprocessing import LogReturns
 from tests.reference import sbd as slow
 
 KS = range(2, 6)
@@ -85,6 +87,62 @@ def test_tickers_survive(prices):
     groups = sorted(sorted(names) for names in sweep.members().values())
     assert groups == [prices.index[i : i + 12].tolist() for i in (0, 12, 24)]
     assert sweep.transform(prices).index.equals(prices.index)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_delegates_everything_to_the_clusterer_alone_or_behind_a_pipeline(prices, name):
+    sweep = KSweep(ESTIMATORS[name], KS, criterion="silhouette").fit(prices)
+    best = sweep.best_estimator_
+    seen = log_returns(prices) if name == "pipeline" else prices
+    model = last_step(best)
+    for attribute in ("labels_", "cluster_centers_", "inertia_"):
+        np.testing.assert_array_equal(getattr(sweep, attribute), getattr(model, attribute))
+    np.testing.assert_array_equal(sweep.centers_in_units(prices), model.centers_in_units(seen))
+    np.testing.assert_array_equal(sweep.predict(prices), model.predict(seen))
+    pd.testing.assert_frame_equal(sweep.transform(prices), model.transform(seen))
+    assert sweep.score(prices) == model.score(seen)
+    pd.testing.assert_frame_equal(sweep.labels_frame(), model.labels_frame())
+    assert sweep.members() == model.members()
+    again = clone(sweep)
+    np.testing.assert_array_equal(again.fit_predict(prices), sweep.labels_)
+    pd.testing.assert_frame_equal(clone(sweep).fit_transform(prices), sweep.transform(prices))
+
+
+@pytest.mark.parametrize("name", ["alone", "pipeline"])
+def test_centers_in_units_exists_before_fit_and_needs_it(prices, name):
+    with pytest.raises(NotFittedError, match="KSweep instance is not fitted yet"):
+        KSweep(ESTIMATORS[name], KS).centers_in_units(prices)
+
+
+def test_centers_in_units_behind_log_returns_are_log_returns(prices):
+    sweep = KSweep(make_pipeline(LogReturns(), LocalKShape(random_state=0)), KS, criterion="elbow")
+    centers = sweep.fit(prices).centers_in_units(prices)
+    assert sweep.get_feature_names_out().tolist() == [f"localkshape{j}" for j in range(sweep.best_k_)]
+    assert centers.shape == (sweep.best_k_, 59)
+    returns = log_returns(prices).to_numpy()
+    for label, center in enumerate(centers):
+        mine = returns[sweep.labels_ == label]
+        assert center.std() == pytest.approx(np.median(mine.std(axis=1)), rel=1e-9)
+        assert center.mean() == pytest.approx(np.median(mine.mean(axis=1)), rel=1e-9)
+
+
+@pytest.mark.parametrize("n_samples", [None, 20])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_silhouette_has_the_same_bits_for_any_number_of_jobs(prices, name, n_samples):
+    one, three = (
+        KSweep(ESTIMATORS[name], KS, criterion="silhouette", n_jobs=n_jobs, n_samples=n_samples).fit(prices)
+        for n_jobs in (1, 3)
+    )
+    np.testing.assert_array_equal(one.results_["silhouette"], three.results_["silhouette"])
+
+
+def test_a_sampled_silhouette_is_that_of_its_rows_among_all(prices):
+    sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", n_samples=20).fit(prices)
+    distances = sbd_distances(log_returns(prices), max_shift=2)
+    for k, fitted in sweep.estimators_.items():
+        each = silhouette_samples(distances, fitted[-1].labels_, metric="precomputed")
+        expected = each[sweep.silhouette_sample_].mean()
+        assert sweep.results_.loc[k, "silhouette"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_sampled_silhouette_takes_rows_of_a_frame(prices):

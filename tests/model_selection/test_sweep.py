@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import threading
+import tracemalloc
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from scipy.spatial.distance import cdist
 from sklearn import config_context, get_config
 from sklearn.base import clone, is_clusterer
 from sklearn.cluster import KMeans, MiniBatchKMeans
@@ -21,7 +23,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 
+from shapecluster.datasets import make_portfolios
 from shapecluster.exceptions import SweepWarning
+from shapecluster.metrics import sampled_silhouette
 from shapecluster.model_selection import KSweep
 
 KS = range(2, 8)
@@ -124,6 +128,58 @@ def test_silhouette_of_a_large_x_is_the_mean_of_a_seeded_sample_compared_with_al
     np.testing.assert_array_equal(sweep().silhouette_sample_, rows)
     assert not np.array_equal(sweep(random_state=1).silhouette_sample_, rows)
     assert len(sweep(n_samples=None).silhouette_sample_) == 300
+
+
+def test_sampled_silhouette_of_weak_clusters_is_unbiased():
+    held = make_portfolios(1500, sectors="lab", sector_tilt=20.0, random_state=0).matrix
+    sweep = KSweep(KMeans(n_init=1, random_state=0), [40], n_samples=200)
+    truth = silhouette_score(held, sweep.fit(held).labels_)
+    found, within = [], []
+    for seed in range(10):
+        found.append(clone(sweep).set_params(random_state=seed).fit(held).results_.loc[40, "silhouette"])
+        same = sampled_silhouette(held, sweep.labels_, n_samples=200, random_state=seed)
+        assert found[-1] == same.mean
+        assert abs(found[-1] - truth) < 4 * same.error
+        within.append(silhouette_score(held, sweep.labels_, sample_size=200, random_state=seed))
+    assert abs(np.mean(found) - truth) < 0.003
+    assert np.mean(within) < truth - 0.02  # what KSweep said when it compared rows within its sample
+
+
+@pytest.mark.parametrize("n_samples", [None, 1000])
+def test_silhouettes_of_6000_rows_take_less_than_32_mb(rng, n_samples):
+    X = rng.normal(size=(6000, 20))
+    sweep = KSweep(MiniBatchKMeans(n_init=1, max_iter=1, random_state=0), [2, 20], n_samples=n_samples)
+    tracemalloc.start()
+    try:
+        with pytest.warns(SweepWarning):
+            sweep.fit(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.isfinite(sweep.results_["silhouette"]).all()
+    assert peak < 32e6  # all pairs at once are 288 MB
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_one_huge_row_does_not_spoil_the_silhouette(X, container):
+    huge = np.array(X)
+    huge[7] = 1e12
+    sweep = KSweep(KMeans(n_init=1, random_state=0), [5], n_samples=None).fit(container(huge))
+    distances = cdist(huge, huge)
+    expected = silhouette_score(distances, sweep.labels_, metric="precomputed")
+    assert sweep.results_.loc[5, "silhouette"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_distances_that_overflow_are_an_error(X):
+    class Halves(KMeans):
+        def fit(self, X, y=None, sample_weight=None):
+            self.labels_, self.inertia_ = np.arange(len(X)) % 2, 1.0
+            return self
+
+    huge = np.array(X)
+    huge[0], huge[1] = 1.7e308, -1.7e308
+    with pytest.raises(ValueError, match="silhouette sums distances in float64"):
+        KSweep(Halves(), [2]).fit(huge)
 
 
 def test_least_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
@@ -230,7 +286,8 @@ def test_before_fit_methods_exist_where_the_estimator_has_them_and_attributes_do
     sweep = KSweep(PredictsIfAsked(), [2, 3], criterion="silhouette")
     assert hasattr(sweep, "predict")
     assert not hasattr(KSweep(PredictsIfAsked(predicts=False)), "predict")
-    assert not hasattr(sweep, "members")
+    for method in ("members", "labels_frame", "centers_in_units"):
+        assert not hasattr(sweep, method)
     for attribute in ("labels_", "inertia_", "cluster_centers_", "n_features_in_", "feature_names_in_"):
         assert not hasattr(sweep, attribute)
     for call in (sweep.predict, sweep.transform, sweep.score):
@@ -352,12 +409,13 @@ def test_sample_weight_reaches_the_clusterer(X, rng, name):
         assert_same_fit(sweep.estimators_[k], separate)
 
 
-def test_rows_of_weight_zero_are_not_measured(X):
+def test_rows_of_weight_zero_have_no_influence(X):
     weight = np.r_[np.zeros(100), np.ones(200)]
     sweep = KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette").fit(X, sample_weight=weight)
     np.testing.assert_array_equal(sweep.silhouette_sample_, np.arange(100, 300))
-    expected = silhouette_score(X[100:], sweep.labels_[100:])
-    assert sweep.results_.loc[sweep.best_k_, "silhouette"] == pytest.approx(expected, rel=1e-9)
+    found = sweep.results_.loc[sweep.best_k_, "silhouette"]
+    assert found == pytest.approx(silhouette_score(X[100:], sweep.labels_[100:]), rel=1e-9)
+    assert found == sampled_silhouette(X[100:], sweep.labels_[100:], n_samples=None).mean
 
 
 def test_with_metadata_routing_weights_go_where_they_were_requested(X, rng):

@@ -32,7 +32,9 @@ class EuclideanRows:
     """
 
     def __init__(self, X: Any) -> None:
-        self.rows = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+        # scikit-learn looks for NaN and infinity in the sum of all values, which may overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.rows = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
         self.sparse = hasattr(self.rows, "indptr")
         # Subtracting a center would fill a sparse matrix, so sparse rows keep their origin.
         self.center = np.zeros(self.rows.shape[1]) if self.sparse else _robust_center(self.rows)
