@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from sklearn import get_config
 from sklearn.utils.metadata_routing import process_routing
 
-from shapecluster._sklearn_compat import available_if, check_is_fitted
+from shapecluster._sklearn_compat import OutputContainer, available_if, check_is_fitted
 from shapecluster.model_selection._contract import clusterer_input, last_step
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
 
-_OutputContainer: TypeAlias = Literal["default", "pandas", "polars"]
 _OUTPUTS = ("default", "pandas", "polars", None)
 
 
@@ -187,7 +186,7 @@ class BestEstimatorMixin:
         members: dict[int, list[Any]] = last_step(self._best()).members()
         return members
 
-    def set_output(self, *, transform: _OutputContainer | None = None) -> Self:
+    def set_output(self, *, transform: OutputContainer | None = None) -> Self:
         """Choose the container that `transform` returns.
 
         Parameters
