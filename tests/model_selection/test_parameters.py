@@ -80,14 +80,14 @@ def test_k_equal_to_the_number_of_rows_is_allowed(X):
 
 
 @pytest.mark.parametrize("criterion", ["gap", "stability", "SSD", None])
-def test_unknown_criteria_are_refused_and_those_that_exist_are_listed(X, criterion):
+def test_unknown_criteria_raise_and_those_that_exist_are_listed(X, criterion):
     with pytest.raises(ValueError, match=r"'criterion' parameter of KSweep must be a str among") as caught:
         KSweep(MustNotBeFitted(), [2, 3], criterion=criterion).fit(X)
     assert all(repr(name) in str(caught.value) for name in ("ssd", "elbow", "silhouette"))
     assert f"Got {criterion!r} instead" in str(caught.value)
 
 
-def test_a_criterion_that_cannot_choose_among_the_ks_is_refused(X):
+def test_a_criterion_that_cannot_choose_among_the_ks_raises(X):
     with pytest.raises(ValueError, match=r"criterion='silhouette', which is undefined .*Got \[1\]"):
         KSweep(MustNotBeFitted(), [1], criterion="silhouette").fit(X)
     with pytest.raises(ValueError, match=r"criterion='elbow', which needs at least three .* Got \[2, 3\]"):
@@ -107,7 +107,7 @@ def test_a_criterion_that_cannot_choose_among_the_ks_is_refused(X):
         (Pipeline([]), ValueError, r"has no such parameter\. Got Pipeline\(steps=\[\]\) instead"),
     ],
 )
-def test_estimators_without_n_clusters_are_refused(X, estimator, error, message):
+def test_estimators_without_n_clusters_raise(X, estimator, error, message):
     with pytest.raises(error, match=message):
         KSweep(estimator, [2, 3]).fit(X)
 
@@ -171,7 +171,7 @@ def test_sample_weight_for_an_estimator_without_it_is_an_error(X):
     ],
     ids=["negative", "one negative", "zero", "too few", "nan"],
 )
-def test_weights_that_mean_nothing_are_refused(X, weights, message):
+def test_weights_that_mean_nothing_raise(X, weights, message):
     with pytest.raises(ValueError, match=message):
         KSweep(MustNotBeFitted(), [2, 3]).fit(X, sample_weight=weights)
 
@@ -181,6 +181,6 @@ def test_silhouette_that_is_left_out_cannot_choose(X):
         KSweep(MustNotBeFitted(), [2, 3], criterion="silhouette", n_samples=0).fit(X)
 
 
-def test_set_output_refuses_what_it_does_not_know():
+def test_set_output_rejects_what_it_does_not_know():
     with pytest.raises(ValueError, match=r"KSweep\.set_output: transform must be .* Got 'nonsense' instead"):
         KSweep(KMeans()).set_output(transform="nonsense")

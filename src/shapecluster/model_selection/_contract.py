@@ -1,4 +1,4 @@
-"""What a sweep requires of estimators: where the clusterer is, and what it must have.
+"""Requirements of a sweep on its estimator: where the clusterer is, and what it must have.
 
 An estimator is either a clusterer, or a Pipeline whose last step is one. A clusterer has a parameter
 `n_clusters`, and its `fit` sets `inertia_`. Two methods are optional:

@@ -132,9 +132,9 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         For each criterion, the other ks that are nearly as good as its choice: an SSD within 1 % of the
         least, an elbow score within 0.03 of the maximum, or a silhouette within 0.01 of the maximum.
     results_ : DataFrame
-        Indexed by `k`, increasing, with columns `ssd`, `elbow` (how far the scaled SSD curve lies below the
-        straight line between its ends), `silhouette`, `n_iter`, `seconds`, `chosen_by` and `near_tie`
-        (the criteria that choose this k, or nearly do, separated by ", ").
+        Indexed by `k`, increasing, with columns `ssd`, `elbow`, `silhouette`, `n_iter`, `seconds`,
+        `chosen_by` and `near_tie`. `elbow` is how far the scaled SSD curve lies below the straight line
+        between its ends. The last two name the criteria that choose this k, or nearly do, separated by ", ".
     estimators_ : dict of int to estimator
         The fit of every k, if `keep_estimators=True`.
     silhouette_sample_ : ndarray of shape (n_sampled,)

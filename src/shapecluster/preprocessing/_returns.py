@@ -138,7 +138,7 @@ class LogReturns(RowTransformer):
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
         known = ~np.isnan(values)
-        self._refuse_gaps(known, rows, data)
+        self._check_no_gaps(known, rows, data)
         growth = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
         np.cumsum(np.where(known, values, 0.0), axis=-1, out=growth[..., 1:])
         prices: Float64Array = self.first_price_[rows][..., None] * np.exp(growth)
@@ -149,7 +149,7 @@ class LogReturns(RowTransformer):
         prices[~there] = np.nan
         return prices
 
-    def _refuse_gaps(self, known: BoolArray, rows: IntArray, data: SeriesData) -> None:
+    def _check_no_gaps(self, known: BoolArray, rows: IntArray, data: SeriesData) -> None:
         """Raise unless all returns are present, from the first price fitted to the last price known."""
         step = np.arange(known.shape[-1])  # return i leads from price i to price i + 1
         first, last = self.first_position_[rows][..., None], self.last_position_[rows][..., None]
