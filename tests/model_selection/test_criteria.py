@@ -12,8 +12,8 @@ from shapecluster.model_selection._criteria import (
     SweepScores,
     elbow,
     elbow_scores,
-    least_ssd,
     maximum_score,
+    minimum_ssd,
 )
 
 
@@ -33,8 +33,8 @@ def _slow_elbow_scores(ks, ssd):
     return scores
 
 
-def test_least_ssd_takes_the_least_and_the_smallest_k_of_a_tie():
-    assert least_ssd(np.array([2, 3, 4, 5]), np.array([9.0, 3.0, 3.0, 4.0])) == 3
+def test_minimum_ssd_takes_the_minimum_and_the_smallest_k_of_a_tie():
+    assert minimum_ssd(np.array([2, 3, 4, 5]), np.array([9.0, 3.0, 3.0, 4.0])) == 3
 
 
 @pytest.mark.parametrize("bend", range(3, 20))

@@ -169,7 +169,7 @@ def test_silhouette_can_be_left_out(X, caplog):
             raise AssertionError("measured distances")
 
     caplog.set_level("INFO", logger="shapecluster")
-    message = "least SSD is at k = 6.* elbow chose .*; silhouette has no value"
+    message = "minimum SSD is at k = 6.* elbow chose .*; silhouette has no value"
     with pytest.warns(SweepWarning, match=message):
         found = sweep(NoDistances(), criterion="ssd", n_samples=0).fit(X)
     assert found.silhouette_k_ is None

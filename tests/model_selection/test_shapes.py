@@ -267,8 +267,8 @@ def test_distances_for_the_silhouette_use_the_jobs_of_the_sweep(prices, monkeypa
     assert sweep.best_estimator_[-1].n_jobs is None
 
 
-def test_default_ks_are_2_to_20_and_the_least_ssd_warns(prices):
-    with pytest.warns(SweepWarning, match="least SSD is at k = 20, simply the largest k tried"):
+def test_default_ks_are_2_to_20_and_the_minimum_ssd_warns(prices):
+    with pytest.warns(SweepWarning, match="minimum SSD is at k = 20, the largest k tried"):
         sweep = KSweep(LocalKShape(random_state=0)).fit(prices)
     assert sweep.results_.index.tolist() == list(range(2, 21))
     assert sweep.best_k_ == 20

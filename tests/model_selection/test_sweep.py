@@ -182,8 +182,8 @@ def test_distances_that_overflow_are_an_error(X):
         KSweep(Halves(), [2]).fit(huge)
 
 
-def test_least_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
-    message = "least SSD is at k = 7, simply the largest k tried.*elbow chose k = 4.*silhouette chose k = 4"
+def test_minimum_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
+    message = "minimum SSD is at k = 7, the largest k tried.*elbow chose k = 4.*silhouette chose k = 4"
     with pytest.warns(SweepWarning, match=message) as caught:
         sweep = KSweep(KMeans(n_init=2, random_state=0), KS).fit(X)
     assert caught[0].filename == __file__
@@ -191,7 +191,7 @@ def test_least_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
     assert sweep.results_["ssd"].idxmin() == 7
 
 
-def test_no_warning_where_the_least_ssd_is_not_at_the_largest_k_or_there_is_no_choice(X):
+def test_no_warning_where_the_minimum_ssd_is_not_at_the_largest_k_or_there_is_no_choice(X):
     class Rising(KMeans):
         def fit(self, X, y=None, sample_weight=None):
             super().fit(X)
@@ -204,14 +204,16 @@ def test_no_warning_where_the_least_ssd_is_not_at_the_largest_k_or_there_is_no_c
     assert KSweep(KMeans(n_init=1, random_state=0), [3]).fit(X).best_k_ == 3
 
 
-def test_criterion_that_finds_nothing_falls_back_to_the_least_ssd_with_a_warning(X):
+def test_criterion_that_finds_nothing_falls_back_to_the_minimum_ssd_with_a_warning(X):
     class Flat(KMeans):
         def fit(self, X, y=None, sample_weight=None):
             super().fit(X)
             self.inertia_ = 1.0
             return self
 
-    with pytest.warns(SweepWarning, match="'elbow' found no k.*least SSD was taken, k = 2.*ette chose k = 4"):
+    with pytest.warns(
+        SweepWarning, match="'elbow' found no k.*minimum SSD was taken, k = 2.*ette chose k = 4"
+    ):
         sweep = KSweep(Flat(n_init=2, random_state=0), KS, criterion="elbow").fit(X)
     assert sweep.best_k_ == 2
     assert sweep.elbow_k_ is None

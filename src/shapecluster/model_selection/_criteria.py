@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CriterionName: TypeAlias = Literal["ssd", "elbow", "silhouette"]
 
 # Differences from the chosen score up to which another k is nearly as good.
-_NEAR_SSD = 0.01  # relative to the least SSD
+_NEAR_SSD = 0.01  # relative to the minimum SSD
 # The scaled SSD curve spans 1. A fit stuck in a local optimum moves its elbow score by about this much.
 _NEAR_ELBOW = 0.03
 _NEAR_SILHOUETTE = 0.01
@@ -78,8 +78,8 @@ class Criterion:
         return [int(k) for k in ks[self.near(scores, best)] if k != chosen]
 
 
-def least_ssd(ks: IntArray, ssd: Float64Array) -> int | None:
-    """Choose the k of least SSD; among ties, the smallest k.
+def minimum_ssd(ks: IntArray, ssd: Float64Array) -> int | None:
+    """Choose the k of minimum SSD; among ties, the smallest k.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def _no_silhouette(ks: IntArray) -> str | None:
 CRITERIA: dict[CriterionName, Criterion] = {
     "ssd": Criterion(
         scores=lambda sweep: sweep.ssd,
-        choose=least_ssd,
+        choose=minimum_ssd,
         near=lambda scores, best: scores <= best + _NEAR_SSD * abs(best),
         objection=lambda ks: None,
     ),

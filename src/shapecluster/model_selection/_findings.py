@@ -41,8 +41,8 @@ class SweepFindings:
     table: pd.DataFrame
 
     @property
-    def least_ssd(self) -> int:
-        """The k of least SSD, which every sweep has."""
+    def minimum_ssd(self) -> int:
+        """The k of minimum SSD, which every sweep has."""
         k = self.chosen["ssd"]
         assert k is not None  # SSDs are finite
         return k

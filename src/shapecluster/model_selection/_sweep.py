@@ -96,7 +96,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         Numbers of clusters to try, each once, from 1 to the number of rows. `KSweep` tries them in
         increasing order.
     criterion : {"ssd", "elbow", "silhouette"}, default="ssd"
-        Rule that chooses `best_k_`. "ssd": the least sum of squared distances. "elbow": the k after which
+        Rule that chooses `best_k_`. "ssd": the minimum sum of squared distances. "elbow": the k after which
         the SSD falls much more slowly (Kneedle). "silhouette": the maximum mean silhouette in the
         estimator's own metric. The other criteria are computed and reported, too.
     n_jobs : int or None, default=None
@@ -117,20 +117,20 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     Attributes
     ----------
     best_k_ : int
-        The choice of `criterion`. If it finds none, the k of least SSD, with a warning.
+        The choice of `criterion`. If it finds none, the k of minimum SSD, with a warning.
     best_params_ : dict
         `best_k_` under the parameter's name, for `estimator.set_params`.
     best_estimator_ : estimator
         The fit with `best_k_` clusters.
     ssd_k_ : int
-        The k of least SSD.
+        The k of minimum SSD.
     elbow_k_ : int or None
         The elbow of the SSD curve; None if it has none.
     silhouette_k_ : int or None
         The k of maximum silhouette; None if no k gave two clusters, or it was not computed.
     near_ties_ : dict of str to list of int
         For each criterion, the other ks that are nearly as good as its choice: an SSD within 1 % of the
-        least, an elbow score within 0.03 of the maximum, or a silhouette within 0.01 of the maximum.
+        minimum, an elbow score within 0.03 of the maximum, or a silhouette within 0.01 of the maximum.
     results_ : DataFrame
         Indexed by `k`, increasing, with columns `ssd`, `elbow`, `silhouette`, `n_iter`, `seconds`,
         `chosen_by` and `near_tie`. `elbow` is how far the scaled SSD curve lies below the straight line
@@ -153,8 +153,8 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     Warns
     -----
     SweepWarning
-        The least SSD is at the largest k tried, so the criterion "ssd" says little. Or the criterion found
-        no k, and the k of least SSD was taken. The message lists the choices of the other criteria.
+        The minimum SSD is at the largest k tried, so the criterion "ssd" says little. Or the criterion found
+        no k, and the k of minimum SSD was taken. The message lists the choices of the other criteria.
 
     See Also
     --------
@@ -348,7 +348,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         # Warned before any attribute is set: as an error, the warning leaves the sweep unfitted.
         self._warn(findings)
         chosen = findings.chosen[self.criterion]
-        self.best_k_ = findings.least_ssd if chosen is None else chosen
+        self.best_k_ = findings.minimum_ssd if chosen is None else chosen
         self.best_params_ = {f"{parameter_prefix(self.estimator)}n_clusters": self.best_k_}
         for name, k in findings.chosen.items():
             setattr(self, f"{name}_k_", k)
@@ -364,17 +364,17 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     def _warn(self, findings: SweepFindings) -> None:
         """Warn if the choice says little about the data."""
         others = findings.other_choices(self.criterion)
-        tried, least = findings.table.index, findings.least_ssd
+        tried, k = findings.table.index, findings.minimum_ssd
         if findings.chosen[self.criterion] is None:
             text = (
-                f"the criterion {self.criterion!r} found no k among those tried, so the one of least SSD was "
-                f"taken, k = {least}. Of the other criteria, {others}."
+                f"the criterion {self.criterion!r} found no k among those tried, so the k of minimum SSD was "
+                f"taken, k = {k}. Other criteria: {others}."
             )
-        elif self.criterion == "ssd" and len(tried) > 1 and least == tried[-1]:
+        elif self.criterion == "ssd" and len(tried) > 1 and k == tried[-1]:
             text = (
-                f"the least SSD is at k = {least}, simply the largest k tried: SSD falls with k almost "
-                f"always, so this says little about the data. Of the other criteria, {others}. See results_, "
-                "or choose by one of them (criterion=...)."
+                f"the minimum SSD is at k = {k}, the largest k tried. SSD almost always falls as k grows, so "
+                f"this says little about the data. Other criteria: {others}. See results_, or choose by one "
+                "of them (criterion=...)."
             )
         else:
             return
