@@ -148,7 +148,7 @@ def sweep(task: Task) -> Callable[[], Outcome]:
     def fit() -> Outcome:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # SSD is smallest at the largest k here, and KSweep warns of it
-            done = KSweep(_from_seed(), k=range(2, task.k + 1), silhouette_sample_size=0).fit(task.X)
+            done = KSweep(_from_seed(), k=range(2, task.k + 1), n_samples=0).fit(task.X)
         return _path([done.estimators_[k] for k in range(2, task.k + 1)])
 
     return fit

@@ -43,7 +43,7 @@ PACKAGES: dict[str, set[str]] = {
     "preprocessing": {"_core.sbd"},
     "metrics": {"_core.sbd"},
     "cluster": {"_core.kshape", "_core.sbd"},
-    "model_selection": set(),
+    "model_selection": {"metrics"},
     "portfolios": {"_core.matching"},
     "datasets": {"portfolios"},
     "neighbors": {"_core.index", "_core.kshape", "_core.sbd", "formats"},

@@ -7,16 +7,21 @@ scikit-learn are imported here and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+OutputContainer: TypeAlias = Literal["default", "pandas", "polars"]
+"""Containers that `set_output` can choose."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
+
+    from shapecluster._typing import IntArray
 
     _DecoratedMethod = TypeVar("_DecoratedMethod", bound=Callable[..., Any])
 
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     class ClusterMixin:
         """Marks a clusterer."""
 
-        def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> Any: ...
+        def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> IntArray: ...
         def __sklearn_tags__(self) -> Any: ...
 
     class TransformerMixin:
@@ -43,7 +48,7 @@ if TYPE_CHECKING:
             cls, *, auto_wrap_output_keys: tuple[str, ...] | None = ("transform",)
         ) -> None: ...
         def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any: ...
-        def set_output(self, *, transform: str | None = None) -> Self: ...
+        def set_output(self, *, transform: OutputContainer | None = None) -> Self: ...
         def __sklearn_tags__(self) -> Any: ...
 
     class ClassNamePrefixFeaturesOutMixin:
@@ -91,6 +96,7 @@ __all__ = [
     "ClusterMixin",
     "Interval",
     "MetaEstimatorMixin",
+    "OutputContainer",
     "StrOptions",
     "TransformerMixin",
     "_check_sample_weight",

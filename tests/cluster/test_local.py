@@ -395,12 +395,14 @@ class TestContract:
         assert len(caplog.records) == model.n_iter_
         assert "inertia" in caplog.text
 
-    def test_pairwise_hook_is_the_metric_and_leaves_no_trace(self, rng):
+    def test_metric_hook_measures_blocks_and_leaves_no_trace(self, rng):
         from shapecluster.metrics import sbd_distances
 
         X = walks(rng)
         model = LocalKShape(3, max_shift=2)
-        np.testing.assert_array_equal(model._pairwise_distances(X), sbd_distances(X, max_shift=2))
+        first, second = np.array([4, 0, 7]), np.array([1, 9])
+        distances = model._distances_between(X)(first, second)
+        np.testing.assert_array_equal(distances, sbd_distances(X[first], X[second], max_shift=2))
         assert not hasattr(model, "n_features_in_")
 
     def test_a_full_fit_warns_of_nothing(self, rng):

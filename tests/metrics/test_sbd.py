@@ -1,3 +1,5 @@
+"""The shape-based distance against a slow oracle, its shifts, and its checks of the input."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from shapecluster.model_selection._criteria import (
     CRITERIA,
-    Measured,
+    SweepScores,
     elbow,
     elbow_scores,
-    greatest_score,
-    least_ssd,
+    maximum_score,
+    minimum_ssd,
 )
 
 
@@ -33,8 +33,8 @@ def _slow_elbow_scores(ks, ssd):
     return scores
 
 
-def test_least_ssd_takes_the_least_and_the_smallest_k_of_a_tie():
-    assert least_ssd(np.array([2, 3, 4, 5]), np.array([9.0, 3.0, 3.0, 4.0])) == 3
+def test_minimum_ssd_takes_the_minimum_and_the_smallest_k_of_a_tie():
+    assert minimum_ssd(np.array([2, 3, 4, 5]), np.array([9.0, 3.0, 3.0, 4.0])) == 3
 
 
 @pytest.mark.parametrize("bend", range(3, 20))
@@ -101,11 +101,11 @@ def test_elbow_scores_equal_the_distance_to_the_chord_and_ignore_scale(ks, data)
     assert scores[-1] == pytest.approx(0, abs=1e-12)
 
 
-def test_greatest_score_skips_undefined_and_takes_the_smallest_k_of_a_tie():
+def test_maximum_score_skips_undefined_and_takes_the_smallest_k_of_a_tie():
     ks = np.array([1, 2, 3, 4])
-    assert greatest_score(ks, np.array([np.nan, 0.1, 0.4, 0.4])) == 3
-    assert greatest_score(ks, np.array([np.nan, 0.1, 0.4, 0.4 + 1e-15])) == 3
-    assert greatest_score(ks, np.full(4, np.nan)) is None
+    assert maximum_score(ks, np.array([np.nan, 0.1, 0.4, 0.4])) == 3
+    assert maximum_score(ks, np.array([np.nan, 0.1, 0.4, 0.4 + 1e-15])) == 3
+    assert maximum_score(ks, np.full(4, np.nan)) is None
 
 
 def test_near_ties_are_within_the_stated_distance_and_leave_out_the_choice():
@@ -117,8 +117,8 @@ def test_near_ties_are_within_the_stated_distance_and_leave_out_the_choice():
 
 
 def test_every_criterion_gives_one_score_per_k():
-    measured = Measured(np.array([1, 2, 3]), np.array([3.0, 1.0, 0.5]), np.array([np.nan, 0.5, 0.2]))
+    sweep = SweepScores(np.array([1, 2, 3]), np.array([3.0, 1.0, 0.5]), np.array([np.nan, 0.5, 0.2]))
     for criterion in CRITERIA.values():
-        scores = criterion.scores(measured)
+        scores = criterion.scores(sweep)
         assert scores.shape == (3,)
-        assert criterion.choose(measured.ks, scores) in {2, 3}
+        assert criterion.choose(sweep.ks, scores) in {2, 3}

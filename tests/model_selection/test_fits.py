@@ -68,7 +68,7 @@ def sweep(estimator, k=range(2, 7), **kwargs):
 def test_fit_path_is_called_once_with_all_ks_and_gives_every_entry(X, calls, rng):
     weight = rng.uniform(size=40)
     seen = []
-    watched = sweep(Sharing(), n_jobs=3, callback=lambda p: seen.append((p.k, len(calls))))
+    watched = sweep(Sharing(), n_jobs=3, progress=lambda p: seen.append((p.k, len(calls))))
     shared = watched.fit(X, sample_weight=weight)
     plain = sweep(Fake()).fit(X, sample_weight=weight)
     assert calls == [{"X": X, "ks": [2, 3, 4, 5, 6], "sample_weight": weight, "n_jobs": 3}]
@@ -107,23 +107,34 @@ def test_fit_path_that_breaks_its_contract_is_an_error(X, given):
         sweep(Careless(), [2, 3]).fit(X)
 
 
-def test_pairwise_distances_hook_is_asked_once_for_the_sampled_rows(X):
-    asked = []
+def first_column_distances(X):
+    return lambda first, second: abs(X[first, None, 0] - X[second, 0])
+
+
+def test_metric_hook_is_called_once_and_measures_each_pair_with_a_sampled_row_once(X):
+    called, pairs = [], []
 
     class Metric(Fake):
-        def _pairwise_distances(self, X):
-            asked.append(X)
-            return abs(X[:, None, 0] - X[:, 0])
+        def _distances_between(self, X):
+            called.append(X)
+            measure = first_column_distances(X)
 
-    found = sweep(Metric(), silhouette_sample_size=30).fit(X)
-    assert len(asked) == 1
-    np.testing.assert_array_equal(asked[0], X[found.silhouette_sample_])
-    euclidean = sweep(Fake(), silhouette_sample_size=30).fit(X[:, :1])
+            def distances(first, second):
+                pairs.extend((i, j) for i in first for j in second)
+                return measure(first, second)
+
+            return distances
+
+    found = sweep(Metric(), n_samples=30).fit(X)
+    assert len(called) == 1
+    assert called[0] is X
+    assert sorted(pairs) == sorted((i, j) for i in range(40) for j in found.silhouette_sample_)
+    euclidean = sweep(Fake(), n_samples=30).fit(X[:, :1])
     np.testing.assert_allclose(found.results_["silhouette"], euclidean.results_["silhouette"], rtol=1e-9)
 
 
 class Threaded(Fake):
-    """Tells with how many jobs it measured distances."""
+    """Records with how many jobs it measured distances."""
 
     jobs: list[int | None] = []  # noqa: RUF012  (on the class, because every fit is a clone)
 
@@ -131,13 +142,13 @@ class Threaded(Fake):
         super().__init__(n_clusters, when=when)
         self.n_jobs = n_jobs
 
-    def _pairwise_distances(self, X):
+    def _distances_between(self, X):
         self.jobs.append(self.n_jobs)
-        return abs(X[:, None, 0] - X[:, 0])
+        return first_column_distances(X)
 
 
 @pytest.mark.parametrize(("own", "of_sweep", "expected"), [(None, 2, 2), (1, 2, 1), (None, None, None)])
-def test_pairwise_distances_hook_runs_with_the_jobs_of_the_sweep(X, monkeypatch, own, of_sweep, expected):
+def test_metric_hook_runs_with_the_jobs_of_the_sweep(X, monkeypatch, own, of_sweep, expected):
     monkeypatch.setattr(Threaded, "jobs", [])
     found = sweep(Threaded(n_jobs=own), n_jobs=of_sweep).fit(X)
     assert Threaded.jobs == [expected]
@@ -146,21 +157,21 @@ def test_pairwise_distances_hook_runs_with_the_jobs_of_the_sweep(X, monkeypatch,
 
 def test_the_log_says_when_the_silhouette_begins(X, caplog):
     caplog.set_level("INFO", logger="shapecluster")
-    sweep(Fake(), [2, 3], silhouette_sample_size=30).fit(X)
+    sweep(Fake(), [2, 3], n_samples=30).fit(X)
     last = caplog.messages[-1]
     assert caplog.messages[-2].startswith("k = 3: SSD")
-    assert last == "silhouette: measuring the distances of all pairs of 30 rows"
+    assert last == "silhouette: measuring the distances between 30 sampled rows and all 40"
 
 
 def test_silhouette_can_be_left_out(X, caplog):
     class NoDistances(Fake):
-        def _pairwise_distances(self, X):
+        def _distances_between(self, X):
             raise AssertionError("measured distances")
 
     caplog.set_level("INFO", logger="shapecluster")
-    message = "least SSD is at k = 6.* elbow chose .*; silhouette has no value"
+    message = "minimum SSD is at k = 6.* elbow chose .*; silhouette has no value"
     with pytest.warns(SweepWarning, match=message):
-        found = sweep(NoDistances(), criterion="ssd", silhouette_sample_size=0).fit(X)
+        found = sweep(NoDistances(), criterion="ssd", n_samples=0).fit(X)
     assert found.silhouette_k_ is None
     assert found.near_ties_["silhouette"] == []
     assert found.results_["silhouette"].isna().all()
@@ -168,12 +179,12 @@ def test_silhouette_can_be_left_out(X, caplog):
     assert not [line for line in caplog.messages if "silhouette" in line]
 
 
-def test_pairwise_distances_of_the_wrong_shape_are_an_error(X):
+def test_metric_hook_that_gives_the_wrong_shape_is_an_error(X):
     class Wrong(Fake):
-        def _pairwise_distances(self, X):
-            return np.zeros((3, 40))
+        def _distances_between(self, X):
+            return lambda first, second: np.zeros((3, 40))
 
-    with pytest.raises(ValueError, match=r"Wrong\._pairwise_distances must .*\(40, 40\).*\(3, 40\)"):
+    with pytest.raises(ValueError, match=r"Wrong\._distances_between must .*\(40, 40\).*\(3, 40\)"):
         sweep(Wrong()).fit(X)
 
 
@@ -215,7 +226,7 @@ def test_nothing_is_set_when_a_fit_fails(X):
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_ctrl_c_in_the_callback_stops_the_sweep_and_starts_no_further_fit(X, n_jobs):
+def test_ctrl_c_in_progress_stops_the_sweep_and_starts_no_further_fit(X, n_jobs):
     started = []
 
     def when(k):
@@ -227,7 +238,7 @@ def test_ctrl_c_in_the_callback_stops_the_sweep_and_starts_no_further_fit(X, n_j
 
     blas = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
     with pytest.raises(KeyboardInterrupt):
-        sweep(Fake(when=when), range(2, 30), n_jobs=n_jobs, callback=interrupt).fit(X)
+        sweep(Fake(when=when), range(2, 30), n_jobs=n_jobs, progress=interrupt).fit(X)
     time.sleep(0.2)
     assert len(started) <= 6
     assert [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"] == blas
@@ -261,7 +272,7 @@ def interrupt(progress):
     raise KeyboardInterrupt
 
 try:
-    KSweep(Slow(), [1, 2], n_jobs=2, callback=interrupt).fit([[0.0], [1.0], [5.0]])
+    KSweep(Slow(), [1, 2], n_jobs=2, progress=interrupt).fit([[0.0], [1.0], [5.0]])
 except KeyboardInterrupt:
     print("interrupted", flush=True)
     interrupted.set()

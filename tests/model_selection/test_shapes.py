@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import silhouette_score
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import silhouette_samples, silhouette_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from shapecluster import LocalKShape
 from shapecluster.exceptions import FlatSeriesWarning, SweepWarning
+from shapecluster.metrics import sbd_distances
 from shapecluster.model_selection import KSweep
+from shapecluster.preprocessing import LogReturns
 from tests.reference import sbd as slow
 
 KS = range(2, 6)
@@ -87,8 +89,64 @@ def test_tickers_survive(prices):
     assert sweep.transform(prices).index.equals(prices.index)
 
 
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_delegates_everything_to_the_clusterer_alone_or_behind_a_pipeline(prices, name):
+    sweep = KSweep(ESTIMATORS[name], KS, criterion="silhouette").fit(prices)
+    best = sweep.best_estimator_
+    seen = log_returns(prices) if name == "pipeline" else prices
+    model = last_step(best)
+    for attribute in ("labels_", "cluster_centers_", "inertia_"):
+        np.testing.assert_array_equal(getattr(sweep, attribute), getattr(model, attribute))
+    np.testing.assert_array_equal(sweep.centers_in_units(prices), model.centers_in_units(seen))
+    np.testing.assert_array_equal(sweep.predict(prices), model.predict(seen))
+    pd.testing.assert_frame_equal(sweep.transform(prices), model.transform(seen))
+    assert sweep.score(prices) == model.score(seen)
+    pd.testing.assert_frame_equal(sweep.labels_frame(), model.labels_frame())
+    assert sweep.members() == model.members()
+    again = clone(sweep)
+    np.testing.assert_array_equal(again.fit_predict(prices), sweep.labels_)
+    pd.testing.assert_frame_equal(clone(sweep).fit_transform(prices), sweep.transform(prices))
+
+
+@pytest.mark.parametrize("name", ["alone", "pipeline"])
+def test_centers_in_units_exists_before_fit_and_needs_it(prices, name):
+    with pytest.raises(NotFittedError, match="KSweep instance is not fitted yet"):
+        KSweep(ESTIMATORS[name], KS).centers_in_units(prices)
+
+
+def test_centers_in_units_behind_log_returns_are_log_returns(prices):
+    sweep = KSweep(make_pipeline(LogReturns(), LocalKShape(random_state=0)), KS, criterion="elbow")
+    centers = sweep.fit(prices).centers_in_units(prices)
+    assert sweep.get_feature_names_out().tolist() == [f"localkshape{j}" for j in range(sweep.best_k_)]
+    assert centers.shape == (sweep.best_k_, 59)
+    returns = log_returns(prices).to_numpy()
+    for label, center in enumerate(centers):
+        mine = returns[sweep.labels_ == label]
+        assert center.std() == pytest.approx(np.median(mine.std(axis=1)), rel=1e-9)
+        assert center.mean() == pytest.approx(np.median(mine.mean(axis=1)), rel=1e-9)
+
+
+@pytest.mark.parametrize("n_samples", [None, 20])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_silhouette_has_the_same_bits_for_any_number_of_jobs(prices, name, n_samples):
+    one, three = (
+        KSweep(ESTIMATORS[name], KS, criterion="silhouette", n_jobs=n_jobs, n_samples=n_samples).fit(prices)
+        for n_jobs in (1, 3)
+    )
+    np.testing.assert_array_equal(one.results_["silhouette"], three.results_["silhouette"])
+
+
+def test_a_sampled_silhouette_is_that_of_its_rows_among_all(prices):
+    sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", n_samples=20).fit(prices)
+    distances = sbd_distances(log_returns(prices), max_shift=2)
+    for k, fitted in sweep.estimators_.items():
+        each = silhouette_samples(distances, fitted[-1].labels_, metric="precomputed")
+        expected = each[sweep.silhouette_sample_].mean()
+        assert sweep.results_.loc[k, "silhouette"] == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_sampled_silhouette_takes_rows_of_a_frame(prices):
-    sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", silhouette_sample_size=20).fit(prices)
+    sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", n_samples=20).fit(prices)
     assert len(sweep.silhouette_sample_) == 20
     assert np.isfinite(sweep.results_["silhouette"]).all()
 
@@ -110,9 +168,7 @@ def test_masked_and_multichannel_series(prices):
     assert np.isfinite(sweep.results_[["ssd", "silhouette"]].to_numpy()).all()
     np.testing.assert_array_equal(sweep.predict(holes), sweep.labels_)
     cube = np.stack([prices, prices.iloc[:, ::-1]], axis=2)
-    sweep = KSweep(
-        LocalKShape(random_state=0), KS, criterion="silhouette", n_jobs=2, silhouette_sample_size=30
-    ).fit(cube)
+    sweep = KSweep(LocalKShape(random_state=0), KS, criterion="silhouette", n_jobs=2, n_samples=30).fit(cube)
     assert sweep.cluster_centers_.shape == (sweep.best_k_, 60, 2)
     assert sweep.best_k_ == 3
 
@@ -147,29 +203,29 @@ def paths(monkeypatch):
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("name", ["alone", "pipeline"])
-def test_all_ks_share_one_path_and_are_told_one_by_one(prices, paths, name, n_jobs):
+def test_all_ks_share_one_path_and_are_reported_one_by_one(prices, paths, name, n_jobs):
     calls, began = paths
-    told = []
+    reported = []
 
-    def callback(progress):
-        told.append((progress.k, progress.done, progress.total, threading.get_ident()))
+    def report(progress):
+        reported.append((progress.k, progress.done, progress.total, threading.get_ident()))
 
-    sweep = KSweep(ESTIMATORS[name], KS, criterion="elbow", n_jobs=n_jobs, callback=callback).fit(prices)
+    sweep = KSweep(ESTIMATORS[name], KS, criterion="elbow", n_jobs=n_jobs, progress=report).fit(prices)
     assert [call[1:] for call in calls] == [([2, 3, 4, 5], n_jobs)]
     expected = prices if name == "alone" else log_returns(prices)
     pd.testing.assert_frame_equal(calls[0][0], expected)
     assert sorted(began) == [2, 3, 4, 5]
-    assert told == [(k, k - 1, 4, threading.get_ident()) for k in KS]
+    assert reported == [(k, k - 1, 4, threading.get_ident()) for k in KS]
     assert list(sweep.estimators_) == list(KS)
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("name", ["alone", "pipeline"])
-def test_ctrl_c_in_the_callback_starts_no_further_fit(prices, paths, name, n_jobs):
+def test_ctrl_c_in_progress_starts_no_further_fit(prices, paths, name, n_jobs):
     def interrupt(progress):
         raise KeyboardInterrupt
 
-    sweep = KSweep(ESTIMATORS[name], range(2, 30), n_jobs=n_jobs, callback=interrupt)
+    sweep = KSweep(ESTIMATORS[name], range(2, 30), n_jobs=n_jobs, progress=interrupt)
     with pytest.raises(KeyboardInterrupt):
         sweep.fit(prices)
     assert len(paths[1]) < 14
@@ -199,26 +255,26 @@ def test_an_error_of_one_k_names_it(prices, n_jobs):
 
 def test_distances_for_the_silhouette_use_the_jobs_of_the_sweep(prices, monkeypatch):
     jobs = []
-    measure = LocalKShape._pairwise_distances
+    measure = LocalKShape._distances_between
 
     def watched(self, X):
         jobs.append(self.n_jobs)
         return measure(self, X)
 
-    monkeypatch.setattr(LocalKShape, "_pairwise_distances", watched)
+    monkeypatch.setattr(LocalKShape, "_distances_between", watched)
     sweep = KSweep(ESTIMATORS["pipeline"], KS, criterion="silhouette", n_jobs=2).fit(prices)
     assert jobs == [2]
     assert sweep.best_estimator_[-1].n_jobs is None
 
 
-def test_default_ks_are_2_to_20_and_the_least_ssd_warns(prices):
-    with pytest.warns(SweepWarning, match="least SSD is at k = 20, simply the largest k tried"):
+def test_default_ks_are_2_to_20_and_the_minimum_ssd_warns(prices):
+    with pytest.warns(SweepWarning, match="minimum SSD is at k = 20, the largest k tried"):
         sweep = KSweep(LocalKShape(random_state=0)).fit(prices)
     assert sweep.results_.index.tolist() == list(range(2, 21))
     assert sweep.best_k_ == 20
 
 
-def test_bad_series_are_told_with_their_ticker(prices):
+def test_errors_of_bad_series_name_their_ticker(prices):
     broken = prices.copy()
     broken.iloc[3, 5] = np.nan
     with pytest.raises(ValueError, match=r"LocalKShape with n_clusters=2 could not be fitted: .* NaN.*'T03'"):

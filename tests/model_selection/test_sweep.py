@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import pickle
 import threading
+import tracemalloc
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from scipy.spatial.distance import cdist
 from sklearn import config_context, get_config
 from sklearn.base import clone, is_clusterer
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError, UnsetMetadataPassedError
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import silhouette_samples, silhouette_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 
+from shapecluster.datasets import make_portfolios
 from shapecluster.exceptions import SweepWarning
+from shapecluster.metrics import sampled_silhouette
 from shapecluster.model_selection import KSweep
 
 KS = range(2, 8)
@@ -92,7 +96,7 @@ def test_a_random_state_instance_is_copied_so_every_fit_starts_from_the_same_sta
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_criteria_are_told_whatever_decides(X, name):
+def test_all_criteria_are_reported_whichever_decides(X, name):
     chosen = {}
     for criterion in ("elbow", "silhouette"):
         sweep = KSweep(ESTIMATORS[name], KS, criterion=criterion).fit(X)
@@ -111,23 +115,75 @@ def test_silhouette_is_scikit_learns_on_what_the_last_step_sees(X):
     np.testing.assert_array_equal(sweep.silhouette_sample_, np.arange(300))
 
 
-def test_silhouette_of_a_large_x_is_on_a_seeded_sample_that_is_told(X):
+def test_silhouette_of_a_large_x_is_the_mean_of_a_seeded_sample_compared_with_all_rows(X):
     def sweep(**kwargs):
-        kwargs = {"silhouette_sample_size": 150, **kwargs}
+        kwargs = {"n_samples": 150, **kwargs}
         return KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette", **kwargs).fit(X)
 
     first = sweep()
     rows = first.silhouette_sample_
     assert len(np.unique(rows)) == 150
-    expected = silhouette_score(X[rows], first.estimators_[4].labels_[rows])
+    expected = silhouette_samples(X, first.estimators_[4].labels_)[rows].mean()
     assert first.results_.loc[4, "silhouette"] == pytest.approx(expected, rel=1e-9)
     np.testing.assert_array_equal(sweep().silhouette_sample_, rows)
     assert not np.array_equal(sweep(random_state=1).silhouette_sample_, rows)
-    assert len(sweep(silhouette_sample_size=None).silhouette_sample_) == 300
+    assert len(sweep(n_samples=None).silhouette_sample_) == 300
 
 
-def test_least_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
-    message = "least SSD is at k = 7, simply the largest k tried.*elbow chose k = 4.*silhouette chose k = 4"
+def test_sampled_silhouette_of_weak_clusters_is_unbiased():
+    held = make_portfolios(1500, sectors="lab", sector_tilt=20.0, random_state=0).matrix
+    sweep = KSweep(KMeans(n_init=1, random_state=0), [40], n_samples=200)
+    truth = silhouette_score(held, sweep.fit(held).labels_)
+    found, within = [], []
+    for seed in range(10):
+        found.append(clone(sweep).set_params(random_state=seed).fit(held).results_.loc[40, "silhouette"])
+        same = sampled_silhouette(held, sweep.labels_, n_samples=200, random_state=seed)
+        assert found[-1] == same.mean
+        assert abs(found[-1] - truth) < 4 * same.error
+        within.append(silhouette_score(held, sweep.labels_, sample_size=200, random_state=seed))
+    assert abs(np.mean(found) - truth) < 0.003
+    assert np.mean(within) < truth - 0.02  # what KSweep said when it compared rows within its sample
+
+
+@pytest.mark.parametrize("n_samples", [None, 1000])
+def test_silhouettes_of_6000_rows_take_less_than_32_mb(rng, n_samples):
+    X = rng.normal(size=(6000, 20))
+    sweep = KSweep(MiniBatchKMeans(n_init=1, max_iter=1, random_state=0), [2, 20], n_samples=n_samples)
+    tracemalloc.start()
+    try:
+        with pytest.warns(SweepWarning):
+            sweep.fit(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.isfinite(sweep.results_["silhouette"]).all()
+    assert peak < 32e6  # all pairs at once are 288 MB
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_one_huge_row_does_not_spoil_the_silhouette(X, container):
+    huge = np.array(X)
+    huge[7] = 1e12
+    sweep = KSweep(KMeans(n_init=1, random_state=0), [5], n_samples=None).fit(container(huge))
+    distances = cdist(huge, huge)
+    expected = silhouette_score(distances, sweep.labels_, metric="precomputed")
+    assert sweep.results_.loc[5, "silhouette"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_distances_that_overflow_are_an_error(X):
+    class Halves(KMeans):
+        def fit(self, X, y=None, sample_weight=None):
+            self.labels_, self.inertia_ = np.arange(len(X)) % 2, 1.0
+            return self
+
+    huge = np.array(X)
+    huge[0], huge[1] = 1.7e308, -1.7e308
+    with pytest.raises(ValueError, match="silhouette sums distances in float64"):
+        KSweep(Halves(), [2]).fit(huge)
+
+
+def test_minimum_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
+    message = "minimum SSD is at k = 7, the largest k tried.*elbow chose k = 4.*silhouette chose k = 4"
     with pytest.warns(SweepWarning, match=message) as caught:
         sweep = KSweep(KMeans(n_init=2, random_state=0), KS).fit(X)
     assert caught[0].filename == __file__
@@ -135,7 +191,7 @@ def test_least_ssd_at_the_largest_k_warns_and_says_what_the_others_chose(X):
     assert sweep.results_["ssd"].idxmin() == 7
 
 
-def test_no_warning_where_the_least_ssd_is_not_at_the_largest_k_or_there_is_no_choice(X):
+def test_no_warning_where_the_minimum_ssd_is_not_at_the_largest_k_or_there_is_no_choice(X):
     class Rising(KMeans):
         def fit(self, X, y=None, sample_weight=None):
             super().fit(X)
@@ -148,14 +204,16 @@ def test_no_warning_where_the_least_ssd_is_not_at_the_largest_k_or_there_is_no_c
     assert KSweep(KMeans(n_init=1, random_state=0), [3]).fit(X).best_k_ == 3
 
 
-def test_criterion_that_finds_nothing_falls_back_to_the_least_ssd_with_a_warning(X):
+def test_criterion_that_finds_nothing_falls_back_to_the_minimum_ssd_with_a_warning(X):
     class Flat(KMeans):
         def fit(self, X, y=None, sample_weight=None):
             super().fit(X)
             self.inertia_ = 1.0
             return self
 
-    with pytest.warns(SweepWarning, match="'elbow' found no k.*least SSD was taken, k = 2.*ette chose k = 4"):
+    with pytest.warns(
+        SweepWarning, match="'elbow' found no k.*minimum SSD was taken, k = 2.*ette chose k = 4"
+    ):
         sweep = KSweep(Flat(n_init=2, random_state=0), KS, criterion="elbow").fit(X)
     assert sweep.best_k_ == 2
     assert sweep.elbow_k_ is None
@@ -184,7 +242,7 @@ def test_results_table(fitted):
         assert ks == [k for k in KS if name in table.loc[k, "near_tie"].split(", ")]
 
 
-def test_near_ties_are_told():
+def test_near_ties_are_reported():
     X = np.random.default_rng(0).uniform(size=(300, 2))  # no clusters at all
     sweep = KSweep(KMeans(n_init=2, random_state=0), range(2, 12), criterion="silhouette").fit(X)
     scores = sweep.results_["silhouette"]
@@ -230,7 +288,8 @@ def test_before_fit_methods_exist_where_the_estimator_has_them_and_attributes_do
     sweep = KSweep(PredictsIfAsked(), [2, 3], criterion="silhouette")
     assert hasattr(sweep, "predict")
     assert not hasattr(KSweep(PredictsIfAsked(predicts=False)), "predict")
-    assert not hasattr(sweep, "members")
+    for method in ("members", "labels_frame", "centers_in_units"):
+        assert not hasattr(sweep, method)
     for attribute in ("labels_", "inertia_", "cluster_centers_", "n_features_in_", "feature_names_in_"):
         assert not hasattr(sweep, attribute)
     for call in (sweep.predict, sweep.transform, sweep.score):
@@ -257,14 +316,14 @@ def test_is_a_clusterer_that_can_be_cloned_nested_and_pickled(X, fitted):
     pd.testing.assert_frame_equal(again.results_, fitted.results_)
 
 
-def test_a_callback_stays_out_of_pickles_and_in_clones(X):
+def test_progress_stays_out_of_pickles_and_in_clones(X):
     seen = []
     sweep = KSweep(
-        KMeans(n_init=1, random_state=0), [2, 3], criterion="silhouette", callback=lambda p: seen.append(p)
+        KMeans(n_init=1, random_state=0), [2, 3], criterion="silhouette", progress=lambda p: seen.append(p)
     )
     again = pickle.loads(pickle.dumps(sweep.fit(X)))
-    assert again.callback is None
-    assert sweep.callback is not None
+    assert again.progress is None
+    assert sweep.progress is not None
     clone(sweep).fit(X)
     assert len(seen) == 4
 
@@ -277,14 +336,14 @@ def test_estimators_are_kept_only_on_request(X, fitted):
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_progress_is_told_in_order_in_the_calling_thread(X, n_jobs):
+def test_progress_is_reported_in_order_in_the_calling_thread(X, n_jobs):
     seen = []
 
-    def callback(progress):
+    def report(progress):
         seen.append((progress, threading.get_ident()))
 
     sweep = KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette", n_jobs=n_jobs)
-    sweep.set_params(callback=callback).fit(X)
+    sweep.set_params(progress=report).fit(X)
     assert [p.k for p, _ in seen] == list(KS)
     assert [p.done for p, _ in seen] == [1, 2, 3, 4, 5, 6]
     assert {p.total for p, _ in seen} == {6}
@@ -317,19 +376,17 @@ def test_input_is_passed_on_untouched(X):
 )
 def test_sparse_input(X, container):
     data = container(np.where(X > 2, X, 0.0))
-    sweep = KSweep(
-        KMeans(n_init=1, random_state=0), KS, criterion="silhouette", silhouette_sample_size=100
-    ).fit(data)
+    sweep = KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette", n_samples=100).fit(data)
     separate = clone(sweep.estimator).set_params(**sweep.best_params_).fit(data)
     assert_same_fit(sweep.best_estimator_, separate)
     rows = sweep.silhouette_sample_
-    expected = silhouette_score(data.tocsr()[rows], sweep.labels_[rows])
+    expected = silhouette_samples(data.tocsr(), sweep.labels_)[rows].mean()
     assert sweep.results_.loc[sweep.best_k_, "silhouette"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_lists_and_data_frames_give_the_same_as_arrays(X, fitted):
     for data in (X.tolist(), pd.DataFrame(X, index=[f"T{i}" for i in range(300)])):
-        again = clone(fitted).set_params(silhouette_sample_size=90).fit(data)
+        again = clone(fitted).set_params(n_samples=90).fit(data)
         np.testing.assert_array_equal(again.results_["ssd"], fitted.results_["ssd"])
         assert np.isfinite(again.results_["silhouette"]).all()
 
@@ -354,12 +411,13 @@ def test_sample_weight_reaches_the_clusterer(X, rng, name):
         assert_same_fit(sweep.estimators_[k], separate)
 
 
-def test_rows_of_weight_zero_are_not_measured(X):
+def test_rows_of_weight_zero_have_no_influence(X):
     weight = np.r_[np.zeros(100), np.ones(200)]
     sweep = KSweep(KMeans(n_init=1, random_state=0), KS, criterion="silhouette").fit(X, sample_weight=weight)
     np.testing.assert_array_equal(sweep.silhouette_sample_, np.arange(100, 300))
-    expected = silhouette_score(X[100:], sweep.labels_[100:])
-    assert sweep.results_.loc[sweep.best_k_, "silhouette"] == pytest.approx(expected, rel=1e-9)
+    found = sweep.results_.loc[sweep.best_k_, "silhouette"]
+    assert found == pytest.approx(silhouette_score(X[100:], sweep.labels_[100:]), rel=1e-9)
+    assert found == sampled_silhouette(X[100:], sweep.labels_[100:], n_samples=None).mean
 
 
 def test_with_metadata_routing_weights_go_where_they_were_requested(X, rng):

@@ -1,4 +1,4 @@
-"""What comes in labeled goes out labeled: tickers, dates, names of timepoints, set_output."""
+"""Tickers, dates, names of timepoints and set_output: the output keeps the labels of the input."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_set_output_reaches_every_step_and_survives_clone(prices: pd.DataFrame) 
         assert isinstance(three_steps().fit_transform(prices.to_numpy()), pd.DataFrame)
 
 
-def test_set_output_refuses_what_it_does_not_know() -> None:
+def test_set_output_rejects_what_it_does_not_know() -> None:
     with pytest.raises(ValueError, match=r"ZScore.set_output: transform must be .* Got 'arrow' instead"):
         ZScore().set_output(transform="arrow")
 
@@ -206,6 +206,6 @@ def test_scikit_learns_own_checks_beyond_the_common_ones(transformer, check: str
     getattr(estimator_checks, check)(type(transformer).__name__, transformer)
 
 
-def test_fit_transform_refuses_fit_parameters(prices: pd.DataFrame) -> None:
+def test_fit_transform_rejects_fit_parameters(prices: pd.DataFrame) -> None:
     with pytest.raises(TypeError, match=r"takes X only. Got \['weights'\] too"):
         ZScore().fit_transform(prices, weights=1)

@@ -1,4 +1,4 @@
-"""LogReturns: the numbers, prices that have no logarithm, and the way back to prices."""
+"""LogReturns: values, prices that have no logarithm, and the inverse transform."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_flat_prices_have_zero_returns_and_no_warning() -> None:
         assert_array_equal(LogReturns().fit_transform([[7.3, 7.3, 7.3]]), [[0.0, 0.0]])
 
 
-def test_zero_prices_are_refused_by_name() -> None:
+def test_zero_prices_raise_by_name() -> None:
     prices = table([[1, 2, 3], [0, 1, 0], [1, 0, 1]])
     with pytest.raises(ValueError, match=r"Got zeros in 'T1' \(2\), 'T2' \(1\).*nonpositive"):
         LogReturns().fit(prices)
@@ -101,7 +101,7 @@ def test_negative_prices_are_always_refused(nonpositive: str) -> None:
 
 
 @pytest.mark.parametrize("nonpositive", ["error", "nan"])
-def test_missing_prices_are_refused_by_default(nonpositive: str) -> None:
+def test_missing_prices_raise_by_default(nonpositive: str) -> None:
     with pytest.raises(ValueError, match=r"Input X contains NaN: LogReturns.*'T1' \(1 of 2\)"):
         LogReturns(nonpositive=nonpositive).fit(table([[1, 2], [1, np.nan]]))
 
@@ -113,7 +113,7 @@ def test_missing_prices_make_missing_returns_on_request() -> None:
         LogReturns(missing="mask").fit([[np.nan, 1.0, 0.0]])
 
 
-def test_late_and_ended_series_come_back_and_gaps_are_refused_by_name() -> None:
+def test_late_and_ended_series_come_back_and_gaps_raise_by_name() -> None:
     nan = np.nan
     prices = table([[1, 2, 3, 4], [nan, nan, 5, 6], [7, 8, nan, nan], [nan] * 4, [nan, 9, nan, nan]])
     transformer = LogReturns(missing="mask")
@@ -160,7 +160,7 @@ def test_inverse_accepts_other_returns_of_the_same_stocks() -> None:
     assert_array_equal(transformer.inverse_transform(shocked), [[20, 20, 20]])
 
 
-def test_inverse_refuses_what_fit_has_not_seen() -> None:
+def test_inverse_rejects_what_fit_has_not_seen() -> None:
     prices = table([[10, 11, 12], [20, 21, 22]])
     transformer = LogReturns().fit(prices)
     returns = transformer.transform(prices)
@@ -185,7 +185,7 @@ def test_tags_say_positive_and_stateless() -> None:
     assert get_tags(LogReturns(missing="mask")).input_tags.allow_nan
 
 
-def test_wrong_parameters_are_refused() -> None:
+def test_wrong_parameters_raise() -> None:
     with pytest.raises(ValueError, match="'nonpositive' parameter of LogReturns must be a str among"):
         LogReturns(nonpositive="drop").fit([[1.0, 2.0]])
 

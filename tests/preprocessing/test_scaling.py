@@ -1,4 +1,4 @@
-"""ZScore and MinMax: the numbers, flat and missing values, extreme scales, and the way back."""
+"""ZScore and MinMax: values, flat and missing values, extreme scales, and the inverse transform."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_flat_channels_are_named_with_their_channel(rng: np.random.Generator) ->
 
 
 @pytest.mark.parametrize("scaler", SCALERS)
-def test_missing_values_are_refused_by_default(scaler) -> None:
+def test_missing_values_raise_by_default(scaler) -> None:
     x = table(np.array([[1.0, 2.0, 3.0], [np.nan, 1.0, 2.0]]))
     for call in (scaler().fit, scaler().transform, scaler().fit_transform):
         with pytest.raises(ValueError, match=rf"Input X contains NaN: {scaler.__name__}.*'T1' \(1 of 3\)"):
@@ -223,7 +223,7 @@ def test_inverse_matches_rows_by_ticker(scaler, rng: np.random.Generator) -> Non
 
 
 @pytest.mark.parametrize("scaler", SCALERS)
-def test_inverse_refuses_rows_and_dates_that_fit_has_not_seen(scaler, rng: np.random.Generator) -> None:
+def test_inverse_rejects_rows_and_dates_that_fit_has_not_seen(scaler, rng: np.random.Generator) -> None:
     x = table(rng.uniform(1, 100, (6, 5)))
     out = scaler().fit_transform(x)
     fitted = scaler().fit(x.iloc[:4])
@@ -250,7 +250,7 @@ def test_feature_range_must_be_two_increasing_numbers(feature_range) -> None:
             call([[1.0, 2.0]])
 
 
-def test_wrong_parameters_are_refused_without_a_fit_too() -> None:
+def test_wrong_parameters_raise_without_a_fit_too() -> None:
     with pytest.raises(ValueError, match="The 'missing' parameter of ZScore must be a str among"):
         ZScore(missing="drop").transform([[1.0, 2.0]])
     with pytest.raises(ValueError, match="The 'feature_range' parameter of MinMax must be an instance of"):
@@ -278,6 +278,6 @@ def test_bad_input_gets_one_clear_error(scaler, bad, message: str) -> None:
         scaler().fit_transform(bad)
 
 
-def test_another_number_of_timepoints_is_refused() -> None:
+def test_another_number_of_timepoints_raises() -> None:
     with pytest.raises(ValueError, match="X has 4 features, but ZScore is expecting 3 features"):
         ZScore().fit(np.eye(3)).transform(np.eye(4))

@@ -161,7 +161,7 @@ def test_what_the_program_warns_of_is_in_its_log_and_reaches_nobody_else(rng, tm
         model.predict(X)
 
 
-@pytest.mark.filterwarnings("ignore:KSweep. the least SSD:shapecluster.exceptions.SweepWarning")
+@pytest.mark.filterwarnings("ignore:KSweep. the minimum SSD:shapecluster.exceptions.SweepWarning")
 def test_warnings_of_jobs_side_by_side_go_to_their_logs(rng, rehearsal):
     X = frame(walks(rng))
     X.iloc[4] = 7.0
@@ -207,7 +207,7 @@ def test_a_sweep_equals_the_local_one(rng, rehearsal):
     assert len(staged) == 1  # whatever the number of jobs
 
 
-@pytest.mark.filterwarnings("ignore:KSweep. the least SSD:shapecluster.exceptions.SweepWarning")
+@pytest.mark.filterwarnings("ignore:KSweep. the minimum SSD:shapecluster.exceptions.SweepWarning")
 def test_a_sweep_over_a_pipeline_runs_in_threads_whatever_joblib_is_told(rng, rehearsal):
     X = frame(walks(rng))
     local = KSweep(make_pipeline(ZScore(), LocalKShape(random_state=0)), [2, 3, 4]).fit(X)
@@ -218,7 +218,7 @@ def test_a_sweep_over_a_pipeline_runs_in_threads_whatever_joblib_is_told(rng, re
     assert remote.best_estimator_[-1].session is rehearsal
 
 
-@pytest.mark.filterwarnings("ignore:KSweep. the least SSD:shapecluster.exceptions.SweepWarning")
+@pytest.mark.filterwarnings("ignore:KSweep. the minimum SSD:shapecluster.exceptions.SweepWarning")
 def test_weights_travel_through_a_sweep(rng, rehearsal):
     X, weights = walks(rng), rng.uniform(1, 2, size=30)
     local = KSweep(LocalKShape(random_state=0), [2, 3]).fit(X, sample_weight=weights)

@@ -174,8 +174,8 @@ def sweep(
             fitted = KSweep(
                 model,
                 ks,
-                silhouette_sample_size=0,  # `_add_silhouettes` has estimates with their errors instead
-                callback=lambda fit: progress("fits", fit.done, fit.total),
+                n_samples=0,  # `_add_silhouettes` has estimates with their errors instead
+                progress=lambda fit: progress("fits", fit.done, fit.total),
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SweepWarning)  # the table shows where the minimum SSD is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import ClusterRun, inertia, participating
-from shapecluster._core.sbd.correlation import Assignment, align_all, align_pairwise
+from shapecluster._core.sbd.correlation import Assignment, align_all
 from shapecluster._core.sbd.normalize import standardize
-from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of
+from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, materialize, shapes_of, subset
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -185,11 +186,20 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _pairwise_distances(self, X: Any) -> Float64Array:
-        """SBD of all pairs of rows: the metric for criteria such as the silhouette."""
-        data = clone(self)._check(X, reset=True)  # works before fit, and leaves no attributes behind
-        shapes = shapes_of(data.channels_first, self.max_shift)
-        return 1.0 - align_pairwise(shapes, n_threads=n_threads(self.n_jobs)).ncc
+    def _distances_between(self, X: Any) -> Callable[[IntArray, IntArray], Float64Array]:
+        """Prepare series, and return a function that measures the SBD between rows at given positions.
+
+        `KSweep` computes the silhouette with it. A flat series is at distance 1 from itself, too.
+        """
+        data = clone(self)._check(X, reset=True)  # a clone, so that `n_features_in_` stays as it is
+        threads = n_threads(self.n_jobs)
+        shapes = shapes_of(data.channels_first, self.max_shift, spare=SPARE_BYTES, n_threads=threads)
+
+        def distances(first: IntArray, second: IntArray) -> Float64Array:
+            # The second ones are few and transformed once; the first ones are taken block by block.
+            return 1.0 - align_all(subset(shapes, first), materialize(shapes, second), n_threads=threads).ncc
+
+        return distances
 
     def _check_is_fitted(self) -> None:
         check_is_fitted(self)

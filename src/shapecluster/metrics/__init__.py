@@ -1,4 +1,4 @@
-"""Distances between series, and what clusterings are worth under them."""
+"""Distances between series, and the quality of clusterings."""
 
 from shapecluster.metrics._sbd import sbd_distances
 from shapecluster.metrics._silhouette import SampledSilhouette, sampled_silhouette

@@ -1,4 +1,4 @@
-"""The shape-based distance, for whoever wants the numbers themselves."""
+"""The shape-based distance (SBD) between series, and the shifts that reach it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__ = ["sbd_distances"]
 
 
 class _SeriesOwner(BaseEstimator):
-    """Owner of the checks; its name stands in their messages."""
+    """Owner of the input checks, which name it in their messages."""
 
 
+# The checks take the name of the owner's class. To users, the owner is this function.
 _SeriesOwner.__name__ = "sbd_distances"
 
 
@@ -68,8 +69,8 @@ def sbd_distances(
 ) -> Float64Array | tuple[Float64Array, IntArray]:
     """Measure the shape-based distance between series.
 
-    SBD(x, y) = 1 - max_s NCC(x, y)(s), with NCC the cross-correlation of the z-normalized series
-    divided by their norms, zeros outside the series.
+    SBD(x, y) = 1 - max_s NCC(x, y)(s). NCC is the cross-correlation of the z-normalized series divided by
+    their norms, with zeros outside the series.
 
     Parameters
     ----------
@@ -80,20 +81,20 @@ def sbd_distances(
     max_shift : int or None, default=None
         Largest shift in timepoints; None allows all.
     missing : {"error", "mask"}, default="error"
-        What NaN means: an error, or a value that was not observed.
+        Treatment of NaN. "error": raise a ValueError. "mask": a value that was not observed.
     return_shift : bool, default=False
         Whether to return the shifts too.
     n_jobs : int or None, default=None
-        Threads; the result does not depend on it.
+        Number of threads, as joblib counts; the result does not depend on it.
 
     Returns
     -------
     sbd : ndarray of shape (n_x, n_y)
-        Distances, float64, in [0, 1], or [0, 2] with `max_shift`. Flat series are at distance 1 from
-        everything but themselves. Symmetric with a zero diagonal when Y is None.
+        Distances, float64, in [0, 1], or [0, 2] with `max_shift`. A flat series is at distance 1 from
+        all others. Symmetric with a zero diagonal if Y is None.
     shifts : ndarray of shape (n_x, n_y)
-        Only with `return_shift`: timepoints by which the series of X trails that of Y. Antisymmetric when
-        Y is None: where a shift and its opposite tie, the earlier row gets the positive one.
+        Only with `return_shift`: timepoints by which the series of X trails that of Y. Antisymmetric if Y
+        is None: if a shift and its opposite tie, the earlier row gets the positive one.
 
     Warns
     -----
@@ -119,6 +120,7 @@ def sbd_distances(
     x_data = check_series(owner, X, reset=True, allow_nan=allow_nan, allow_3d=True)
     threads = n_threads(n_jobs)
     if Y is None:
+        # Each pair is aligned once, so that ties between opposite shifts are resolved in one direction.
         aligned = align_pairwise(_shapes(x_data, max_shift, x_data.values.dtype), n_threads=threads)
     else:
         y_data = check_series(owner, Y, reset=False, allow_nan=allow_nan, allow_3d=True)
@@ -127,6 +129,7 @@ def sbd_distances(
                 "sbd_distances: X and Y must have the same channels. "
                 f"Got shapes {x_data.values.shape} and {y_data.values.shape} instead."
             )
+        # Both must be prepared in one precision, because tie bands depend on it.
         wider = np.result_type(x_data.values, y_data.values)
         x, y = (_shapes(data, max_shift, wider) for data in (x_data, y_data))
         aligned = align_all(x, y, n_threads=threads)

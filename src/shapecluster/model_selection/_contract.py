@@ -1,17 +1,18 @@
-"""All that a sweep knows about estimators: where the clusterer sits, and what it must have.
+"""Requirements of a sweep on its estimator: where the clusterer is, and what it must have.
 
 An estimator is either a clusterer, or a Pipeline whose last step is one. A clusterer has a parameter
-`n_clusters` and sets `inertia_` in `fit`. It may also have
+`n_clusters`, and its `fit` sets `inertia_`. Two methods are optional:
 
-`_pairwise_distances(X)`
-    The matrix of distances between all rows of X in the clusterer's own metric, which must not depend on
-    `n_clusters`; the silhouette uses it instead of Euclidean distances. X is a subset of the rows given to
-    `fit`, in the same container. A parameter `n_jobs` that is None takes the sweep's value for this call.
+`_distances_between(X)`
+    Returns a function of two arrays of row positions, which measures the distances between these rows of X
+    in the clusterer's own metric. The silhouette then uses this metric instead of the Euclidean one. The
+    metric must be symmetric and must not depend on `n_clusters`. X holds rows given to `fit`, in the same
+    container. A parameter `n_jobs` that is None takes the sweep's value for this call.
 `_fit_path(X, ks, *, sample_weight=None, n_jobs=None)`
-    An iterable of fitted estimators, one for each k of the increasing list `ks`, in that order, each equal
-    to `clone(self).set_params(n_clusters=k).fit(X, sample_weight=sample_weight)` to the last bit. For
-    clusterers that can share work between ks. It is called on a clone; a generator lets progress be
-    reported as each k ends. `n_jobs` is the sweep's.
+    Returns an iterable of fitted estimators, one for each k of the increasing list `ks`, in that order. Each
+    equals `clone(self).set_params(n_clusters=k).fit(X, sample_weight=sample_weight)` to the last bit. It is
+    meant for clusterers that can share work between ks, and is called on a clone. With a generator, the
+    sweep reports each k as it ends. `n_jobs` is the sweep's.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import pairwise_distances
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from shapecluster.metrics._euclidean import EuclideanRows
+
 if TYPE_CHECKING:
     from shapecluster._typing import Float64Array, IntArray
+    from shapecluster.metrics._silhouette_values import PairDistances
 
 
 def last_step(estimator: Any) -> Any:
@@ -36,18 +39,18 @@ def last_step(estimator: Any) -> Any:
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) and estimator.steps else estimator
 
 
-def prefix(estimator: Any) -> str:
+def parameter_prefix(estimator: Any) -> str:
     """Return what comes before the names of the clusterer's parameters: "" or "<last step>__"."""
     return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
 
 
-def first_steps(estimator: Any) -> Any | None:
-    """Return what comes before the clusterer, as a Pipeline, or None where nothing does."""
+def first_steps(estimator: Any) -> Pipeline | None:
+    """Return the steps before the clusterer as a Pipeline, or None if there are none."""
     return estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator.steps) > 1 else None
 
 
 def check_estimator(estimator: Any, owner: str) -> None:
-    """Refuse what is not a clusterer with `n_clusters`, or a Pipeline that ends in one."""
+    """Raise unless this is a clusterer with `n_clusters`, or a Pipeline that ends in one."""
     if isinstance(estimator, type):
         raise TypeError(
             f"The 'estimator' parameter of {owner} must be an instance. Got the class "
@@ -68,11 +71,12 @@ def check_estimator(estimator: Any, owner: str) -> None:
 
 
 def check_ks(k: Any, n: int, owner: str) -> list[int]:
-    """Check the numbers of clusters to try against their own rules and the number of rows, and sort them."""
+    """Check the numbers of clusters to try against the number of rows, and sort them."""
     where = f"The 'k' parameter of {owner}"
     if not isinstance(k, Iterable) or isinstance(k, (str, bytes)):
         raise TypeError(f"{where} must be an iterable of integers, such as range(2, 21). Got {k!r} instead.")
     if isinstance(k, Iterator):
+        # `clone` and a second `fit` would find an iterator empty.
         raise TypeError(
             f"{where} must be an iterable that can be read more than once. Got the iterator {k!r} instead: "
             "pass list(k)."
@@ -94,7 +98,7 @@ def check_ks(k: Any, n: int, owner: str) -> list[int]:
 
 
 def check_takes_weights(estimator: Any, owner: str) -> None:
-    """Refuse sample weights that the clusterer would not take."""
+    """Raise if the clusterer's `fit` does not take sample weights."""
     clusterer = last_step(estimator)
     if not has_fit_parameter(clusterer, "sample_weight"):
         raise ValueError(
@@ -103,11 +107,11 @@ def check_takes_weights(estimator: Any, owner: str) -> None:
         )
 
 
-def input_for(estimator: Any, X: Any) -> Any:
-    """Return X for one fit: X itself, or a copy when the estimator may write into what it is given.
+def protected_input(estimator: Any, X: Any) -> Any:
+    """Return X for one fit: X itself, or a copy if the estimator may write into its input.
 
-    KMeans(copy_x=False) and the like change their input, at least while they run, so fits that share it
-    would see each other's changes.
+    KMeans(copy_x=False) and the like change their input while they run. Fits that share X would see each
+    other's changes.
     """
     writes = any(
         name.rpartition("__")[2] in {"copy", "copy_x"} and value is False
@@ -116,11 +120,16 @@ def input_for(estimator: Any, X: Any) -> Any:
     return copy.deepcopy(X) if writes else X
 
 
-def transform_rows(fitted: Any, X: Any, rows: IntArray) -> Any:
-    """Return some rows of what the clusterer was fitted on: X after the first steps of a Pipeline."""
+def clusterer_input(fitted: Any, X: Any) -> Any:
+    """Return what the clusterer is given: X after the first steps of a fitted Pipeline, else X itself."""
     before = first_steps(fitted)
-    seen = X if before is None else before.transform(input_for(before, X))
-    return take_rows(seen, rows)
+    return X if before is None else before.transform(protected_input(before, X))
+
+
+def transform_rows(fitted: Any, X: Any, rows: IntArray) -> Any:
+    """Return some rows of what the clusterer was fitted on."""
+    # A step may compare rows, so it must be given all of them.
+    return take_rows(clusterer_input(fitted, X), rows)
 
 
 def take_rows(X: Any, rows: IntArray) -> Any:
@@ -130,39 +139,47 @@ def take_rows(X: Any, rows: IntArray) -> Any:
     if hasattr(X, "iloc"):
         return X.iloc[rows]
     if hasattr(X, "tocsr"):
-        return X.tocsr()[rows]
+        return X.tocsr()[rows]  # COO and DIA matrices cannot be indexed
     return np.asarray(X)[rows]
 
 
 def n_rows(X: Any) -> int:
     """Count the rows of an array, a DataFrame, a sparse matrix or a list."""
     if not hasattr(X, "shape") and hasattr(X, "__len__"):
-        return len(X)  # a list, which may be ragged: that is for the estimator to tell
+        return len(X)  # a list may be ragged; the estimator's own error says so better than NumPy's
     shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     if len(shape) == 0:
         raise ValueError(f"X must have rows. Got a single value instead: {X!r}.")
     return int(shape[0])
 
 
-def distances_between(clusterer: Any, X: Any, n_jobs: int | None) -> Float64Array:
-    """Measure all pairs of rows in the clusterer's metric: its own when it has the hook, else Euclidean."""
-    if not hasattr(clusterer, "_pairwise_distances"):
-        return np.asarray(pairwise_distances(X, metric="euclidean"), dtype=np.float64)
+def distances_between(clusterer: Any, X: Any, n_jobs: int | None) -> PairDistances:
+    """Return the function that measures distances between rows of X in the clusterer's metric.
+
+    The metric is Euclidean where the clusterer has no `_distances_between`.
+    """
+    if not hasattr(clusterer, "_distances_between"):
+        return EuclideanRows(X).distances
     if "n_jobs" in clusterer.get_params(deep=False) and clusterer.n_jobs is None:
+        # The copy keeps the fitted estimator, which users see, unchanged.
         clusterer = copy.copy(clusterer).set_params(n_jobs=n_jobs)
-    distances = np.asarray(clusterer._pairwise_distances(X), dtype=np.float64)
-    expected = (n_rows(X), n_rows(X))
-    if distances.shape != expected:
-        raise ValueError(
-            f"{type(clusterer).__name__}._pairwise_distances must return all pairs of rows, shape "
-            f"{expected}. Got shape {distances.shape} instead."
-        )
-    return distances
+    measure = clusterer._distances_between(X)
+
+    def checked(first: IntArray, second: IntArray) -> Float64Array:
+        distances = np.asarray(measure(first, second), dtype=np.float64)
+        if distances.shape != (len(first), len(second)):
+            raise ValueError(
+                f"{type(clusterer).__name__}._distances_between must measure all pairs of the rows given, "
+                f"shape {(len(first), len(second))}. Got shape {distances.shape} instead."
+            )
+        return distances
+
+    return checked
 
 
 def _integer(value: Any, where: str) -> int:
     try:
-        if isinstance(value, (bool, np.bool_)):  # True would count as 1
+        if isinstance(value, (bool, np.bool_)):  # operator.index takes True for 1
             raise TypeError
         return operator.index(value)
     except TypeError:
@@ -170,5 +187,6 @@ def _integer(value: Any, where: str) -> int:
 
 
 def _described(estimator: Any) -> str:
+    # The repr of a Pipeline may fill a page.
     text = repr(estimator)
     return text if len(text) <= 80 else f"a {type(estimator).__name__}"

@@ -1,35 +1,38 @@
-"""Ways to choose the number of clusters, as pure functions of what a sweep has measured.
+"""Criteria for the number of clusters, as pure functions of what a sweep has measured.
 
-A criterion has scores, one per k, and a rule that turns them into a choice. `CRITERIA` is the list of
-those that exist; `KSweep` reads names, scores and rules from it and knows no criterion by itself.
+A criterion has scores, one per k, and a rule that turns them into a choice. `CRITERIA` holds all of them;
+`KSweep` takes their names, scores and rules from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from shapecluster._typing import BoolArray, Float64Array, IntArray
 
-_NEAR_SSD = 0.01  # of the least SSD
-_NEAR_ELBOW = 0.03  # on a scale where the curve spans 1: a fit stuck in a local optimum moves it as much
-_NEAR_SILHOUETTE = 0.01  # on the scale of the silhouette itself
-"""How far a score may be from the chosen one's to count as nearly as good."""
+CriterionName: TypeAlias = Literal["ssd", "elbow", "silhouette"]
 
+# Differences from the chosen score up to which another k is nearly as good.
+_NEAR_SSD = 0.01  # relative to the minimum SSD
+# The scaled SSD curve spans 1. A fit stuck in a local optimum moves its elbow score by about this much.
+_NEAR_ELBOW = 0.03
+_NEAR_SILHOUETTE = 0.01
+
+# A curve that stays within 5 % of its height from a straight line has no elbow.
 _LEAST_BEND = 0.05
-"""A curve that stays within 5 % of its height from a straight line has no elbow."""
 
+# Scores closer than this are equal: the order in which sums run may change the last bits.
 _ROUNDING = 1e-12
-"""Scores closer than this are equal, whatever order their sums ran in."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the fits of a sweep gave, by increasing k.
+class SweepScores:
+    """Measurements of the fits of a sweep, by increasing k.
 
     Attributes
     ----------
@@ -38,7 +41,7 @@ class Measured:
     ssd : ndarray of shape (n_ks,)
         Sum of squared distances to the centers.
     silhouette : ndarray of shape (n_ks,)
-        Mean silhouette; NaN where there is one cluster only.
+        Mean silhouette; NaN for a single cluster.
     """
 
     ks: IntArray
@@ -48,21 +51,21 @@ class Measured:
 
 @dataclass(frozen=True)
 class Criterion:
-    """A way to choose k.
+    """A rule that chooses k.
 
     Attributes
     ----------
     scores : callable
-        From what was measured to one score per k: a column of `results_`.
+        Measurements -> one score per k, a column of `results_`.
     choose : callable
-        (ks, scores) -> k, or None where the scores do not say.
+        (ks, scores) -> the chosen k, or None if the scores single out none.
     near : callable
         (scores, score of the chosen k) -> which scores are nearly as good.
     objection : callable
-        ks -> why this criterion cannot choose among them, or None.
+        ks -> the reason why this criterion cannot choose among them, or None.
     """
 
-    scores: Callable[[Measured], Float64Array]
+    scores: Callable[[SweepScores], Float64Array]
     choose: Callable[[IntArray, Float64Array], int | None]
     near: Callable[[Float64Array, float], BoolArray]
     objection: Callable[[IntArray], str | None]
@@ -75,8 +78,8 @@ class Criterion:
         return [int(k) for k in ks[self.near(scores, best)] if k != chosen]
 
 
-def least_ssd(ks: IntArray, ssd: Float64Array) -> int | None:
-    """Choose the k of least SSD; the smallest of those that tie.
+def minimum_ssd(ks: IntArray, ssd: Float64Array) -> int | None:
+    """Choose the k of minimum SSD; among ties, the smallest k.
 
     Parameters
     ----------
@@ -88,15 +91,15 @@ def least_ssd(ks: IntArray, ssd: Float64Array) -> int | None:
     Returns
     -------
     k : int
-        The choice.
+        The chosen k.
     """
     return int(ks[np.argmin(ssd)])
 
 
 def elbow_scores(ks: IntArray, ssd: Float64Array) -> Float64Array:
-    """Measure how far an SSD curve sags below the straight line between its ends.
+    """Measure how far an SSD curve lies below the straight line between its ends.
 
-    This is the difference curve of Kneedle for a convex, decreasing curve, without smoothing: both axes
+    This is the difference curve of Kneedle for a convex, decreasing curve, without smoothing. Both axes
     are scaled to [0, 1], and the score is (1 - ssd) - k.
 
     Parameters
@@ -109,8 +112,8 @@ def elbow_scores(ks: IntArray, ssd: Float64Array) -> Float64Array:
     Returns
     -------
     scores : ndarray of shape (n_ks,)
-        0 at the first k, at most 1; NaN everywhere when there is no fall that could slow down: fewer
-        than three points, or a last SSD that is not below the first.
+        0 at the first k, at most 1. All are NaN for fewer than three points, or if the last SSD is not
+        below the first.
 
     References
     ----------
@@ -120,47 +123,48 @@ def elbow_scores(ks: IntArray, ssd: Float64Array) -> Float64Array:
     if len(ks) < 3 or not ssd[-1] < ssd[0]:
         return np.full(len(ks), np.nan)
     across = (ks - ks[0]) / (ks[-1] - ks[0])
-    least, greatest = ssd.min(), ssd.max()
-    down: Float64Array = (greatest - ssd) / (greatest - least)
+    lowest, highest = ssd.min(), ssd.max()
+    down: Float64Array = (highest - ssd) / (highest - lowest)
+    # Fits in local optima can make a later SSD the highest. Subtracting down[0] keeps the first score at 0.
     scores: Float64Array = down - down[0] - across
     return scores
 
 
 def elbow(ks: IntArray, scores: Float64Array) -> int | None:
-    """Choose the k where the fall of the SSD slows down most.
+    """Choose the k after which the SSD falls much more slowly.
 
     Parameters
     ----------
     ks : ndarray of shape (n_ks,)
         Numbers of clusters, increasing.
     scores : ndarray of shape (n_ks,)
-        As `elbow_scores` gives them.
+        Scores from `elbow_scores`.
 
     Returns
     -------
     k : int or None
-        The smallest k of greatest score; None for a curve that is flat, rises, or is nearly straight.
+        The smallest k of maximum score; None for a curve that is flat, rises, or is nearly straight.
     """
-    chosen = greatest_score(ks, scores)
+    chosen = maximum_score(ks, scores)
     if chosen is None or float(scores[ks == chosen][0]) < _LEAST_BEND:
         return None
     return chosen
 
 
-def greatest_score(ks: IntArray, scores: Float64Array) -> int | None:
-    """Choose the smallest k of greatest score, leaving out the ks where the score is NaN.
+def maximum_score(ks: IntArray, scores: Float64Array) -> int | None:
+    """Choose the smallest k of maximum score, without the ks whose score is NaN.
 
     Parameters
     ----------
     ks : ndarray of shape (n_ks,)
         Numbers of clusters, increasing.
     scores : ndarray of shape (n_ks,)
-        Score of each; NaN where it is undefined.
+        Score of each; NaN if undefined.
 
     Returns
     -------
     k : int or None
-        The choice; None when no score is defined.
+        The chosen k; None if no score is defined.
     """
     defined = np.isfinite(scores)
     if not defined.any():
@@ -177,22 +181,22 @@ def _no_silhouette(ks: IntArray) -> str | None:
     return "is undefined for one cluster, so it needs a k of 2 or more" if ks[-1] < 2 else None
 
 
-CRITERIA = {
+CRITERIA: dict[CriterionName, Criterion] = {
     "ssd": Criterion(
-        scores=lambda measured: measured.ssd,
-        choose=least_ssd,
+        scores=lambda sweep: sweep.ssd,
+        choose=minimum_ssd,
         near=lambda scores, best: scores <= best + _NEAR_SSD * abs(best),
         objection=lambda ks: None,
     ),
     "elbow": Criterion(
-        scores=lambda measured: elbow_scores(measured.ks, measured.ssd),
+        scores=lambda sweep: elbow_scores(sweep.ks, sweep.ssd),
         choose=elbow,
         near=lambda scores, best: scores >= best - _NEAR_ELBOW,
         objection=_too_few_for_elbow,
     ),
     "silhouette": Criterion(
-        scores=lambda measured: measured.silhouette,
-        choose=greatest_score,
+        scores=lambda sweep: sweep.silhouette,
+        choose=maximum_score,
         near=lambda scores, best: scores >= best - _NEAR_SILHOUETTE,
         objection=_no_silhouette,
     ),

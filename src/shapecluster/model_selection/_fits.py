@@ -1,7 +1,7 @@
 """The fits of a sweep: one after the other, on several threads, or shared by the clusterer itself.
 
-Whichever way they run, a fit for k is a clone of the estimator with `n_clusters=k`, fitted on the input as
-it came. That is what makes every entry of a sweep equal to a separate fit.
+In all three cases, a fit for k is a clone of the estimator with `n_clusters=k`, fitted on the unchanged
+input. Every entry of a sweep is therefore equal to a separate fit.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sklearn.base import clone
 from threadpoolctl import ThreadpoolController, threadpool_info
 
 from shapecluster._threads import n_threads, single_threaded_blas
-from shapecluster.model_selection._contract import first_steps, input_for, last_step, prefix
+from shapecluster.model_selection._contract import first_steps, last_step, parameter_prefix, protected_input
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fitted estimator, and what the sweep reports of it.
+    """One fitted estimator, and the numbers that a sweep reports about it.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Fit:
     ssd : float
         `inertia_` of the clusterer.
     n_iter : int or None
-        `n_iter_` of the clusterer, where it has one.
+        `n_iter_` of the clusterer, if it has one.
     seconds : float
         Wall time of the fit.
     """
@@ -49,19 +49,19 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What all fits of a sweep have in common.
+class SweepTask:
+    """The estimator and the input that all fits of a sweep share.
 
     Attributes
     ----------
     template : estimator
-        Unfitted; every fit starts from a clone of it.
+        Unfitted estimator; every fit starts from a clone of it.
     X, y : object
-        Input, untouched.
+        Input of the sweep, unchanged.
     sample_weight : array-like or None
-        Passed on as it came, in `fit_params` too.
+        Weights as given, which `fit_params` holds too.
     fit_params : dict
-        Keywords of `fit`.
+        Keyword arguments of `fit`.
     """
 
     template: Any
@@ -71,49 +71,53 @@ class Task:
     fit_params: dict[str, Any]
 
 
-def fits(task: Task, ks: Sequence[int], n_jobs: int | None) -> Generator[Fit, None, None]:
-    """Fit once for every k, and hand each fit over in the order of `ks`.
+def fits(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Generator[Fit, None, None]:
+    """Fit once for every k, and yield each fit in the order of `ks`.
 
     Parameters
     ----------
-    task : Task
-        What to fit, and on what.
+    task : SweepTask
+        The estimator and its input.
     ks : sequence of int
         Numbers of clusters, increasing.
     n_jobs : int or None
-        Fits that run side by side, as joblib counts.
+        Number of fits that run side by side, as joblib counts.
 
-    Yields
-    ------
-    fit : Fit
-        In the calling thread, as soon as it and those before it have ended.
+    Returns
+    -------
+    fits : generator of Fit
+        It yields in the calling thread, as soon as a fit and those before it have ended.
     """
+    # Returned, and not yielded from: each generator in between is one more frame above every fit.
     if _can_share(task):
-        yield from _shared(task, ks, n_jobs)
-    elif n_threads(n_jobs) == 1:
-        for k in ks:
-            yield _fit_one(task, k)
-    else:
-        yield from _side_by_side(task, ks, n_jobs)
+        return _shared(task, ks, n_jobs)
+    if n_threads(n_jobs) == 1:
+        return _one_by_one(task, ks)
+    return _side_by_side(task, ks, n_jobs)
 
 
-def _fit_one(task: Task, k: int) -> Fit:
+def _one_by_one(task: SweepTask, ks: Sequence[int]) -> Generator[Fit, None, None]:
+    for k in ks:
+        yield _fit_one(task, k)
+
+
+def _fit_one(task: SweepTask, k: int) -> Fit:
     start = perf_counter()
-    estimator = clone(task.template).set_params(**{f"{prefix(task.template)}n_clusters": k})
-    X = input_for(estimator, task.X)
-    with _naming(estimator, k):
-        if task.y is None:  # not every clusterer's fit has a y
+    estimator = clone(task.template).set_params(**{f"{parameter_prefix(task.template)}n_clusters": k})
+    X = protected_input(estimator, task.X)
+    with _k_in_errors(estimator, k):
+        if task.y is None:  # not every clusterer's `fit` takes y
             estimator.fit(X, **task.fit_params)
         else:
             estimator.fit(X, task.y, **task.fit_params)
-        return _ended(estimator, k, perf_counter() - start)
+        return _finished(estimator, k, perf_counter() - start)
 
 
-def _side_by_side(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator[Fit]:
+def _side_by_side(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Generator[Fit, None, None]:
     """Run fits on threads.
 
-    BLAS stays at one thread meanwhile. KMeans sets and resets that limit, which belongs to the process, in
-    each of its fits; overlapping fits would otherwise leave it wherever the last one put it.
+    Meanwhile BLAS is limited to one thread. KMeans sets and resets this limit of the process in each fit;
+    overlapping fits could otherwise leave it changed.
     """
     settings, openmp = get_config(), _openmp_threads()
     pool = ThreadPoolExecutor(n_threads(n_jobs))
@@ -121,18 +125,18 @@ def _side_by_side(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator
         try:
             yield from pool.map(lambda k: _fit_in_worker(task, k, settings, openmp), ks)
         finally:
-            # After Ctrl-C, or an error, `map` has canceled the fits that had not begun, and the caller goes
-            # on at once. Those that run cannot be stopped; the interpreter waits for them before it ends.
+            # After Ctrl-C or an error, `map` has canceled the fits that had not begun, and the caller goes on
+            # at once. Running fits cannot be stopped; the interpreter waits for them before it exits.
             pool.shutdown(wait=False)
 
 
-def _fit_in_worker(task: Task, k: int, settings: dict[str, Any], openmp: dict[str, int]) -> Fit:
+def _fit_in_worker(task: SweepTask, k: int, settings: dict[str, Any], openmp: dict[str, int]) -> Fit:
     """Fit with the caller's settings, which scikit-learn and OpenMP keep per thread.
 
-    The number of OpenMP threads decides in which order KMeans adds up its centers, so with another number
-    the last bits would differ from a fit in the calling thread.
+    The number of OpenMP threads determines in which order KMeans sums up its centers. With another number,
+    the last bits would differ from those of a fit in the calling thread.
     """
-    only_openmp = ThreadpoolController().select(user_api="openmp")  # BLAS is held by the calling thread
+    only_openmp = ThreadpoolController().select(user_api="openmp")  # the calling thread limits BLAS
     with config_context(**settings), only_openmp.limit(limits=openmp):
         return _fit_one(task, k)
 
@@ -141,21 +145,21 @@ def _openmp_threads() -> dict[str, int]:
     return {lib["prefix"]: lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "openmp"}
 
 
-def _can_share(task: Task) -> bool:
+def _can_share(task: SweepTask) -> bool:
     """Whether the clusterer can fit all ks itself.
 
-    With metadata routing the first steps of a Pipeline may ask for weights, which only the Pipeline's own
-    `fit` knows how to hand out.
+    With metadata routing, the first steps of a Pipeline may request weights. Only the Pipeline's own `fit`
+    passes them on.
     """
     routed = get_config()["enable_metadata_routing"] and first_steps(task.template) is not None
     return hasattr(last_step(task.template), "_fit_path") and not (routed and task.fit_params)
 
 
-def _shared(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator[Fit]:
+def _shared(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Generator[Fit, None, None]:
     """Let the clusterer fit all ks, after the first steps of a Pipeline have run once."""
     template = clone(task.template)
     before = first_steps(template)
-    seen = input_for(template, task.X)
+    seen = protected_input(template, task.X)
     if before is not None:
         seen = before.fit_transform(seen, task.y)
     path = iter(
@@ -163,28 +167,29 @@ def _shared(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator[Fit]:
     )
     for k in ks:
         start = perf_counter()
-        with _naming(template, k):
+        with _k_in_errors(template, k):
             fitted = next(path, None)
             if fitted is None or fitted.get_params(deep=False)["n_clusters"] != k:
                 raise RuntimeError(
                     f"{type(last_step(template)).__name__}._fit_path must give one fitted estimator for each "
                     f"of ks={list(ks)}, in that order. Got {fitted!r} instead."
                 )
-            fit = _ended(_assembled(template, before, fitted), k, perf_counter() - start)
+            fit = _finished(_with_first_steps(template, before, fitted), k, perf_counter() - start)
         yield fit
 
 
-def _assembled(template: Any, before: Any | None, fitted: Any) -> Any:
-    """Put a fitted clusterer where a separate fit would have it."""
+def _with_first_steps(template: Any, before: Any | None, fitted: Any) -> Any:
+    """Return what a separate fit would give: the clusterer, or the Pipeline that ends in it."""
     if template is last_step(template):
         return fitted
     whole = clone(template)
-    steps = [] if before is None else copy.deepcopy(before).steps  # each k owns its Pipeline
+    # A copy for each k, so that changing one Pipeline leaves the others as they are.
+    steps = [] if before is None else copy.deepcopy(before).steps
     whole.steps = [*steps, (template.steps[-1][0], fitted)]
     return whole
 
 
-def _ended(estimator: Any, k: int, seconds: float) -> Fit:
+def _finished(estimator: Any, k: int, seconds: float) -> Fit:
     clusterer = last_step(estimator)
     if not hasattr(clusterer, "inertia_"):
         raise TypeError(
@@ -199,11 +204,11 @@ def _ended(estimator: Any, k: int, seconds: float) -> Fit:
 
 
 @contextmanager
-def _naming(estimator: Any, k: int) -> Iterator[None]:
-    """Say in any error for which k it came.
+def _k_in_errors(estimator: Any, k: int) -> Iterator[None]:
+    """Add to any error the k of its fit.
 
-    The plain built-in types are raised anew with the k in front, chained to the original. Others may carry
-    more than a text, so they stay as they are and get a note.
+    Plain built-in errors are raised again with the k in front, chained to the original. Other errors may
+    carry more than a text, so they are kept and get a note.
     """
     where = f"{type(last_step(estimator)).__name__} with n_clusters={k}"
     try:

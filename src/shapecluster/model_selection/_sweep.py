@@ -1,16 +1,17 @@
-"""KSweep: one estimator, many numbers of clusters, and which of them to take."""
+"""KSweep: fit an estimator for many numbers of clusters, and choose one of them."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.utils import get_tags
@@ -24,29 +25,28 @@ from shapecluster._sklearn_compat import (
     StrOptions,
 )
 from shapecluster.exceptions import SweepWarning
+from shapecluster.metrics._silhouette_values import draw_rows
 from shapecluster.model_selection._contract import (
     check_estimator,
     check_ks,
     check_takes_weights,
     n_rows,
-    prefix,
+    parameter_prefix,
 )
-from shapecluster.model_selection._criteria import CRITERIA
+from shapecluster.model_selection._criteria import CRITERIA, CriterionName
 from shapecluster.model_selection._delegate import BestEstimatorMixin
 from shapecluster.model_selection._findings import (
     SweepFindings,
+    apply_criteria,
     check_criterion_applies,
-    find,
-    rows_to_measure,
-    silhouettes,
+    mean_silhouettes,
     weights_of_rows,
 )
-from shapecluster.model_selection._fits import Fit, Task, fits
+from shapecluster.model_selection._fits import Fit, SweepTask, fits
 
 if TYPE_CHECKING:
     from typing import Self
 
-    import numpy as np
     import pandas as pd
 
     from shapecluster._typing import ArrayLike, Float64Array, IntArray
@@ -56,7 +56,7 @@ logger = logging.getLogger("shapecluster")
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """What a `callback` of `KSweep` is told when the fit for one k has ended.
+    """Argument of a `progress` function of `KSweep`: the fit for one k, which has ended.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ class SweepProgress:
     ssd : float
         Its sum of squared distances.
     seconds : float
-        Wall time that it took. Where the estimator fits all ks in one go, sharing work, as `LocalKShape`
-        does: time since the fit before ended, or since the start.
+        Wall time that it took. If the estimator fits all ks in one call, as `LocalKShape` does: time since
+        the previous fit ended, or since the start.
     done : int
         Fits that have ended, this one included.
     total : int
@@ -83,9 +83,9 @@ class SweepProgress:
 class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator):
     """Fit an estimator for many numbers of clusters, and choose one of them.
 
-    Every fit is a separate one: `clone(estimator).set_params(n_clusters=k).fit(X)`, with the same result
-    to the last bit. What several criteria choose is told side by side, because none of them is safe
-    alone. The chosen fit is kept, and the sweep then works like it: `predict`, `transform`, `labels_`.
+    Every fit equals `clone(estimator).set_params(n_clusters=k).fit(X)` to the last bit. `KSweep` reports
+    the choices of all criteria, because none of them is reliable alone. It keeps the chosen fit and
+    delegates to it: `predict`, `transform`, `labels_`.
 
     Parameters
     ----------
@@ -93,51 +93,52 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         A clusterer with a parameter `n_clusters` that sets `inertia_`, such as `LocalKShape`, `KMeans` or
         `MiniBatchKMeans`, or a Pipeline whose last step is one. It is cloned, never changed.
     k : iterable of int, default=(2, 3, ..., 20)
-        Numbers of clusters to try, without repetition, at least 1 and at most the number of rows. They
-        are tried in increasing order.
+        Numbers of clusters to try, each once, from 1 to the number of rows. `KSweep` tries them in
+        increasing order.
     criterion : {"ssd", "elbow", "silhouette"}, default="ssd"
-        What decides on `best_k_`. "ssd": the least sum of squared distances. "elbow": where the fall of
-        the SSD slows down most (Kneedle). "silhouette": the greatest mean silhouette in the estimator's
-        own metric. The others are computed and told as well.
+        Rule that chooses `best_k_`. "ssd": the minimum sum of squared distances. "elbow": the k after which
+        the SSD falls much more slowly (Kneedle). "silhouette": the maximum mean silhouette in the
+        estimator's own metric. The other criteria are computed and reported, too.
     n_jobs : int or None, default=None
-        Fits that run side by side, in threads: None is 1, -1 all cores. The distances for the silhouette
-        use as many, unless the estimator has its own `n_jobs`. The result does not depend on it.
-    callback : callable or None, default=None
-        Called with a `SweepProgress` as each k ends, in the calling thread and by increasing k. Left out
-        of pickles and deep copies.
-    silhouette_sample_size : int or None, default=1000
-        Most rows to compute the silhouette on: its cost grows with the square of their number. A larger X
-        is sampled once for all k. None takes all rows, 0 leaves the silhouette out.
+        Number of fits that run side by side in threads: None is 1, -1 is all cores. The distances for the
+        silhouette use as many threads, unless the estimator has its own `n_jobs`. The result does not
+        depend on it.
+    progress : callable or None, default=None
+        Called with a `SweepProgress` as each k ends, in the calling thread and by increasing k. Pickles and
+        deep copies do not contain it.
+    n_samples : int or None, default=1000
+        Number of rows that the mean silhouette is estimated from. Each of them is compared with all rows.
+        They are drawn once for all k. None takes all rows; 0 leaves the silhouette out.
     keep_estimators : bool, default=True
-        Whether to keep the fit of every k in `estimators_`, which holds n_rows labels for each.
+        Whether to keep the fit of every k in `estimators_`, with n_rows labels each.
     random_state : int, RandomState instance or None, default=0
-        Seeds the sample of the silhouette, and nothing else: the fits go by `estimator`'s own.
+        Seeds the sample of the silhouette only. The fits use the `random_state` of `estimator`.
 
     Attributes
     ----------
     best_k_ : int
-        The choice of `criterion`; that of "ssd" where `criterion` finds none, with a warning.
+        The choice of `criterion`. If it finds none, the k of minimum SSD, with a warning.
     best_params_ : dict
         `best_k_` under the parameter's name, for `estimator.set_params`.
     best_estimator_ : estimator
         The fit with `best_k_` clusters.
     ssd_k_ : int
-        The k of least SSD.
+        The k of minimum SSD.
     elbow_k_ : int or None
-        The elbow of the SSD curve; None when it has none.
+        The elbow of the SSD curve; None if it has none.
     silhouette_k_ : int or None
-        The k of greatest silhouette; None when no k gave two clusters, or it was not computed.
+        The k of maximum silhouette; None if no k gave two clusters, or it was not computed.
     near_ties_ : dict of str to list of int
         For each criterion, the other ks that are nearly as good as its choice: an SSD within 1 % of the
-        least, an elbow score within 0.03 or a silhouette within 0.01 of the greatest.
+        minimum, an elbow score within 0.03 of the maximum, or a silhouette within 0.01 of the maximum.
     results_ : DataFrame
-        Indexed by `k`, increasing, with columns `ssd`, `elbow` (how far the scaled SSD curve sags below the
-        straight line between its ends), `silhouette`, `n_iter`, `seconds`, `chosen_by` and `near_tie`
-        (the criteria that choose this k, or nearly do, separated by ", ").
+        Indexed by `k`, increasing, with columns `ssd`, `elbow`, `silhouette`, `n_iter`, `seconds`,
+        `chosen_by` and `near_tie`. `elbow` is how far the scaled SSD curve lies below the straight line
+        between its ends. The last two name the criteria that choose this k, or nearly do, separated by ", ".
     estimators_ : dict of int to estimator
-        The fit of every k, when `keep_estimators=True`.
+        The fit of every k, if `keep_estimators=True`.
     silhouette_sample_ : ndarray of shape (n_sampled,)
-        Positions of the rows that the silhouette was computed on.
+        Positions of the rows that the mean silhouette was estimated from.
     labels_ : ndarray of shape (n_rows,)
         Cluster of each row in the best fit.
     cluster_centers_ : ndarray
@@ -145,37 +146,39 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     inertia_ : float
         SSD of the best fit.
     n_features_in_ : int
-        Number of columns of X, where the best estimator knows it.
+        Number of columns of X, if the best estimator has it.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns of X, where the best estimator knows them.
+        Names of the columns of X, if the best estimator has them.
 
     Warns
     -----
     SweepWarning
-        The least SSD is at the largest k tried, so the criterion "ssd" says little; or the criterion found
-        no k, and the least SSD was taken. The message says what the other criteria chose.
+        The minimum SSD is at the largest k tried, so the criterion "ssd" says little. Or the criterion found
+        no k, and the k of minimum SSD was taken. The message lists the choices of the other criteria.
 
     See Also
     --------
     shapecluster.LocalKShape : The clusterer that this is made for.
-    sklearn.model_selection.GridSearchCV : Tuning by cross-validation, where there is something to predict.
+    shapecluster.metrics.sampled_silhouette : The mean silhouette of one clustering, with its standard error.
+    sklearn.model_selection.GridSearchCV : Tuning by cross-validation, for estimators that predict a target.
 
     Notes
     -----
-    With a Pipeline, SSD is the last step's `inertia_`, and the silhouette is computed on what the last step
-    sees. All steps are fitted again for every k, unless the last one can share work between ks, as
-    `LocalKShape` can: then they are fitted once, and copied.
+    With a Pipeline, the SSD is the last step's `inertia_`, and the silhouette is computed on the input of
+    the last step. All steps are fitted again for every k, unless the last one can share work between ks, as
+    `LocalKShape` can. Then the other steps are fitted once, and copied.
 
-    The silhouette needs the distances between all pairs of its rows, once, after the last fit. With
-    `LocalKShape` they may take as long as all fits: for 1000 series of 504 days some 4 s on one core, as
-    much as k from 2 to 20. The log (level INFO, logger "shapecluster") says when they begin.
+    The silhouette needs n_samples * n_rows distances, measured once after the last fit (half as many if all
+    rows are sampled). With `LocalKShape` they may take as long as all fits. For 1000 series of 504 days they
+    take some 4 s on one core, as much as k from 2 to 20; ten times the rows take some 20 times as long. The
+    log (level INFO, logger "shapecluster") says when they begin. Memory does not grow with their number.
 
-    When `estimator` has an integer as `random_state`, so does every fit. When it has a `RandomState`
-    instance, every fit starts from the state that it has now, as any clone does, and leaves it there. With
-    None, fits draw from NumPy's global state: they are neither repeatable nor equal to separate ones.
+    If `estimator` has an integer as `random_state`, so does every fit. If it has a `RandomState` instance,
+    every fit starts from its present state, as any clone does, and leaves it unchanged. With None, fits draw
+    from NumPy's global state. Then they are neither repeatable nor equal to separate fits.
 
-    `sample_weight` counts in the SSD as the estimator says. In the silhouette it weighs the mean distances
-    to clusters and the mean over rows, so that a row of weight 0 has no influence.
+    The estimator defines how `sample_weight` counts in the SSD. In the silhouette it weights the mean
+    distances to clusters and the mean over rows, so that a row of weight 0 has no influence.
 
     References
     ----------
@@ -205,14 +208,14 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
-        "estimator": "no_validation",  # needs more than a type: see check_estimator
-        "k": "no_validation",  # see check_ks
+        "estimator": "no_validation",  # `check_estimator` looks at more than its type
+        "k": "no_validation",  # `check_ks` compares it with the number of rows
         "criterion": [StrOptions(set(CRITERIA))],
         "n_jobs": [None, Integral],
-        "callback": [None, callable],
-        "silhouette_sample_size": [
+        "progress": [None, callable],
+        "n_samples": [
             None,
-            Interval(Integral, 0, 1, closed="left"),  # which is 0
+            Interval(Integral, 0, 1, closed="left"),  # 0 only
             Interval(Integral, 2, None, closed="left"),
         ],
         "keep_estimators": ["boolean"],
@@ -233,12 +236,12 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     def __init__(
         self,
         estimator: Any,
-        k: Iterable[int] = tuple(range(2, 21)),  # a range is no default that scikit-learn's checks allow
+        k: Iterable[int] = tuple(range(2, 21)),  # scikit-learn's checks do not allow a range as a default
         *,
-        criterion: str = "ssd",
+        criterion: CriterionName = "ssd",
         n_jobs: int | None = None,
-        callback: Callable[[SweepProgress], object] | None = None,
-        silhouette_sample_size: int | None = 1000,
+        progress: Callable[[SweepProgress], object] | None = None,
+        n_samples: int | None = 1000,
         keep_estimators: bool = True,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -246,8 +249,8 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         self.k = k
         self.criterion = criterion
         self.n_jobs = n_jobs
-        self.callback = callback
-        self.silhouette_sample_size = silhouette_sample_size
+        self.progress = progress
+        self.n_samples = n_samples
         self.keep_estimators = keep_estimators
         self.random_state = random_state
 
@@ -257,12 +260,12 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         Parameters
         ----------
         X : array-like, DataFrame or sparse matrix
-            Whatever the estimator takes; passed on untouched.
+            Rows in any form that the estimator takes; passed on unchanged.
         y : object, default=None
-            Passed on when it is not None, for steps of a Pipeline that want it.
+            Passed on if it is not None, for steps of a Pipeline that need it.
         sample_weight : array-like of shape (n_rows,), default=None
             Weights of the rows, passed on to the estimator, or to the last step of a Pipeline. With
-            scikit-learn's metadata routing they go where they were requested.
+            scikit-learn's metadata routing, they go to the steps that request them.
 
         Returns
         -------
@@ -272,29 +275,33 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         Raises
         ------
         ValueError
-            For a `k` that cannot be tried or weights that are negative or all zero, before anything is
-            fitted; and when a fit fails, in which case the message says for which k.
+            If `k` cannot be tried, or weights are negative or all zero: both before anything is fitted. If a
+            fit fails; the message names its k. If distances for the silhouette overflow float64.
         TypeError
-            When `estimator` or `k` is of the wrong kind.
+            If `estimator` or `k` is of the wrong kind.
         """
         self._validate_params()
         check_estimator(self.estimator, type(self).__name__)
         ks = check_ks(self.k, n_rows(X), type(self).__name__)
-        check_criterion_applies(self.criterion, ks, self.silhouette_sample_size, type(self).__name__)
+        check_criterion_applies(self.criterion, ks, self.n_samples, type(self).__name__)
         weights = None if sample_weight is None else weights_of_rows(sample_weight, X, type(self).__name__)
-        task = Task(self._template(), X, y, sample_weight, self._fit_params(sample_weight))
-        with closing(fits(task, ks, self.n_jobs)) as ended:  # whatever happens, no fit is left running
-            done = list(self._watched(ended, len(ks)))
+        task = SweepTask(self._template(), X, y, sample_weight, self._fit_params(sample_weight))
+        done: list[Fit] = []
+        # If `progress` raises, closing cancels the fits that have not begun.
+        with closing(fits(task, ks, self.n_jobs)) as ended:
+            for fit in ended:
+                done.append(fit)
+                self._report(fit, len(done), len(ks))
         self._choose(done, X, weights)
         return self
 
-    def get_metadata_routing(self) -> Any:
-        """Say that metadata goes on to the estimator.
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return the routing of metadata: all of it goes to the estimator.
 
         Returns
         -------
         routing : MetadataRouter
-            As scikit-learn's metadata routing uses it.
+            Routing in the form that scikit-learn uses.
         """
         mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="score", callee="score")
         return MetadataRouter(owner=type(self).__name__).add(estimator=self.estimator, method_mapping=mapping)
@@ -309,9 +316,9 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        # A callback is often a lambda or holds a progress bar, neither of which can be pickled.
+        # `progress` is often a lambda or holds a progress bar, and neither can be pickled.
         state: Any = super().__getstate__()
-        return {**state, "callback": None}
+        return {**state, "progress": None}
 
     def _template(self) -> Any:
         template = clone(self.estimator)
@@ -319,30 +326,30 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         return template if output is None else template.set_output(**output)
 
     def _fit_params(self, sample_weight: ArrayLike | None) -> dict[str, Any]:
-        """Say under which name the estimator's `fit` takes the weights."""
+        """Return the weights under the name that the estimator's `fit` takes them by."""
         if sample_weight is None:
             return {}
         check_takes_weights(self.estimator, type(self).__name__)
         if get_config()["enable_metadata_routing"]:
             return dict(process_routing(self, "fit", sample_weight=sample_weight).estimator.fit)
-        return {f"{prefix(self.estimator)}sample_weight": sample_weight}
+        return {f"{parameter_prefix(self.estimator)}sample_weight": sample_weight}
 
-    def _watched(self, ended: Iterator[Fit], total: int) -> Iterator[Fit]:
-        """Report each fit as it ends."""
-        for done, fit in enumerate(ended, start=1):
-            logger.info("k = %d: SSD %.6g in %.2f s (%d of %d)", fit.k, fit.ssd, fit.seconds, done, total)
-            if self.callback is not None:
-                self.callback(SweepProgress(fit.k, fit.ssd, fit.seconds, done, total))
-            yield fit
+    def _report(self, fit: Fit, done: int, total: int) -> None:
+        """Log a fit that has ended, and pass it to `progress`."""
+        logger.info("k = %d: SSD %.6g in %.2f s (%d of %d)", fit.k, fit.ssd, fit.seconds, done, total)
+        if self.progress is not None:
+            self.progress(SweepProgress(fit.k, fit.ssd, fit.seconds, done, total))
 
     def _choose(self, done: list[Fit], X: Any, weights: Float64Array | None) -> None:
-        """Set every fitted attribute, from the fits by increasing k."""
-        rows = rows_to_measure(n_rows(X), weights, self.silhouette_sample_size, self.random_state)
-        findings = find(done, silhouettes(done, X, rows, weights, self.n_jobs))
+        """Set every fitted attribute from the fits, which come by increasing k."""
+        candidates = np.arange(n_rows(X)) if weights is None else np.flatnonzero(weights > 0)
+        rows = draw_rows(candidates, self.n_samples, self.random_state)
+        findings = apply_criteria(done, mean_silhouettes(done, X, rows, weights, self.n_jobs))
+        # Warned before any attribute is set: as an error, the warning leaves the sweep unfitted.
         self._warn(findings)
         chosen = findings.chosen[self.criterion]
-        self.best_k_ = findings.least_ssd if chosen is None else chosen
-        self.best_params_ = {f"{prefix(self.estimator)}n_clusters": self.best_k_}
+        self.best_k_ = findings.minimum_ssd if chosen is None else chosen
+        self.best_params_ = {f"{parameter_prefix(self.estimator)}n_clusters": self.best_k_}
         for name, k in findings.chosen.items():
             setattr(self, f"{name}_k_", k)
         self.near_ties_ = findings.near
@@ -355,19 +362,19 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
             del self.estimators_
 
     def _warn(self, findings: SweepFindings) -> None:
-        """Say when the choice is no finding about the data."""
-        others = findings.others(self.criterion)
-        tried, least = findings.table.index, findings.least_ssd
+        """Warn if the choice says little about the data."""
+        others = findings.other_choices(self.criterion)
+        tried, k = findings.table.index, findings.minimum_ssd
         if findings.chosen[self.criterion] is None:
             text = (
-                f"the criterion {self.criterion!r} found no k among those tried, so the one of least SSD was "
-                f"taken, k = {least}. Of the other criteria, {others}."
+                f"the criterion {self.criterion!r} found no k among those tried, so the k of minimum SSD was "
+                f"taken, k = {k}. Other criteria: {others}."
             )
-        elif self.criterion == "ssd" and len(tried) > 1 and least == tried[-1]:
+        elif self.criterion == "ssd" and len(tried) > 1 and k == tried[-1]:
             text = (
-                f"the least SSD is at k = {least}, simply the largest k tried: SSD falls with k almost "
-                f"always, so this says little about the data. Of the other criteria, {others}. See results_, "
-                "or choose by one of them (criterion=...)."
+                f"the minimum SSD is at k = {k}, the largest k tried. SSD almost always falls as k grows, so "
+                f"this says little about the data. Other criteria: {others}. See results_, or choose by one "
+                "of them (criterion=...)."
             )
         else:
             return

@@ -1,4 +1,4 @@
-"""Transformers that treat every series (row) by itself, and keep tickers and dates."""
+"""Transformers that treat each series (row) by itself, and keep tickers and dates."""
 
 from __future__ import annotations
 

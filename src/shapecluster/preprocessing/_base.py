@@ -1,7 +1,7 @@
-"""What the row transformers share: checked input, labeled output, and the way back to a row's own units.
+"""Base class of the row transformers: input checks, labeled output, inverse transform.
 
-A row transformer looks at one series at a time, so nothing that it does depends on `fit`. What `fit`
-remembers serves two other ends: names for the columns, and the units that `inverse_transform` needs.
+A row transformer treats each series by itself, so `transform` does not depend on `fit`. `fit` stores the
+names of the columns, and the statistics of each series that `inverse_transform` needs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,16 @@ from numpy.typing import NDArray
 from sklearn import get_config
 
 from shapecluster._core.sbd.blocks import row_blocks
-from shapecluster._sklearn_compat import BaseEstimator, TransformerMixin, check_is_fitted
-from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._sklearn_compat import BaseEstimator, OutputContainer, TransformerMixin, check_is_fitted
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, check_series, listing
 from shapecluster.exceptions import FlatSeriesWarning
-from shapecluster.preprocessing._labels import numbered, same_timepoints, table, timepoint_names
+from shapecluster.preprocessing._labels import (
+    data_frame,
+    numbered_names,
+    same_timepoints,
+    timepoint_names,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -32,17 +37,17 @@ _OUTPUTS = ("default", "pandas", "polars")
 
 
 @dataclass(frozen=True)
-class Converted:
-    """Rows after a transformation, and what it learned about each.
+class ConvertedRows:
+    """Rows after a transformation, and the statistics of each.
 
     Attributes
     ----------
     values : ndarray of shape (n_series, [n_channels,] n_timepoints_out)
         The transformed rows, time last.
     statistics : dict of str to ndarray of shape (n_series,) or (n_series, n_channels)
-        Fitted attributes by name: what the way back needs to know.
+        Fitted attributes by name, which `inverse_transform` needs.
     flat : ndarray of bool, shape (n_series,) or (n_series, n_channels), or None
-        Rows that could not be scaled because they never move; None where that is no matter.
+        Rows that are constant and cannot be scaled; None for transformations that need no scale.
     """
 
     values: FloatArray
@@ -50,28 +55,28 @@ class Converted:
     flat: BoolArray | None = None
 
 
-# scikit-learn's wrapper of `transform` would rename the columns of every output to the names seen in fit.
-# Rows may come from another window here, so it is switched off, and `_labeled` keeps the input's labels.
+# scikit-learn's wrapper of `transform` renames the columns of every output to the names seen in `fit`. Rows
+# may come from another window here, so it is switched off, and `_labeled` keeps the labels of the input.
 class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys=None):
-    """Base of the transformers that treat every row by itself.
+    """Base of the transformers that treat each row by itself.
 
-    A subclass says how to convert rows and how to invert them, with time on the last axis.
+    A subclass defines how rows are converted and how they are inverted, with time on the last axis.
     """
 
-    missing: str
+    missing: Literal["error", "mask"]
     n_features_in_: int
-    _n_lost = 0  # timepoints that the transformation takes away at the start
+    _n_lost = 0  # number of timepoints that the transformation removes at the start
 
     @abstractmethod
-    def _convert(self, series: FloatArray) -> Converted:
+    def _convert(self, series: FloatArray) -> ConvertedRows:
         """Transform rows; time is the last axis."""
 
     @abstractmethod
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
-        """Undo `_convert` with the statistics of the given rows of fit; time is the last axis."""
+        """Undo `_convert` with the statistics of the given rows of `fit`; time is the last axis."""
 
-    def fit(self, X: Any, y: None = None) -> Self:
-        """Check the series and remember their names and units.
+    def fit(self, X: ArrayLike | pd.DataFrame, y: None = None) -> Self:
+        """Check the series, and store their names and statistics.
 
         Parameters
         ----------
@@ -91,22 +96,29 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             If X is not such an array; the message names the ticker or timepoint.
         """
         data = self._check(X, reset=True)
-        self._remember(data, self._convert_in_blocks(data.values))
+        self._store(data, self._convert_in_blocks(data.values))
         return self
 
-    def transform(self, X: Any) -> Any:
-        """Transform every series by itself.
+    # A DataFrame gives a DataFrame; an array gives one, too, after set_output(transform="pandas").
+    @overload
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame: ...
+
+    @overload
+    def transform(self, X: ArrayLike) -> FloatArray | pd.DataFrame: ...
+
+    def transform(self, X: ArrayLike | pd.DataFrame) -> FloatArray | pd.DataFrame:
+        """Transform each series by itself.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
-            Series as rows; any series, not only those seen in `fit`.
+            Series as rows: those seen in `fit`, or any others.
 
         Returns
         -------
         ndarray or DataFrame
-            A DataFrame with the same tickers and dates for a DataFrame, else an array; float32 stays
-            float32.
+            A DataFrame with the same tickers and dates if X is one, else an array. `set_output` can choose
+            another container. float32 stays float32.
 
         Raises
         ------
@@ -116,12 +128,20 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         Warns
         -----
         FlatSeriesWarning
-            If series that never move cannot be scaled; the message names them.
+            If constant series cannot be scaled; the message names them.
         """
         data = self._check(X, reset=False)
         return self._finish(data, self._convert_in_blocks(data.values))
 
-    def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any:
+    @overload
+    def fit_transform(self, X: pd.DataFrame, y: None = None, **fit_params: Any) -> pd.DataFrame: ...
+
+    @overload
+    def fit_transform(self, X: ArrayLike, y: None = None, **fit_params: Any) -> FloatArray | pd.DataFrame: ...
+
+    def fit_transform(
+        self, X: ArrayLike | pd.DataFrame, y: None = None, **fit_params: Any
+    ) -> FloatArray | pd.DataFrame:
         """Fit to the series and transform them, in one pass.
 
         Parameters
@@ -131,7 +151,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         y : None
             Ignored.
         **fit_params : dict
-            There are none; a name given here is an error.
+            No parameters are defined; any name raises an error.
 
         Returns
         -------
@@ -142,14 +162,20 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             raise TypeError(f"{type(self).__name__}.fit_transform takes X only. Got {list(fit_params)} too.")
         data = self._check(X, reset=True)
         converted = self._convert_in_blocks(data.values)
-        self._remember(data, converted)
+        self._store(data, converted)
         return self._finish(data, converted)
 
-    def inverse_transform(self, X: Any) -> Any:
-        """Take transformed series back to the units of the series seen in `fit`.
+    @overload
+    def inverse_transform(self, X: pd.DataFrame) -> pd.DataFrame: ...
 
-        The units belong to a row: a DataFrame is matched by its tickers (any of those fitted, in any
-        order) and must cover the dates fitted, an array must have the rows of `fit` in their order.
+    @overload
+    def inverse_transform(self, X: ArrayLike) -> FloatArray | pd.DataFrame: ...
+
+    def inverse_transform(self, X: ArrayLike | pd.DataFrame) -> FloatArray | pd.DataFrame:
+        """Convert transformed series back to the units of the series seen in `fit`.
+
+        Each row has its own units. A DataFrame is matched by its tickers: any of those fitted, in any order,
+        over the dates fitted. An array must have the rows of `fit`, in their order.
 
         Parameters
         ----------
@@ -164,22 +190,22 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         Raises
         ------
         ValueError
-            If X holds a ticker, a number of rows or dates that `fit` has not seen: their units are unknown.
+            If X has a ticker, a number of rows or dates that `fit` has not seen: their units are unknown.
         """
         check_is_fitted(self, "n_features_in_")
-        # A copy, because this check would otherwise overwrite the number of timepoints fitted.
+        # A copy, because this check overwrites `n_features_in_`, and X may have fewer timepoints.
         data = check_series(copy(self), X, reset=True, allow_nan=True, allow_3d=True, min_timepoints=1)
         rows = self._rows_in_fit(data)
         values = _time_first(self._invert(_time_last(data.values).astype(np.float64), rows, data))
         return self._labeled(values.astype(data.values.dtype, copy=False), data, self._columns_in_fit(data))
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
-        """Name the timepoints that come out.
+        """Return the names of the output's timepoints.
 
         Parameters
         ----------
         input_features : sequence of str, default=None
-            Names of the timepoints that went in; by default those seen in `fit`, or "x0", "x1", ...
+            Names of the input's timepoints; by default those seen in `fit`, or "x0", "x1", ...
 
         Returns
         -------
@@ -194,7 +220,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         check_is_fitted(self, "n_features_in_")
         names = self._known_names()
         if input_features is None:
-            return (numbered(self.n_features_in_) if names is None else names)[self._n_lost :]
+            return (numbered_names(self.n_features_in_) if names is None else names)[self._n_lost :]
         given = np.asarray(input_features, dtype=object)
         if names is not None and not np.array_equal(names, given):
             raise ValueError(
@@ -208,15 +234,15 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             )
         return given[self._n_lost :]
 
-    def set_output(self, *, transform: str | None = None) -> Self:
+    def set_output(self, *, transform: OutputContainer | None = None) -> Self:
         """Choose the container of the output.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"}, default=None
-            "default": as the input, so a DataFrame stays one. "pandas": always a DataFrame; the labels are
-            those of the input, Timestamps included, or `get_feature_names_out()` for an array. "polars": a
-            polars frame of the numbers, whose columns have string names. None changes nothing.
+            "default": the container of the input. "pandas": a DataFrame, with the labels of the input,
+            Timestamps included; for an array, with `get_feature_names_out()`. "polars": a polars frame of
+            the numbers, whose columns have string names. None changes nothing.
 
         Returns
         -------
@@ -235,7 +261,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
                 f"{type(self).__name__}.set_output: transform must be None or one of "
                 f"{', '.join(map(repr, _OUTPUTS))}. Got {transform!r} instead."
             )
-        # scikit-learn's own attribute, so that `clone` carries it along.
+        # The name is scikit-learn's, so that `clone` copies the attribute.
         self._sklearn_output_config = {"transform": transform}
         return self
 
@@ -247,20 +273,20 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+    def _check(self, X: ArrayLike | pd.DataFrame, *, reset: bool) -> SeriesData:
         """Check parameters and input."""
         self._validate_params()
         return check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
 
-    def _convert_in_blocks(self, values: FloatArray) -> Converted:
-        """Convert a few rows at a time, so that work in float64 costs little memory and stays in cache."""
+    def _convert_in_blocks(self, values: FloatArray) -> ConvertedRows:
+        """Convert a few rows at a time, so that float64 copies are small and stay in the cache."""
         series = _time_last(values)
         parts = []
         for rows in row_blocks(len(series), 8 * series[0].size):
             part = self._convert(series[rows])
             parts.append(replace(part, values=part.values.astype(values.dtype, copy=False)))
         flags = [part.flat for part in parts if part.flat is not None]
-        return Converted(
+        return ConvertedRows(
             values=np.concatenate([part.values for part in parts]),
             statistics={
                 name: np.concatenate([part.statistics[name] for part in parts])
@@ -269,8 +295,8 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             flat=np.concatenate(flags) if flags else None,
         )
 
-    def _remember(self, data: SeriesData, converted: Converted) -> None:
-        """Keep names and statistics of the rows fitted; forget those of an earlier fit."""
+    def _store(self, data: SeriesData, converted: ConvertedRows) -> None:
+        """Store names and statistics of the rows fitted, and delete those of an earlier fit."""
         for label in ("series_names_in_", "timepoints_in_"):
             if hasattr(self, label):
                 delattr(self, label)
@@ -281,8 +307,8 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             self.series_names_in_ = np.asarray(data.names, dtype=object)
             self.timepoints_in_ = data.timepoints
 
-    def _finish(self, data: SeriesData, converted: Converted) -> Any:
-        """Warn of flat rows, restore the axes, and put the labels back."""
+    def _finish(self, data: SeriesData, converted: ConvertedRows) -> FloatArray | pd.DataFrame:
+        """Warn of flat rows, restore the axes, and add the labels."""
         if converted.flat is not None and converted.flat.any():
             self._warn_flat(converted.flat, data)
         values = _time_first(converted.values)
@@ -290,7 +316,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         return self._labeled(values, data, columns)
 
     def _warn_flat(self, flat: BoolArray, data: SeriesData) -> None:
-        """Name the rows that could not be scaled: constant ones, and those of which nothing was observed."""
+        """Warn of rows that could not be scaled: constant ones, and those without any observed value."""
         empty = flat & np.isnan(data.values).all(axis=1)
         parts = []
         if (flat & ~empty).any():
@@ -308,9 +334,14 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             stacklevel=4,
         )
 
-    def _labeled(self, values: FloatArray, data: SeriesData, columns: pd.Index[Any] | None) -> Any:
-        """Values in the container asked for, under the labels of the input."""
-        kind = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+    def _labeled(
+        self, values: FloatArray, data: SeriesData, columns: pd.Index[Any] | None
+    ) -> FloatArray | pd.DataFrame:
+        """Return the values in the chosen container, with the labels of the input."""
+        # `set_output` on this transformer takes precedence over scikit-learn's global setting.
+        kind: OutputContainer = getattr(self, "_sklearn_output_config", {}).get(
+            "transform", get_config()["transform_output"]
+        )
         if kind == "default" and data.names is None:
             return values
         if values.ndim == 3:
@@ -320,22 +351,22 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             )
         if columns is None:
             columns = pd.Index(self._names_for(values.shape[1]).tolist())
-        return table(values, kind, index=data.names, columns=columns)
+        return data_frame(values, kind, index=data.names, columns=columns)
 
     def _names_for(self, n_columns: int) -> NDArray[np.object_]:
-        """Names for the columns of an array, which has none of its own."""
+        """Return names for the columns of an array, which has no labels."""
         if not hasattr(self, "n_features_in_"):
-            return numbered(n_columns + self._n_lost)[self._n_lost :]
+            return numbered_names(n_columns + self._n_lost)[self._n_lost :]
         names = self._known_names()
-        lost = self.n_features_in_ - n_columns  # nothing, on the way back
-        return (numbered(self.n_features_in_) if names is None else names)[lost:]
+        lost = self.n_features_in_ - n_columns  # 0 in `inverse_transform`
+        return (numbered_names(self.n_features_in_) if names is None else names)[lost:]
 
     def _known_names(self) -> NDArray[np.object_] | None:
-        """Names of the timepoints seen in fit, where it saw names."""
+        """Return the names of the timepoints seen in `fit`, or None if they have no names."""
         return timepoint_names(self.timepoints_in_) if hasattr(self, "timepoints_in_") else None
 
     def _rows_in_fit(self, data: SeriesData) -> IntArray:
-        """Which rows of `fit` these are, or an error that says why that is unknown."""
+        """Find the rows of `fit` that these rows are, or raise an error that says why not."""
         owner = f"{type(self).__name__}.inverse_transform"
         expected = self.n_features_in_ - self._n_lost
         if data.values.shape[1] != expected:
@@ -373,21 +404,23 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         return np.asarray(rows, dtype=np.intp)
 
     def _columns_in_fit(self, data: SeriesData) -> pd.Index[Any] | None:
-        """Labels for what `inverse_transform` returns."""
+        """Return the column labels of the result of `inverse_transform`."""
         if data.timepoints is None:
             return None
         if hasattr(self, "timepoints_in_"):
             return self.timepoints_in_
-        return data.timepoints if self._n_lost == 0 else pd.Index(numbered(self.n_features_in_).tolist())
+        return (
+            data.timepoints if self._n_lost == 0 else pd.Index(numbered_names(self.n_features_in_).tolist())
+        )
 
 
 def _channels(bad: BoolArray, data: SeriesData) -> list[str]:
-    """Names of the rows that are flagged, with their channel where there are several."""
+    """Return the names of the flagged rows, with the channel if there are several."""
     return [data.name(row) + "".join(f" channel {c}" for c in rest) for row, *rest in np.argwhere(bad)]
 
 
 def _time_last(values: FloatArray) -> FloatArray:
-    """(n, m) or (n, m, d) to (n, m) or (n, d, m)."""
+    """Move time to the last axis: (n, m, d) becomes (n, d, m), and (n, m) stays."""
     return values if values.ndim == 2 else values.transpose(0, 2, 1)
 
 

@@ -1,37 +1,38 @@
-"""From prices to returns."""
+"""Log returns of prices."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 
 from shapecluster._sklearn_compat import StrOptions
-from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, listing
-from shapecluster.preprocessing._base import Converted, RowTransformer
+from shapecluster.preprocessing._base import ConvertedRows, RowTransformer
 
 
 class LogReturns(RowTransformer):
-    """Turn prices into log returns: the logarithm of each price over the one before.
+    """Turn prices into log returns: the logarithm of each price divided by the previous one.
 
     Parameters
     ----------
     nonpositive : {"error", "nan"}, default="error"
-        What to do with a price of zero. "error": refuse it. "nan": the returns to and from it are NaN.
-        A negative price is always refused.
+        Treatment of a price of zero. "error": raise a ValueError. "nan": the returns to and from it are
+        NaN. A negative price always raises.
     missing : {"error", "mask"}, default="error"
-        What to do with a missing price (NaN). "error": refuse it. "mask": the returns to and from it are
-        NaN; so a late listing starts with NaN.
+        Treatment of a missing price (NaN). "error": raise a ValueError. "mask": the returns to and from it
+        are NaN. The returns of a stock listed late start with NaN.
 
     Attributes
     ----------
     first_price_ : ndarray of shape (n_series,) or (n_series, n_channels)
-        First observed price of each series seen in `fit`; NaN where there is none.
+        First observed price of each series seen in `fit`; NaN if it has none.
     first_position_ : ndarray of shape (n_series,) or (n_series, n_channels)
-        Timepoint of that price, counted from 0; NaN where there is none.
+        Timepoint of that price, counted from 0; NaN if it has none.
     last_position_ : ndarray of shape (n_series,) or (n_series, n_channels)
-        Timepoint of the last observed price; NaN where there is none.
+        Timepoint of the last observed price; NaN if it has none.
     n_features_in_ : int
         Number of prices per series seen in `fit`.
     series_names_in_ : ndarray of objects, shape (n_series,)
@@ -41,12 +42,12 @@ class LogReturns(RowTransformer):
 
     See Also
     --------
-    ZScore : Scale every series to mean 0 and standard deviation 1.
-    MinMax : Scale every series to a range.
+    ZScore : Scale each series to mean 0 and standard deviation 1.
+    MinMax : Scale each series to a range.
 
     Notes
     -----
-    m prices give m - 1 returns, each under the later of its two dates. What a price becomes:
+    m prices give m - 1 returns, each labeled with the later of its two dates. Returns by kind of price:
 
     ==================  =================================================
     price               return
@@ -59,8 +60,8 @@ class LogReturns(RowTransformer):
     ==================  =================================================
 
     `inverse_transform` chains the returns from the first observed price. A series may start late or end
-    early, but a return that is missing before the last observed price is an error, for the level after
-    a gap is unknown. With ``nonpositive="nan"`` a price of zero counts as missing.
+    early. A return that is missing before the last observed price raises, because the level after a gap is
+    unknown. With ``nonpositive="nan"``, a price of zero counts as missing.
 
     Examples
     --------
@@ -90,7 +91,12 @@ class LogReturns(RowTransformer):
     }
     _n_lost = 1
 
-    def __init__(self, *, nonpositive: str = "error", missing: str = "error") -> None:
+    def __init__(
+        self,
+        *,
+        nonpositive: Literal["error", "nan"] = "error",
+        missing: Literal["error", "mask"] = "error",
+    ) -> None:
         self.nonpositive = nonpositive
         self.missing = missing
 
@@ -99,25 +105,26 @@ class LogReturns(RowTransformer):
         tags.input_tags.positive_only = True
         return tags
 
-    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+    def _check(self, X: ArrayLike | pd.DataFrame, *, reset: bool) -> SeriesData:
         data = super()._check(X, reset=reset)
         values = data.values
         if (values < 0).any():
             raise ValueError(
                 "Negative values in data passed to LogReturns: a price below zero has no logarithm. Got them "
-                f"in {_counted(values < 0, data)}. Are these returns already?"
+                f"in {_counts_by_series(values < 0, data)}. Are these returns already?"
             )
         if self.nonpositive == "error" and (values == 0).any():
             raise ValueError(
                 "LogReturns: prices must be positive. Got zeros in "
-                f'{_counted(values == 0, data)}. Correct or drop them, or use nonpositive="nan".'
+                f'{_counts_by_series(values == 0, data)}. Correct or drop them, or use nonpositive="nan".'
             )
         return data
 
-    def _convert(self, series: FloatArray) -> Converted:
+    def _convert(self, series: FloatArray) -> ConvertedRows:
         prices = series.astype(np.float64)
         prices[prices == 0] = np.nan
         observed = ~np.isnan(prices)
+        # argmax finds the first True; a row without any is set to NaN below.
         start = observed.argmax(axis=-1)
         end = observed.shape[-1] - 1 - observed[..., ::-1].argmax(axis=-1)
         first_price = np.take_along_axis(prices, start[..., None], axis=-1)[..., 0]
@@ -127,37 +134,38 @@ class LogReturns(RowTransformer):
             "first_position_": np.where(empty, np.nan, start),
             "last_position_": np.where(empty, np.nan, end),
         }
-        return Converted(np.diff(np.log(prices), axis=-1), statistics)
+        return ConvertedRows(np.diff(np.log(prices), axis=-1), statistics)
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
         known = ~np.isnan(values)
-        self._refuse_gaps(known, rows, data)
+        self._check_no_gaps(known, rows, data)
         growth = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
         np.cumsum(np.where(known, values, 0.0), axis=-1, out=growth[..., 1:])
         prices: Float64Array = self.first_price_[rows][..., None] * np.exp(growth)
         time = np.arange(growth.shape[-1])
-        # A price is known where the return to it is, and where the series starts.
+        # A price is known if the return to it is known, or if the series starts with it.
         there = time == self.first_position_[rows][..., None]
         there[..., 1:] |= known
         prices[~there] = np.nan
         return prices
 
-    def _refuse_gaps(self, known: BoolArray, rows: IntArray, data: SeriesData) -> None:
-        """Every return must be there from the first price fitted to the last, or to the last return given."""
+    def _check_no_gaps(self, known: BoolArray, rows: IntArray, data: SeriesData) -> None:
+        """Raise unless all returns are present, from the first price fitted to the last price known."""
         step = np.arange(known.shape[-1])  # return i leads from price i to price i + 1
         first, last = self.first_position_[rows][..., None], self.last_position_[rows][..., None]
+        # A series may go on after the last price fitted: its end is then the last return given.
         last = np.fmax(last, np.where(known, step + 1, 0).max(axis=-1, keepdims=True))
         gaps = known != ((first <= step) & (step < last))
         if gaps.any():
             raise ValueError(
                 "LogReturns.inverse_transform: returns can be chained only without gaps from the first price "
-                "fitted to the last, for the level after a gap is unknown. Returns are missing in between in "
-                f"{_counted(gaps, data)}. Fill those prices before fit, or leave these "
+                "fitted to the last, because the level after a gap is unknown. Returns are missing in "
+                f"between in {_counts_by_series(gaps, data)}. Fill those prices before fit, or leave these "
                 "series out."
             )
 
 
-def _counted(bad: BoolArray, data: SeriesData) -> str:
-    """Name the series with bad values, and how many each has."""
+def _counts_by_series(bad: BoolArray, data: SeriesData) -> str:
+    """List the series with bad values, and the number of these in each."""
     counts = bad.reshape(len(bad), -1).sum(axis=1)
     return listing(f"{data.name(row)} ({counts[row]})" for row in np.flatnonzero(counts))

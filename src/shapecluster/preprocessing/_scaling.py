@@ -1,31 +1,32 @@
-"""Scale every series by itself: to zero mean and unit deviation, or to a range."""
+"""Scale each series by itself: to zero mean and unit standard deviation, or to a range."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 
 from shapecluster._core.sbd.normalize import standardize
 from shapecluster._sklearn_compat import StrOptions
-from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData
-from shapecluster.preprocessing._base import Converted, RowTransformer
+from shapecluster.preprocessing._base import ConvertedRows, RowTransformer
 
 
 class ZScore(RowTransformer):
-    """Scale every series to mean 0 and standard deviation 1.
+    """Scale each series to mean 0 and standard deviation 1.
 
     Parameters
     ----------
     missing : {"error", "mask"}, default="error"
-        What NaN means. "error": nothing, it is refused. "mask": a missing value; mean and standard
-        deviation are those of what was observed, and NaN stays where it is.
+        Treatment of NaN. "error": raise a ValueError. "mask": a missing value, which stays NaN. Mean and
+        standard deviation are then those of the observed values.
 
     Attributes
     ----------
     mean_ : ndarray of shape (n_series,) or (n_series, n_channels)
-        Mean of each series seen in `fit`, in its own units; NaN where nothing was observed.
+        Mean of each series seen in `fit`, in its own units; NaN if it has no observed value.
     scale_ : ndarray of shape (n_series,) or (n_series, n_channels)
         Standard deviation (ddof=0) of each series seen in `fit`, in its own units.
     n_features_in_ : int
@@ -37,18 +38,18 @@ class ZScore(RowTransformer):
 
     See Also
     --------
-    MinMax : Scale every series to a range.
+    MinMax : Scale each series to a range.
     LogReturns : Turn prices into log returns.
 
     Notes
     -----
-    Unlike scikit-learn's `StandardScaler`, which scales columns, this scales rows, so nothing is carried
-    from one set of series to another. Estimators that measure the shape-based distance z-normalize by
-    themselves; before them `ZScore` changes nothing.
+    Unlike scikit-learn's `StandardScaler`, which scales columns, this scales rows. Nothing is carried over
+    from one set of series to another. Estimators that measure the shape-based distance z-normalize their
+    input, so `ZScore` before them changes nothing.
 
-    Several channels (a third axis) are scaled each by itself. A series that never moves becomes 0
-    everywhere, and a `FlatSeriesWarning` names it. "Never moves" means: up to rounding, that is with a
-    standard deviation below 8 machine epsilons of its largest value.
+    Each channel (third axis) is scaled by itself. A series that never moves becomes 0 everywhere, and a
+    `FlatSeriesWarning` names it. A series never moves if its standard deviation is below 8 machine epsilons
+    of its maximum absolute value.
 
     Examples
     --------
@@ -71,13 +72,13 @@ class ZScore(RowTransformer):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"missing": [StrOptions({"error", "mask"})]}
 
-    def __init__(self, *, missing: str = "error") -> None:
+    def __init__(self, *, missing: Literal["error", "mask"] = "error") -> None:
         self.missing = missing
 
-    def _convert(self, series: FloatArray) -> Converted:
+    def _convert(self, series: FloatArray) -> ConvertedRows:
         z, mean, std, flat = standardize(series)
         z[np.isnan(series)] = np.nan
-        return Converted(z, {"mean_": mean, "scale_": std}, flat)
+        return ConvertedRows(z, {"mean_": mean, "scale_": std}, flat)
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
         inverse: Float64Array = values * self.scale_[rows][..., None] + self.mean_[rows][..., None]
@@ -85,21 +86,20 @@ class ZScore(RowTransformer):
 
 
 class MinMax(RowTransformer):
-    """Scale every series to a range, by default from -1 to 1.
+    """Scale each series to a range, by default from -1 to 1.
 
     Parameters
     ----------
     feature_range : tuple of (float, float), default=(-1, 1)
-        Where the least and the largest value of each series go.
+        Values that the minimum and the maximum of each series become.
     missing : {"error", "mask"}, default="error"
-        What NaN means. "error": nothing, it is refused. "mask": a missing value; the range is that of
-        what was observed, and NaN stays where it is.
+        Treatment of NaN. "error": raise a ValueError. "mask": a missing value, which stays NaN. Minimum and
+        maximum are then those of the observed values.
 
     Attributes
     ----------
     data_min_, data_max_ : ndarray of shape (n_series,) or (n_series, n_channels)
-        Least and largest value of each series seen in `fit`, in its own units; NaN where nothing was
-        observed.
+        Minimum and maximum of each series seen in `fit`, in its own units; NaN if it has no observed value.
     n_features_in_ : int
         Number of timepoints seen in `fit`.
     series_names_in_ : ndarray of objects, shape (n_series,)
@@ -109,14 +109,14 @@ class MinMax(RowTransformer):
 
     See Also
     --------
-    ZScore : Scale every series to mean 0 and standard deviation 1.
+    ZScore : Scale each series to mean 0 and standard deviation 1.
     LogReturns : Turn prices into log returns.
 
     Notes
     -----
-    Unlike scikit-learn's `MinMaxScaler`, which scales columns, this scales rows. Several channels (a
-    third axis) are scaled each by itself. A series that never moves goes to the middle of the range, and
-    a `FlatSeriesWarning` names it.
+    Unlike scikit-learn's `MinMaxScaler`, which scales columns, this scales rows. Each channel (third axis)
+    is scaled by itself. A series that never moves becomes the middle of the range, and a
+    `FlatSeriesWarning` names it.
 
     Examples
     --------
@@ -137,47 +137,52 @@ class MinMax(RowTransformer):
         "missing": [StrOptions({"error", "mask"})],
     }
 
-    def __init__(self, feature_range: tuple[float, float] = (-1, 1), *, missing: str = "error") -> None:
+    def __init__(
+        self,
+        feature_range: tuple[float, float] = (-1, 1),
+        *,
+        missing: Literal["error", "mask"] = "error",
+    ) -> None:
         self.feature_range = feature_range
         self.missing = missing
 
-    def _check(self, X: Any, *, reset: bool) -> SeriesData:
+    def _check(self, X: ArrayLike | pd.DataFrame, *, reset: bool) -> SeriesData:
         data = super()._check(X, reset=reset)
         self._range()
         return data
 
     def _range(self) -> tuple[float, float]:
-        """The range as two floats, or an error."""
+        """Return the range as two floats, or raise an error."""
         ends = np.asarray(self.feature_range)
         if ends.shape != (2,) or ends.dtype.kind not in "iuf" or not -np.inf < ends[0] < ends[1] < np.inf:
             raise ValueError(
-                "The 'feature_range' parameter of MinMax must be two finite numbers, the least first. Got "
+                "The 'feature_range' parameter of MinMax must be two finite numbers, the smaller first. Got "
                 f"{self.feature_range!r} instead."
             )
         return float(ends[0]), float(ends[1])
 
-    def _convert(self, series: FloatArray) -> Converted:
+    def _convert(self, series: FloatArray) -> ConvertedRows:
         low, high = self._range()
         flat = standardize(series).flat
         x = series.astype(np.float64)
         observed = ~np.isnan(x)
-        # A power of two is exact, and keeps the range of a row from overflowing.
+        # maximum - minimum may overflow. Dividing by a power of two prevents this, and is exact.
         exponent = np.frexp(np.max(np.abs(x), axis=-1, where=observed, initial=0.0, keepdims=True))[1]
         x = np.ldexp(x, -exponent)
-        least = np.min(x, axis=-1, where=observed, initial=np.inf, keepdims=True)
-        largest = np.max(x, axis=-1, where=observed, initial=-np.inf, keepdims=True)
+        minimum = np.min(x, axis=-1, where=observed, initial=np.inf, keepdims=True)
+        maximum = np.max(x, axis=-1, where=observed, initial=-np.inf, keepdims=True)
         empty = ~observed.any(axis=-1, keepdims=True)
-        least[empty] = largest[empty] = np.nan
-        span = np.where(flat[..., None], 1.0, largest - least)
-        fraction = (x - least) / span
+        minimum[empty] = maximum[empty] = np.nan
+        span = np.where(flat[..., None], 1.0, maximum - minimum)
+        fraction = (x - minimum) / span
         fraction[flat[..., None] & observed] = 0.5
-        # This form hits both ends exactly; clipping holds what rounding leaves outside between them.
+        # This form gives both ends exactly; rounding may leave values in between slightly outside.
         scaled = np.clip(low * (1.0 - fraction) + high * fraction, low, high)
         statistics = {
-            "data_min_": np.ldexp(least, exponent)[..., 0],
-            "data_max_": np.ldexp(largest, exponent)[..., 0],
+            "data_min_": np.ldexp(minimum, exponent)[..., 0],
+            "data_max_": np.ldexp(maximum, exponent)[..., 0],
         }
-        return Converted(scaled, statistics, flat)
+        return ConvertedRows(scaled, statistics, flat)
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
         low, high = self._range()

@@ -158,7 +158,7 @@ def analyze(
         warnings.simplefilter("always")  # the user's filters must not decide what the report says
         series = LogReturns(missing=missing).fit_transform(prices) if settings.on == "log-returns" else prices
         report_progress("Clustering", 0, len(ks))
-        sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, callback=report_fit)
+        sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, progress=report_fit)
         sweep.fit(series)
         report_progress("Comparing all pairs", 0, 1)
         pairs, n_identical = find_near_identical(series, settings, missing, source.sectors)

@@ -1,4 +1,4 @@
-"""What KSweep refuses, before anything is fitted."""
+"""Parameters and inputs that KSweep rejects before anything is fitted."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_bad_k_is_one_error_before_anything_is_fitted(X, k, error, message):
 def test_any_iterable_of_integers_is_tried_in_increasing_order(X, k):
     seen = []
     sweep = KSweep(
-        KMeans(n_init=1, random_state=0), k, criterion="silhouette", callback=lambda p: seen.append(p.k)
+        KMeans(n_init=1, random_state=0), k, criterion="silhouette", progress=lambda p: seen.append(p.k)
     )
     sweep.fit(X)
     assert seen == [2, 3, 4]
@@ -80,14 +80,14 @@ def test_k_equal_to_the_number_of_rows_is_allowed(X):
 
 
 @pytest.mark.parametrize("criterion", ["gap", "stability", "SSD", None])
-def test_unknown_criteria_are_refused_and_those_that_exist_are_listed(X, criterion):
+def test_unknown_criteria_raise_and_those_that_exist_are_listed(X, criterion):
     with pytest.raises(ValueError, match=r"'criterion' parameter of KSweep must be a str among") as caught:
         KSweep(MustNotBeFitted(), [2, 3], criterion=criterion).fit(X)
     assert all(repr(name) in str(caught.value) for name in ("ssd", "elbow", "silhouette"))
     assert f"Got {criterion!r} instead" in str(caught.value)
 
 
-def test_a_criterion_that_cannot_choose_among_the_ks_is_refused(X):
+def test_a_criterion_that_cannot_choose_among_the_ks_raises(X):
     with pytest.raises(ValueError, match=r"criterion='silhouette', which is undefined .*Got \[1\]"):
         KSweep(MustNotBeFitted(), [1], criterion="silhouette").fit(X)
     with pytest.raises(ValueError, match=r"criterion='elbow', which needs at least three .* Got \[2, 3\]"):
@@ -107,7 +107,7 @@ def test_a_criterion_that_cannot_choose_among_the_ks_is_refused(X):
         (Pipeline([]), ValueError, r"has no such parameter\. Got Pipeline\(steps=\[\]\) instead"),
     ],
 )
-def test_estimators_without_n_clusters_are_refused(X, estimator, error, message):
+def test_estimators_without_n_clusters_raise(X, estimator, error, message):
     with pytest.raises(error, match=message):
         KSweep(estimator, [2, 3]).fit(X)
 
@@ -130,9 +130,9 @@ def test_inertia_that_is_no_number_is_an_error_and_never_a_choice(X):
 @pytest.mark.parametrize(
     "bad",
     [
-        {"silhouette_sample_size": 1},
+        {"n_samples": 1},
         {"n_jobs": 1.5},
-        {"callback": 3},
+        {"progress": 3},
         {"keep_estimators": "no"},
         {"random_state": -1},
     ],
@@ -171,16 +171,16 @@ def test_sample_weight_for_an_estimator_without_it_is_an_error(X):
     ],
     ids=["negative", "one negative", "zero", "too few", "nan"],
 )
-def test_weights_that_mean_nothing_are_refused(X, weights, message):
+def test_weights_that_mean_nothing_raise(X, weights, message):
     with pytest.raises(ValueError, match=message):
         KSweep(MustNotBeFitted(), [2, 3]).fit(X, sample_weight=weights)
 
 
 def test_silhouette_that_is_left_out_cannot_choose(X):
-    with pytest.raises(ValueError, match="criterion='silhouette' when silhouette_sample_size=0"):
-        KSweep(MustNotBeFitted(), [2, 3], criterion="silhouette", silhouette_sample_size=0).fit(X)
+    with pytest.raises(ValueError, match="criterion='silhouette' when n_samples=0"):
+        KSweep(MustNotBeFitted(), [2, 3], criterion="silhouette", n_samples=0).fit(X)
 
 
-def test_set_output_refuses_what_it_does_not_know():
+def test_set_output_rejects_what_it_does_not_know():
     with pytest.raises(ValueError, match=r"KSweep\.set_output: transform must be .* Got 'nonsense' instead"):
         KSweep(KMeans()).set_output(transform="nonsense")
