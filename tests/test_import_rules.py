@@ -19,7 +19,16 @@ PACKAGE = Path(shapecluster.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Single files below everything else, lowest first: each may import those before it.
-FOUNDATION = ["exceptions", "_typing", "_optional", "_threads", "_sklearn_compat", "_validation", "_tables"]
+FOUNDATION = [
+    "exceptions",
+    "_typing",
+    "_optional",
+    "_warnings",
+    "_threads",
+    "_sklearn_compat",
+    "_validation",
+    "_tables",
+]
 
 # What each part may import of ours, beside itself and these files. A new part has to be entered here.
 OURS = {

@@ -7,8 +7,6 @@ whose error should name a ticker.
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -20,6 +18,7 @@ from pandas.api.types import infer_dtype
 
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._typing import BoolArray, Float64Array, FloatArray
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import FlatSeriesWarning
 
 _MAX_NAMED = 5
@@ -151,30 +150,15 @@ def check_series(
     return data
 
 
-def warn_flat(data: SeriesData, flat: BoolArray, consequence: str) -> None:
-    """Name the flat series in a `FlatSeriesWarning`."""
+def warn_flat(owner: object, data: SeriesData, flat: BoolArray, consequence: str) -> None:
+    """Name the flat series in a `FlatSeriesWarning` of an estimator, or of a function given by name."""
     rows = np.flatnonzero(flat)
-    warnings.warn(
+    warn_user(
+        owner,
         f"{len(rows)} of {len(flat)} series never move, so they have no shape and {consequence}: "
         f"{listing(data.name(row) for row in rows)}.",
         FlatSeriesWarning,
-        stacklevel=caller_level(),
     )
-
-
-def caller_level() -> int:
-    """The `stacklevel` that makes a warning point at the code that called this package.
-
-    scikit-learn's wrappers of `transform` and joblib's of `fit` stand between; they are passed over too.
-    """
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _is_inside(module: str) -> bool:
-    return module.partition(".")[0] in {"shapecluster", "sklearn"}
 
 
 def check_labels(frame: pd.DataFrame, owner: str) -> None:

@@ -20,6 +20,7 @@ from sklearn.base import clone
 from threadpoolctl import ThreadpoolController, threadpool_info
 
 from shapecluster._threads import n_threads, single_threaded_blas
+from shapecluster._warnings import with_user_line
 from shapecluster.model_selection._contract import first_steps, input_for, last_step, prefix
 
 
@@ -116,10 +117,14 @@ def _side_by_side(task: Task, ks: Sequence[int], n_jobs: int | None) -> Iterator
     each of its fits; overlapping fits would otherwise leave it wherever the last one put it.
     """
     settings, openmp = get_config(), _openmp_threads()
+
+    def fit_one(k: int) -> Fit:
+        return _fit_in_worker(task, k, settings, openmp)
+
     pool = ThreadPoolExecutor(n_threads(n_jobs))
     with single_threaded_blas():
         try:
-            yield from pool.map(lambda k: _fit_in_worker(task, k, settings, openmp), ks)
+            yield from pool.map(with_user_line(fit_one), ks)
         finally:
             # After Ctrl-C, or an error, `map` has canceled the fits that had not begun, and the caller goes
             # on at once. Those that run cannot be stopped; the interpreter waits for them before it ends.

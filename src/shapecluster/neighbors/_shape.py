@@ -284,7 +284,7 @@ class ShapeNeighbors(BaseEstimator):
             labels = [names[row] for row in held]
             if queries.flat.any():
                 flat = SeriesData(queries.unit, pd.Index(labels))
-                warn_flat(flat, queries.flat, "nothing is like them: all others are at distance 1")
+                warn_flat(self, flat, queries.flat, "nothing is like them: all others are at distance 1")
         aligned = align_all(take(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
         blocks = []
         for i, label in enumerate(labels):
@@ -367,7 +367,7 @@ class ShapeNeighbors(BaseEstimator):
         """Normalized series, and what was observed of them."""
         shapes = shapes_of(data.channels_first, max_shift, dtype)
         if shapes.flat.any():
-            warn_flat(data, shapes.flat, "are at distance 1 from all others")
+            warn_flat(self, data, shapes.flat, "are at distance 1 from all others")
         return shapes, ~np.isnan(data.channels_first)
 
     def _names(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ import pandas as pd
 
 from shapecluster._core.matching.holdings import Distinct, MatchCriterion, as_query
 from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import caller_level, listing, names_and_weights
+from shapecluster._validation import listing, names_and_weights
+from shapecluster._warnings import warn_user
 
 if TYPE_CHECKING:
     from shapecluster.portfolios import Portfolios
@@ -89,11 +89,10 @@ def outsider(portfolio: Any, portfolios: Portfolios, rule: MatchCriterion) -> Qu
     columns = pd.Index(portfolios.tickers).get_indexer(pd.Index(names, dtype=object))
     unknown = tuple(name for name, column in zip(names, columns, strict=True) if column < 0)
     if unknown:
-        warnings.warn(
+        warn_user(
+            "PortfolioMatcher",
             f"the data lack {len(unknown)} of the {len(names)} tickers of the portfolio: {listing(unknown)}. "
             "They count as holdings that nobody shares.",
-            UserWarning,
-            stacklevel=caller_level(),
         )
     order = np.argsort(columns)[len(unknown) :]
     return Query(columns[order], amounts[order], mass, unknown=unknown)

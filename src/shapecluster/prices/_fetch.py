@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -14,6 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import MissingPricesError, MissingPricesWarning
 from shapecluster.prices._cache import CacheDir, PriceCache, cache_folder
 from shapecluster.prices._frames import rows_from_series
@@ -202,11 +202,11 @@ def _answer(
         by_reason.setdefault(reason, []).append(ticker)
     reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
     message = (
-        f"No prices from {request.start} to {request.end} for {len(missing)} of "
+        f"no prices from {request.start} to {request.end} for {len(missing)} of "
         f"{len(request.tickers)} tickers: {reasons}."
     )
     if on_missing == "warn":
-        warnings.warn(message, MissingPricesWarning, stacklevel=4)
+        warn_user("fetch_prices", message, MissingPricesWarning)
         return prices
     message += f" What arrived ({len(arrived)} tickers) is in this error's .prices" + (
         "; on_missing='warn' returns it." if arrived else "."

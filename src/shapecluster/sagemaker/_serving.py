@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shapecluster._typing import IntArray
-from shapecluster._validation import caller_level
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
 from shapecluster.remote import Endpoint, Job
@@ -111,7 +110,7 @@ class ServingMixin:
             decode_predictions(answer, _CSV, n_rows=part.stop - part.start).closest_cluster
             for part, answer in answers
         ]
-        return self._compared(ids, X, f"The endpoint {endpoint.name!r}")
+        return self._compared(ids, X, f"the endpoint {endpoint.name!r}")
 
     def batch_predict(self, X: Any, *, job: Job | None = None) -> IntArray:
         """Have a batch transform job find the nearest cluster of each row; nothing but its files is left.
@@ -144,7 +143,7 @@ class ServingMixin:
             with platform.open(uri) as file:
                 answer = decode_predictions(file.read(_MOST_ANSWER), _CSV, max_bytes=_MOST_ANSWER)
             ids.append(answer.closest_cluster)
-        return self._compared(ids, X, "The batch transform job")
+        return self._compared(ids, X, "the batch transform job")
 
     def _source(self) -> ModelSource:
         description = self._outcome.description
@@ -163,12 +162,12 @@ class ServingMixin:
             raise ValueError(f"{who} must answer for {len(ours)} rows. Got {len(ids)} answers instead.")
         other = np.flatnonzero(ids != ours)
         if len(other):
-            warnings.warn(
+            warn_user(
+                self,
                 f"{who} answers otherwise than predict() here for {len(other)} of {len(ids)} rows, the first "
                 f"of them row {other[0]}: cluster {ids[other[0]]}, and {ours[other[0]]} here. It may serve "
                 "another model, number clusters in its own way, or round otherwise.",
                 ArtifactWarning,
-                stacklevel=caller_level(),
             )
         return ids
 

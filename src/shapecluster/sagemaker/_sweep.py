@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from shapecluster._warnings import with_user_line
 from shapecluster.remote._clock import CLOCK, Clock
 
 _Model = TypeVar("_Model")
@@ -74,7 +75,8 @@ def side_by_side(models: Sequence[_Model], fit: Callable[[_Model], _Model], thre
             raise
 
     pool = ThreadPoolExecutor(max(1, min(threads, len(models))))
-    futures = [pool.submit(work, model) for model in models]
+    attributed = with_user_line(work)
+    futures = [pool.submit(attributed, model) for model in models]
     try:
         for future in futures:
             yield future.result()
