@@ -55,6 +55,7 @@ from shapecluster.remote import (
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Doubles: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.intp]
+Ids: TypeAlias = NDArray[np.int64]
 Objects: TypeAlias = NDArray[np.object_]
 
 
@@ -97,9 +98,9 @@ def transformers(prices: pd.DataFrame) -> pd.DataFrame:
     assert_type(returns.fit_transform(prices), pd.DataFrame)
     assert_type(returns.inverse_transform(returns.transform(prices)), pd.DataFrame)
     assert_type(returns.get_feature_names_out(), Objects)
-    assert_type(LogReturns().fit_transform(prices.to_numpy()), Floats)
+    assert_type(LogReturns().fit_transform(prices.to_numpy()), Floats | pd.DataFrame)
     assert_type(ZScore(missing="error").fit_transform(prices), pd.DataFrame)
-    assert_type(ZScore().fit(prices).transform(prices.to_numpy()), Floats)
+    assert_type(ZScore().fit(prices).transform(prices.to_numpy()), Floats | pd.DataFrame)
     assert_type(MinMax((0, 1), missing="error").fit_transform(prices), pd.DataFrame)
     assert_type(MinMax().set_output(transform="pandas"), MinMax)
     return returns.transform(prices)
@@ -138,7 +139,7 @@ def clusterers(X: pd.DataFrame) -> LocalKShape:
 
 
 def sweeps(X: pd.DataFrame, show: Callable[[SweepProgress], None]) -> KSweep:
-    sweep = KSweep(LocalKShape(random_state=0), k=[2, 3, 4], criterion="elbow", n_jobs=2, progress=show)
+    sweep = KSweep(LocalKShape(random_state=0), k=[2, 3, 4], criterion="silhouette", n_jobs=2, progress=show)
     assert_type(sweep.fit(X), KSweep)
     assert_type(sweep.fit_predict(X), Integers)
     assert_type(sweep.predict(X), Integers)
@@ -186,20 +187,21 @@ def neighbors(X: pd.DataFrame) -> None:
     assert_type(model.similar({first: 0.7, second: 0.3}), pd.DataFrame)
 
 
-def index(folder: Path, X: pd.DataFrame, model: LocalKShape) -> None:
+def index(folder: Path, X: pd.DataFrame) -> None:
+    model = LocalKShape(3, random_state=0)  # exact searches need all shifts
     built = ClusterIndex(model, n_neighbors=3, n_probe=2, metric="sbd", dtype="float32", backend="numpy")
     assert_type(built.fit(X), ClusterIndex)
-    assert_type(built.kneighbors(X), tuple[Floats, Integers])
-    assert_type(built.kneighbors(X, 2, False), Integers)
-    assert_type(built.kneighbors(X, n_probe=3, return_shift=True), tuple[Floats, Integers, Integers])
-    assert_type(built.kneighbors(X, exact=True), tuple[Floats, Integers])
+    assert_type(built.kneighbors(X), tuple[Floats, Ids])
+    assert_type(built.kneighbors(X, 2, return_distance=False), Ids)
+    assert_type(built.kneighbors(X, n_probe=3, return_shift=True), tuple[Floats, Ids, Integers])
+    assert_type(built.kneighbors(X, exact=True), tuple[Floats, Ids])
     assert_type(built.radius_neighbors(X, 0.5), tuple[Objects, Objects])
     assert_type(built.radius_neighbors(X, 0.5, return_distance=False, n_probe=3), Objects)
-    assert_type(built.recall(X, sample=5), Recall)
-    assert_type(built.tune(0.9, X, sample=5), ClusterIndex)
+    assert_type(built.recall(X, n_samples=5), Recall)
+    assert_type(built.tune(0.9, X, n_samples=5), ClusterIndex)
     assert_type(built.names_of([0, 1]), Objects)
     added = built.add(X.set_axis([f"{name}, again" for name in X.index]))
-    assert_type(added, Integers)
+    assert_type(added, Ids)
     assert_type(built.remove(added), ClusterIndex)
     built.save(folder / "stocks.index")
     assert_type(ClusterIndex.load(folder / "stocks.index"), ClusterIndex)
@@ -214,7 +216,7 @@ def analogues(prices: pd.DataFrame) -> Analogues:
     assert_type(answer, Analogues)
     assert_type(answer.table, pd.DataFrame)
     assert_type(answer.summary, pd.DataFrame)
-    assert_type(past.recall(3, sample=5), Recall)
+    assert_type(past.recall(3, n_samples=5), Recall)
     assert_type(past.n_windows_, int)
     assert_type(past.left_out_, pd.DataFrame)
     later = prices.iloc[:, -2:].set_axis(pd.bdate_range(str(prices.columns[-1]), periods=3)[1:], axis=1)
@@ -238,7 +240,7 @@ def traders(folder: Path) -> None:
     assert_type(Portfolios.from_frame(held.to_frame()), Portfolios)
     matcher = PortfolioMatcher(Fraction(9, 10), metric="jaccard", quantities=False)
     assert_type(matcher.fit(held), PortfolioMatcher)
-    assert_type(matcher.partial_fit(held), PortfolioMatcher)
+    assert_type(matcher.partial_fit(Portfolios([[1, 1]], ["T0", "T1"], [1000])), PortfolioMatcher)
     assert_type(matcher.matches(["T0", "T1"]), pd.DataFrame)
     assert_type(matcher.match_pairs(max_pairs=1000), pd.DataFrame)
 
@@ -325,7 +327,7 @@ def main() -> None:
         sweep = sweeps(returns, seen.append)
         measures(returns, model.labels_)
         neighbors(returns)
-        index(folder, returns, model)
+        index(folder, returns)
         answer = analogues(prices)
         traders(folder)
         pictures(returns, model, sweep, answer)

@@ -12,12 +12,15 @@ any attribute: there the declarations stand alone, so mypy still finds misspelle
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+OutputContainer: TypeAlias = Literal["default", "pandas", "polars"]
+"""Containers that `set_output` can choose."""
 
 MYPY = False  # mypy takes this name for true, whatever its value
 
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
             cls, *, auto_wrap_output_keys: tuple[str, ...] | None = ("transform",)
         ) -> None: ...
         def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> FloatArray | pd.DataFrame: ...
-        def set_output(self, *, transform: str | None = None) -> Self: ...
+        def set_output(self, *, transform: OutputContainer | None = None) -> Self: ...
         def __sklearn_tags__(self) -> Any: ...
 
     class _ClassNamePrefixFeaturesOut:
@@ -126,6 +129,7 @@ __all__ = [
     "ClusterMixin",
     "Interval",
     "MetaEstimatorMixin",
+    "OutputContainer",
     "StrOptions",
     "TransformerMixin",
     "_check_sample_weight",
