@@ -1,5 +1,5 @@
-# Everything one needs while working on shapecluster. Each target makes its own virtual environment and
-# installs what it needs, so a fresh machine with Python 3.11 or newer and make is enough.
+# Commands for developers. Each target makes its virtual environment and installs what it needs, so a fresh
+# machine needs only make and Python 3.11 or newer.
 #
 #   make test PYTHON=python3.12 VENV=.venv312     another interpreter, in an environment of its own
 #   make demo OUT=/tmp/report                     the report somewhere else
@@ -27,10 +27,10 @@ demo: ## cluster a simulated market, write a report to look at, and rehearse a t
 	@$(ENVIRONMENT) demo -e ".[market,plot,report,cli]"
 	$(BIN)/shapecluster stocks --portfolio "$(PORTFOLIO)" --seed 0 --out "$(OUT)"
 	@echo
-	@echo "The same market as a training job of SageMaker, rehearsed in a folder of this machine:"
+	@echo "The same market as a SageMaker training job, rehearsed in a folder on this machine:"
 	$(BIN)/shapecluster sagemaker rehearse -k 10 --seed 0 --folder "$(OUT)-rehearsal" --out "$(OUT)/labels.csv"
 	@echo
-	@echo "Who holds the same as trader 6, among 100,000 generated traders:"
+	@echo "Traders with the same holdings as trader 6, among 100,000 generated traders:"
 	$(BIN)/shapecluster portfolios match 6
 	@echo
 	@echo "The report is in $(abspath $(OUT))/index.html"
@@ -39,17 +39,18 @@ test: ## run all tests and doctests
 	@$(ENVIRONMENT) test -e ".[test]"
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(ARGS)
 
-faults: ## every fault at every stage of a training job, TIMES times over with other timing
+faults: ## test every fault at every stage of a training job, TIMES times with other timing
 	@$(ENVIRONMENT) test -e ".[test]"
 	$(BIN)/python -m tests.faults --times $(TIMES) $(ARGS)
 
-lint: ## ruff and mypy, at the versions in .ci/lint-requirements.txt
+lint: ## run ruff, mypy and pyright, at the versions in .ci/lint-requirements.txt
 	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict
+	$(BIN)/mypy --strict src tests/typed_api.py
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
-format: ## let ruff repair what it can
+format: ## reformat, and apply the automatic fixes of ruff
 	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -60,7 +61,7 @@ docs: ## build docs/_build/html; a warning is an error
 	$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
 	@echo "The pages: $(abspath docs/_build/html/index.html)"
 
-bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then refresh the page's tables
+bench: ## compare with the peers: minutes with ARGS=--quick, else hours; then update the tables of the page
 	@PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)-bench" compare -e ".[compare]"
 	$(VENV)-bench/bin/python -m benchmarks.peers $(ARGS)
 	$(VENV)-bench/bin/python -m benchmarks.scaling $(ARGS)
@@ -71,7 +72,7 @@ bench: ## time ours beside the peers: ARGS=--quick in minutes, else hours; then 
 	$(VENV)-bench/bin/python -m benchmarks.analogues $(if $(findstring --quick,$(ARGS)),$(ARGS),$(ARGS) --page)
 	$(if $(findstring --quick,$(ARGS)),,$(VENV)-bench/bin/python -m benchmarks.page)
 
-# SageMaker takes no image index, which provenance would need. DOCKER=: leaves it at the folder to build from.
+# SageMaker accepts no image index, and provenance would make one. With DOCKER=: only the build folder is made.
 image: ## build the image for SageMaker (IMAGE=name:tag) from a wheel and pinned versions
 	@$(ENVIRONMENT) build build
 	rm -rf build/image
@@ -79,7 +80,7 @@ image: ## build the image for SageMaker (IMAGE=name:tag) from a wheel and pinned
 	cp src/shapecluster/container/Dockerfile src/shapecluster/container/constraints.txt build/image
 	$(DOCKER) build --platform linux/amd64 --provenance=false --tag "$(IMAGE)" build/image
 
-clean: ## remove everything that these targets wrote
+clean: ## remove everything that these targets create
 	rm -rf .venv .venv-bench build dist docs/_build docs/api/generated shapecluster-report shapecluster-report-rehearsal
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

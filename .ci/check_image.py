@@ -1,11 +1,10 @@
-"""Do what the Dockerfile says, without Docker, and run what would be the image's program.
+"""Execute the Dockerfile's instructions without Docker, and run the program of the image.
 
-    python check_image.py build/image        with the Python that the Dockerfile asks for
+    python check_image.py build/image        with the Python version of the Dockerfile
 
-The folder is what `make image DOCKER=:` leaves. Each instruction of the Dockerfile is carried out in a
-temporary folder that stands for the image's root, in a virtual environment that stands for its Python: so
-the commands are those of the Dockerfile, whatever they become. Then a job trains, and its model is served, as
-SageMaker asks for it. Standard library only.
+`make image DOCKER=:` makes the folder. Each instruction of the Dockerfile runs in a temporary folder in place
+of the image's root, and in a virtual environment in place of its Python. Then a job trains and its model is
+served, with the calls that SageMaker makes. This script needs only the standard library.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_PATIENCE = 60.0  # seconds for a server to come up
-_NOTHING_TO_DO = {"LABEL", "EXPOSE"}
-_BROUGHT_BY_PYTHON = {"pip", "setuptools", "wheel", "shapecluster"}
+_START_SECONDS = 60.0  # time for a server to start
+_IGNORED = {"LABEL", "EXPOSE"}  # instructions without an effect outside Docker
+_NOT_PINNED = {"pip", "setuptools", "wheel", "shapecluster"}  # they come with Python or from the wheel
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """The instructions of a Dockerfile, with continued lines joined and comments left out."""
+    """Parse a Dockerfile: continued lines are joined, and comments are dropped."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
     return [(line.split()[0], line.partition(" ")[2].strip()) for line in joined.splitlines() if line.strip()]
@@ -40,7 +39,7 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 @dataclass
 class Image:
-    """What the instructions have made so far, below `root`."""
+    """The state of the build below `root`, after the instructions so far."""
 
     context: Path
     root: Path
@@ -52,15 +51,18 @@ class Image:
         self.workdir = self.root
         python = self.root / "venv"
         venv.create(python, with_pip=True)
-        # Nothing of the caller's Python, and none of its credentials.
+        # Neither the caller's Python settings nor its credentials may reach the program.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AWS_", "SHAPECLUSTER_"))}
         self.variables = kept | {"PATH": f"{python / 'bin'}:/usr/bin:/bin"}
-        self.variables |= {"PIP_NO_COMPILE": "1", "PIP_PROGRESS_BAR": "off"}  # most of it is never imported
+        self.variables |= {
+            "PIP_NO_COMPILE": "1",
+            "PIP_PROGRESS_BAR": "off",
+        }  # most are never imported
 
     def build(self) -> None:
         for name, value in instructions((self.context / "Dockerfile").read_text("utf-8")):
-            if name not in _NOTHING_TO_DO:
-                getattr(self, f"do_{name.lower()}")(value)  # what is new here has to be written here
+            if name not in _IGNORED:
+                getattr(self, f"do_{name.lower()}")(value)  # an AttributeError names an unknown instruction
 
     def do_from(self, value: str) -> None:
         wanted = re.match(r"python:(\d+\.\d+)", value)[1]
@@ -91,7 +93,7 @@ class Image:
         self.entry = json.loads(value)
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        """As `docker run IMAGE arguments`."""
+        """Start the program as `docker run IMAGE arguments` does."""
         return subprocess.Popen(
             [*self.entry, *arguments],
             cwd=self.workdir,
@@ -104,26 +106,26 @@ class Image:
 
 
 def check_versions(image: Image) -> None:
-    """All that was installed is pinned, and the library is that of the wheel."""
+    """Check that every installed package has its pinned version."""
     ask = [str(image.root / "venv" / "bin" / "python"), "-I", "-m", "pip", "list", "--format=json"]
     listed = json.loads(subprocess.run(ask, capture_output=True, check=True, text=True).stdout)
     installed = {row["name"].lower().replace("_", "-"): row["version"] for row in listed}
     lines = (image.context / "constraints.txt").read_text("utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    free = {n: v for n, v in installed.items() if n not in _BROUGHT_BY_PYTHON and pinned.get(n) != v}
-    assert not free, f"not as constraints.txt has it: {free}"
+    free = {n: v for n, v in installed.items() if n not in _NOT_PINNED and pinned.get(n) != v}
+    assert not free, f"not at the versions of constraints.txt: {free}"
     assert "shapecluster" in installed
     print(f"Installed: {len(pinned)} packages, all at their pins")
 
 
 def sines(frequencies: list[float]) -> str:
-    """Series as CSV, one a line."""
+    """Sine waves as CSV, one series per line."""
     rows = [[math.sin(f * t / 5) for t in range(40)] for f in frequencies]
     return "".join(",".join(map(repr, row)) + "\n" for row in rows)
 
 
 def lay_out(job: Path, hyperparameters: dict[str, str]) -> None:
-    """A job's folder, as SageMaker fills /opt/ml."""
+    """Create the folder of a job as SageMaker fills /opt/ml."""
     config, train = job / "input" / "config", job / "input" / "data" / "train"
     for folder in (config, train, job / "model", job / "output" / "data"):
         folder.mkdir(parents=True)
@@ -135,14 +137,14 @@ def lay_out(job: Path, hyperparameters: dict[str, str]) -> None:
 
 
 def check_job(image: Image, algorithm: str, hyperparameters: dict[str, str]) -> None:
-    """A job trains; its model answers `/ping` and `/invocations`; SIGTERM ends the server."""
+    """Train a job, request `/ping` and `/invocations` from its model, and end the server by SIGTERM."""
     job = image.root / algorithm
     lay_out(job, hyperparameters)
     settings = {"SHAPECLUSTER_ALGORITHM": algorithm}
     training = image.start("train", "--root", str(job), **settings)
     log, _ = training.communicate(timeout=300)
     assert training.returncode == 0, log
-    with socket.socket() as free:
+    with socket.socket() as free:  # the system chooses a free port
         free.bind(("127.0.0.1", 0))
         settings["SAGEMAKER_BIND_TO_PORT"] = str(free.getsockname()[1])
     url = f"http://127.0.0.1:{settings['SAGEMAKER_BIND_TO_PORT']}"
@@ -164,7 +166,7 @@ def check_job(image: Image, algorithm: str, hyperparameters: dict[str, str]) -> 
 
 
 def wait_for(url: str, server: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _START_SECONDS
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5):

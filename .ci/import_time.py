@@ -1,4 +1,4 @@
-"""Print what `import shapecluster` costs once `sklearn.cluster` and `pandas` are imported, best of several.
+"""Print the time of `import shapecluster` after `sklearn.cluster` and `pandas`, best of several runs.
 
     python .ci/import_time.py
 
@@ -28,7 +28,7 @@ def main() -> None:
         times.append(float(done.stdout))
     print(f"import shapecluster, after sklearn and pandas: {1000 * min(times):.0f} ms, best of {REPEATS}")
     if min(times) > BUDGET:
-        sys.exit(f"that is more than its budget of {1000 * BUDGET:.0f} ms")
+        sys.exit(f"this exceeds the budget of {1000 * BUDGET:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python .ci/lowest.py market test > lowest.txt
 
-takes the required dependencies and those of the named extras, following extras that name our own.
+prints the required dependencies and those of the named extras, and of our own extras that these name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REQUIREMENT = re.compile(
 
 
 def lowest(project: dict, extras: list[str]) -> list[str]:
-    """The pins for `[project]` of a pyproject.toml, each dependency once."""
+    """Return the pins for `[project]` of a pyproject.toml, each dependency once."""
     pins: dict[str, str] = {}
     seen: set[str] = set()
     waiting = list(extras)

@@ -104,7 +104,7 @@ def test_every_public_estimator_is_checked():
 
 # Many checks fit data of two columns, which hold fewer shapes than the default number of clusters, or
 # rows of ones, which have none.
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*series never move:shapecluster.exceptions.FlatSeriesWarning")
 @parametrize_with_checks(
     estimators(),

@@ -24,10 +24,11 @@ SINGLE_FILES: dict[str, set[str]] = {
     "exceptions": set(),
     "_typing": set(),
     "_optional": set(),
+    "_warnings": set(),
     "_threads": set(),
     "_programs": set(),
-    "_sklearn_compat": set(),
-    "_validation": {"_sklearn_compat", "_typing", "exceptions"},
+    "_sklearn_compat": {"_typing"},
+    "_validation": {"_sklearn_compat", "_typing", "_warnings", "exceptions"},
     "_tables": {"_optional", "_typing"},
 }
 

@@ -130,11 +130,30 @@ def test_every_dependency_has_a_lower_bound_and_a_reason():
     assert not [line for line in requirements if "#" not in line]
 
 
-def test_the_extra_called_all_leaves_out_what_few_machines_can_take():
+def test_the_extra_called_all_is_what_users_run():
     extras = PROJECT["optional-dependencies"]
     (everything,) = extras["all"]
     listed = set(everything.removeprefix("shapecluster[").rstrip("]").split(","))
-    assert listed == set(extras) - {"all", "sagemaker", "gpu", "docs", "test"}
+    # The SDK pulls in much that few users need; the others are for those who work on the project.
+    assert listed == set(extras) - {"all", "sagemaker", "compare", "docs", "test"}
+
+
+# The names under which distributions are imported, where they differ.
+MODULES = {"scikit-learn": "sklearn", "faiss-cpu": "faiss", "sagemaker-core": "sagemaker.core"}
+
+
+def test_every_dependency_of_users_is_imported_somewhere():
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    extras = {
+        k: v for k, v in PROJECT["optional-dependencies"].items() if k not in ("compare", "docs", "test")
+    }
+    for extra, requirements in {"required": PROJECT["dependencies"], **extras}.items():
+        for requirement in requirements:
+            name = re.match(r"[A-Za-z0-9-]+", requirement)[0]
+            module = re.escape(MODULES.get(name, name))
+            pattern = rf'^ *(import|from) {module}\b|import_(optional|module)\(\s*"{module}\b'
+            used = name == "shapecluster" or re.search(pattern, source, re.MULTILINE)
+            assert used, f"nothing imports {name}, which the extra {extra} installs"
 
 
 # --------------------------------------------------------------------------------- the lowest versions

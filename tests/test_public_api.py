@@ -17,6 +17,7 @@ from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 import shapecluster
+from tests import typed_api
 
 # numpydoc's checks that we leave out, each for its reason. Everything else it finds is a failure.
 IGNORED = {
@@ -172,3 +173,7 @@ def test_a_parameter_without_its_description_is_found(monkeypatch):
 
     monkeypatch.setattr(shapecluster, "lacking", lacking, raising=False)
     assert any(problem.startswith("PR01") for problem in problems("shapecluster.lacking"))
+
+
+def test_the_typed_program_runs():
+    typed_api.main()

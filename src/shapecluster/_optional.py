@@ -1,4 +1,4 @@
-"""Late imports of optional dependencies, with an error that says what to install."""
+"""Import optional dependencies where they are used, with an error that names the extra to install."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def import_optional(module: str, *, extra: str, needed_for: str) -> Any:
-    """Import and return `module`, or say which extra brings it.
+    """Import and return `module`, or raise an error that names its extra.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def import_optional(module: str, *, extra: str, needed_for: str) -> Any:
     extra : str
         The extra of shapecluster that installs it.
     needed_for : str
-        What the caller is doing; opens the error message.
+        The subject of the error message, such as "Reading a parquet file".
 
     Raises
     ------
@@ -26,8 +26,9 @@ def import_optional(module: str, *, extra: str, needed_for: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
+        # The module is installed, but a dependency of it is missing: our extra would not help.
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
-            raise  # the module is there, but something that it needs is broken
+            raise
         raise ImportError(
             f"{needed_for} needs {module.split('.')[0]}, which is not installed: "
             f'pip install "shapecluster[{extra}]"'

@@ -1,8 +1,13 @@
 """The part of scikit-learn that this package builds on, in one place.
 
-scikit-learn ships no type information. What type checkers need to know of its base classes is
-written down here once; at run time these are scikit-learn's own classes. Private or moved names of
-scikit-learn are imported here and nowhere else.
+scikit-learn ships no type information. This module declares once what type checkers need to know of its
+base classes. At run time these are scikit-learn's own classes. Private or moved names of scikit-learn are
+imported here and nowhere else.
+
+The two type checkers see different base classes. Pyright reads scikit-learn's source: there the
+declarations are added to the real classes, so an estimator of ours is accepted wherever one of
+scikit-learn's is. mypy takes every name of scikit-learn for Any, and a class that derives from Any may have
+any attribute: there the declarations stand alone, so mypy still finds misspelled attributes.
 """
 
 from __future__ import annotations
@@ -17,17 +22,21 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 OutputContainer: TypeAlias = Literal["default", "pandas", "polars"]
 """Containers that `set_output` can choose."""
 
+MYPY = False  # mypy takes this name for true, whatever its value
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from shapecluster._typing import IntArray
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from shapecluster._typing import FloatArray, IntArray
 
     _DecoratedMethod = TypeVar("_DecoratedMethod", bound=Callable[..., Any])
 
-    class BaseEstimator:
-        """scikit-learn's estimator contract: parameters, clone, repr, tags."""
-
+    class _Estimator:
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
         def set_params(self, **params: Any) -> Self: ...
         def _validate_params(self) -> None: ...
@@ -35,31 +44,55 @@ if TYPE_CHECKING:
         def __getstate__(self) -> dict[str, Any]: ...
         def __setstate__(self, state: dict[str, Any]) -> None: ...
 
-    class ClusterMixin:
-        """Marks a clusterer."""
-
+    class _Clusterer:
         def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> IntArray: ...
         def __sklearn_tags__(self) -> Any: ...
 
-    class TransformerMixin:
-        """`fit_transform` and `set_output` for whatever has `transform`."""
-
+    class _Transformer:
         def __init_subclass__(
             cls, *, auto_wrap_output_keys: tuple[str, ...] | None = ("transform",)
         ) -> None: ...
-        def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any: ...
+        def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> FloatArray | pd.DataFrame: ...
         def set_output(self, *, transform: OutputContainer | None = None) -> Self: ...
         def __sklearn_tags__(self) -> Any: ...
 
-    class ClassNamePrefixFeaturesOutMixin:
-        """Output columns are named after the class: localkshape0, localkshape1, ..."""
-
+    class _ClassNamePrefixFeaturesOut:
         @property
         def _n_features_out(self) -> int: ...
-        def get_feature_names_out(self, input_features: Any = None) -> Any: ...
+        def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]: ...
 
-    class MetaEstimatorMixin:
-        """Marks an estimator that wraps another."""
+    if MYPY:
+
+        class BaseEstimator(_Estimator):
+            """scikit-learn's estimator contract: parameters, clone, repr, tags."""
+
+        class ClusterMixin(_Clusterer):
+            """Marks a clusterer."""
+
+        class TransformerMixin(_Transformer):
+            """`fit_transform` and `set_output` for whatever has `transform`."""
+
+        class ClassNamePrefixFeaturesOutMixin(_ClassNamePrefixFeaturesOut):
+            """Names output columns after the class: localkshape0, localkshape1, ..."""
+
+        class MetaEstimatorMixin:
+            """Marks an estimator that wraps another."""
+
+    else:
+        from sklearn import base
+
+        # Pyright takes the last declaration of a name, so these have to follow those for mypy.
+        class BaseEstimator(_Estimator, base.BaseEstimator): ...
+
+        class ClusterMixin(_Clusterer, base.ClusterMixin): ...
+
+        class TransformerMixin(_Transformer, base.TransformerMixin): ...
+
+        class ClassNamePrefixFeaturesOutMixin(
+            _ClassNamePrefixFeaturesOut, base.ClassNamePrefixFeaturesOutMixin
+        ): ...
+
+        class MetaEstimatorMixin(base.MetaEstimatorMixin): ...
 
     class Interval:
         """A range that a numeric parameter must lie in."""

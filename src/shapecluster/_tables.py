@@ -1,8 +1,8 @@
-"""Tables as they come out of files, in one form: named columns of text, days or numbers.
+"""Read csv and parquet files as tables with named columns of text, days or numbers.
 
-Text tables are read by Python's own csv reader instead of pandas' because it never guesses (a trailing
-comma, a ticker called NA or TRUE, a repeated column and a short line all change what pandas returns,
-in silence) and because it knows on which line each row stood.
+Text is read by Python's csv reader and not by pandas, because pandas guesses. A trailing comma, a ticker
+called NA or TRUE, a repeated column or a short line silently change its result. The csv reader also knows the
+line of each row, for error messages.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _CLOCK = re.compile(r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?$"
 
 
 def days(values: Any) -> pd.DatetimeIndex:
-    """Dates as whole days without a time zone, named "date"; the local day of the exchange is kept."""
+    """Convert dates to whole days without a time zone, named "date"; the exchange's local day is kept."""
     index = pd.DatetimeIndex(values)
     if index.tz is not None:
         index = index.tz_localize(None)
-    # Made anew from plain numbers, because pandas guesses a frequency on some paths and not on others.
+    # Built from plain numbers, because pandas sets a frequency on some paths and not on others.
     return pd.DatetimeIndex(index.normalize().as_unit("ns").to_numpy(), name="date")
 
 
 class Table(Protocol):
-    """Named columns of equal length, which know where their rows stood in the file.
+    """Named columns of equal length, with the place of each row and column in the file.
 
     Attributes
     ----------
@@ -53,19 +53,19 @@ class Table(Protocol):
         """The names of the columns."""
 
     def row_place(self, row: int) -> str:
-        """Where a row stood: "line 7"."""
+        """Describe the place of a row: "line 7"."""
 
     def column_place(self, column: int) -> str:
-        """Where a column stood: "column 3"."""
+        """Describe the place of a column: "column 3"."""
 
     def texts(self, column: int) -> list[str]:
-        """The cells of a column as stripped text."""
+        """Return the cells of a column as stripped text."""
 
     def dates(self, column: int) -> pd.DatetimeIndex:
-        """The cells of a column as whole days."""
+        """Return the cells of a column as whole days."""
 
     def numbers(self, column: int) -> FloatArray:
-        """The cells of a column as numbers, NaN where there is none."""
+        """Return the cells of a column as numbers, NaN for missing values."""
 
 
 class TextTable:
@@ -76,11 +76,11 @@ class TextTable:
     text : str
         The whole file.
     sep : str
-        What separates the cells of a line.
+        The separator of the cells of a line.
     decimal : str
         The decimal sign.
     date_format : str or None
-        How dates are written, in the codes of `strptime`; None: ISO 8601.
+        The format of dates, in the codes of `strptime`; None: ISO 8601.
     """
 
     writer = "to_csv"
@@ -131,6 +131,7 @@ class TextTable:
         return [cell.strip() for cell in self._columns[column]]
 
     def dates(self, column: int) -> pd.DatetimeIndex:
+        # A long file repeats each day once per ticker; every distinct text is parsed once.
         codes, written = pd.factorize(np.array(self.texts(column), dtype=object))
         parsed = parse_days([str(text) for text in written], self._date_format)
         bad = np.flatnonzero(parsed.isna())
@@ -147,8 +148,9 @@ class TextTable:
         cells = self._columns[column]
         values = None
         together = "".join(cells)
-        if self._decimal == "." and together.isascii() and "_" not in together:  # float() reads 1_5 as 15
-            with suppress(ValueError):  # nearly every column holds nothing but numbers
+        # float() also reads 1_5 as 15, and digits of other scripts.
+        if self._decimal == "." and together.isascii() and "_" not in together:
+            with suppress(ValueError):  # the fast way, for columns without missing cells
                 values = np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
         if values is None:
             values = self._numbers_one_by_one(column)
@@ -163,7 +165,7 @@ class TextTable:
             text = cell.strip()
             if text.lower() in _MISSING:
                 continue
-            if self._decimal != ".":  # where a point may stand for thousands, it is nobody's to guess
+            if self._decimal != ".":  # a point may be a thousands separator, so it is an error
                 text = text.replace(".", "?").replace(self._decimal, ".")
             if not _NUMBER.fullmatch(text):
                 raise self._not_a_number(column, row)
@@ -185,7 +187,7 @@ class TextTable:
 
 
 class FrameTable:
-    """A table read from parquet; its rows are counted from 0, as pandas counts them."""
+    """A table read from parquet; rows are counted from 0, as in pandas."""
 
     writer = "to_parquet"
 
@@ -244,7 +246,7 @@ class FrameTable:
         return numbers
 
     def _coerce(self, column: int) -> Float64Array:
-        """Numbers kept as decimals or text; dates and truth values are no prices."""
+        """Convert decimals or text to numbers; dates and booleans are errors."""
         values = self._frame.iloc[:, column]
         if values.dtype.kind in "Mmb":
             raise self._not_a_number(column, 0)
@@ -262,25 +264,25 @@ class FrameTable:
 
 
 def parse_days(written: Sequence[str], date_format: str | None) -> pd.DatetimeIndex:
-    """Parse dates; what is none becomes NaT. A time of day is dropped, the local day is kept."""
+    """Parse dates, and return NaT for other texts. A time of day is dropped; the local day is kept."""
     if date_format is None:
         written = [text[:10] if _CLOCK.fullmatch(text[10:]) else text for text in written]
-        # A bare year or month is ISO 8601 too, but as the date of a price it is a mistake.
+        # A bare year or month is ISO 8601 too, but a price needs a day.
         written = [text if len(text) in (8, 10) else "" for text in written]
     parsed = pd.to_datetime(
         pd.Series(written, dtype=object), format=date_format or "ISO8601", errors="coerce"
     )
-    sensible = parsed.dt.year.between(1800, 2200)  # what 64-bit nanoseconds hold, and any market's prices
+    sensible = parsed.dt.year.between(1800, 2200)  # 64-bit nanoseconds end in 1677 and 2262
     return days(parsed.where(sensible))
 
 
 def read_text(path: Path) -> str:
-    """Read a whole UTF-8 file, unpacking .gz; every failure becomes one sentence."""
+    """Read a whole UTF-8 file, and unpack .gz; every failure is a ValueError of one sentence."""
     try:
         raw = path.read_bytes()
         if path.suffix.lower() == ".gz":
             raw = gzip.decompress(raw)
-        elif raw[:2] == b"\x1f\x8b":
+        elif raw[:2] == b"\x1f\x8b":  # gzip's signature
             raise ValueError(f"the file is packed with gzip. Rename it to {path.name}.gz.")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"the file is damaged or no gzip file: {error}.") from error
@@ -297,7 +299,7 @@ def read_text(path: Path) -> str:
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a parquet file; every failure becomes one sentence."""
+    """Read a parquet file; every failure is a ValueError of one sentence."""
     import_optional("pyarrow", extra="market", needed_for="Reading a parquet file")
     try:
         return pd.read_parquet(path, engine="pyarrow")

@@ -1,6 +1,7 @@
-"""Threads: how many of ours, and one of BLAS's where fits of others run side by side.
+"""Number of threads, and the limit of BLAS to one thread while fits run in parallel.
 
-BLAS rounds differently with the number of its threads. Our own core does without it; K-Means does not.
+BLAS rounds differently with the number of its threads. Our own results do not depend on that, but those of
+K-Means do.
 """
 
 from __future__ import annotations
@@ -12,26 +13,27 @@ from contextlib import contextmanager
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
-_holding = threading.Lock()
+_limit_lock = threading.Lock()
 
 
 def n_threads(n_jobs: int | None) -> int:
-    """Number of threads that joblib would run for `n_jobs`: None is 1, -1 is all cores."""
+    """Return the number of threads for `n_jobs` as joblib counts: None is 1, -1 is one per core."""
     return int(effective_n_jobs(n_jobs))
 
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS at one thread.
+    """Limit BLAS to one thread until the block ends.
 
-    The limit belongs to the process, and only the thread that set it can lift it. So whoever comes first
-    holds it, and those who come meanwhile, in the same thread or in others, change nothing.
+    The limit belongs to the process. The first block sets it and removes it at its end. Blocks that begin
+    meanwhile, in the same thread or in others, change nothing.
     """
-    if not _holding.acquire(blocking=False):
+    # Overlapping limits would each restore what they found, and could leave the limit in place for good.
+    if not _limit_lock.acquire(blocking=False):
         yield
         return
     try:
         with ThreadpoolController().limit(limits=1, user_api="blas"):
             yield
     finally:
-        _holding.release()
+        _limit_lock.release()

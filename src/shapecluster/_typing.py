@@ -1,4 +1,4 @@
-"""Names for the array types that annotations repeat."""
+"""Names for array types that many annotations use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
-"""float32 or float64; functions keep the one that comes in unless they say otherwise."""
+"""float32 or float64; functions keep the type of their input unless they say otherwise."""
 
 ComplexArray: TypeAlias = NDArray[np.complexfloating[Any, Any]]
 Float64Array: TypeAlias = NDArray[np.float64]

@@ -1,14 +1,12 @@
-"""What every estimator checks at its door: series as rows, with their names and timepoints.
+"""Check the input of estimators: series as rows, with their names and timepoints.
 
-scikit-learn checks types, shapes and the number of features; what it cannot know is checked here:
-rows that are dates instead of series, tickers that stand twice, dates out of order, and values
-whose error should name a ticker.
+scikit-learn checks types, shapes and the number of features. This module checks what scikit-learn does not
+know: rows that are dates instead of series, repeated tickers, unsorted dates, and bad values, which messages
+name by their tickers.
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -20,9 +18,10 @@ from pandas.api.types import infer_dtype
 
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._typing import BoolArray, Float64Array, FloatArray
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import FlatSeriesWarning
 
-_MAX_NAMED = 5
+_MAX_NAMED = 5  # names in a message; panels have hundreds of tickers
 _NO_NUMBERS = {"date", "datetime", "datetime64", "timedelta", "timedelta64", "period", "complex"}
 
 
@@ -30,11 +29,11 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def all_or_nothing(method: _Method) -> _Method:
-    """Leave an estimator as it was when a method such as `fit` refuses its input, or is interrupted."""
+    """Restore the estimator's attributes when a method such as `fit` raises or is interrupted."""
 
     @wraps(method)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = dict(vars(self))
+        before = dict(vars(self))  # shallow: the methods must replace attributes, not change them in place
         try:
             return method(self, *args, **kwargs)
         except BaseException:
@@ -47,16 +46,16 @@ def all_or_nothing(method: _Method) -> _Method:
 
 @dataclass(frozen=True)
 class SeriesData:
-    """Checked input: numbers, and what the rows and columns are called.
+    """Checked input: values, and the names of rows and columns.
 
     Attributes
     ----------
     values : ndarray of shape (n_series, n_timepoints) or (n_series, n_timepoints, n_channels)
         float32 or float64.
     names : pandas.Index or None
-        One name per series, where X was a DataFrame.
+        One name per series, if X was a DataFrame.
     timepoints : pandas.Index or None
-        One label per timepoint, where X was a DataFrame.
+        One label per timepoint, if X was a DataFrame.
     """
 
     values: FloatArray
@@ -65,18 +64,18 @@ class SeriesData:
 
     @property
     def channels_first(self) -> FloatArray:
-        """The values as the core takes them: (n_series, n_channels, n_timepoints)."""
+        """The values in the layout of the core: (n_series, n_channels, n_timepoints)."""
         if self.values.ndim == 2:
             return self.values[:, None, :]
         return np.ascontiguousarray(self.values.transpose(0, 2, 1))
 
     def name(self, row: int | np.integer[Any]) -> str:
-        """How to call a row in a message."""
+        """Name a row in a message: its ticker, or "row 3"."""
         return f"row {row}" if self.names is None else repr(str(self.names[int(row)]))
 
 
 def listing(items: Iterable[object], *, limit: int = _MAX_NAMED) -> str:
-    """Join the first few items, and count the rest: "'A', 'B' and 7 more"."""
+    """Join the first items and count the others: "'A', 'B' and 7 more"."""
     shown = [str(item) for item in items]
     text = ", ".join(shown[:limit])
     return text if len(shown) <= limit else f"{text} and {len(shown) - limit} more"
@@ -91,32 +90,32 @@ def check_series(
     allow_3d: bool = False,
     min_timepoints: int = 2,
 ) -> SeriesData:
-    """Check series given as rows, and take their names along.
+    """Check series given as rows, and return them with their names.
 
     Parameters
     ----------
     estimator : estimator
-        Whose input this is; owns `n_features_in_` and is named in errors.
+        The estimator that gets the input; keeps `n_features_in_` and is named in errors.
     X : array-like or DataFrame of shape (n_series, n_timepoints[, n_channels])
         Series as rows; a DataFrame has tickers as its index and dates as its columns.
     reset : bool
-        True in `fit`: remember the number of timepoints. False: compare with it.
+        True in `fit`: store the number of timepoints. False: compare with it.
     allow_nan : bool, default=False
-        Whether NaN may stand for a missing value.
+        Whether NaN is allowed, as a missing value.
     allow_3d : bool, default=False
         Whether a third axis, channels, is allowed.
     min_timepoints : int, default=2
-        The least number of timepoints that makes sense.
+        Minimum number of timepoints.
 
     Returns
     -------
     SeriesData
-        The values as float32 (if they came so) or float64, and the names.
+        The values as float32 (if X is float32) or float64, and the names.
 
     Raises
     ------
     ValueError
-        For anything that is not such an array; the message names the ticker or timepoint.
+        For any other input. The message names the ticker or timepoint.
     """
     owner = type(estimator).__name__
     names = timepoints = None
@@ -131,7 +130,7 @@ def check_series(
         X,
         reset=reset,
         dtype=[np.float64, np.float32],
-        ensure_all_finite=False,
+        ensure_all_finite=False,  # `_check_finite` names the series
         allow_nd=allow_3d,
     )
     if values.ndim == 3 and values.shape[2] == 0:
@@ -151,34 +150,19 @@ def check_series(
     return data
 
 
-def warn_flat(data: SeriesData, flat: BoolArray, consequence: str) -> None:
-    """Name the flat series in a `FlatSeriesWarning`."""
+def warn_flat(owner: object, data: SeriesData, flat: BoolArray, consequence: str) -> None:
+    """Issue a `FlatSeriesWarning` that names the series; `owner` is an estimator or a function's name."""
     rows = np.flatnonzero(flat)
-    warnings.warn(
+    warn_user(
+        owner,
         f"{len(rows)} of {len(flat)} series never move, so they have no shape and {consequence}: "
         f"{listing(data.name(row) for row in rows)}.",
         FlatSeriesWarning,
-        stacklevel=caller_level(),
     )
 
 
-def caller_level() -> int:
-    """The `stacklevel` that makes a warning point at the code that called this package.
-
-    scikit-learn's wrappers of `transform` and joblib's of `fit` stand between; they are passed over too.
-    """
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _is_inside(module: str) -> bool:
-    return module.partition(".")[0] in {"shapecluster", "sklearn"}
-
-
 def check_labels(frame: pd.DataFrame, owner: str) -> None:
-    """Refuse a frame whose rows are dates, whose names repeat, or whose dates are out of order."""
+    """Raise for a frame whose rows are dates, whose names repeat, or whose dates do not increase."""
     for axis, what in ((frame.index, "rows"), (frame.columns, "columns")):
         if axis.nlevels > 1:
             raise ValueError(f"{owner}: the {what} of X must have one name each. Got a MultiIndex instead.")
@@ -209,7 +193,7 @@ def check_labels(frame: pd.DataFrame, owner: str) -> None:
 
 
 def _as_dates(labels: pd.Index[Any]) -> pd.DatetimeIndex | None:
-    """Labels as dates, when they are dates of whatever type or all look like ISO dates."""
+    """Convert labels to dates if they are dates of any type, or texts that all look like ISO dates."""
     if isinstance(labels, pd.PeriodIndex):
         return labels.to_timestamp()
     if isinstance(labels, pd.DatetimeIndex):
@@ -217,6 +201,7 @@ def _as_dates(labels: pd.Index[Any]) -> pd.DatetimeIndex | None:
     kind = infer_dtype(labels, skipna=True)
     if kind in {"date", "datetime", "datetime64"}:
         return pd.DatetimeIndex(pd.to_datetime(pd.Series(labels, dtype=object), utc=True))
+    # Most labels are tickers: looking at their first characters is cheaper than parsing them.
     if len(labels) and kind == "string" and all(c[4:5] == "-" and c[:4].isdigit() for c in labels):
         parsed = pd.to_datetime(pd.Series(labels), errors="coerce", format="ISO8601", utc=True)
         return pd.DatetimeIndex(parsed) if parsed.notna().all() else None
@@ -224,11 +209,12 @@ def _as_dates(labels: pd.Index[Any]) -> pd.DatetimeIndex | None:
 
 
 def _frame_values(frame: pd.DataFrame, owner: str) -> Any:
-    """The numbers of a frame; a cell that is not a number is named by its row and column."""
+    """Return the values of a frame; an error names the row and column of a cell that is no number."""
     if all(dtype == np.float32 for dtype in frame.dtypes):
         return frame.to_numpy(dtype=np.float32)
     if all(dtype == np.float64 for dtype in frame.dtypes):
         return frame.to_numpy(dtype=np.float64)
+    # Columns of mixed types are converted one by one, so that an error can name its cell.
     columns = [_column_values(frame.iloc[:, position], owner) for position in range(frame.shape[1])]
     return np.column_stack(columns) if columns else frame.to_numpy(dtype=np.float64)
 
@@ -252,7 +238,7 @@ def _column_values(column: pd.Series[Any], owner: str) -> Any:
 
 
 def _refuse_ragged(X: list[Any] | tuple[Any, ...], owner: str) -> None:
-    """Say which row is longer or shorter than the first."""
+    """Raise for rows of different lengths, and name the first one that differs."""
     lengths = [len(row) if hasattr(row, "__len__") and np.shape(row) != () else 0 for row in X]
     for row, length in enumerate(lengths):
         if length != lengths[0]:
@@ -263,11 +249,11 @@ def _refuse_ragged(X: list[Any] | tuple[Any, ...], owner: str) -> None:
 
 
 def _check_finite(data: SeriesData, owner: str, *, allow_nan: bool) -> None:
-    """Refuse infinity, and NaN where it has no meaning, naming the first series that has it."""
+    """Raise for infinity, and for NaN unless it is allowed, and name the series."""
     values = data.values
     with np.errstate(over="ignore", invalid="ignore"):
         total = np.sum(values, dtype=np.float64)
-    if np.isfinite(total):  # one fast pass settles almost every call
+    if np.isfinite(total):  # one fast pass is enough for almost every input
         return
     axes = tuple(range(1, values.ndim))
     infinite = np.isinf(values).sum(axis=axes)
@@ -289,7 +275,7 @@ def _check_finite(data: SeriesData, owner: str, *, allow_nan: bool) -> None:
 
 
 def names_and_weights(portfolio: Any) -> tuple[list[Any], Float64Array]:
-    """What a portfolio holds, and how much of it; equal weights where it does not say."""
+    """Return the names and weights of a portfolio; all weights are 1 if it has none."""
     if isinstance(portfolio, pd.Series) and pd.api.types.is_numeric_dtype(portfolio):
         portfolio = dict(portfolio.items()) if portfolio.index.is_unique else list(portfolio.index)
     if isinstance(portfolio, Mapping):

@@ -1,4 +1,4 @@
-"""Errors and warnings that shapecluster raises beside Python's own and scikit-learn's."""
+"""Errors and warnings of shapecluster, in addition to those of Python and scikit-learn."""
 
 from __future__ import annotations
 
@@ -36,45 +36,45 @@ __all__ = [
 
 
 class ArtifactError(ValueError):
-    """Bytes from outside are not what they should be: a model, a data file, a request or an answer.
+    """A model, a data file, a request or an answer is damaged or has another format.
 
-    The message says what is wrong with them and where, and what to do next. Nothing of them was used.
+    The message says what is wrong, where, and what to do next. Nothing of the data was used.
     """
 
 
 class ArtifactWarning(UserWarning):
-    """A model from elsewhere can be used, but not all of it is as it should be; the message says what."""
+    """A model from outside can be used, but parts of it are wrong; the message names them."""
 
 
 class FlatSeriesWarning(UserWarning):
-    """Some series never move, so they have no shape; the message names them."""
+    """Some series are constant, so they have no shape; the message names them."""
 
 
 class SweepWarning(UserWarning):
-    """The chosen number of clusters deserves a second look; the message says why."""
+    """The chosen number of clusters may not describe the data; the message says why."""
 
 
 class PriceFileError(ValueError):
-    """A file could not be read as prices; the message says where and why."""
+    """A file cannot be read as prices; the message says where and why."""
 
 
 class PortfolioFileError(ValueError):
-    """A file could not be read as portfolios; the message says where and why."""
+    """A file cannot be read as portfolios; the message says where and why."""
 
 
 class MissingPricesWarning(UserWarning):
-    """Some of the requested prices are missing; the message lists them with their reasons."""
+    """Some requested prices are missing; the message lists the tickers with their reasons."""
 
 
 class MissingPricesError(RuntimeError):
-    """Some of the requested prices could not be fetched.
+    """Some requested prices could not be fetched.
 
     Attributes
     ----------
     missing : dict of str to str
-        The reason for each ticker that is missing.
+        The reason for each missing ticker.
     prices : pandas.DataFrame
-        Everything that did arrive, tickers as rows; may be empty.
+        The prices that did arrive, tickers as rows; may be empty.
     """
 
     def __init__(self, message: str, *, missing: Mapping[str, str], prices: pd.DataFrame) -> None:
@@ -84,22 +84,22 @@ class MissingPricesError(RuntimeError):
 
 
 class RemoteError(RuntimeError):
-    """Something went wrong on the way to another machine, or on it; the message says what to do next.
+    """A call to a remote service, or a job there, has failed; the message says what to do next.
 
-    All errors of training jobs, transform jobs, endpoints and storage are kinds of this one.
+    All errors of training jobs, transform jobs, endpoints and storage derive from this class.
 
     Attributes
     ----------
     operation : str or None
         The call that failed, such as ``"sagemaker.create_training_job"``.
     code : str or None
-        What the service calls the error.
+        The service's name for the error.
     status : int or None
-        The HTTP status of the answer; of an endpoint's own answer where it was the endpoint that failed.
+        The HTTP status of the answer. When an endpoint failed, the status of the endpoint's own answer.
     job_name : str or None
-        The job, or the endpoint, that the error is about.
+        The job, or the endpoint, of the failed call.
     attempts : int
-        How often the call was sent. When more than once, an earlier one may have taken effect.
+        How often the call was sent. After more than one attempt, an earlier one may have taken effect.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class CredentialsError(RemoteError):
 
 
 class AccessError(RemoteError):
-    """The credentials are good, but a policy does not allow the call."""
+    """The credentials are valid, but a policy does not allow the call."""
 
 
 class NotSubscribedError(RemoteError):
@@ -133,31 +133,31 @@ class NotSubscribedError(RemoteError):
 
 
 class QuotaError(RemoteError):
-    """A quota of the account does not leave room for what was asked."""
+    """The request exceeds a quota of the account."""
 
 
 class CapacityError(RemoteError):
-    """The cloud has no machine of the wanted type to give just now."""
+    """The service has no free machine of the requested type at the moment."""
 
 
 class ThrottledError(RemoteError):
-    """The service asked to be called less often, and went on to do so after many tries."""
+    """The service limits the rate of calls, and still refused the call after many retries."""
 
 
 class ConnectionLostError(RemoteError, ConnectionError):
-    """The service could not be reached, or did not answer. A job that had begun runs on."""
+    """The service could not be reached or did not answer. A job that has begun continues to run."""
 
 
 class NotFoundError(RemoteError, LookupError):
-    """What the call refers to does not exist: a file, a bucket, a job, an endpoint."""
+    """The file, bucket, job or endpoint of the call does not exist."""
 
 
 class NameTakenError(RemoteError):
-    """Something of this name exists already."""
+    """A resource with this name exists already."""
 
 
 class InvalidRequestError(RemoteError, ValueError):
-    """The service refuses the request as it stands."""
+    """The service rejects the request as invalid."""
 
 
 class JobFailedError(RemoteError):
@@ -166,9 +166,9 @@ class JobFailedError(RemoteError):
     Attributes
     ----------
     failure_reason : str
-        The reason as the service tells it.
+        The reason that the service reports.
     log_tail : tuple of str
-        The last lines of the job's log, as far as they could be read.
+        The last lines of the job's log; empty when the log could not be read.
     """
 
     failure_reason: str = ""
@@ -176,12 +176,12 @@ class JobFailedError(RemoteError):
 
 
 class JobStoppedError(JobFailedError):
-    """A job was stopped, by someone or by a limit, before it was done. Never a success."""
+    """A job was stopped before its end, by a user or by a limit, so it has no result."""
 
 
 class JobRunningError(RemoteError, TimeoutError):
-    """The time to wait is over, and the job is not. It runs on."""
+    """The job has not ended within the time to wait. It continues to run."""
 
 
 class EndpointError(RemoteError):
-    """An endpoint did not come up, gave no usable answer, or could not be removed."""
+    """An endpoint did not start, returned no usable answer, or could not be deleted."""

@@ -100,7 +100,7 @@ class TestShapes:
 
 
 class TestVectors:
-    @pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
+    @pytest.mark.filterwarnings("ignore:.*number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
     @given(st.integers(0, 2**32 - 1), st.booleans())
     @settings(max_examples=25)
     def test_exact_is_brute_force_with_ties_to_the_lower_id(self, seed, single):
@@ -142,7 +142,7 @@ class TestVectors:
 
 
 class TestSets:
-    @pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
+    @pytest.mark.filterwarnings("ignore:.*number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
     @given(st.integers(0, 2**32 - 1))
     @settings(max_examples=25)
     def test_exact_is_brute_force(self, seed):

@@ -79,7 +79,7 @@ def test_what_was_fetched_before_a_crash_stays(yahoo, fetch, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(["AAA", "BBB", "CCC"], max_workers=1, progress=crash)
+        fetch(["AAA", "BBB", "CCC"], n_jobs=1, progress=crash)
     assert len(list((tmp_path / "cache").iterdir())) == 2
     fetch(["AAA", "BBB", "CCC"])
     assert yahoo.charts["AAA"] == yahoo.charts["BBB"] == 1
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_made_is_named_and_does_no_harm(yahoo, fetch, tm
 def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
     today = datetime.now(UTC)
     yahoo.add("NOW", str((today - timedelta(days=9)).date()), [1.0, 2.0, 3.0])
-    policy = fetching.RetryPolicy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, max_workers=1)
+    policy = fetching.RetryPolicy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, n_jobs=1)
     requested = {}
     for end in (0, 1, 2):  # today, yesterday, and a day that is over everywhere
         request = fetching.DownloadRequest(

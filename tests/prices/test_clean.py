@@ -234,7 +234,7 @@ def test_zero_and_negative_prices_become_gaps():
     clean, report = clean_prices(prices)
     assert clean.loc["A"].tolist() == [1, 1, 1, 4]
     assert noted(report, "kind", "action", "n_days", "detail") == [
-        ("non-positive price", "set to missing", 2, "the least is -2"),
+        ("non-positive price", "set to missing", 2, "the lowest is -2"),
         ("short gap", "filled forward", 2, "with 1"),
     ]
 

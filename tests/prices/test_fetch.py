@@ -96,7 +96,7 @@ def test_a_rate_limit_that_passes_is_waited_out(yahoo, fetch):
 def test_a_rate_limit_that_stays_is_told_and_not_hammered(yahoo, fetch):
     yahoo.faults["*"] = Fault("429")
     with pytest.raises(MissingPricesError) as error:
-        fetch(["AAA", "BBB", "CCC", "DDD", "EEE", "FFF"], retries=1, max_workers=2)
+        fetch(["AAA", "BBB", "CCC", "DDD", "EEE", "FFF"], retries=1, n_jobs=2)
     assert set(missing_from(error)) == {"AAA", "BBB", "CCC", "DDD", "EEE", "FFF"}
     assert all("limits the rate" in reason for reason in missing_from(error).values())
     # Each attempt of yfinance asks twice; a round stops with the first refusals instead of going on.
@@ -151,7 +151,7 @@ def test_a_range_without_prices_is_told_from_an_unknown_ticker(yahoo, fetch):
 def test_every_missing_ticker_is_listed_once_with_its_reason(yahoo, fetch):
     yahoo.faults |= {"AAA": Fault("500"), "BBB": Fault("429")}
     with pytest.raises(MissingPricesError) as error:
-        fetch(["AAA", "CCC", "BBB", "NONE"], retries=1, max_workers=1)
+        fetch(["AAA", "CCC", "BBB", "NONE"], retries=1, n_jobs=1)
     assert list(missing_from(error)) == ["AAA", "BBB", "NONE"]
     for ticker in missing_from(error):
         assert str(error.value).count(ticker) == 1
@@ -184,16 +184,16 @@ def test_offline_is_told_at_once(yahoo, fetch, tmp_path):
 
 def test_one_lost_connection_among_answers_is_no_reason_to_give_up(yahoo, fetch):
     yahoo.faults["BBB"] = Fault("reset", times=1)
-    assert len(fetch(["AAA", "BBB", "CCC"], max_workers=1)) == 3
+    assert len(fetch(["AAA", "BBB", "CCC"], n_jobs=1)) == 3
 
 
 def test_a_connection_that_stays_lost_among_answers_costs_its_ticker_only(yahoo, fetch):
     yahoo.faults |= {"BBB": Fault("reset"), "CCC": Fault("garbage", times=1)}
     with pytest.raises(MissingPricesError) as error:  # in the second round BBB comes first
-        fetch(["AAA", "BBB", "CCC"], max_workers=1, retries=1)
+        fetch(["AAA", "BBB", "CCC"], n_jobs=1, retries=1)
     assert list(missing_from(error)) == ["BBB"]
     with pytest.raises(MissingPricesError) as error:
-        fetch(["DDD", "BBB", "EEE"], max_workers=1, retries=0)
+        fetch(["DDD", "BBB", "EEE"], n_jobs=1, retries=0)
     assert list(missing_from(error)) == ["BBB"]
 
 
@@ -222,7 +222,7 @@ def test_waits_double_and_only_failures_are_asked_again(yahoo, tmp_path):
     yahoo.faults["BBB"] = Fault("garbage")
     waits: list[float] = []
     request = fetching.DownloadRequest(("AAA", "BBB"), date(2020, 2, 3), date(2020, 2, 7), True)
-    policy = fetching.RetryPolicy(deadline=60.0, timeout=5.0, retries=3, backoff=2.0, max_workers=2)
+    policy = fetching.RetryPolicy(deadline=60.0, timeout=5.0, retries=3, backoff=2.0, n_jobs=2)
     clock = fetching.RetryClock(sleep=waits.append)
     outcomes = fetching.run_request(request, policy, PriceCache(None), clock=clock)
     assert waits == [2.0, 4.0, 8.0]
@@ -234,7 +234,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun(yahoo, tmp_path):
     yahoo.faults["AAA"] = Fault("garbage")
     waits: list[float] = []
     request = fetching.DownloadRequest(("AAA",), date(2020, 2, 3), date(2020, 2, 7), True)
-    policy = fetching.RetryPolicy(deadline=10.0, timeout=5.0, retries=3, backoff=30.0, max_workers=2)
+    policy = fetching.RetryPolicy(deadline=10.0, timeout=5.0, retries=3, backoff=30.0, n_jobs=2)
     outcomes = fetching.run_request(
         request, policy, PriceCache(None), clock=fetching.RetryClock(sleep=waits.append)
     )
@@ -343,8 +343,8 @@ def test_an_unwritable_place_for_yfinances_own_files_does_no_harm(yahoo, fetch, 
         ({"retries": 1.5}, "'retries' parameter.*Got 1.5"),
         ({"retries": "3"}, "'retries' parameter.*Got '3'"),
         ({"backoff": float("nan")}, "'backoff' parameter.*Got nan"),
-        ({"max_workers": 0}, r"'max_workers' parameter .* an int in the range \[1, inf\). Got 0"),
-        ({"max_workers": 2.5}, "'max_workers' parameter.*Got 2.5"),
+        ({"n_jobs": 0}, r"'n_jobs' parameter .* an int in the range \[1, inf\).*Got 0"),
+        ({"n_jobs": 2.5}, "'n_jobs' parameter.*Got 2.5"),
         ({"on_missing": "ignore"}, "'on_missing' parameter .* a str among .*Got 'ignore'"),
         ({"cache_dir": ""}, "cache_dir of fetch_prices must be a folder, 'auto' or None. Got ''"),
         ({"cache_dir": 3}, "'cache_dir' parameter.*Got 3"),

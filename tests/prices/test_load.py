@@ -216,9 +216,9 @@ def test_parquet_long_and_with_a_time_zone(save_parquet):
         ("date,A\n1799-12-31,1\n", "line 2, column 'date'.*Got '1799-12-31'"),
         ("date,A\n2201-01-01,1\n", "line 2, column 'date'.*Got '2201-01-01'"),
         (",A\n0,1\n1,2\n", "line 2, column 1: a date"),
-        ("date,A,B,A\n2020-02-03,1,2,3\n", "the ticker 'A' stands twice: in column 2 and in column 4"),
+        ("date,A,B,A\n2020-02-03,1,2,3\n", "the ticker 'A' occurs twice: in column 2 and in column 4"),
         ("date,A,\n2020-02-03,1,2\n", "column 3 has no ticker"),
-        ("date,A\n2020-02-03,1\n2020-02-04,1\n2020-02-03,2\n", "-03 stands twice: in line 2 and in line 4"),
+        ("date,A\n2020-02-03,1\n2020-02-04,1\n2020-02-03,2\n", "-03 occurs twice: in line 2 and in line 4"),
         ("date,A\n2020-02-04,1\n2020-02-03,1\n", "not sorted: line 3 has 2020-02-03 after 2020-02-04"),
         ("date,A,B\n2020-02-03,1,2\n2020-02-04,1\n", "line 3 has 2 fields where the header has 3"),
         ("date,A,B\n2020-02-03,1,2,3\n", "line 2 has 4 fields where the header has 3"),
@@ -356,7 +356,7 @@ def test_sectors_are_indexed_by_ticker(save):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ticker,sector\nA,x\nA,y\n", "the ticker 'A' stands twice: in line 2 and in line 3"),
+        ("ticker,sector\nA,x\nA,y\n", "the ticker 'A' occurs twice: in line 2 and in line 3"),
         ("ticker,sector\nA,\n", "line 2: 'A' has no sector"),
         ("ticker,industry\nA,x\n", r"no column 'sector' \(sector\)"),
         ("", "the file is empty"),

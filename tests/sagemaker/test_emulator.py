@@ -162,7 +162,7 @@ def test_k_means_built_in(aws, rng):
 
 
 @pytest.mark.filterwarnings("ignore:KSweep. the minimum SSD:shapecluster.exceptions.SweepWarning")
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
 def test_a_sweep_under_throttling(aws, rng, tmp_path):
     """Nineteen jobs, eight fits at a time, three machines, and a service that takes four jobs a second."""
     aws.throttle.limit("CreateTrainingJob", 4)

@@ -151,7 +151,7 @@ def test_a_job_that_is_stopped_has_no_result(rng, cloud, go):
     model.stop()  # once more does no harm
 
 
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_that_nobody_waits_for_drops_the_labels_of_the_one_before(rng, cloud, go):
     go.touch()
     model = waving(cloud, until=go).fit(frame(walks(rng)))

@@ -27,7 +27,8 @@ from shapecluster._sklearn_compat import (
 )
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, BoolArray, DType, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, caller_level, check_series, warn_flat
+from shapecluster._validation import SeriesData, check_series, warn_flat
+from shapecluster._warnings import warn_user
 
 if TYPE_CHECKING:
     from typing import Self
@@ -220,7 +221,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             data.channels_first, self.max_shift, dtype, spare=spare, n_threads=n_threads(self.n_jobs)
         )
         if shapes.flat.any():
-            warn_flat(data, shapes.flat, "get label 0 and distance 1")
+            warn_flat(self, data, shapes.flat, "get label 0 and distance 1")
         return shapes
 
     def _assigned(self, X: Any) -> Assignment:
@@ -292,11 +293,11 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         self._store_names(data)
         n_found = len(np.unique(best.labels[taking_part]))
         if n_found < len(best.centers):
-            warnings.warn(
-                f"Number of distinct clusters ({n_found}) found smaller than n_clusters "
+            warn_user(
+                self,
+                f"number of distinct clusters ({n_found}) found smaller than n_clusters "
                 f"({len(best.centers)}). Possibly due to fewer distinct shapes than clusters in X.",
                 ConvergenceWarning,
-                stacklevel=caller_level(),
             )
 
 

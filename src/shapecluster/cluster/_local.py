@@ -30,6 +30,7 @@ from shapecluster._sklearn_compat import Interval, StrOptions, check_array, chec
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray
 from shapecluster._validation import SeriesData, all_or_nothing
+from shapecluster._warnings import with_user_line
 from shapecluster.cluster._base import BaseShapeClusterer
 
 if TYPE_CHECKING:
@@ -253,9 +254,13 @@ default="k-shape++"
             for model in models:
                 yield model._fit_prepared(prepared)
             return
+
+        def fit_model(model: LocalKShape) -> LocalKShape:
+            return model._fit_prepared(prepared)
+
         pool = ThreadPoolExecutor(threads)
         try:
-            yield from pool.map(lambda model: model._fit_prepared(prepared), models)
+            yield from pool.map(with_user_line(fit_model), models)
         finally:  # after Ctrl-C no further fit starts, and running ones are not waited for
             pool.shutdown(wait=False)
 

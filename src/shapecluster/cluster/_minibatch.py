@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -20,7 +19,8 @@ from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of
 from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
-from shapecluster._validation import SeriesData, all_or_nothing, caller_level
+from shapecluster._validation import SeriesData, all_or_nothing
+from shapecluster._warnings import warn_user
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.cluster._minibatch_loop import BatchSource, run_passes
@@ -346,11 +346,11 @@ default="k-shape++"
         if size is None:
             size = max(3 * min(self.batch_size, len(rows)), 3 * self.n_clusters)
         elif size < self.n_clusters:
-            warnings.warn(
+            warn_user(
+                self,
                 f"init_size={size} should not be below n_clusters={self.n_clusters}. It is taken as "
                 "3 * n_clusters.",
                 RuntimeWarning,
-                stacklevel=caller_level(),
             )
             size = 3 * self.n_clusters
         return rows if size >= len(rows) else np.sort(rng.choice(rows, size, replace=False))

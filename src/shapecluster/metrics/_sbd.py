@@ -140,5 +140,5 @@ def sbd_distances(
 def _shapes(data: SeriesData, max_shift: int | None, dtype: DType) -> Shapes:
     shapes = shapes_of(data.channels_first, max_shift, dtype)
     if shapes.flat.any():
-        warn_flat(data, shapes.flat, "are at distance 1 from all others")
+        warn_flat("sbd_distances", data, shapes.flat, "are at distance 1 from all others")
     return shapes

@@ -20,6 +20,7 @@ from sklearn.base import clone
 from threadpoolctl import ThreadpoolController, threadpool_info
 
 from shapecluster._threads import n_threads, single_threaded_blas
+from shapecluster._warnings import with_user_line
 from shapecluster.model_selection._contract import first_steps, last_step, parameter_prefix, protected_input
 
 
@@ -120,10 +121,14 @@ def _side_by_side(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Gen
     overlapping fits could otherwise leave it changed.
     """
     settings, openmp = get_config(), _openmp_threads()
+
+    def fit_one(k: int) -> Fit:
+        return _fit_in_worker(task, k, settings, openmp)
+
     pool = ThreadPoolExecutor(n_threads(n_jobs))
     with single_threaded_blas():
         try:
-            yield from pool.map(lambda k: _fit_in_worker(task, k, settings, openmp), ks)
+            yield from pool.map(with_user_line(fit_one), ks)
         finally:
             # After Ctrl-C or an error, `map` has canceled the fits that had not begun, and the caller goes on
             # at once. Running fits cannot be stopped; the interpreter waits for them before it exits.

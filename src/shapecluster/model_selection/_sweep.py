@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from copy import deepcopy
@@ -24,6 +23,7 @@ from shapecluster._sklearn_compat import (
     MetaEstimatorMixin,
     StrOptions,
 )
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import SweepWarning
 from shapecluster.metrics._silhouette_values import draw_rows
 from shapecluster.model_selection._contract import (
@@ -378,4 +378,4 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
             )
         else:
             return
-        warnings.warn(f"{type(self).__name__}: {text}", SweepWarning, stacklevel=4)
+        warn_user(self, text, SweepWarning)

@@ -119,7 +119,7 @@ class ShapeMetric(IndexMetric):
         spare = data.values.size * self.dtype.itemsize
         shapes = shapes_of(data.channels_first, self.max_shift, self.dtype, spare=spare, n_threads=n_threads)
         if shapes.flat.any():
-            warn_flat(data, shapes.flat, "are at distance 1 from all others")
+            warn_flat(owner, data, shapes.flat, "are at distance 1 from all others")
         return Checked(replace(shapes, spectra=None, profiles=None), data.names)
 
     def _centers(self) -> Shapes:

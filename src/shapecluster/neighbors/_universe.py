@@ -94,7 +94,7 @@ class ShapeUniverse(BaseEstimator, ABC):
         """Normalize series, and mark the values that were observed."""
         shapes = shapes_of(data.channels_first, max_shift, dtype)
         if shapes.flat.any():
-            warn_flat(data, shapes.flat, "are at distance 1 from all others")
+            warn_flat(self, data, shapes.flat, "are at distance 1 from all others")
         return shapes, ~np.isnan(data.channels_first)
 
     def _names(self) -> Any:

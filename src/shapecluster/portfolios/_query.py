@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ import pandas as pd
 from shapecluster._core.matching.criterion import MatchCriterion, Weight
 from shapecluster._core.matching.distinct import DistinctPortfolios, normalized_query
 from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import caller_level, listing, names_and_weights
+from shapecluster._validation import listing, names_and_weights
+from shapecluster._warnings import warn_user
 from shapecluster.portfolios._portfolios import Portfolios
 
 
@@ -95,11 +95,10 @@ def external_portfolio(
     columns = pd.Index(portfolios.tickers).get_indexer(pd.Index(names, dtype=object))
     unknown = tuple(name for name, column in zip(names, columns, strict=True) if column < 0)
     if unknown:
-        warnings.warn(
+        warn_user(
+            "PortfolioMatcher",
             f"the data lack {len(unknown)} of the {len(names)} tickers of the portfolio: {listing(unknown)}. "
             "They count as holdings that no trader shares.",
-            UserWarning,
-            stacklevel=caller_level(),
         )
     # Unknown tickers have column -1, so they come first in the order and are cut off.
     order = np.argsort(columns)[len(unknown) :]

@@ -6,7 +6,6 @@ names of the columns, and the statistics of each series that `inverse_transform`
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -22,6 +21,7 @@ from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._sklearn_compat import BaseEstimator, OutputContainer, TransformerMixin, check_is_fitted
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, check_series, listing
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.preprocessing._labels import (
     data_frame,
@@ -328,10 +328,10 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         if empty.any():
             where = _channels(empty, data)
             parts.append(f"{len(where)} of {flat.size} series have no value at all: {listing(where)}.")
-        warnings.warn(
-            f"{type(self).__name__}: {' '.join(parts)} Drop them, or expect them to look alike.",
+        warn_user(
+            self,
+            f"{' '.join(parts)} Drop them, or expect them to look alike.",
             FlatSeriesWarning,
-            stacklevel=4,
         )
 
     def _labeled(

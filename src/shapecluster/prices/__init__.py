@@ -1,12 +1,12 @@
 """Daily prices: read from files, downloaded from Yahoo, and cleaned.
 
 ```
-_load      load_prices, load_sectors     _frames   a day a line becomes a stock a row
-_fetch     fetch_prices                  _retry    rounds of downloads until a deadline
-                                         _yahoo    one download, and what went wrong
-                                         _cache    what was downloaded before
-_clean     clean_prices                  _suspects prices that look wrong
-                                         _cleaning_report
+_load      load_prices, load_sectors     _frames    turns files with dates as rows into tickers as rows
+_fetch     fetch_prices                  _retry     rounds of parallel downloads, until a deadline
+                                         _yahoo     one download through yfinance, and its errors
+                                         _cache     earlier downloads on disk
+_clean     clean_prices                  _suspects  finds bad prints, jumps and flat stretches
+                                         _cleaning_report  the list of changes
 ```
 """
 

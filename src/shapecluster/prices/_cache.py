@@ -1,8 +1,8 @@
-"""Fetched prices on disk: one small text file per ticker and range, written at once or not at all.
+"""The cache of downloaded prices: one small text file per ticker and range, written atomically.
 
-A file is one line of JSON (what it holds, and a checksum of everything) followed by one line per day.
-It is readable with any editor, never unpickled, and a file that does not match its checksum is as good
-as none: it is named in the log, and its prices are fetched again.
+A file is one line of JSON (its contents, and a checksum of everything) followed by one line per day. Any
+editor can read it, and nothing is unpickled. A file that does not match its checksum is named in the log and
+downloaded again.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _PROVISIONAL = timedelta(minutes=15)
-"""How long prices of a range that was not over yet are good for: enough to go on after a crash."""
+"""How long prices of a range that has not ended yet are used: long enough to continue after a crash."""
 
 _UNFINISHED = ".new-"
 _STALE = timedelta(days=1)
-"""The age from which an unfinished file is known to be of a process that crashed."""
+"""The age from which an unfinished file must be of a process that crashed."""
 
 CacheDir = str | os.PathLike[str] | None | Literal["auto"]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What one file holds."""
+    """The ticker and range of one file."""
 
     ticker: str
     start: date
@@ -49,18 +49,18 @@ class Slot:
 
     @property
     def file_name(self) -> str:
-        """A name that every file system takes, also for tickers such as ^GSPC, CON or BRK-B."""
+        """A name that every file system allows, also for tickers such as ^GSPC, CON or BRK-B."""
         kind = "adjusted" if self.auto_adjust else "raw"
         return f"prices-{quote(self.ticker, safe='')}-{self.start}-{self.end}-{kind}.csv"
 
 
 class PriceCache:
-    """Prices by ticker and range in a folder; without a folder, or with one that fails, it holds nothing.
+    """Prices by ticker and range in a folder; empty without a folder, or when the folder fails.
 
     Parameters
     ----------
     folder : path or None
-        Where the files are; made when the first one is written. None: no cache.
+        The folder of the files, created with the first file. None: no cache.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -68,7 +68,7 @@ class PriceCache:
         self._swept = False
 
     def load(self, slot: Slot, *, now: datetime) -> pd.Series[Any] | None:
-        """Prices by day, or None where there are none that can be trusted; `now` is in UTC."""
+        """Return prices by day, or None when there are no valid ones; `now` is in UTC."""
         if self._folder is None:
             return None
         path = self._folder / slot.file_name
@@ -93,9 +93,10 @@ class PriceCache:
         return None
 
     def store(self, slot: Slot, prices: pd.Series[Any], *, now: datetime) -> None:
-        """Keep prices by day; a folder that cannot be written is named in the log, once."""
+        """Store prices by day; the first error of the folder is logged and disables the cache."""
         if self._folder is None:
             return
+        # repr() of a float is exact: what is read back equals what was downloaded, bit for bit.
         lines = [
             f"{day.date()},{price!r}\n" for day, price in zip(prices.index, prices.tolist(), strict=True)
         ]
@@ -114,7 +115,7 @@ class PriceCache:
 
 
 def cache_folder(cache_dir: CacheDir) -> Path | None:
-    """The folder that an argument means: "auto" is the platform's place for caches, None is no cache."""
+    """Return the folder that an argument names: "auto" is the platform's cache folder, None is no cache."""
     if cache_dir is None:
         return None
     if cache_dir == "":
@@ -126,8 +127,8 @@ def cache_folder(cache_dir: CacheDir) -> Path | None:
 
 
 def is_final(end: date, stored: datetime) -> bool:
-    """Whether the last day of a range was over everywhere, and settled, when its prices were stored."""
-    return end < stored.date() - timedelta(days=1)
+    """Whether the last day of a range had ended in every time zone when its prices were stored."""
+    return end < stored.date() - timedelta(days=1)  # one more day, for late corrections
 
 
 def _described(slot: Slot) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def _parse(body: bytes) -> pd.Series[Any]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash half way, sees the old one or the new one only."""
+    """Write a file atomically: a reader, or a crash, leaves either the old file or the new one."""
     unfinished = path.with_name(_UNFINISHED + secrets.token_hex(8))
     try:
         with open(unfinished, "xb") as file:
@@ -160,7 +161,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _sweep(folder: Path, before: datetime) -> None:
-    """Remove what crashes left behind."""
+    """Remove unfinished files of processes that crashed."""
     for path in folder.glob(f"{_UNFINISHED}*"):
         with suppress(OSError):  # another process may be sweeping too
             if path.stat().st_mtime < before.timestamp():

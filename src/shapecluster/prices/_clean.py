@@ -1,4 +1,4 @@
-"""From prices as they come to prices that can be clustered, with an account of every change."""
+"""`clean_prices`: prepare raw prices for clustering, and report every change."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from shapecluster.prices._suspects import (
     score_returns,
 )
 
+# A day on which nearly all prices repeat is a holiday that the vendor filled. With few stocks it is chance.
 _FROZEN_SHARE = 0.95
 _FROZEN_MIN_STOCKS = 10
 
 
 class CleanedPrices(NamedTuple):
-    """What `clean_prices` returns: the prices, and the account of what was done to them."""
+    """The result of `clean_prices`: the prices, and the report of all changes."""
 
     prices: pd.DataFrame
     report: CleaningReport
@@ -62,58 +63,57 @@ def clean_prices(
     min_jump: float = 16.0,
     flat_days: int = 5,
 ) -> CleanedPrices:
-    """Align prices to one calendar, deal with gaps and late listings, and flag what looks wrong.
+    """Align prices to one calendar, handle gaps and late listings, and flag suspicious prices.
 
-    With the defaults the result is complete: no NaN, so every estimator takes it. Whatever was dropped,
-    filled, repaired or flagged is in the report.
+    With the defaults the result has no NaN, so every estimator accepts it. The report lists everything that
+    was dropped, filled, repaired or flagged.
 
     Parameters
     ----------
     prices : DataFrame of shape (n_stocks, n_days)
-        Prices, tickers as rows and increasing days as columns, NaN where there is none.
+        Prices, tickers as rows and increasing days as columns, NaN where a price is missing.
     calendar : {"union", "intersection"}, default="union"
-        Which days stay. "union": all days on which the market was open. "intersection": of those, the
-        ones on which no stock that stays has a gap, so that nothing is filled.
+        Which days are kept. "union": all days on which the market was open. "intersection": only those days
+        on which every kept stock has a price, so nothing is filled.
     min_traded : float, default=0.5
-        A day on which fewer than this share of the listed stocks have a price is no trading day and is
-        dropped, and so is one on which 95 % of at least ten stocks repeat their price exactly, as
-        vendors do who fill holidays. Stocks that lack no more than `max_gap` days at either end of the
-        panel count as listed there.
+        Minimum share of the listed stocks that have a price on a trading day. Days below it are dropped.
+        Days on which 95 % of at least ten stocks repeat their price are dropped too, because some vendors
+        fill holidays.
+        A stock with at most `max_gap` missing days at either end of the panel counts as listed there.
     max_gap : int, default=5
-        Days up to which a gap is filled with the last price before it; also one that lasts to the last
-        day, where prices may not be in yet. One on the first days has nothing to be filled with: with
-        late_listings="drop" these days are dropped.
+        Maximum number of days of a gap that is filled with the last price before it. A gap that lasts to the
+        last day is filled too, because its prices may not have arrived yet. A gap on the first days cannot be
+        filled: with late_listings="drop" these days are dropped.
     long_gaps : {"drop", "keep"}, default="drop"
-        Whether a stock with a longer gap is dropped, or stays: with NaN there under "union", at the
-        price of those days under "intersection".
+        Whether a stock with a longer gap is dropped or kept. A kept stock has NaN there under "union"; under
+        "intersection" the days of its gap are dropped.
     late_listings : {"drop", "keep"}, default="drop"
-        Whether a stock whose prices begin more than `max_gap` days after the first one, or end more
-        than `max_gap` days before the last one, is dropped, or stays with NaN there (for estimators with
-        ``missing="mask"``).
+        Whether to drop or keep a stock whose prices begin more than `max_gap` days after the first day, or
+        end more than `max_gap` days before the last one. A kept stock has NaN there, for estimators with
+        ``missing="mask"``.
     bad_prints : {"flag", "repair"}, default="flag"
-        Whether a price that jumps away for one day and back is only reported, or replaced by the
-        geometric mean of its neighbors as well, unless one of those is suspect itself.
+        Whether a price that jumps away for one day and back is only reported, or also replaced by the
+        geometric mean of its neighbors. It is not replaced when a neighbor is suspicious itself.
     min_print : float, default=8
-        How unusual both moves of a bad print must be, in robust standard deviations of that stock in
-        the quarter around it, after removing the market.
+        Minimum score of both moves of a bad print, in robust standard deviations of that stock in the quarter
+        around it, after the market's return is removed.
     min_jump : float, default=16
-        The same for a jump that stays: a spin-off or a split that is not adjusted for, or great news.
+        Minimum score of a jump that stays, in the same unit: an unadjusted spin-off or split, or great news.
     flat_days : int, default=5
-        From how many days in a row without any change on a flat stretch is reported.
+        Minimum number of days in a row without any change for a flat stretch to be reported.
 
     Returns
     -------
     CleanedPrices
-        A named tuple of `prices`, a DataFrame like the one given (same dtype) with the stocks and days
-        that stay, and `report`, whose `events` is a DataFrame with a row for everything that was done
-        or noticed, and whose `summary()` says it in a few lines.
+        A named tuple. `prices` is a DataFrame like the one given (same dtype) with the kept stocks and days.
+        `report` has `events`, a DataFrame with one row per change or finding, and `summary()`, a short text.
 
     Raises
     ------
     TypeError
         When prices is no DataFrame.
     ValueError
-        For prices that are no such frame, for arguments that make no sense, and when nothing is left.
+        For prices that are no such frame, for invalid arguments, and when no stock or day is left.
 
     See Also
     --------
@@ -122,12 +122,13 @@ def clean_prices(
 
     Notes
     -----
-    Zero and negative prices are taken for missing, and reported. Suspect prints, jumps and flat
-    stretches are never altered by default: an algorithm cannot tell a spin-off from terrible news.
-    On 505 American stocks over five years, of the ten one-day misprints above 10 % that an independent
-    source shows, all are found; of the 27 lasting jumps 18 are, as one among eight reported (most of the
-    others being real news); the defaults were chosen on that panel. A bad print that lasts for two days
-    or more shows up as two jumps.
+    Zero and negative prices are set to missing and reported. By default bad prints, jumps and flat stretches
+    are reported only, because an algorithm cannot distinguish a spin-off from terrible news. A bad print that
+    lasts two days or more is reported as two jumps.
+
+    The defaults were chosen on 505 American stocks over five years, compared with an independent source. They
+    find all ten one-day misprints above 10 % and 18 of 27 lasting jumps. About one in eight reported jumps is
+    an error of the data; most others are real news.
 
     Examples
     --------
@@ -149,35 +150,36 @@ def clean_prices(
     2    OLD  not screened            kept       4
     3    GAP  not screened            kept       3
     """
-    policy = _CleaningRun(calendar, min_traded, max_gap, long_gaps, late_listings, bad_prints)
-    work = _Work(check_price_frame(prices, "clean_prices"), policy)
-    work.drop_nonpositive()
-    work.drop_closed_days()
-    work.drop_unlisted()
-    work.settle_gaps()
-    work.drop_incomplete_days()
-    work.screen(min_print, min_jump, flat_days)
-    cleaned = work.frame()
-    return CleanedPrices(cleaned, CleaningReport(tuple(work.events), prices.shape, cleaned.shape))
+    options = _CleaningOptions(calendar, min_traded, max_gap, long_gaps, late_listings, bad_prints)
+    cleaner = _PriceCleaner(check_price_frame(prices, "clean_prices"), options)
+    # The order matters: a closed day is no gap of a stock, and a late listing is no long gap.
+    cleaner.drop_nonpositive()
+    cleaner.drop_closed_days()
+    cleaner.drop_unlisted()
+    cleaner.fill_or_drop_gaps()
+    cleaner.drop_incomplete_days()
+    cleaner.screen(min_print, min_jump, flat_days)
+    cleaned = cleaner.frame()
+    return CleanedPrices(cleaned, CleaningReport(tuple(cleaner.events), prices.shape, cleaned.shape))
 
 
 @dataclass(frozen=True)
-class _CleaningRun:
-    """What to drop, to fill and to repair: the parameters of `clean_prices` of the same names."""
+class _CleaningOptions:
+    """The parameters of `clean_prices` of the same names."""
 
-    calendar: str
+    calendar: Literal["union", "intersection"]
     min_traded: float
     max_gap: int
-    long_gaps: str
-    late_listings: str
-    bad_prints: str
+    long_gaps: Literal["drop", "keep"]
+    late_listings: Literal["drop", "keep"]
+    bad_prints: Literal["flag", "repair"]
 
 
-class _Work:
-    """Prices on their way through the steps, with the events so far."""
+class _PriceCleaner:
+    """The prices between the steps of a cleaning, and the events so far."""
 
-    def __init__(self, frame: pd.DataFrame, policy: _CleaningRun) -> None:
-        self.policy = policy
+    def __init__(self, frame: pd.DataFrame, options: _CleaningOptions) -> None:
+        self.options = options
         self.tickers = frame.index
         self.days = pd.DatetimeIndex(frame.columns)
         self.values: FloatArray = frame.to_numpy(copy=True)
@@ -190,19 +192,19 @@ class _Work:
     def drop_nonpositive(self) -> None:
         bad = self.values <= 0
         for row, first, last in runs(bad):
-            worst = self.values[row, first : last + 1].min()
-            self._note("non-positive price", "set to missing", row, first, last, f"the least is {worst:g}")
+            lowest = self.values[row, first : last + 1].min()
+            self._note("non-positive price", "set to missing", row, first, last, f"the lowest is {lowest:g}")
         self.values[bad] = np.nan
 
     def drop_closed_days(self) -> None:
-        """Drop days on which nearly nobody traded, and days that only repeat the one before."""
+        """Drop days on which few stocks have a price, and days that only repeat the day before."""
         priced = np.isfinite(self.values)
-        # A panel often begins or ends with a day that few stocks have: a holiday of all the others, or
-        # today. Counting their own first and last days only would call such a day complete.
-        slack = self.policy.max_gap
+        # A panel often begins or ends with a day that few stocks have: a holiday elsewhere, or today.
+        # Counted between their own first and last prices only, such a day would look complete.
+        slack = self.options.max_gap
         listed = _listed(priced, before=slack, after=slack)
         n_listed, n_priced = listed.sum(axis=0), priced.sum(axis=0)
-        closed = n_priced < np.maximum(self.policy.min_traded * n_listed, 1)
+        closed = n_priced < np.maximum(self.options.min_traded * n_listed, 1)
         for day in np.flatnonzero(closed).tolist():
             detail = f"{n_priced[day]} of {n_listed[day]} listed stocks have a price"
             self._note("thin day", "day dropped", None, day, day, detail)
@@ -218,12 +220,12 @@ class _Work:
         self._keep_days(~frozen)
 
     def drop_unlisted(self) -> None:
-        """Deal with stocks that have no price at all, or none yet, or none any more."""
+        """Drop or keep stocks without any price, and those that begin late or end early."""
         priced = np.isfinite(self.values)
-        kept = self.policy.late_listings == "keep"
+        kept = self.options.late_listings == "keep"
         action = "kept with NaN" if kept else "stock dropped"
         keep = np.ones(len(self.tickers), dtype=bool)
-        max_gap, end = self.policy.max_gap, len(self.days) - 1
+        max_gap, end = self.options.max_gap, len(self.days) - 1
         for row in np.flatnonzero(~priced[:, [0, -1]].all(axis=1)).tolist():
             where = np.flatnonzero(priced[row]).tolist()
             if not where:
@@ -240,13 +242,13 @@ class _Work:
                 keep[row] = kept
         self._keep_stocks(keep)
 
-    def settle_gaps(self) -> None:
-        """Fill short gaps (unless their days go), and drop or keep stocks with long ones."""
+    def fill_or_drop_gaps(self) -> None:
+        """Fill short gaps (unless their days are dropped), and drop or keep stocks with long ones."""
         priced = np.isfinite(self.values)
-        max_gap, fill = self.policy.max_gap, self.policy.calendar == "union"
+        max_gap, fill = self.options.max_gap, self.options.calendar == "union"
         gaps = runs(~priced & _listed(priced, after=max_gap))
         long = {row for row, first, last in gaps if last - first + 1 > max_gap}
-        dropped = long if self.policy.long_gaps == "drop" else set()
+        dropped = long if self.options.long_gaps == "drop" else set()
         kept = "kept with NaN" if fill else "its days dropped"
         for row, first, last in gaps:
             if last - first + 1 > max_gap:
@@ -262,53 +264,54 @@ class _Work:
         self._keep_stocks(keep)
 
     def drop_incomplete_days(self) -> None:
-        """Drop days with gaps that cannot be filled, or are not to be."""
+        """Drop days with gaps that cannot be filled or must not be."""
         priced = np.isfinite(self.values)
-        lacking = np.zeros_like(priced)
-        if self.policy.late_listings == "drop":  # so that only short gaps are left at the start
-            lacking |= ~np.logical_or.accumulate(priced, axis=1)
-        if self.policy.calendar == "intersection":
-            lacking |= ~priced & _listed(priced, after=self.policy.max_gap)
-        count = lacking.sum(axis=0)
+        missing = np.zeros_like(priced)
+        if self.options.late_listings == "drop":  # then only short gaps are left at the start
+            missing |= ~np.logical_or.accumulate(priced, axis=1)
+        if self.options.calendar == "intersection":
+            missing |= ~priced & _listed(priced, after=self.options.max_gap)
+        count = missing.sum(axis=0)
         for day in np.flatnonzero(count).tolist():
             self._note("incomplete day", "day dropped", None, day, day, f"{count[day]} stocks have no price")
         self._keep_days(count == 0)
 
     def screen(self, min_print: float, min_jump: float, flat_days: int) -> None:
-        """Note suspicious prices, and repair bad prints if asked to."""
+        """Report suspicious prices, and repair bad prints with bad_prints="repair"."""
+        # Filled prices do not move, so they would look like calm trading and lower the scale.
         observed = np.isfinite(self.values) & ~self.filled
         scores = score_returns(self.values, observed)
         prints = reverting_prints(scores, min_print)
         jumps = lasting_jumps(scores, min_jump, prints)
-        self._settle_prints(prints, jumps, scores, observed)
-        for one in jumps:
-            detail = f"{np.expm1(one.size):+.1%}, market removed"
-            self._note("jump", "flagged", one.row, one.day, one.day, detail, one.size, one.score)
+        self._flag_or_repair(prints, jumps, scores, observed)
+        for jump in jumps:
+            detail = f"{np.expm1(jump.size):+.1%}, market removed"
+            self._note("jump", "flagged", jump.row, jump.day, jump.day, detail, jump.size, jump.score)
         for row, first, last in flat_stretches(self.values, observed, flat_days):
             detail = f"{self.values[row, first]:g} all the time"
             self._note("flat stretch", "flagged", row, first, last, detail)
         self._note_unscreened(scores, observed)
 
-    def _settle_prints(
+    def _flag_or_repair(
         self, prints: list[Suspect], jumps: list[Suspect], scores: Scores, observed: BoolArray
     ) -> None:
-        """Flag or repair bad prints. A jump into or out of a neighbor makes that one a poor witness."""
-        jumped = {(one.row, one.day) for one in jumps}
-        for one in prints:
-            after = next_observed(scores, one.row, one.day)
-            detail = (
-                f"{np.expm1(one.size):+.1%} and {np.expm1(scores.size[one.row, after]):+.1%}, market removed"
-            )
+        """Flag or repair bad prints; none is repaired from a neighbor that a jump makes doubtful."""
+        jumped = {(jump.row, jump.day) for jump in jumps}
+        for suspect in prints:
+            row, day = suspect.row, suspect.day
+            after = next_observed(scores, row, day)
+            moves = f"{np.expm1(suspect.size):+.1%} and {np.expm1(scores.size[row, after]):+.1%}"
+            detail = f"{moves}, market removed"
             action = "flagged"
-            if self.policy.bad_prints == "repair":
-                before = int(np.flatnonzero(observed[one.row, : one.day])[-1])
-                doubts = {(one.row, before), (one.row, next_observed(scores, one.row, after))}
-                if doubts & jumped:
+            if self.options.bad_prints == "repair":
+                before = int(np.flatnonzero(observed[row, :day])[-1])
+                neighbors = {(row, before), (row, next_observed(scores, row, after))}
+                if neighbors & jumped:
                     action = "not repaired: neighbor suspect"
                 else:
                     action = "repaired"
-                    detail += f"; {self._repair(one.row, before, one.day, after)}"
-            self._note("bad print", action, one.row, one.day, one.day, detail, one.size, one.score)
+                    detail += f"; {self._repair(row, before, day, after)}"
+            self._note("bad print", action, row, day, day, detail, suspect.size, suspect.score)
 
     def _repair(self, row: int, before: int, day: int, after: int) -> str:
         old = self.values[row, day]
@@ -319,7 +322,7 @@ class _Work:
 
     def _note_unscreened(self, scores: Scores, observed: BoolArray) -> None:
         for row in np.flatnonzero(~scores.screened).tolist():
-            detail = "too few prices to judge jumps by"
+            detail = "too few prices for a scale of its returns"
             self._note("not screened", "kept", row, 0, len(self.days) - 1, detail)
             count = int(observed[row].sum())
             self.events[-1] = replace(self.events[-1], n_days=count)
@@ -356,17 +359,17 @@ class _Work:
         counts = pd.Series([f"{event.kind}: {event.action}" for event in self.events]).value_counts()
         what = "; ".join(f"{count} x {event}" for event, count in counts.items())
         raise ValueError(
-            f"clean_prices: these policies leave {len(self.tickers)} stocks and {len(self.days)} days "
+            f"clean_prices: these options leave {len(self.tickers)} stocks and {len(self.days)} days "
             f"({what}). "
             "Keep more: late_listings='keep', long_gaps='keep', or a larger max_gap."
         )
 
 
 def _listed(priced: BoolArray, *, before: int = 0, after: int = 0) -> BoolArray:
-    """Which days lie between the first and the last price of each stock, both included.
+    """Return the days between the first and the last price of each stock, both included, as a mask.
 
-    A stock that lacks no more than `before` days at the start of the panel, or `after` days at its end,
-    counts as listed there too.
+    A stock with at most `before` missing days at the start of the panel, or `after` at its end, counts as
+    listed there too.
     """
     end = priced.shape[1] - 1
     first, last = priced.argmax(axis=1), end - priced[:, ::-1].argmax(axis=1)

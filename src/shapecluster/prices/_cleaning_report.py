@@ -1,4 +1,4 @@
-"""The account of a cleaning: what was dropped, filled, repaired or flagged."""
+"""The report of `clean_prices`: everything that was dropped, filled, repaired or flagged."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pandas as pd
 
 from shapecluster._validation import listing
 
+# Order of the actions in a summary: those that removed most come first.
 _ORDER = ("dropped", "set to missing", "filled", "repaired", "kept", "flagged")
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was done or noticed; an empty ticker means the whole market."""
+    """One change or finding; an empty ticker means all stocks."""
 
     ticker: str
     kind: str
@@ -29,14 +30,14 @@ class Event:
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """What `clean_prices` did.
+    """The changes and findings of `clean_prices`.
 
     Parameters
     ----------
     log : tuple of Event
-        Everything in the order in which it happened.
+        All events, in the order in which they happened.
     shape_in, shape_out : tuple of int
-        The numbers of stocks and days before and after.
+        Numbers of stocks and days before and after.
     """
 
     log: tuple[Event, ...]
@@ -45,17 +46,16 @@ class CleaningReport:
 
     @property
     def events(self) -> pd.DataFrame:
-        """Everything that was done or noticed, one row each.
+        """All events, one per row.
 
-        `ticker` is empty where it concerns all stocks; `start` and `end` are days, both included;
-        `size` (log-return, market removed) and `score` (robust standard deviations) belong to bad
-        prints and jumps.
+        `ticker` is empty for events of all stocks. `start` and `end` are days, both included. `size` (log
+        return, market removed) and `score` (robust standard deviations) belong to bad prints and jumps.
         """
         columns = [field.name for field in fields(Event)]
         return pd.DataFrame([asdict(event) for event in self.log], columns=columns)
 
     def summary(self) -> str:
-        """Say in a few lines what happened, one for each kind of event."""
+        """Summarize the events in a few lines, one for each kind of event."""
         stocks, days = self.shape_out
         lines = [
             f"{self.shape_in[0]} stocks x {self.shape_in[1]} days in, {stocks} stocks x {days} days out."
@@ -64,7 +64,7 @@ class CleaningReport:
         for event in self.log:
             groups.setdefault((event.kind, event.action), []).append(event)
         for (kind, action), events in sorted(groups.items(), key=lambda item: _rank(item[0][1])):
-            lines.append(f"{len(events)} x {kind}, {action}: {_who(events)}")
+            lines.append(f"{len(events)} x {kind}, {action}: {_names_or_days(events)}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -75,12 +75,13 @@ def _rank(action: str) -> int:
     return next((place for place, word in enumerate(_ORDER) if word in action), len(_ORDER))
 
 
-def _who(events: list[Event]) -> str:
-    """Name the stocks, or the days where an event concerns them all; and days that many share."""
+def _names_or_days(events: list[Event]) -> str:
+    """Name the stocks, or the days of events of all stocks; for bad prints also days that many share."""
     if not events[0].ticker:
         return listing(event.start.date() for event in events) + "."
     text = listing(dict.fromkeys(event.ticker for event in events))
     if events[0].kind == "bad print":
+        # Many bad prints on one day point at the vendor, not at the stocks.
         shared = [(day, n) for day, n in Counter(e.start.date() for e in events).most_common(3) if n > 2]
         text += "".join(f"; {n} on {day}" for day, n in shared)
     return text + "."

@@ -1,9 +1,8 @@
-"""Prices of many tickers from Yahoo, with a deadline, retries and a cache on disk."""
+"""`fetch_prices`: download daily prices from Yahoo, with a deadline, retries and a cache on disk."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -14,6 +13,8 @@ from typing import Literal
 import pandas as pd
 
 from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
+from shapecluster._threads import n_threads
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import MissingPricesError, MissingPricesWarning
 from shapecluster.prices._cache import CacheDir, PriceCache, cache_folder
 from shapecluster.prices._frames import rows_from_series
@@ -38,7 +39,11 @@ _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]", re.IGNORECASE)
         "timeout": [Interval(Real, 0, None, closed="neither")],
         "retries": [Interval(Integral, 0, None, closed="left")],
         "backoff": [Interval(Real, 0, None, closed="left")],
-        "max_workers": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+            None,
+        ],
         "on_missing": [StrOptions({"raise", "warn"})],
         "progress": [callable, None],
     },
@@ -55,58 +60,58 @@ def fetch_prices(
     timeout: float = 10.0,
     retries: int = 3,
     backoff: float = 2.0,
-    max_workers: int = 4,
+    n_jobs: int | None = 4,
     on_missing: Literal["raise", "warn"] = "raise",
     progress: DownloadProgress | None = None,
 ) -> pd.DataFrame:
     """Fetch daily closing prices from Yahoo, one stock per row.
 
-    Prices come through yfinance, and are kept on disk. What the call can cost is bounded, and everything
-    that arrived survives whatever went wrong with the rest.
+    `fetch_prices` downloads through yfinance and caches every ticker on disk. The call ends by its deadline,
+    and tickers that fail do not affect the others.
 
     Parameters
     ----------
     tickers : iterable of str
         Yahoo's symbols ("AAPL", "BRK-B", "^GSPC"), not ISINs. Their order is kept.
     start, end : str or date
-        The first and the last day wanted, both included (yfinance itself excludes `end`), as ISO dates.
+        The first and the last day, both included (yfinance itself excludes `end`), as ISO dates.
         `end` = None means today.
     auto_adjust : bool, default=True
         Whether closes are adjusted for dividends as well as for splits. Yahoo always adjusts for splits.
     cache_dir : path, "auto" or None, default="auto"
-        The folder in which prices are kept per ticker and range: "auto" is the user's cache folder of
-        this platform, None keeps nothing, "~" stands for the home folder. A range that ends before
+        The folder for the cache, with one file per ticker and range. "auto" is the user's cache folder on
+        this platform, None disables the cache, and "~" stands for the home folder. A range that ends before
         yesterday is kept for good, any other for 15 minutes.
     deadline : float or None, default=300
-        Seconds of wall-clock time after which the call ends with what has arrived, whatever hangs.
+        Seconds of wall-clock time after which the call ends with the prices that have arrived.
     timeout : float, default=10
-        Seconds after which one request is given up, and tried again.
+        Seconds after which one request fails and is repeated.
     retries : int, default=3
-        How often tickers that failed are asked for again. Unknown tickers are not, and nothing is when
-        Yahoo cannot be reached at all.
+        How often failed tickers are requested again. Unknown tickers are not requested again, and no ticker
+        is when Yahoo cannot be reached at all.
     backoff : float, default=2
         Seconds to wait before the first retry; doubled before each further one.
-    max_workers : int, default=4
-        How many tickers are asked for at a time.
+    n_jobs : int or None, default=4
+        Number of parallel downloads, as joblib counts: None is 1, -1 is one per core.
     on_missing : {"raise", "warn"}, default="raise"
         What to do when some prices did not arrive: raise `MissingPricesError`, or issue a
-        `MissingPricesWarning` and return the rest.
+        `MissingPricesWarning` and return the other prices.
     progress : callable, default=None
         Called as ``progress(n_settled, n_tickers, ticker)`` in the calling thread whenever a ticker is
-        settled: its prices have arrived, or are not going to.
+        settled: its prices have arrived, or its download has failed for good.
 
     Returns
     -------
     DataFrame of shape (n_tickers, n_days)
-        Closes in the currency of each exchange, float64; tickers as rows, as they were written, in the
-        order given; all days on which any of them traded as columns, NaN where one did not.
+        Closing prices in the currency of each exchange, float64. The rows are the tickers as given, in the
+        same order. The columns are all days on which any of them traded; NaN where one did not.
 
     Raises
     ------
     MissingPricesError
-        When prices did not arrive for some tickers. It lists them with their reasons, which tell an
-        unknown ticker, an empty range, a rate limit, a broken answer, a timeout, the deadline and a
-        missing connection apart; `missing` holds them, and `prices` everything that did arrive.
+        When prices did not arrive for some tickers. Its `missing` holds the reason for each of them: an
+        unknown ticker, an empty range, a rate limit, an unusable answer, a timeout, the deadline or a
+        missing connection. Its `prices` holds everything that did arrive.
     ValueError
         For arguments that make no sense.
     ImportError
@@ -115,16 +120,16 @@ def fetch_prices(
     See Also
     --------
     load_prices : Prices from a file.
-    clean_prices : What to do about gaps, late listings and bad prints.
+    clean_prices : Fill gaps, drop late listings and flag bad prints.
 
     Notes
     -----
     While the call runs, yfinance raises its errors in every thread of the process
-    (``yfinance.config.debug.hide_exceptions``); afterward the setting is what it was. Requests that
-    hang are left to threads that do not keep the interpreter from exiting.
+    (``yfinance.config.debug.hide_exceptions``). The call restores the setting when it ends. Requests that
+    hang stay in daemon threads, which do not keep the interpreter from exiting.
 
-    Adjusted prices of a range that is over change later on by one factor for the whole range, which
-    leaves returns and shapes as they were: that is why they can be kept.
+    Later dividends change the adjusted prices of a past range by one factor. Returns and shapes stay the
+    same, so the cache keeps such ranges.
 
     Examples
     --------
@@ -134,10 +139,10 @@ def fetch_prices(
     ['AAPL', 'MSFT']
     """
     request = DownloadRequest(_checked_tickers(tickers), *_checked_range(start, end), bool(auto_adjust))
-    policy = RetryPolicy(deadline, timeout, retries, backoff, max_workers)
+    policy = RetryPolicy(deadline, timeout, retries, backoff, n_threads(n_jobs))
     cache = PriceCache(cache_folder(cache_dir))
     outcomes = run_request(request, policy, cache, progress=progress)
-    return _answer(request, outcomes, on_missing)
+    return _prices_or_error(request, outcomes, on_missing)
 
 
 def _checked_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
@@ -162,7 +167,7 @@ def _checked_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
                 f"tickers must be Yahoo's symbols. Got the ISIN {name!r} instead: look up its symbol, which "
                 "also says on which exchange."
             )
-        if name.upper() in seen:
+        if name.upper() in seen:  # the cache and Yahoo would hand out one series for both spellings
             raise ValueError(f"tickers must differ, and Yahoo ignores case. Got {name!r} twice.")
         seen.add(name.upper())
     return names
@@ -177,8 +182,8 @@ def _checked_range(start: str | date, end: str | date | None) -> tuple[date, dat
 
 
 def _day(name: str, value: object) -> date:
-    """A date, a Timestamp or an ISO string as a day."""
-    if isinstance(value, datetime) and not pd.isna(value):  # which a Timestamp is as well
+    """Convert a date, a Timestamp or an ISO string to a day."""
+    if isinstance(value, datetime) and not pd.isna(value):  # a Timestamp is a datetime, and so is NaT
         return value.date()
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
@@ -188,10 +193,12 @@ def _day(name: str, value: object) -> date:
     raise ValueError(f"{name} must be a date such as '2020-02-03'. Got {value!r} instead.")
 
 
-def _answer(
-    request: DownloadRequest, outcomes: Mapping[str, DownloadOutcome], on_missing: str
+def _prices_or_error(
+    request: DownloadRequest,
+    outcomes: Mapping[str, DownloadOutcome],
+    on_missing: Literal["raise", "warn"],
 ) -> pd.DataFrame:
-    """Put rows in the requested order, and speak up about those that are missing."""
+    """Put the rows in the requested order, and warn of missing ones or raise."""
     arrived = {t: o for t in request.tickers if not isinstance(o := outcomes[t], FetchError)}
     missing = {t: str(o) for t in request.tickers if isinstance(o := outcomes[t], FetchError)}
     prices = rows_from_series(arrived)
@@ -202,11 +209,11 @@ def _answer(
         by_reason.setdefault(reason, []).append(ticker)
     reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
     message = (
-        f"No prices from {request.start} to {request.end} for {len(missing)} of "
+        f"no prices from {request.start} to {request.end} for {len(missing)} of "
         f"{len(request.tickers)} tickers: {reasons}."
     )
     if on_missing == "warn":
-        warnings.warn(message, MissingPricesWarning, stacklevel=4)
+        warn_user("fetch_prices", message, MissingPricesWarning)
         return prices
     message += f" What arrived ({len(arrived)} tickers) is in this error's .prices" + (
         "; on_missing='warn' returns it." if arrived else "."

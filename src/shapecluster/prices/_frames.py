@@ -1,9 +1,8 @@
-"""The one place where dates-as-rows become series-as-rows.
+"""Convert tables with dates as rows to frames with tickers as rows.
 
-The market writes a day a line; this library wants a stock a row. Everything that brings prices in goes
-through the functions here, so that tickers and dates are checked once and in the same words: every
-frame of prices has tickers as its index ("ticker") and increasing days without a time zone as its
-columns ("date").
+Price files have one line per day, and this library takes one row per stock. Every source of prices uses the
+functions here, so tickers and dates are checked in one place. A frame of prices has tickers as its index
+("ticker") and increasing days without a time zone as its columns ("date").
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from shapecluster._typing import FloatArray, IntArray
 from shapecluster._validation import check_labels, listing
 
 SourceLocation = Callable[[int], str]
-"""Says where something stood in the input: a position to "line 7" or "column 3"."""
+"""Describes a position in the input: "line 7" or "column 3"."""
 
 
 def ticker_index(tickers: Iterable[object]) -> pd.Index[Any]:
-    """Tickers as the index of a frame of prices."""
+    """Return tickers as the index of a frame of prices."""
     return pd.Index(list(tickers), name="ticker")
 
 
 def series_as_rows(values: FloatArray, dates: pd.DatetimeIndex, tickers: Sequence[str]) -> pd.DataFrame:
-    """Turn a table with a day a row into a frame with a stock a row.
+    """Convert a table with days as rows to a frame with tickers as rows.
 
     Parameters
     ----------
@@ -48,7 +47,7 @@ def series_as_rows(values: FloatArray, dates: pd.DatetimeIndex, tickers: Sequenc
 
 
 def rows_from_series(series: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
-    """Stack one series per ticker (indexed by day) as rows, over the union of their days."""
+    """Stack one series per ticker (indexed by day) as rows over the union of their days."""
     if not series:
         return pd.DataFrame(index=ticker_index([]), columns=days([]), dtype=np.float64)
     union = days(np.unique(np.concatenate([days(s.index).asi8 for s in series.values()])))
@@ -66,14 +65,15 @@ def rows_from_triples(
     dates: pd.DatetimeIndex,
     where: SourceLocation,
 ) -> pd.DataFrame:
-    """Turn a long table (one price a line) into a frame with a stock a row.
+    """Convert a long table (one price per line) to a frame with tickers as rows.
 
-    `ticker_codes` and `date_codes` point into `tickers` and `dates`, which need not be sorted; a ticker
-    that stands twice on one day is refused.
+    `ticker_codes` and `date_codes` point into `tickers` and `dates`, which need not be sorted. Two prices of
+    one ticker on one day are an error.
     """
     order = np.argsort(dates.asi8, kind="stable")
     rank = np.empty(len(dates), dtype=np.intp)
     rank[order] = np.arange(len(dates))
+    # One number per (ticker, day): equal neighbors after sorting are repeated prices.
     cells = ticker_codes * len(dates) + rank[date_codes]
     by_cell = np.argsort(cells, kind="stable")
     twice = np.flatnonzero(np.diff(cells[by_cell]) == 0)
@@ -92,21 +92,21 @@ def rows_from_triples(
 
 
 def check_tickers(tickers: Sequence[str], where: SourceLocation) -> None:
-    """Refuse tickers without a name, and tickers that stand twice."""
+    """Raise for empty tickers, and for tickers that occur twice."""
     seen: dict[str, int] = {}
     for position, ticker in enumerate(tickers):
         if not ticker:
             raise ValueError(f"{where(position)} has no ticker.")
         if ticker in seen:
             raise ValueError(
-                f"the ticker {ticker!r} stands twice: in {where(seen[ticker])} and in {where(position)}."
+                f"the ticker {ticker!r} occurs twice: in {where(seen[ticker])} and in {where(position)}."
             )
         seen[ticker] = position
 
 
 def check_day_order(dates: pd.DatetimeIndex, where: SourceLocation, *, remedy: str) -> None:
-    """Refuse days that stand twice or that do not increase; `remedy` says what to do about the order."""
-    before, after = dates.asi8[:-1], dates.asi8[1:]  # a difference of centuries would overflow
+    """Raise for days that occur twice or do not increase; `remedy` ends the message about the order."""
+    before, after = dates.asi8[:-1], dates.asi8[1:]  # compared, because differences of centuries overflow
     if (before < after).all():
         return
     repeated = np.flatnonzero(dates.duplicated())
@@ -114,7 +114,7 @@ def check_day_order(dates: pd.DatetimeIndex, where: SourceLocation, *, remedy: s
         second = int(repeated[0])
         first = int(np.flatnonzero(dates == dates[second])[0])
         raise ValueError(
-            f"the date {dates[second].date()} stands twice: in {where(first)} and in {where(second)}. "
+            f"the date {dates[second].date()} occurs twice: in {where(first)} and in {where(second)}. "
             "One line per trading day is expected."
         )
     late = int(np.flatnonzero(before > after)[0]) + 1
@@ -125,9 +125,9 @@ def check_day_order(dates: pd.DatetimeIndex, where: SourceLocation, *, remedy: s
 
 
 def check_price_frame(prices: Any, owner: str) -> pd.DataFrame:
-    """Refuse anything but numbers with tickers as rows and increasing days as columns.
+    """Check that a frame holds numbers with tickers as rows and increasing days as columns.
 
-    Returns the same prices, a copy, as float32 when all of them were and float64 otherwise.
+    Returns a copy: float32 when all columns are float32, else float64.
     """
     if not isinstance(prices, pd.DataFrame):
         raise TypeError(

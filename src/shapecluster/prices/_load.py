@@ -1,4 +1,4 @@
-"""Prices and sectors from files: csv, csv.gz and parquet, wide or long."""
+"""`load_prices` and `load_sectors`: read csv, csv.gz and parquet files, wide or long."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,8 @@ from shapecluster.prices._frames import (
 _TEXT = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _UNNAMED = frozenset({"index", "unnamed: 0", ""})
-"""What pandas calls an index without a name."""
-# The better name wins: row numbers have none, and DAY is a ticker too.
+"""Names under which pandas writes an index without a name."""
+# In order of preference: an unnamed column may hold row numbers, and DAY is a ticker too.
 _DATE_NAMES = (frozenset({"date", "datetime", "timestamp"}), frozenset({"day"}), _UNNAMED)
 _TICKER_NAMES = frozenset({"ticker", "symbol"})
 _PRICE_NAMES = frozenset({"price", "close", "adj close", "adj_close", "adjclose", "adjusted_close"})
@@ -56,56 +56,56 @@ def load_prices(
     date_format: str | None = None,
     sort_dates: bool = False,
     sep: str = ",",
-    decimal: str = ".",
+    decimal: Literal[".", ","] = ".",
 ) -> pd.DataFrame:
     r"""Load daily prices from a file, one stock per row.
 
-    Nothing is guessed, filled or repaired: a file that leaves doubt is an error that says where.
+    Nothing is guessed, filled or repaired. An ambiguous file raises an error that names the place.
 
     Parameters
     ----------
     path : str or path
         A ``.csv``, ``.csv.gz`` or ``.parquet`` file, in one of two layouts. *Wide*: one line per day, a
         column of dates (called "date", or named by `date`, or the first) and one column per ticker.
-        *Long*: one line per ticker and day, in any order. A column of row numbers, as pandas writes in
-        front, is left out.
+        *Long*: one line per ticker and day, in any order. A first column of row numbers, as pandas writes
+        it, is ignored.
     ticker, date, price : str, default=None
-        Long files: the columns that hold tickers, dates and prices. Where they are not given, a file is
-        taken as long only when its header leaves no doubt: one column called "ticker" or "symbol", one
-        called "date", and one called "price" or "close" or the like (or one single other column that
-        is not called "volume", "open", "high" or "low").
+        Long files: the columns that hold tickers, dates and prices. Without these names a file is read as
+        long only if its header is unambiguous. It has one column called "ticker" or "symbol", one called
+        "date", and one called "price", "close" or similar (or one single other column that is not called
+        "volume", "open", "high" or "low").
     date_format : str, default=None
-        How dates are written, in the codes of `strptime` ("%d/%m/%Y"). None: ISO 8601 (2020-02-03); a
-        time of day is dropped, and the day is the one that is written, whatever the time zone.
+        The format of dates, in the codes of `strptime` ("%d/%m/%Y"). None: ISO 8601 (2020-02-03). The time of
+        day and the time zone are ignored; the day is taken as written.
     sort_dates : bool, default=False
-        Wide files: whether lines may stand in any order and are sorted by date. By default dates that
-        do not increase are an error, because they often mean that a file was glued or damaged.
+        Wide files: whether to accept lines in any order and sort them by date. By default dates that do not
+        increase are an error, because they often mean that a file was concatenated or damaged.
     sep : str, default=","
         The character that separates the cells of a csv file.
     decimal : {".", ","}, default="."
-        The decimal sign in a csv file; it must differ from `sep`. Numbers have no signs for thousands.
+        The decimal sign in a csv file; it must differ from `sep`. Thousands separators are not accepted.
 
     Returns
     -------
     DataFrame of shape (n_tickers, n_days)
         Prices in the file's units; tickers as rows in the file's order, increasing days as columns.
         float32 if every price in a parquet file is float32, else float64. Empty cells are NaN, and so
-        are "NA", "N/A", "NaN", "null", "None" and "-". Zero and negative prices stay: `clean_prices` and
-        `LogReturns` deal with them.
+        are "NA", "N/A", "NaN", "null", "None" and "-". Zero and negative prices are kept; `clean_prices` and
+        `LogReturns` handle them.
 
     Raises
     ------
     PriceFileError
-        When the file cannot be read as prices; the message names the file and the line, row or column.
+        When the file cannot be read as prices. The message names the file and the line, row or column.
     ValueError
-        For arguments that make no sense.
+        For invalid arguments.
     ImportError
         For parquet files, when pyarrow is not installed.
 
     See Also
     --------
     fetch_prices : Prices from Yahoo.
-    clean_prices : What to do about gaps, late listings and bad prints.
+    clean_prices : Fill gaps, drop late listings and flag bad prints.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def load_sectors(
     path : str or path
         A ``.csv`` or ``.csv.gz`` file with one line per ticker.
     ticker, sector : str
-        The columns that hold the tickers and their sectors; other columns are left alone.
+        The columns that hold the tickers and their sectors. Other columns are ignored.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def load_sectors(
     Raises
     ------
     PriceFileError
-        When the file cannot be read so; the message names the file and the line or column.
+        When the file cannot be read so. The message names the file and the line or column.
 
     See Also
     --------
@@ -216,7 +216,7 @@ def _checked_text(path: Path) -> str:
 
 
 def _is_long(header: list[str], ticker: str | None, price: str | None) -> bool:
-    """Whether one line holds one price; columns given by name settle it, else the header must."""
+    """Whether one line holds one price: columns were named, or the header has a ticker and a date."""
     if ticker is not None or price is not None:
         return True
     lowered = [name.lower() for name in header]
@@ -237,31 +237,31 @@ def _from_wide(table: Table, date: str | None, *, sort_dates: bool) -> pd.DataFr
     _refuse_fields_as_tickers(table, tickers)
     check_tickers(tickers, lambda position: table.column_place(columns[position]))
     dates = table.dates(at)
-    places = np.arange(len(dates))
+    places = np.arange(len(dates))  # the line of each date, for messages after sorting
     if sort_dates:
         places = np.argsort(dates.asi8, kind="stable")
         dates = dates[places]
-    remedy = "If the order is meant, pass sort_dates=True to sort them."
+    remedy = "If the order is intended, pass sort_dates=True to sort them."
     check_day_order(dates, lambda row: table.row_place(int(places[row])), remedy=remedy)
     values = [table.numbers(column) for column in columns]
     return series_as_rows(np.column_stack(values)[places], dates, tickers)
 
 
 def _wide_date_column(header: list[str]) -> int:
-    """The column named like a date, if there is exactly one; else the first."""
+    """Return the column named like a date, if there is exactly one; else the first."""
     named = [at for at, name in enumerate(header) if name.lower() in _DATE_NAMES[0]]
     return named[0] if len(named) == 1 else 0
 
 
 def _row_numbers(table: Table, dates_at: int) -> int | None:
-    """The column of row numbers that pandas writes in front unless told not to, if there is one."""
+    """Return the column of row numbers that pandas writes by default, if there is one."""
     if dates_at == 0 or table.header[0].lower() not in _UNNAMED:
         return None
     return 0 if all(re.fullmatch(r"\d+", cell) for cell in table.texts(0)) else None
 
 
 def _refuse_fields_as_tickers(table: Table, tickers: list[str]) -> None:
-    """Refuse opens, highs and volumes, of one stock or (with two lines of names) of several."""
+    """Raise for opens, highs and volumes of one stock, or (with two lines of names) of several."""
     found = sorted(_FIELD_NAMES.intersection(name.lower() for name in tickers))
     second = {table.header[0].lower(), table.texts(0)[0].lower()} == {"price", "ticker"}
     if second or (len(found) > 1 and found != ["low", "open"]):  # LOW and OPEN are tickers as well
@@ -274,6 +274,7 @@ def _refuse_fields_as_tickers(table: Table, tickers: list[str]) -> None:
 
 
 def _refuse_tickers_as_rows(table: Table) -> None:
+    """Raise when most of the columns are dates, so that the rows must be tickers."""
     header = table.header
     dated = [name for name in header[1:] if _LOOKS_LIKE_DATE.fullmatch(name)]
     if len(dated) > len(header[1:]) / 2:
@@ -304,7 +305,7 @@ def _from_long(table: Table, ticker: str | None, date: str | None, price: str | 
 
 
 def _long_column(header: list[str], given: str | None, role: str, known: Sequence[frozenset[str]]) -> int:
-    """The column given, or the one whose name is known; names that stand further back count less."""
+    """Return the column given, or the one with a known name; earlier sets of names are preferred."""
     if given is not None:
         return _column(header, given, role)
     found: list[int] = []
@@ -337,11 +338,11 @@ def _candidates(header: list[str], found: list[int]) -> str:
 
 
 def _column(header: list[str], name: str, role: str) -> int:
-    """The position of a named column; upper and lower case are the same unless that is ambiguous."""
+    """Return the position of a named column; case is ignored unless that is ambiguous."""
     exact = [at for at, known in enumerate(header) if known == name]
     found = exact or [at for at, known in enumerate(header) if known.lower() == name.lower()]
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"the column {name!r} ({role}) stands {len(found)} times in the header.")
+        raise ValueError(f"the column {name!r} ({role}) occurs {len(found)} times in the header.")
     raise ValueError(f"there is no column {name!r} ({role}); the columns are {listing(map(repr, header))}.")

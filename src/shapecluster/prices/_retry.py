@@ -1,4 +1,4 @@
-"""How many tickers are asked for: from the cache first, then in rounds of requests side by side."""
+"""Download many tickers: first from the cache, then in rounds of parallel requests, until a deadline."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ from shapecluster.prices._yahoo import (
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = 0.2
-"""Seconds for threads to end in before they are left behind."""
+_JOIN_SECONDS = 0.2
+"""Time for the threads of a round to end before `fetch_prices` goes on without them."""
 
 DownloadProgress: TypeAlias = Callable[[int, int, str], object]
+"""Called with the number of settled tickers, the number of all tickers, and the ticker just settled."""
+
 DownloadOutcome: TypeAlias = "pd.Series[Any] | FetchError"
+"""Closing prices by day, or the reason why there are none."""
 
 
 @dataclass(frozen=True)
 class DownloadRequest:
-    """What is asked for; both days are included."""
+    """Tickers and days to download; both days are included."""
 
     tickers: tuple[str, ...]
     start: date
@@ -44,24 +47,24 @@ class DownloadRequest:
     auto_adjust: bool
 
     def slot(self, ticker: str) -> Slot:
-        """Where a ticker's prices are kept."""
+        """The cache entry of a ticker; Yahoo ignores case, so the cache does too."""
         return Slot(ticker.upper(), self.start, self.end, self.auto_adjust)
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How hard to try; the parameters of `fetch_prices` of the same names."""
+    """When to retry and when to stop; the parameters of `fetch_prices` of the same names."""
 
     deadline: float | None
     timeout: float
     retries: int
     backoff: float
-    max_workers: int
+    n_jobs: int
 
 
 @dataclass(frozen=True)
 class RetryClock:
-    """The time; tests bring their own."""
+    """The clock that a download waits by; tests pass one that does not wait."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
@@ -76,7 +79,7 @@ def run_request(
     progress: DownloadProgress | None = None,
     clock: RetryClock | None = None,
 ) -> dict[str, DownloadOutcome]:
-    """Settle every ticker: from the cache, else from Yahoo, else with the reason of the last failure."""
+    """Return prices or the last error for every ticker, from the cache where it has them."""
     clock = clock or RetryClock()
     ends_at = float("inf") if policy.deadline is None else clock.monotonic() + policy.deadline
     outcomes: dict[str, DownloadOutcome] = {}
@@ -94,58 +97,60 @@ def run_request(
     if not pending:
         return outcomes
 
-    def arrived(ticker: str, outcome: DownloadOutcome) -> None:
+    def record(ticker: str, outcome: DownloadOutcome) -> None:
         if isinstance(outcome, FetchError):
-            if outcome.trouble.is_final:
+            if outcome.failure.is_final:  # any other failure may be repaired by a later round
                 settle(ticker, outcome)
         else:
+            # Before `settle`, which calls the user's callback: what arrived survives an error in it.
             cache.store(request.slot(ticker), outcome, now=clock.now())
             settle(ticker, outcome)
 
     with yfinance_raising():
-        failed = _rounds(pending, request, policy, clock, ends_at, arrived)
+        failed = _download_in_rounds(pending, request, policy, clock, ends_at, record)
     for ticker, failure in failed.items():
         settle(ticker, failure)
     return outcomes
 
 
-def _rounds(
+def _download_in_rounds(
     pending: list[str],
     request: DownloadRequest,
     policy: RetryPolicy,
     clock: RetryClock,
     ends_at: float,
-    arrived: Callable[[str, DownloadOutcome], None],
+    record: Callable[[str, DownloadOutcome], None],
 ) -> dict[str, FetchError]:
-    """Ask for all tickers, then again for those that failed; return the failures that are left."""
+    """Request all tickers, then the failed ones again; return the failures of the last round."""
     ever_answered = False
     failed: dict[str, FetchError] = {}
     for attempt in range(policy.retries + 1):
         forget_answers()
-        crew = RequestRound(pending, request, policy, may_be_offline=not ever_answered)
-        failed = crew.work(clock, ends_at, arrived)
-        ever_answered = ever_answered or crew.answered
-        if not failed or (not ever_answered and _all_are(failed, DownloadFailure.OFFLINE)):
+        this_round = RequestRound(pending, request, policy, may_be_offline=not ever_answered)
+        failed = this_round.run(clock, ends_at, record)
+        ever_answered = ever_answered or this_round.answered
+        # Without a connection a retry only costs time; one that was there before may come back.
+        if not failed or (not ever_answered and _all_failed_by(failed, DownloadFailure.OFFLINE)):
             break
         wait = policy.backoff * 2**attempt
         if attempt == policy.retries or clock.monotonic() + wait >= ends_at:
             break
-        kinds = listing(sorted({error.trouble.value for error in failed.values()}))
-        logger.info("%d tickers failed (%s); asking again in %.3g s", len(failed), kinds, wait)
+        kinds = listing(sorted({error.failure.value for error in failed.values()}))
+        logger.info("%d tickers failed (%s); retrying in %.3g s", len(failed), kinds, wait)
         clock.sleep(wait)
         pending = list(failed)
     return failed
 
 
-def _all_are(failed: Mapping[str, FetchError], trouble: DownloadFailure) -> bool:
-    return all(error.trouble is trouble for error in failed.values())
+def _all_failed_by(failed: Mapping[str, FetchError], failure: DownloadFailure) -> bool:
+    return all(error.failure is failure for error in failed.values())
 
 
 class RequestRound:
-    """One round of requests in daemon threads, which may be left behind when they hang.
+    """One round of parallel requests in daemon threads, which are left behind when they hang.
 
-    (Executors of the standard library join their threads when the interpreter exits, and so would hang
-    with them.)
+    An executor of the standard library joins its threads when the interpreter exits, so one hanging request
+    would keep the interpreter from exiting.
     """
 
     def __init__(
@@ -160,14 +165,16 @@ class RequestRound:
         self._results: queue.SimpleQueue[tuple[str, DownloadOutcome] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
 
-    def work(
-        self, clock: RetryClock, ends_at: float, arrived: Callable[[str, DownloadOutcome], None]
+    def run(
+        self, clock: RetryClock, ends_at: float, record: Callable[[str, DownloadOutcome], None]
     ) -> dict[str, FetchError]:
-        """Hand each outcome to `arrived`; return the failures that are worth another try."""
+        """Pass each outcome to `record`; return the failures that a retry may repair."""
         for ticker in self._tickers:
             self._tasks.put(ticker)
-        busy = min(self._policy.max_workers, len(self._tickers))
-        threads = [threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True) for _ in range(busy)]
+        busy = min(self._policy.n_jobs, len(self._tickers))
+        threads = [
+            threading.Thread(target=self._request_tickers, name=THREAD_NAME, daemon=True) for _ in range(busy)
+        ]
         for thread in threads:
             thread.start()
         seen: dict[str, DownloadOutcome] = {}
@@ -178,31 +185,31 @@ class RequestRound:
                     result = self._results.get(timeout=None if left == float("inf") else max(0.0, left))
                 except queue.Empty:
                     break
-                if result is None:
+                if result is None:  # a thread has ended
                     busy -= 1
                     continue
                 seen[result[0]] = result[1]
-                arrived(*result)
+                record(*result)
         finally:
             self._stop.set()
-            patience = time.monotonic() + _PATIENCE
-            for thread in threads:  # nearly all end by themselves, now that nothing is left to do
-                thread.join(max(0.0, patience - time.monotonic()))
+            give_up_at = time.monotonic() + _JOIN_SECONDS
+            for thread in threads:  # most end at once; those that hang are left behind
+                thread.join(max(0.0, give_up_at - time.monotonic()))
         return self._failures(seen, out_of_time=busy > 0)
 
-    def _serve(self) -> None:
-        """One thread: ask for ticker after ticker until there are no more, or the round was stopped."""
+    def _request_tickers(self) -> None:
+        """Request one ticker after the other in a thread, until none is left or the round is stopped."""
         try:
             with suppress(queue.Empty):
                 while not self._stop.is_set():
                     ticker = self._tasks.get_nowait()
-                    outcome = self._ask(ticker)
-                    self._heed(outcome)  # here, before this thread takes the next ticker
+                    outcome = self._request_one(ticker)
+                    self._stop_if_useless(outcome)  # here, before this thread takes the next ticker
                     self._results.put((ticker, outcome))
         finally:
             self._results.put(None)
 
-    def _ask(self, ticker: str) -> DownloadOutcome:
+    def _request_one(self, ticker: str) -> DownloadOutcome:
         request = self._request
         try:
             return fetch_closes(
@@ -215,23 +222,24 @@ class RequestRound:
         except FetchError as error:
             return error
 
-    def _heed(self, outcome: DownloadOutcome) -> None:
-        """Stop the round when going on would do harm, or no good."""
-        trouble = outcome.trouble if isinstance(outcome, FetchError) else None
-        if trouble is DownloadFailure.OFFLINE:
+    def _stop_if_useless(self, outcome: DownloadOutcome) -> None:
+        """Stop the round when further requests cannot succeed or would prolong a rate limit."""
+        failure = outcome.failure if isinstance(outcome, FetchError) else None
+        if failure is DownloadFailure.OFFLINE:
             if self._may_be_offline and not self.answered:
                 self._stop.set()
-        elif trouble is DownloadFailure.RATE_LIMITED:
+        elif failure is DownloadFailure.RATE_LIMITED:
             self._stop.set()
-        if trouble not in (DownloadFailure.OFFLINE, DownloadFailure.TIMEOUT):
+        if failure not in (DownloadFailure.OFFLINE, DownloadFailure.TIMEOUT):
             self.answered = True
 
     def _failures(self, seen: Mapping[str, DownloadOutcome], *, out_of_time: bool) -> dict[str, FetchError]:
-        failed = {t: o for t, o in seen.items() if isinstance(o, FetchError) and not o.trouble.is_final}
+        failed = {t: o for t, o in seen.items() if isinstance(o, FetchError) and not o.failure.is_final}
         reasons = [
             error
             for error in failed.values()
-            if error.trouble in (DownloadFailure.RATE_LIMITED, DownloadFailure.OFFLINE)
+            if error.failure in (DownloadFailure.RATE_LIMITED, DownloadFailure.OFFLINE)
         ]
-        unasked = FetchError(DownloadFailure.DEADLINE) if out_of_time or not reasons else reasons[-1]
-        return {t: failed.get(t, unasked) for t in self._tickers if t in failed or t not in seen}
+        # Tickers that were never requested get the reason that ended the round.
+        not_requested = FetchError(DownloadFailure.DEADLINE) if out_of_time or not reasons else reasons[-1]
+        return {t: failed.get(t, not_requested) for t in self._tickers if t in failed or t not in seen}

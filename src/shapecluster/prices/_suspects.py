@@ -1,7 +1,7 @@
-"""Prices that look wrong: prints that revert on the next day, jumps that stay, and flat stretches.
+"""Find suspicious prices: prints that revert on the next day, jumps that stay, and flat stretches.
 
-A return is judged against the stock's own volatility around that day and against the market on that
-day, so that neither a volatile stock nor a crash is suspicious. Nothing here changes a price.
+A return is compared with the stock's own volatility around that day and with the market's return on that
+day. Therefore neither a volatile stock nor a crash of the market is suspicious. Nothing here changes a price.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import pandas as pd
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 PRINT_SIZE = 0.03
-"""The least log-return, market removed, of a bad print: below it, it hardly matters."""
+"""Minimum absolute log return of a bad print, market removed; smaller ones hardly change a shape."""
 
 JUMP_SIZE = 0.10
-"""The least log-return, market removed, of a jump."""
+"""Minimum absolute log return of a jump, market removed."""
 
 _REVERTED = 0.5
-"""A print has reverted when at most this part of the larger of its two moves is left."""
+"""A print has reverted when at most this share of the larger of its two moves remains."""
 
-_WINDOW = 61
-_MIN_OBSERVED = 20
-_MIN_MARKET = 10
-_LEAST_SCALE = 1e-3
-_MAD_TO_STD = 1.4826
+_WINDOW = 61  # days, about a quarter
+_MIN_OBSERVED = 20  # returns in the window, for a scale that one outlier does not dominate
+_MIN_MARKET = 10  # stocks, for a median that stands for the market
+_MIN_SCALE = 1e-3  # a stock that hardly moves would otherwise turn one tick into a jump
+_MAD_TO_STD = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Scores:
     Attributes
     ----------
     size, score : ndarray of shape (n_stocks, n_days)
-        The log-return since the last observed price, with the market's removed, and its size in robust
-        standard deviations of that stock around that day. NaN where there is none.
+        The log return since the last observed price without the market's return, and its absolute value in
+        robust standard deviations of that stock around that day. NaN where there is none.
     next_size, next_score : ndarray of shape (n_stocks, n_days)
         The same for the next observed return.
     screened : ndarray of bool of shape (n_stocks,)
-        Whether there were enough prices to judge a stock.
+        Whether a stock has enough prices to be screened.
     """
 
     size: Float64Array
@@ -69,13 +69,13 @@ def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
     prices : ndarray of shape (n_stocks, n_days)
         Prices, positive wherever `observed`.
     observed : ndarray of bool of shape (n_stocks, n_days)
-        Which of them are real: neither missing nor filled.
+        Which of them were observed: neither missing nor filled.
 
     Returns
     -------
     Scores
-        With ten stocks or more, the median return of a day is taken as the market's; with fewer there
-        is no market to speak of, and nothing is removed.
+        With ten stocks or more, the median return of a day is taken for the market's return and removed.
+        With fewer stocks nothing is removed.
     """
     levels = np.log(np.where(observed, prices, 1.0).astype(np.float64))
     levels[~observed] = np.nan
@@ -84,51 +84,51 @@ def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
     before = np.where(last >= 0, np.take_along_axis(levels, np.maximum(last, 0), axis=1), np.nan)
     size = levels - before
     span = np.arange(levels.shape[1]) - last
-    typical = size / np.sqrt(span)  # a return over a gap of several days may be larger
-    scale = _local_scale(typical)
-    score = np.abs(typical) / np.maximum(scale, _LEAST_SCALE)
+    daily = size / np.sqrt(span)  # the variance of a return grows with the days that a gap spans
+    scale = _local_scale(daily)
+    score = np.abs(daily) / np.maximum(scale, _MIN_SCALE)
     return Scores(size, score, _next(size), _next(score), np.isfinite(score).any(axis=1))
 
 
 def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
     """Find prices that jump away on one day and back on the next.
 
-    Both moves must be unusual and large, and what is left of them small. Where two neighbors would
-    do, as both are one move away from each other, the one with the higher score is taken.
+    Both moves must be unusual and large, and their sum must be small. Two neighboring days can both qualify,
+    because each is one move away from the other; then the one with the higher score is taken.
     """
     score = np.fmin(scores.score, scores.next_score)
-    least = np.fmin(np.abs(scores.size), np.abs(scores.next_size))
-    most = np.fmax(np.abs(scores.size), np.abs(scores.next_size))
-    left = np.abs(scores.size + scores.next_size)
+    smaller = np.fmin(np.abs(scores.size), np.abs(scores.next_size))
+    larger = np.fmax(np.abs(scores.size), np.abs(scores.next_size))
+    remainder = np.abs(scores.size + scores.next_size)
     found = np.isfinite(scores.score + scores.next_score)
-    found &= (score >= min_score) & (least >= PRINT_SIZE) & (left <= _REVERTED * most)
+    found &= (score >= min_score) & (smaller >= PRINT_SIZE) & (remainder <= _REVERTED * larger)
     suspects = [_suspect(scores, row, day, score[row, day]) for row, day in np.argwhere(found)]
     taken: set[tuple[int, int]] = set()
     kept = []
-    for one in sorted(suspects, key=lambda suspect: -suspect.score):
-        after = next_observed(scores, one.row, one.day)
-        if (one.row, one.day) not in taken and (one.row, after) not in taken:
-            taken |= {(one.row, one.day), (one.row, after)}
-            kept.append(one)
+    for suspect in sorted(suspects, key=lambda suspect: -suspect.score):
+        after = next_observed(scores, suspect.row, suspect.day)
+        if (suspect.row, suspect.day) not in taken and (suspect.row, after) not in taken:
+            taken |= {(suspect.row, suspect.day), (suspect.row, after)}
+            kept.append(suspect)
     return sorted(kept, key=lambda suspect: (suspect.row, suspect.day))
 
 
 def lasting_jumps(scores: Scores, min_score: float, prints: list[Suspect]) -> list[Suspect]:
-    """Find returns that are too large to be trading, and that are no part of a reverting print."""
+    """Find returns that are too large for normal trading and belong to no reverting print."""
     found = (scores.score >= min_score) & (np.abs(scores.size) >= JUMP_SIZE)
-    for one in prints:
-        found[one.row, [one.day, next_observed(scores, one.row, one.day)]] = False
+    for suspect in prints:
+        found[suspect.row, [suspect.day, next_observed(scores, suspect.row, suspect.day)]] = False
     return [_suspect(scores, row, day, scores.score[row, day]) for row, day in np.argwhere(found)]
 
 
 def next_observed(scores: Scores, row: int, day: int) -> int:
-    """The day of the first observed return after a day; the day after it where there is none."""
+    """Return the day of the first observed return after a day; the following day when there is none."""
     after = np.isfinite(scores.size[row, day + 1 :])
     return day + 1 + (int(np.argmax(after)) if after.size else 0)
 
 
 def flat_stretches(prices: FloatArray, observed: BoolArray, min_days: int) -> list[tuple[int, int, int]]:
-    """Find runs of at least `min_days` days that repeat the price before them, exactly.
+    """Find runs of at least `min_days` days that repeat the price before them exactly.
 
     Returns (row, first, last) with the positions of the first and the last repeated day.
     """
@@ -138,7 +138,7 @@ def flat_stretches(prices: FloatArray, observed: BoolArray, min_days: int) -> li
 
 
 def runs(mask: BoolArray) -> list[tuple[int, int, int]]:
-    """The runs of True in each row, as (row, first, last)."""
+    """Return the runs of True in each row, as (row, first, last)."""
     padded = np.zeros((mask.shape[0], mask.shape[1] + 2), dtype=np.int8)
     padded[:, 1:-1] = mask
     steps = np.diff(padded, axis=1)
@@ -152,7 +152,7 @@ def _suspect(scores: Scores, row: int, day: int, score: float) -> Suspect:
 
 
 def _market(levels: Float64Array) -> Float64Array:
-    """The median return of each day; 0 on the first, and where too few stocks have one."""
+    """Return the median return of each day; 0 on the first day, and where too few stocks have a return."""
     returns = np.diff(levels, axis=1)
     enough = np.isfinite(returns).sum(axis=0) >= _MIN_MARKET
     market = np.zeros(levels.shape[1])
@@ -161,19 +161,22 @@ def _market(levels: Float64Array) -> Float64Array:
 
 
 def _last_observed(observed: BoolArray) -> IntArray:
-    """For each day the position of the last observed price before it; -1 where there is none."""
+    """Return for each day the position of the last observed price before it; -1 where there is none."""
     positions = np.where(observed, np.arange(observed.shape[1]), -1)
     last = np.maximum.accumulate(positions, axis=1)
     return np.concatenate([np.full((len(last), 1), -1), last[:, :-1]], axis=1)
 
 
 def _local_scale(returns: Float64Array) -> Float64Array:
-    """A robust standard deviation over the quarter around each day; two outliers do not move it."""
+    """Return a robust standard deviation over the quarter around each day.
+
+    It is the median of absolute returns, which the two returns of a bad print hardly change.
+    """
     rolling = pd.DataFrame(np.abs(returns).T).rolling(_WINDOW, center=True, min_periods=_MIN_OBSERVED)
     return _MAD_TO_STD * rolling.median().to_numpy().T
 
 
 def _next(values: Float64Array) -> Float64Array:
-    """For each day the next value that is there, NaN after the last."""
+    """Return for each day the next value that is not NaN; NaN after the last one."""
     filled = pd.DataFrame(values.T).bfill().to_numpy().T
     return np.concatenate([filled[:, 1:], np.full((len(values), 1), np.nan)], axis=1)

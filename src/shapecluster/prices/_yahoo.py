@@ -1,8 +1,8 @@
-"""One ticker from Yahoo through yfinance: closes by day, or why there are none.
+"""Download one ticker from Yahoo through yfinance: closing prices by day, or the reason of the failure.
 
-yfinance swallows errors by default; asked not to, it raises whatever went wrong inside it. This module
-turns that into a handful of kinds, because each wants something else done: an unknown ticker is final,
-a rate limit wants patience, and without a connection nothing helps.
+yfinance hides errors by default. With `hide_exceptions` off it raises errors of many classes. This module
+maps them to a few kinds, because callers treat each kind differently: an unknown ticker is final, a rate
+limit ends after some time, and without a connection no retry helps.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from shapecluster._tables import days
 logger = logging.getLogger(__name__)
 
 THREAD_NAME = "shapecluster-fetch"
-"""The name of threads whose requests through yfinance are reported by this library, not by yfinance."""
+"""Name of the threads that send our requests; the messages of yfinance in them go to our own log."""
 
-
-_ATTEMPTS = 3  # at a request that the caller's warning filters break
+_ATTEMPTS = 3  # other threads may change the filters again between two attempts
 
 
 class DownloadFailure(Enum):
@@ -44,7 +43,7 @@ class DownloadFailure(Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether asking again is useless."""
+        """Whether a retry cannot help."""
         return self in (DownloadFailure.UNKNOWN, DownloadFailure.EMPTY)
 
 
@@ -53,30 +52,30 @@ class FetchError(Exception):
 
     Parameters
     ----------
-    trouble : DownloadFailure
-        The kind.
+    failure : DownloadFailure
+        The kind of failure.
     detail : str, default=""
-        What Yahoo or yfinance said.
+        The message of Yahoo or yfinance.
     """
 
-    def __init__(self, trouble: DownloadFailure, detail: str = "") -> None:
-        super().__init__(f"{trouble.value}: {detail}" if detail else trouble.value)
-        self.trouble = trouble
+    def __init__(self, failure: DownloadFailure, detail: str = "") -> None:
+        super().__init__(f"{failure.value}: {detail}" if detail else failure.value)
+        self.failure = failure
 
 
 def fetch_closes(ticker: str, start: date, end: date, *, auto_adjust: bool, timeout: float) -> pd.Series[Any]:
-    """Fetch the closes of one ticker by the exchange's day, from `start` to `end` inclusive.
+    """Download the closing prices of one ticker by the exchange's day, from `start` to `end` inclusive.
 
-    Raises FetchError where there are none.
+    Raises FetchError when there are none.
     """
     yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
     try:
         source = yfinance.Ticker(ticker)
-        # yfinance asks for the exchange's time zone first, in a request of its own whose failure hides
-        # Yahoo's reason. The answer's dates carry the zone anyway: one day more on either side makes
-        # any guess do, and the surplus is cut off below.
+        # yfinance requests the exchange's time zone first, and a failure of that request hides Yahoo's
+        # reason. The dates of the answer carry the zone anyway. With one more day on either side any
+        # zone is good enough; the surplus is cut off below.
         source._tz = "UTC"
-        history = _without_warnings(
+        history = _repeat_on_warning(
             source.history,
             start=start - timedelta(days=1),
             end=end + timedelta(days=2),
@@ -86,19 +85,21 @@ def fetch_closes(ticker: str, start: date, end: date, *, auto_adjust: bool, time
             timeout=timeout,
         )
         closes = pd.Series(history["Close"].to_numpy(dtype=float), index=days(history.index))
-    except Exception as error:  # yfinance raises its own errors, its HTTP client's, and KeyError and the like
-        raise _explained(error, ticker, source=locals().get("source")) from error
+    except (
+        Exception
+    ) as error:  # yfinance raises its own errors, those of its HTTP client, KeyError and others
+        raise _classify(error, ticker, source=locals().get("source")) from error
     closes = closes.loc[str(start) : str(end)].dropna()
     if closes.empty:
         raise FetchError(DownloadFailure.EMPTY)
     return closes
 
 
-def _without_warnings(request: Callable[..., Any], **options: Any) -> Any:
-    """Make a request again when a deprecation inside yfinance became an error.
+def _repeat_on_warning(request: Callable[..., Any], **options: Any) -> Any:
+    """Send a request again when a deprecation inside yfinance was raised as an error.
 
-    That is how a caller may treat warnings. `yfinance_raising` filters them out, but filters belong to the
-    process, and any `catch_warnings` that ends in another thread may put back those without ours.
+    A caller may have set the filter "error". `yfinance_raising` adds a filter against that, but filters
+    belong to the process: a `catch_warnings` block that ends in another thread may remove ours.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -111,7 +112,7 @@ def _without_warnings(request: Callable[..., Any], **options: Any) -> Any:
 
 
 def forget_answers() -> None:
-    """Drop the answers that yfinance keeps in memory; it keeps failures too, and would repeat them."""
+    """Clear the answers that yfinance keeps in memory: it keeps failures too, and would return them again."""
     data = import_optional("yfinance.data", extra="market", needed_for="Fetching prices")
     cached = getattr(getattr(data, "YfData", None), "cache_get", None)
     clear = getattr(cached, "cache_clear", None)
@@ -119,18 +120,18 @@ def forget_answers() -> None:
         clear()
 
 
-def _explained(error: Exception, ticker: str, *, source: Any) -> FetchError:
-    """Tell the kinds of trouble apart.
+def _classify(error: Exception, ticker: str, *, source: Any) -> FetchError:
+    """Map an error of yfinance to a kind of failure.
 
-    Errors are known by the names of their classes, because yfinance's HTTP client is curl_cffi or
-    requests, whichever is there, and both use the same names.
+    Errors are recognized by the names of their classes: the HTTP client of yfinance is curl_cffi or
+    requests, and both use the same names.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     first_line = (str(error).strip().splitlines() or [""])[0]
     if "YFRateLimitError" in names:
         return FetchError(DownloadFailure.RATE_LIMITED)
     if "YFPricesMissingError" in names:
-        return _without_prices(getattr(error, "yahoo_reason", None), ticker, source)
+        return _classify_missing(getattr(error, "yahoo_reason", None), ticker, source)
     if "YFTzMissingError" in names:
         return FetchError(DownloadFailure.UNKNOWN)
     if names & {"ConnectionError", "ProxyError", "ConnectTimeout"}:
@@ -138,16 +139,16 @@ def _explained(error: Exception, ticker: str, *, source: Any) -> FetchError:
     if names & {"Timeout", "TimeoutError"}:
         return FetchError(DownloadFailure.TIMEOUT)
     if "JSONDecodeError" in names:
-        return FetchError(DownloadFailure.BAD_ANSWER, "it is not JSON, so its servers may be failing")
+        return FetchError(DownloadFailure.BAD_ANSWER, "it is not JSON; Yahoo's servers may be failing")
     return FetchError(
         DownloadFailure.BAD_ANSWER, f"{type(error).__name__}: {first_line.partition(' See ')[0]}"
     )
 
 
-def _without_prices(reason: str | None, ticker: str, source: Any) -> FetchError:
-    """Tell an unknown ticker from an empty range and from a server in trouble."""
+def _classify_missing(reason: str | None, ticker: str, source: Any) -> FetchError:
+    """Distinguish an unknown ticker, an empty range and a failing server."""
     if reason is None:
-        # A well-formed answer without prices says which exchange the ticker trades on.
+        # An answer without prices is well-formed only if it names the exchange of the ticker.
         known = "exchangeTimezoneName" in (source.history_metadata or {})
         return (
             FetchError(DownloadFailure.EMPTY)
@@ -164,40 +165,41 @@ def _without_prices(reason: str | None, ticker: str, source: Any) -> FetchError:
     return FetchError(DownloadFailure.BAD_ANSWER, reason)
 
 
-_guard = threading.Lock()
-_guests = 0
-_made = ExitStack()
+# Settings of the process that all calls share; the lock guards the other two.
+_settings_lock = threading.Lock()
+_n_calls = 0
+_changed_settings = ExitStack()
 
 
 @contextmanager
 def yfinance_raising() -> Iterator[None]:
-    """Make yfinance raise its errors, and keep its own deprecations quiet, until the block ends.
+    """Make yfinance raise its errors, and ignore its own deprecation warnings, until the block ends.
 
-    Both are settings of the whole process, so that blocks in several threads share one: the first sets,
-    the last one puts back what was there.
+    Both are settings of the whole process. Parallel calls therefore share them: the first call changes the
+    settings, and the last one restores them.
     """
-    global _guests
-    with _guard:
-        if not _guests:
-            _made.enter_context(_candid())
-        _guests += 1
+    global _n_calls
+    with _settings_lock:
+        if not _n_calls:
+            _changed_settings.enter_context(_change_settings())
+        _n_calls += 1
     try:
         yield
     finally:
-        with _guard:
-            _guests -= 1
-            if not _guests:
-                _made.close()
+        with _settings_lock:
+            _n_calls -= 1
+            if not _n_calls:
+                _changed_settings.close()
 
 
 @contextmanager
-def _candid() -> Iterator[None]:
-    with warnings.catch_warnings():  # what it imports in turn may be deprecated, which is not our affair
+def _change_settings() -> Iterator[None]:
+    with warnings.catch_warnings():  # the imports of yfinance may be deprecated, which users cannot change
         warnings.simplefilter("ignore", DeprecationWarning)
         yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
-    # Stays for good, because a request that was left behind may complain long after its time. Adding
-    # it a second time changes nothing.
-    logging.getLogger("yfinance").addFilter(_demoted)
+    # The filter is never removed, because a request that was left behind may log long after the call.
+    # Adding it a second time changes nothing.
+    logging.getLogger("yfinance").addFilter(_redirect_log_record)
     debug = yfinance.config.debug
     hidden = debug.hide_exceptions
     debug.hide_exceptions = False
@@ -207,34 +209,34 @@ def _candid() -> Iterator[None]:
             yield
     finally:
         debug.hide_exceptions = hidden
-        _hush_what_was_left_behind()
+        _ignore_warnings_of_requests_left_behind()
 
 
-def _hush_what_was_left_behind() -> None:
-    """Keep yfinance's deprecations quiet until the last request has ended, whose call is over."""
-    if not _requests():
+def _ignore_warnings_of_requests_left_behind() -> None:
+    """Ignore deprecation warnings of yfinance until the last request that outlives its call has ended."""
+    if not _request_threads():
         return
     before = list(warnings.filters)
     warnings.filterwarnings("ignore", module="yfinance")
     added = [entry for entry in warnings.filters if entry not in before]
 
-    def wait_and_put_back() -> None:
-        while threads := _requests():
-            with suppress(RuntimeError):  # listed, but about to start
+    def wait_and_restore() -> None:
+        while threads := _request_threads():
+            with suppress(RuntimeError):  # a thread may be listed before it has started
                 threads[0].join()
-        with suppress(ValueError):  # somebody else may have put the filters back
+        with suppress(ValueError):  # other code may have restored the filters already
             cast("list[Any]", warnings.filters).remove(added[0])
 
-    if added:  # else another call has seen to it
-        threading.Thread(target=wait_and_put_back, daemon=True).start()
+    if added:  # else another call has added the filter, and will remove it
+        threading.Thread(target=wait_and_restore, daemon=True).start()
 
 
-def _requests() -> list[threading.Thread]:
+def _request_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
-def _demoted(record: logging.LogRecord) -> bool:
-    """Move yfinance's complaints about our own requests to our log: they are part of our answer."""
+def _redirect_log_record(record: logging.LogRecord) -> bool:
+    """Move what yfinance logs about our requests to our debug log: `fetch_prices` reports the failures."""
     if record.threadName != THREAD_NAME:
         return True
     logger.debug("yfinance: %s", record.getMessage())

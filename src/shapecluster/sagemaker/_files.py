@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._typing import FloatArray
-from shapecluster._validation import caller_level
+from shapecluster._warnings import warn_user
 from shapecluster.cluster._euclidean import blocks, dense
 from shapecluster.exceptions import ArtifactError, ArtifactWarning
 from shapecluster.formats import read_csv, read_member, read_recordio, write_csv, write_recordio
@@ -138,11 +137,11 @@ def read_description(job: CompletedJob) -> dict[str, Any]:
         return {}
     theirs, ours = described.get("library"), version("shapecluster")
     if theirs != ours:
-        warnings.warn(
-            f"The training job {job.name!r} was run by version {theirs} of shapecluster, and this is "
-            f"{ours}: build the image anew to have the same results everywhere.",
+        warn_user(
+            f"training job {job.name!r}",
+            f"version {theirs} of shapecluster ran it, and this is {ours}. Build the image again to have the "
+            "same results everywhere.",
             ArtifactWarning,
-            stacklevel=caller_level(),
         )
     return described
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,7 +15,8 @@ from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster._sklearn_compat import Interval
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, caller_level
+from shapecluster._validation import SeriesData
+from shapecluster._warnings import warn_user
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.exceptions import ArtifactWarning
@@ -341,9 +341,7 @@ default="k-shape++"
             tolerance=_ROUNDING[dtype],
         )
         if not report.complete:
-            warnings.warn(
-                f"The training job {job.name!r}: {report}", ArtifactWarning, stacklevel=caller_level()
-            )
+            warn_user(self, f"training job {job.name!r}: {report}", ArtifactWarning)
         described = read_description(job) if self.algorithm_arn is None else {}
         self.n_features_in_ = series.values.shape[1]
         self.cluster_centers_ = centers.astype(dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from shapecluster._typing import IntArray
-from shapecluster._validation import caller_level
+from shapecluster._warnings import warn_user
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
 from shapecluster.remote import Endpoint, Job
@@ -121,7 +120,7 @@ class ServingMixin:
             decode_predictions(answer, _CSV, n_rows=part.stop - part.start).closest_cluster
             for part, answer in answers
         ]
-        return self._joined_and_compared(ids, X, f"The endpoint {endpoint.name!r}")
+        return self._joined_and_compared(ids, X, f"the endpoint {endpoint.name!r}")
 
     def batch_predict(self, X: Any, *, job: Job | None = None) -> IntArray:
         """Find the nearest cluster of each row by a batch transform job, which leaves only files.
@@ -150,7 +149,7 @@ class ServingMixin:
         for file in client.transform(self._outcome, csv_of(rows, None, {}), _CSV):
             answer = decode_predictions(file.read(_MOST_ANSWER), _CSV, max_bytes=_MOST_ANSWER)
             ids.append(answer.closest_cluster)
-        return self._joined_and_compared(ids, X, "The batch transform job")
+        return self._joined_and_compared(ids, X, "the batch transform job")
 
     def _joined_and_compared(self, parts: Sequence[IntArray], X: Any, who: str) -> IntArray:
         """The ids of all parts, with a warning where `predict` answers differently."""
@@ -160,12 +159,12 @@ class ServingMixin:
             raise ValueError(f"{who} must answer for {len(ours)} rows. Got {len(ids)} answers instead.")
         other = np.flatnonzero(ids != ours)
         if len(other):
-            warnings.warn(
+            warn_user(
+                self,
                 f"{who} answers differently from predict() for {len(other)} of {len(ids)} rows, first row "
                 f"{other[0]}: cluster {ids[other[0]]}, where predict() has {ours[other[0]]}. It may serve "
                 "another model, number clusters differently, or round differently.",
                 ArtifactWarning,
-                stacklevel=caller_level(),
             )
         return ids
 

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from shapecluster._warnings import with_user_line
+
 _Model = TypeVar("_Model")
 
 
@@ -75,7 +77,8 @@ def fit_in_parallel(
             raise
 
     pool = ThreadPoolExecutor(max(1, min(threads, len(models))))
-    futures = [pool.submit(work, model) for model in models]
+    attributed = with_user_line(work)
+    futures = [pool.submit(attributed, model) for model in models]
     try:
         for future in futures:
             yield future.result()

@@ -1,0 +1,116 @@
+"""Warnings that point at the line of the user's code.
+
+`warnings.warn` counts a fixed number of frames. Between the user and us stand scikit-learn's Pipeline and
+searches, joblib, and our own decorators, so no number fits all calls. `warn_user` looks for the innermost
+frame that belongs to none of them.
+
+A thread of our own has no frame of the user. `with_user_line` therefore takes the line along when work is
+handed to a thread. A worker process has no such line either: every message names its estimator and rows, and
+the warning points at our own line there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from types import FrameType
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+# They call us on behalf of a user. Their names are only looked up: none of them is imported here.
+_WRAPPERS = (
+    *("shapecluster", "sklearn", "joblib", "numpy", "scipy", "pandas", "threadpoolctl"),
+    *("concurrent", "multiprocessing", "threading", "contextlib", "functools", "runpy"),
+)
+
+
+class _UserLine(NamedTuple):
+    """A line of code to point at. It holds no frame, which would keep all local variables alive."""
+
+    filename: str
+    number: int
+    namespace: dict[str, Any]
+
+
+_submitted_at: ContextVar[_UserLine | None] = ContextVar("submitted_at", default=None)
+
+
+def warn_user(owner: object, text: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning that names its owner and points at the user's line.
+
+    Parameters
+    ----------
+    owner : estimator or str
+        What the warning is about: an estimator, or the name of a function or job.
+    text : str
+        The message; it follows the owner's name and a colon.
+    category : type, default=UserWarning
+        Class of the warning.
+    """
+    name = owner if isinstance(owner, str) else type(owner).__name__
+    issuer = sys._getframe(1)
+    line = _innermost_user_line(issuer) or _submitted_at.get() or _line_of(issuer)
+    warnings.warn_explicit(
+        f"{name}: {text}",
+        category,
+        line.filename,
+        line.number,
+        module=line.namespace.get("__name__") or "<string>",
+        # The filters "default" and "once" remember in the user's module what they have shown.
+        registry=line.namespace.setdefault("__warningregistry__", {}),
+    )
+
+
+def with_user_line(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Wrap a function for a thread: its warnings point at the line that calls this package now."""
+    line = _innermost_user_line(sys._getframe(1)) or _submitted_at.get()
+
+    @wraps(function)
+    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        token = _submitted_at.set(line)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _submitted_at.reset(token)  # threads of a pool serve several callers
+
+    return run
+
+
+def _innermost_user_line(frame: FrameType | None) -> _UserLine | None:
+    """The first line outwards from `frame` that is no wrapper's; None in a thread without one."""
+    folders, files = _wrapper_paths()
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        # Python's own start-up code ("<frozen runpy>") has no path.
+        if not filename.startswith((*folders, "<frozen ")) and filename not in files:
+            return _line_of(frame)
+        frame = frame.f_back
+    return None
+
+
+def _line_of(frame: FrameType) -> _UserLine:
+    return _UserLine(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+
+
+def _wrapper_paths() -> tuple[list[str], set[str]]:
+    """Folders of the wrappers that are packages, and files of those that are single modules.
+
+    Paths are compared and not names: a user's own sklearn.py, or a folder shapecluster-study, is the user's.
+    """
+    folders, files = [], set()
+    for name in _WRAPPERS:
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if path is None:
+            continue
+        folder, file = os.path.split(path)
+        if os.path.splitext(file)[0] == "__init__":
+            folders.append(os.path.join(folder, ""))
+        else:
+            files.add(path)
+    return folders, files
