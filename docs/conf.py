@@ -30,6 +30,8 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(sklearn|pandas|numpy|matplotlib|yfinance)\..*")]
 
 autosummary_generate = True
+autosummary_ignore_module_all = False  # a page for each package lists its `__all__`
+autosummary_imported_members = True
 autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False

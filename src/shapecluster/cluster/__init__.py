@@ -1,4 +1,4 @@
-"""Clusterers of series by shape, with one contract: fit, predict, transform, inertia_."""
+"""Clusterers of series by shape, with one contract: `fit`, `predict`, `transform`, `inertia_`."""
 
 from __future__ import annotations
 
