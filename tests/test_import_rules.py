@@ -25,6 +25,7 @@ FOUNDATION = [
     "_optional",
     "_warnings",
     "_threads",
+    "_sklearn_bases",
     "_sklearn_compat",
     "_validation",
     "_tables",
