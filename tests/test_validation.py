@@ -107,16 +107,16 @@ def test_many_bad_tickers_are_counted_not_all_listed():
         list(X),
     ],
 )
-def test_good_input_of_many_kinds_is_taken(data):
+def test_good_input_of_many_kinds_is_accepted(data):
     assert LocalKShape(2, random_state=0).fit(data).labels_.shape == (10,)
 
 
 @pytest.mark.parametrize("scale", [1e307, -1e307])
-def test_finite_values_of_any_size_are_taken_without_a_word(scale):
+def test_finite_values_of_any_size_are_accepted_without_a_warning(scale):
     assert np.isfinite(LocalKShape(2, random_state=0).fit(np.abs(X) * scale).inertia_)
 
 
-def test_infinities_of_both_signs_are_told_without_a_numpy_warning():
+def test_infinities_of_both_signs_are_reported_without_a_numpy_warning():
     data = frame()
     data.iloc[1, 1], data.iloc[2, 2] = np.inf, -np.inf
     with pytest.raises(ValueError, match="contains infinity"):

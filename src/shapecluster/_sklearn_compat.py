@@ -3,11 +3,6 @@
 scikit-learn ships no type information. This module declares once what type checkers need to know of its
 base classes. At run time these are scikit-learn's own classes. Private or moved names of scikit-learn are
 imported here and nowhere else.
-
-The two type checkers see different base classes. Pyright reads scikit-learn's source: there the
-declarations are added to the real classes, so an estimator of ours is accepted wherever one of
-scikit-learn's is. mypy takes every name of scikit-learn for Any, and a class that derives from Any may have
-any attribute: there the declarations stand alone, so mypy still finds misspelled attributes.
 """
 
 from __future__ import annotations
@@ -22,8 +17,6 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 OutputContainer: TypeAlias = Literal["default", "pandas", "polars"]
 """Containers that `set_output` can choose."""
 
-MYPY = False  # mypy takes this name for true, whatever its value
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
@@ -32,11 +25,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from shapecluster._sklearn_bases import Clusterer, Estimator, FeaturesOut, MetaEstimator, Transformer
     from shapecluster._typing import FloatArray, IntArray
 
     _DecoratedMethod = TypeVar("_DecoratedMethod", bound=Callable[..., Any])
 
-    class _Estimator:
+    class BaseEstimator(Estimator):
+        """scikit-learn's estimator contract: parameters, clone, repr, tags."""
+
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
         def set_params(self, **params: Any) -> Self: ...
         def _validate_params(self) -> None: ...
@@ -44,11 +40,15 @@ if TYPE_CHECKING:
         def __getstate__(self) -> dict[str, Any]: ...
         def __setstate__(self, state: dict[str, Any]) -> None: ...
 
-    class _Clusterer:
+    class ClusterMixin(Clusterer):
+        """Marks a clusterer."""
+
         def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> IntArray: ...
         def __sklearn_tags__(self) -> Any: ...
 
-    class _Transformer:
+    class TransformerMixin(Transformer):
+        """`fit_transform` and `set_output` for whatever has `transform`."""
+
         def __init_subclass__(
             cls, *, auto_wrap_output_keys: tuple[str, ...] | None = ("transform",)
         ) -> None: ...
@@ -56,43 +56,15 @@ if TYPE_CHECKING:
         def set_output(self, *, transform: OutputContainer | None = None) -> Self: ...
         def __sklearn_tags__(self) -> Any: ...
 
-    class _ClassNamePrefixFeaturesOut:
+    class ClassNamePrefixFeaturesOutMixin(FeaturesOut):
+        """Names output columns after the class: localkshape0, localkshape1, ..."""
+
         @property
         def _n_features_out(self) -> int: ...
         def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]: ...
 
-    if MYPY:
-
-        class BaseEstimator(_Estimator):
-            """scikit-learn's estimator contract: parameters, clone, repr, tags."""
-
-        class ClusterMixin(_Clusterer):
-            """Marks a clusterer."""
-
-        class TransformerMixin(_Transformer):
-            """`fit_transform` and `set_output` for whatever has `transform`."""
-
-        class ClassNamePrefixFeaturesOutMixin(_ClassNamePrefixFeaturesOut):
-            """Names output columns after the class: localkshape0, localkshape1, ..."""
-
-        class MetaEstimatorMixin:
-            """Marks an estimator that wraps another."""
-
-    else:
-        from sklearn import base
-
-        # Pyright takes the last declaration of a name, so these have to follow those for mypy.
-        class BaseEstimator(_Estimator, base.BaseEstimator): ...
-
-        class ClusterMixin(_Clusterer, base.ClusterMixin): ...
-
-        class TransformerMixin(_Transformer, base.TransformerMixin): ...
-
-        class ClassNamePrefixFeaturesOutMixin(
-            _ClassNamePrefixFeaturesOut, base.ClassNamePrefixFeaturesOutMixin
-        ): ...
-
-        class MetaEstimatorMixin(base.MetaEstimatorMixin): ...
+    class MetaEstimatorMixin(MetaEstimator):
+        """Marks an estimator that wraps another."""
 
     class Interval:
         """A range that a numeric parameter must lie in."""

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+_Returned = TypeVar("_Returned")
 
 # They call us on behalf of a user. Their names are only looked up: none of them is imported here.
 _WRAPPERS = (
@@ -67,12 +67,12 @@ def warn_user(owner: object, text: str, category: type[Warning] = UserWarning) -
     )
 
 
-def with_user_line(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+def with_user_line(function: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Returned]:
     """Wrap a function for a thread: its warnings point at the line that calls this package now."""
     line = _innermost_user_line(sys._getframe(1)) or _submitted_at.get()
 
     @wraps(function)
-    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Returned:
         token = _submitted_at.set(line)
         try:
             return function(*args, **kwargs)

@@ -142,7 +142,7 @@ def test_a_short_gap_at_the_start_costs_its_days_and_a_longer_one_the_stock():
     assert noted(report, "ticker", "kind", "action") == [("A", "late listing", "stock dropped")]
 
 
-def test_a_short_gap_at_the_start_is_kept_on_request_and_told():
+def test_a_short_gap_at_the_start_is_kept_on_request_and_reported():
     prices = frame({"A": [NAN, 2, 3, 4], "B": [1, 2, 3, 4], "C": [1, 2, 3, 4]})
     clean, report = clean_prices(prices, late_listings="keep")
     pd.testing.assert_frame_equal(clean, prices)

@@ -55,7 +55,7 @@ def test_days_outside_the_range_are_cut_off(yahoo, fetch):
     assert [str(day.date()) for day in prices.columns] == ["2020-02-04", "2020-02-05", "2020-02-06"]
 
 
-def test_prices_are_adjusted_unless_told_otherwise(yahoo, fetch):
+def test_prices_are_adjusted_by_default(yahoo, fetch):
     np.testing.assert_allclose(fetch(["AAA"], auto_adjust=False).loc["AAA"], [2.5, 2.6, 2.7, 2.8, 2.9])
     np.testing.assert_allclose(fetch(["AAA"]).loc["AAA"], np.array([2.5, 2.6, 2.7, 2.8, 2.9]) / 2)
 
@@ -93,7 +93,7 @@ def test_a_rate_limit_that_passes_is_waited_out(yahoo, fetch):
     assert fetch(["AAA", "BBB", "CCC"]).index.tolist() == ["AAA", "BBB", "CCC"]
 
 
-def test_a_rate_limit_that_stays_is_told_and_not_hammered(yahoo, fetch):
+def test_a_lasting_rate_limit_is_reported_after_few_requests(yahoo, fetch):
     yahoo.faults["*"] = Fault("429")
     with pytest.raises(MissingPricesError) as error:
         fetch(["AAA", "BBB", "CCC", "DDD", "EEE", "FFF"], retries=1, n_jobs=2)
@@ -132,7 +132,7 @@ def test_answers_that_stay_broken_lose_their_ticker_only(yahoo, fetch, kind, rea
     assert error.value.prices.index.tolist() == ["AAA", "CCC"]
 
 
-def test_an_unknown_ticker_is_told_and_not_asked_for_again(yahoo, fetch):
+def test_an_unknown_ticker_is_reported_and_not_requested_again(yahoo, fetch):
     with pytest.raises(MissingPricesError, match=r"What arrived \(1 tickers\) is in this error") as error:
         fetch(["AAA", "BRK.B"])
     assert "does not know the ticker: No data found, symbol may be delisted" in missing_from(error)["BRK.B"]
@@ -140,7 +140,7 @@ def test_an_unknown_ticker_is_told_and_not_asked_for_again(yahoo, fetch):
     assert yahoo.charts["BRK.B"] == 2  # one attempt; yfinance asks twice after a 404
 
 
-def test_a_range_without_prices_is_told_from_an_unknown_ticker(yahoo, fetch):
+def test_a_range_without_prices_differs_from_an_unknown_ticker(yahoo, fetch):
     yahoo.add("NEW", "2021-02-01", [1.0])
     with pytest.raises(MissingPricesError) as error:
         fetch(["NEW"])
@@ -170,7 +170,7 @@ def test_on_request_missing_tickers_are_a_warning(yahoo, fetch):
     assert warning.filename == conftest.__file__  # where the fixture calls
 
 
-def test_offline_is_told_at_once(yahoo, fetch, tmp_path):
+def test_offline_is_reported_at_once(yahoo, fetch, tmp_path):
     with socket.socket() as closed:  # a port on which nobody listens
         closed.bind(("127.0.0.1", 0))
         connect_yfinance(closed.getsockname()[1], str(tmp_path / "yfinance"))
@@ -242,7 +242,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun(yahoo, tmp_path):
     assert "it is not JSON" in str(outcomes["AAA"])
 
 
-def test_progress_is_told_once_per_ticker_in_the_calling_thread(yahoo, fetch):
+def test_progress_is_called_once_per_ticker_in_the_calling_thread(yahoo, fetch):
     yahoo.faults["BBB"] = Fault("garbage", times=1)
     calls, threads = [], set()
 

@@ -111,7 +111,7 @@ def test_tickers_that_look_like_columns_of_other_files_keep_their_names(save, da
     assert prices.index.tolist() == ["DAY", "LOW", "OPEN"]
 
 
-def test_most_columns_must_be_dates_before_tickers_are_taken_for_rows(save):
+def test_tickers_as_rows_need_dates_in_most_columns(save):
     header = "date,AAA,2020-02-03"  # a strange ticker, but not more than half of them
     assert load_prices(save(f"{header}\n2020-02-04,1,2\n")).index.tolist() == ["AAA", "2020-02-03"]
     with pytest.raises(PriceFileError, match="the columns are dates"):

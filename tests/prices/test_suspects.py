@@ -115,7 +115,7 @@ def test_a_return_over_several_days_may_be_larger(rng):
 
 
 @pytest.mark.parametrize(("length", "count"), [(4, 0), (5, 1)])
-def test_flat_stretches_are_told_from_the_given_length_on(rng, length, count):
+def test_flat_stretches_are_reported_from_the_given_length_on(rng, length, count):
     prices = market(rng)
     prices.iloc[0, 100 : 100 + length] = prices.iloc[0, 99]
     assert len(clean_prices(prices, flat_days=5).report.events) == count

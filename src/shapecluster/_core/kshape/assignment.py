@@ -96,7 +96,7 @@ class _Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Result:
+class _AssignmentArrays:
     """Arrays that blocks of series write their assignment to; see `Assigned`."""
 
     nearest: Assignment
@@ -104,7 +104,7 @@ class _Result:
     lower_bounds: FloatArray | None
 
     @classmethod
-    def empty(cls, n_series: int, lower_bounds: FloatArray | None = None) -> _Result:
+    def empty(cls, n_series: int, lower_bounds: FloatArray | None = None) -> _AssignmentArrays:
         """Flat series keep these values: label 0, shift 0, correlation 0."""
         return cls(Assignment.empty(n_series), np.zeros(n_series, dtype=np.float32), lower_bounds)
 
@@ -146,7 +146,7 @@ def assign(
     lower_bounds = None
     if keep:
         lower_bounds = np.empty((n_series, len(centers)), dtype=np.float32) if out is None else out
-    result = _Result.empty(n_series, lower_bounds)
+    result = _AssignmentArrays.empty(n_series, lower_bounds)
     search: Callable[[slice], _Counts]
     if plan is None:
         search = partial(_screen_block, x, centers, result, block_bytes)
@@ -192,7 +192,9 @@ def _plan(
     if before is None:
         sample = sample_of(x, min(_SAMPLE_SIZE, max(4, int(len(x) * _PILOT_SHARE))))
         # The trial search is thrown away; its transforms are counted all the same.
-        n_pilot = _search_block(sample, plan, _Result.empty(len(sample)), slice(0, len(sample))).full
+        n_pilot = _search_block(
+            sample, plan, _AssignmentArrays.empty(len(sample)), slice(0, len(sample))
+        ).full
         pays = n_pilot <= _MAX_OPEN_SHARE * len(sample) * len(centers)
         n_spent += n_pilot
     else:  # short transforms that paid in the last step pay wherever the centers have moved since
@@ -214,7 +216,9 @@ def _open_share(x: Shapes, plan: _SearchPlan, before: Assigned) -> float:
     return float(np.mean(bounds <= radius[:, None]))
 
 
-def _screen_block(x: Shapes, centers: Shapes, result: _Result, block_bytes: int, rows: slice) -> _Counts:
+def _screen_block(
+    x: Shapes, centers: Shapes, result: _AssignmentArrays, block_bytes: int, rows: slice
+) -> _Counts:
     """Assign a block of series by screening all pairs."""
     block = materialize(x, rows)
     screened = screen(block, centers, block_bytes)
@@ -232,7 +236,7 @@ def _screen_block(x: Shapes, centers: Shapes, result: _Result, block_bytes: int,
     return _Counts(n_pairs, 0, 0)
 
 
-def _search_block(x: Shapes, plan: _SearchPlan, result: _Result, rows: slice) -> _Counts:
+def _search_block(x: Shapes, plan: _SearchPlan, result: _AssignmentArrays, rows: slice) -> _Counts:
     """Assign a block of series with the bounds of a plan.
 
     Each series meets its own center first (unless that has not moved), or the most promising one. The
@@ -341,7 +345,7 @@ class _AssignmentSearch:
             rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]), other_shift_bound
         )
 
-    def finish(self, result: _Result, block: slice) -> _Counts:
+    def finish(self, result: _AssignmentArrays, block: slice) -> _Counts:
         """Decide ties between centers, and write the block's part of the result."""
         rows, columns = (np.concatenate([part[i] for part in self.resolved]) for i in (0, 1))
         found = Alignment(*(np.concatenate([part[2][i] for part in self.resolved]) for i in (0, 1)))
