@@ -37,7 +37,7 @@ from shapecluster.metrics import sbd_distances
 from shapecluster.portfolios import Portfolios
 from shapecluster.prices import fetch_prices
 from shapecluster.prices._yahoo import DownloadFailure, FetchError
-from shapecluster.sagemaker._sweep import side_by_side
+from shapecluster.sagemaker._sweep import fit_in_parallel
 
 TICKERS = [f"T{i}" for i in range(24)]
 WALKS = pd.DataFrame(np.random.default_rng(0).normal(size=(24, 20)).cumsum(axis=1), index=TICKERS)
@@ -195,7 +195,7 @@ def test_missing_prices(monkeypatch):
 
 def test_threads_of_a_sweep_of_jobs():
     fit = functools.partial(warn_user, text="some centroids are missing", category=ArtifactWarning)
-    call = lambda: list(side_by_side(["first", "second", "third"], fit, 2))  # noqa: E731
+    call = lambda: list(fit_in_parallel(["first", "second", "third"], fit, 2))  # noqa: E731
     caught = record(call)
     assert sorted(str(w.message).partition(":")[0] for w in caught) == ["first", "second", "third"]
     assert all(points_at(w, call) and w.category is ArtifactWarning for w in caught)
@@ -275,7 +275,7 @@ def test_an_error_comes_out_of_fit(way):
 def test_a_sweep_of_jobs_ends_at_an_error():
     fit = functools.partial(warn_user, text="some centroids are missing", category=ArtifactWarning)
     with pytest.raises(ArtifactWarning, match="first: some centroids"):
-        list(side_by_side(["first", "second"], fit, 1))
+        list(fit_in_parallel(["first", "second"], fit, 1))
 
 
 # ------------------------------------------------------------------------------------------- other processes
@@ -323,11 +323,11 @@ def test_the_default_filter_shows_a_warning_once_for_each_line(tmp_path):
     # Not through an estimator: scikit-learn's own checks of X make Python forget what it has shown.
     call = """from functools import partial
 from shapecluster._warnings import warn_user
-from shapecluster.sagemaker._sweep import side_by_side
+from shapecluster.sagemaker._sweep import fit_in_parallel
 fit = partial(warn_user, text="some centroids are missing")
 for _ in range(3):
-    list(side_by_side(["job"], fit, 1))
-    list(side_by_side(["job"], fit, 1))
+    list(fit_in_parallel(["job"], fit, 1))
+    list(fit_in_parallel(["job"], fit, 1))
 """
     done = run_script(tmp_path, call)
     shown = re.findall(r"study\.py:(\d+): UserWarning: job: some centroids are missing", done.stderr)

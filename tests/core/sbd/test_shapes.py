@@ -47,5 +47,5 @@ def test_screens_are_not_off_by_more_than_they_say(rng, n_channels, max_shift):
 
 
 def test_series_that_were_not_taken_have_no_spectrum(rng):
-    with pytest.raises(ValueError, match="take a block"):
+    with pytest.raises(ValueError, match="call `materialize` for a block"):
         _ = shapes_of(rng.normal(size=(5, 1, 30)), None, spare=0).spectrum
