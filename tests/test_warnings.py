@@ -230,7 +230,7 @@ class Own(ClusterMixin, BaseEstimator):
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_an_estimator_of_the_users_own_is_the_users_line(n_jobs):
-    caught = record(lambda: KSweep(Own(), n_jobs=n_jobs, silhouette_sample_size=0, **ELBOW).fit(FLAT))
+    caught = record(lambda: KSweep(Own(), n_jobs=n_jobs, n_samples=0, **ELBOW).fit(FLAT))
     assert {w.lineno for w in caught} == {Own.fit.__code__.co_firstlineno + 1}
 
 
