@@ -263,7 +263,7 @@ def yahoo(tmp_path, monkeypatch):
 FETCH = ("--start", "2020-01-01", "--end", "2020-03-20")
 
 
-def test_fetches_and_analyses(run, yahoo, tmp_path):
+def test_fetches_and_analyzes(run, yahoo, tmp_path):
     code, text, error = run("stocks", "--tickers", "AAA,BBB,CCC,DDD", *FETCH, "--k", "2")
     assert (code, error) == (0, "")
     assert "Prices from Yahoo, 2020-01-01 to 2020-03-20" in text

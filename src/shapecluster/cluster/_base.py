@@ -92,7 +92,8 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         self._check_is_fitted()
         data = self._check(X, reset=False)
         aligned = align_all(self._shapes(data), self._centers(), n_threads=n_threads(self.n_jobs))
-        sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)  # computed in the centers' dtype
+        # The distances are in the dtype of the input, as scikit-learn's transformers keep it.
+        sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)
         if data.names is None:
             return sbd
         return pd.DataFrame(sbd, index=data.names, columns=self.get_feature_names_out())
@@ -168,6 +169,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         data = self._check(X, reset=False)
         shapes = self._shapes(data)
         labels = self._nearest(shapes).labels
+        # Medians, so that one stock at a very high price does not set the scale of its cluster.
         _, mean, std, _ = standardize(data.channels_first)
         centers = np.full(self.cluster_centers_.shape, np.nan)
         for label, center in enumerate(self.cluster_centers_):
@@ -231,6 +233,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
     def _nearest(self, shapes: Shapes) -> Assignment:
         """Assign prepared series to the fitted centers."""
+        # One assignment: nothing follows that could use its bounds.
         return assign(shapes, self._centers(), keep=False, n_threads=n_threads(self.n_jobs)).nearest
 
     def _centers(self) -> Shapes:
@@ -245,6 +248,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             )
         if not weights.any():
             raise ValueError("sample_weight must have a positive entry. Got only zeros instead.")
+        # Finite weights can have an infinite sum, which would make the inertia infinite.
         with np.errstate(over="ignore"):
             total = weights.sum()
         if not np.isfinite(total):
@@ -291,6 +295,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         self.n_iter_ = run.n_iter
         self.n_correlations_ = run.n_correlations
         self._store_names(data)
+        # Flat series have label 0 and would make an empty cluster 0 look like one with members.
         n_found = len(np.unique(best.labels[taking_part]))
         if n_found < len(best.centers):
             warn_user(

@@ -25,6 +25,7 @@ def blocks(n_rows: int, width: int) -> list[slice]:
 
 def nearest(values: Any, centers: FloatArray) -> IntArray:
     """The nearest center of each row; the first of those that are equally near."""
+    # |x - c|^2 = |x|^2 - 2 x.c + |c|^2, and |x|^2 is the same for all centers.
     columns = centers.T.astype(np.float64)
     offsets = (columns * columns).sum(axis=0)
     n_rows, width = values.shape
@@ -42,6 +43,7 @@ def squared_distances(values: Any, centers: FloatArray, labels: IntArray) -> Flo
     n_rows, width = values.shape
     out = np.empty(n_rows)
     for part in blocks(n_rows, width):
+        # Differences, not the expansion above: for near rows that would lose all digits.
         difference = dense(values[part]) - centers[labels[part]]
         out[part] = (difference * difference).sum(axis=1)
     return out

@@ -245,10 +245,13 @@ default="k-shape++"
         self._validate_params()
         prepared = self._prepare(X, sample_weight, max(ks))
         if isinstance(self.init, str) and self.init == "k-shape++":
+            # A k above the number of series is an error of its own fit, not of the seeding.
             most = min(max(ks), len(prepared.data.values))
             prepared = replace(prepared, seeds=[draw(most) for draw in self._draws(prepared)])
+        # Clones, so that each k has a fitted estimator of its own.
         models: list[LocalKShape] = [clone(self).set_params(n_clusters=k) for k in ks]
         threads = n_threads(n_jobs)
+        # Fits at the same time share the memory for aligned members.
         prepared = replace(prepared, held_bytes=max(HELD_BYTES, prepared.held_bytes // threads))
         if threads == 1:
             for model in models:
@@ -269,6 +272,7 @@ default="k-shape++"
         data = self._check(X, reset=True)
         weights = self._weights(sample_weight, data)
         n_series, threads = len(data.values), n_threads(self.n_jobs)
+        # A path shares this preparation, so the plan must hold for its largest number of clusters.
         spare, keep = memory_plan(n_series, min(n_clusters, n_series), data.values.nbytes, threads)
         shapes = self._shapes(data, data.values.dtype, spare)
         self._taking_part(shapes, weights)

@@ -266,6 +266,7 @@ default="k-shape++"
             max_no_improvement=self.max_no_improvement,
             verbose=bool(self.verbose),
         )
+        # The best state saw every series in batches; labels and inertia of all need one more pass.
         state, best = source.assign(history.state)
         run = ClusterRun(best, history.n_passes, source.n_correlations, history.stopped)
         self._store(run, data, taking_part)
@@ -309,6 +310,7 @@ default="k-shape++"
         batch = self._shapes(data, data.values.dtype if first else self._state.centers.dtype)
         rng = check_random_state(self.random_state) if first else self._random_state
         before = self._state_from_first_batch(data, batch, weights, rng) if first else self._state
+        # Checked before anything changes, so that a refused batch leaves no trace.
         with np.errstate(over="ignore"):
             total = before.counts.sum() + weights.sum()
         if not np.isfinite(total):

@@ -11,7 +11,7 @@ from shapecluster._sklearn_compat import check_array
 from shapecluster._typing import Float64Array, IntArray
 
 # A squared distance below this part of the squared norms has lost four digits or more.
-_CANCELLED = 1e-4
+_CANCELED = 1e-4
 # Squares near the subnormal range have fewer digits than float64 normally has.
 _SMALLEST_SQUARE = 1e-290
 _CENTER_ROWS = 1000
@@ -64,7 +64,7 @@ class EuclideanRows:
                 rows = self._centered(first[part])
                 norms = _squared_norms(rows)[:, None] + other_norms
                 squared = norms - 2.0 * np.asarray(rows @ others.T)
-                accurate = (squared > np.maximum(_CANCELLED * norms, _SMALLEST_SQUARE)) & np.isfinite(norms)
+                accurate = (squared > np.maximum(_CANCELED * norms, _SMALLEST_SQUARE)) & np.isfinite(norms)
                 distances[part] = np.sqrt(np.where(accurate, squared, 0.0))
                 row, column = np.nonzero(~accurate)
                 distances[part][row, column] = self._from_differences(first[part][row], second[column])

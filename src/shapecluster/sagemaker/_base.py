@@ -26,7 +26,7 @@ from shapecluster.remote._client import CompletedJob, JobClient, JobOutcome, Pre
 from shapecluster.sagemaker._attaching import AttachMixin
 from shapecluster.sagemaker._copies import SessionMixin
 from shapecluster.sagemaker._serving import ServingMixin
-from shapecluster.sagemaker._sweep import fit_in_parallel, interruptible_sleep, raise_if_cancelled
+from shapecluster.sagemaker._sweep import fit_in_parallel, interruptible_sleep, raise_if_canceled
 
 if TYPE_CHECKING:
     from typing import Self
@@ -172,7 +172,7 @@ class TrainingJobEstimator(
             return
         with prepared.slot():
             # The sweep may have been cancelled while this fit waited for its turn.
-            raise_if_cancelled()
+            raise_if_canceled()
             run = prepared.start(**given)
             outcome = run.result()
         self._store_result(CompletedJob(run.platform, outcome), data)

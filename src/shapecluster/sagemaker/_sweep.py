@@ -14,7 +14,7 @@ from shapecluster._warnings import with_user_line
 _Model = TypeVar("_Model")
 
 
-class SweepCancelledError(Exception):
+class SweepCanceledError(Exception):
     """The sweep that a fit belongs to was cancelled, so nobody needs its result."""
 
 
@@ -36,9 +36,9 @@ class _Sweep:
     abandoned: threading.Event = field(default_factory=threading.Event)
     failed: tuple[Any, BaseException] | None = None
 
-    def raise_if_cancelled(self) -> None:
+    def raise_if_canceled(self) -> None:
         if self.cancelled.is_set():
-            raise SweepCancelledError("The sweep that this fit belongs to is over.")
+            raise SweepCanceledError("The sweep that this fit belongs to is over.")
 
 
 # Set in the threads of a sweep only, so that a plain fit finds None.
@@ -68,7 +68,7 @@ def fit_in_parallel(
         _current.set(sweep)  # each thread has a context of its own
         try:
             return fit(model)
-        except SweepCancelledError:
+        except SweepCanceledError:
             raise
         except BaseException as error:
             if sweep.failed is None:
@@ -107,7 +107,7 @@ def _cancel(sweep: _Sweep, futures: Sequence[Future[Any]]) -> None:
 
 def _first_reason(sweep: _Sweep, error: BaseException) -> BaseException:
     """The error that ended the sweep, and not one that followed from it in another fit."""
-    if not isinstance(error, SweepCancelledError) or sweep.failed is None:
+    if not isinstance(error, SweepCanceledError) or sweep.failed is None:
         return error
     model, reason = sweep.failed
     reason.add_note(
@@ -120,15 +120,15 @@ def _first_reason(sweep: _Sweep, error: BaseException) -> BaseException:
 def _notes(futures: Sequence[Future[Any]]) -> Iterator[str]:
     """Notes on the jobs of cancelled fits: stopped, or running on."""
     for future in futures:
-        if not future.cancelled() and isinstance(error := future.exception(), SweepCancelledError):
+        if not future.cancelled() and isinstance(error := future.exception(), SweepCanceledError):
             yield from getattr(error, "__notes__", ())
 
 
-def raise_if_cancelled() -> None:
-    """Raise `SweepCancelledError` in a fit whose sweep was cancelled."""
+def raise_if_canceled() -> None:
+    """Raise `SweepCanceledError` in a fit whose sweep was cancelled."""
     sweep = _current.get()
     if sweep is not None:
-        sweep.raise_if_cancelled()
+        sweep.raise_if_canceled()
 
 
 def interruptible_sleep() -> Callable[[float], None] | None:
@@ -142,6 +142,6 @@ def interruptible_sleep() -> Callable[[float], None] | None:
         if events[0].wait(seconds):
             if len(events) > 1:
                 del events[0]  # stopping the job needs to wait as well
-            sweep.raise_if_cancelled()
+            sweep.raise_if_canceled()
 
     return sleep
