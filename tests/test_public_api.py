@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -177,3 +178,61 @@ def test_a_parameter_without_its_description_is_found(monkeypatch):
 
 def test_the_typed_program_runs():
     typed_api.main()
+
+
+def defaults_in_docstring(value: Any) -> dict[str, str]:
+    """Parameter -> the default that its docstring states, for parameters described one by one."""
+    found = {}
+    for entry in NumpyDocString(inspect.getdoc(value) or "")["Parameters"]:
+        stated = re.search(r"default\s*=\s*(.+)$", entry.type)
+        names = [name.strip() for name in entry.name.split(",")]
+        if stated is None:
+            continue
+        texts = re.split(r",\s*|\s+and\s+", stated[1]) if len(names) > 1 else [stated[1]]
+        if len(texts) in (1, len(names)):
+            found |= dict(zip(names, texts * len(names) if len(texts) == 1 else texts, strict=False))
+    return found
+
+
+def callables() -> Iterator[tuple[str, Any]]:
+    """The documented functions, classes and methods, without properties."""
+    for path, value in public_objects().items():
+        yield path, value
+        for name in dir(value) if inspect.isclass(value) else []:
+            member = getattr(
+                inspect.getattr_static(value, name), "__func__", inspect.getattr_static(value, name)
+            )
+            if f"{path}.{name}" in DOCUMENTED and callable(member):
+                yield f"{path}.{name}", member
+
+
+CALLABLES = dict(callables())
+
+
+@pytest.mark.parametrize("path", CALLABLES)
+def test_defaults_in_docstrings_are_those_of_the_signature(path):
+    value = CALLABLES[path]
+    try:
+        parameters = inspect.signature(value).parameters
+    except ValueError:  # a class that takes its constructor from C
+        return
+    for name, text in defaults_in_docstring(value).items():
+        if name not in parameters or parameters[name].default is inspect.Parameter.empty:
+            continue
+        default = parameters[name].default
+        if dataclasses.is_dataclass(value):  # a signature shows no factories
+            field = value.__dataclass_fields__[name]
+            default = default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for unit, power in (("KiB", 10), ("MiB", 20), ("GiB", 30)):
+            text = text.replace(f" {unit}", f" * 2**{power}")
+        stated = eval(text, {"range": range})
+        if isinstance(stated, tuple) and ... in stated:  # (2, 3, ..., 20)
+            stated = tuple(range(stated[0], stated[-1] + 1))
+        assert stated == default, f"{path}: {name} is {default!r}, and its docstring says {text}"
+
+
+def test_defaults_are_really_read_from_docstrings():
+    known = defaults_in_docstring(CALLABLES["shapecluster.cluster.LocalKShape"])
+    assert known["tol"] == "1e-6"
+    assert known["init"] == '"k-shape++"'
+    assert sum(len(defaults_in_docstring(value)) for value in CALLABLES.values()) > 150

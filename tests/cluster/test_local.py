@@ -509,3 +509,14 @@ def test_a_snapshot_of_another_fit_leaves_the_estimator_as_it_was(rng):
     with pytest.raises(ValueError, match="current"):
         model._fit_with_snapshots(X[:-1], None, lambda s: None, snapshots[-1])
     assert (model.inertia_, len(model.labels_)) == (before, 30)
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_n_correlations_counts_the_pairs_that_were_transformed(rng, sweep):
+    """So little work is screened: every series that moves with every center, once before each step."""
+    X = rng.normal(size=(50, 30))
+    X[:4] = 2.0
+    model = LocalKShape(3, init=X[10:13])
+    with pytest.warns(FlatSeriesWarning):
+        model = next(model._fit_path(X, [3])) if sweep else model.fit(X)
+    assert model.n_correlations_ == 46 * 3 * (model.n_iter_ + 1)

@@ -37,6 +37,16 @@ def test_the_artifact_holds_the_centers_that_scikit_learn_finds(job, points, con
     assert job.description["library"]
 
 
+@pytest.mark.parametrize(("given", "n_init", "other"), [({}, 5, 1), ({"local_lloyd_num_trials": 1}, 1, 5)])
+def test_the_best_of_as_many_trials_as_asked_for_is_kept(job, given, n_init, other):
+    """On data without clusters, five trials find a lower inertia than one."""
+    rows = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
+    assert job.channel("train", rows, RECORDIO).train("k-means", k=12, feature_dim=6, **given) == 0
+    inertia = {n: KMeans(12, n_init=n, random_state=0).fit(rows).inertia_ for n in (n_init, other)}
+    assert job.description["inertia"] == pytest.approx(inertia[n_init], rel=1e-5)
+    assert inertia[n_init] != pytest.approx(inertia[other], rel=1e-3)
+
+
 def test_the_files_are_those_of_the_built_in_and_our_description(job, points):
     assert job.channel("train", points, RECORDIO).train("k-means", k=2, feature_dim=6) == 0
     state, *others = sorted(path.name for path in job.model.iterdir())[::-1]

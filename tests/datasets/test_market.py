@@ -363,3 +363,25 @@ def test_bad_parameters_get_one_clear_error(bad: dict[str, object], message: str
 def test_a_halt_may_take_all_days_but_the_first_and_the_last() -> None:
     market = make_market(**SMALL, n_halts=40, halt_days=(118, 118))
     assert (market.halts["n_days"] == 118).all()
+
+
+@pytest.mark.parametrize("vol_clustering", [0.0, 0.3, 0.6])
+def test_long_run_standard_deviations_are_those_asked_for(vol_clustering):
+    """Also with clustered volatility, whose mean square is one."""
+    market = make_market(
+        40,
+        4,
+        20_000,
+        beta_std=0.0,
+        df=30.0,
+        vol_clustering=vol_clustering,
+        vol_persistence=0.8,
+        random_state=0,
+    )
+    factors = market.factors.std()
+    assert factors["market"] == pytest.approx(0.01, rel=0.05)
+    assert factors.drop("market").to_numpy() == pytest.approx(np.full(4, 0.008), rel=0.05)
+    returns = np.diff(np.log(market.true_prices.to_numpy()), axis=1)
+    expected = np.sqrt(0.01**2 + 0.008**2 + 0.015**2)
+    assert returns.std(axis=1) == pytest.approx(np.full(40, expected), rel=0.05)
+    assert (market.volatility**2).mean() == pytest.approx(1.0, rel=0.1)

@@ -68,7 +68,7 @@ def read_member(
         The maximum size of the member.
     max_total_bytes : int, default=4 GiB
         The maximum size of the whole decompressed archive.
-    max_members : int, default=10,000
+    max_members : int, default=10000
         The maximum number of members.
 
     Returns

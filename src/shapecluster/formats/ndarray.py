@@ -119,7 +119,7 @@ def decode_ndarrays(
         The whole list, or a zip archive with the list as one of its members.
     max_bytes : int, default=1 GiB
         The maximum size of the list.
-    max_arrays : int, default=10,000
+    max_arrays : int, default=10000
         The maximum number of arrays.
 
     Returns

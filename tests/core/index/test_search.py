@@ -15,6 +15,8 @@ from shapecluster._core.index.vector_space import VectorSpace, direct_distances,
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.lowpass import Level, LowPassScreen, highest, low_pass_screen_for
 from shapecluster._core.sbd.shapes import shapes_of, subset
+from tests.core.sbd.test_bounds import KINDS
+from tests.core.sbd.test_bounds import rows as rows_of_kind
 
 
 def walks(rng, n, m=64, channels=1):
@@ -106,6 +108,24 @@ class TestLowPass:
             )
             assert (tight >= ncc.T - 1e-5).all()
             assert tight.mean() < bound.mean()
+
+    @pytest.mark.parametrize("m", [24, 33, 126])
+    @pytest.mark.parametrize("kind", [*KINDS])
+    def test_no_correlation_exceeds_the_bounds_on_data_made_to_break_them(self, kind, m):
+        """Pure tones between two points of the grid need all of the curvature term."""
+        for seed in range(20):
+            x = shapes_of(rows_of_kind(kind, 12, seed, m), None)
+            ncc = align_all(x, x).ncc
+            for cutoff in (2, 5, min(12, x.length // 2)):
+                screen = LowPassScreen(Level(cutoff, 3 * cutoff), Level(cutoff, 4 * cutoff))
+                features = screen.features(x)
+                coarse = highest(features[:, screen.coarse_columns(1)], screen.coarse_matrices(features, 1))
+                fine = [
+                    highest(features[:, screen.fine_columns()], screen.fine_matrix(own, 1))
+                    for own in features
+                ]
+                for bound in (coarse, np.concatenate(fine)):
+                    assert (bound >= ncc.T - 1e-5)[~x.flat].all()
 
     def test_smooth_series_have_a_screen_and_noise_has_none(self, rng):
         screen = low_pass_screen_for(shapes_of(walks(rng, 50, 126), None))

@@ -155,10 +155,7 @@ def test_no_correlation_exceeds_what_low_frequencies_leave(kind, center_kind, se
     starts = band_starts(x.length)
     for cutoff in (2, 5, 16, int(starts[20])):
         for n_grid in (2 * cutoff, 3 * cutoff, 7 * cutoff):
-            band = int(np.searchsorted(starts, cutoff))
-            weights = np.ones(len(starts) - 1, dtype=np.float32)
-            weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
-            bounds = SpectralBounds(centers, profiles[1], LowPass(cutoff, n_grid, weights))
+            bounds = SpectralBounds(centers, profiles[1], LowPass.at(cutoff, n_grid, x.length))
             floor = bounds.listed_pairs(x, profiles[0], first, second, block_bytes=1000)
             assert (floor <= np.arccos(exact)).all()
             everything = bounds.all_pairs(x, profiles[0], block_bytes=5000)

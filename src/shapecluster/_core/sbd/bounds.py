@@ -121,6 +121,16 @@ class LowPass:
     n_grid: int
     weights: FloatArray
 
+    @classmethod
+    def at(cls, cutoff: int, n_grid: int, length: int) -> LowPass:
+        """The bound for transforms of a given length; `cutoff` is the start of a band."""
+        starts = band_starts(length)
+        band = int(np.searchsorted(starts, cutoff))
+        weights = np.ones(len(starts) - 1)
+        # The highest frequency of each band bounds the curvature between two points of the grid.
+        weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
+        return cls(cutoff, n_grid, weights.astype(np.float32))
+
     def pair_bytes(self, x: Shapes) -> int:
         """Bytes of memory for one pair."""
         return 16 * self.cutoff * x.n_channels + 4 * self.n_grid
@@ -154,11 +164,7 @@ def low_pass_for(profile: FloatArray, length: int) -> LowPass | None:
     if band < 0 or above[band] > _MAX_ENERGY * energy.sum():
         return None
     cutoff = max(int(starts[band + 1]), _MIN_CUTOFF)
-    band = int(np.searchsorted(starts, cutoff))
-    n_grid = int(fft.next_fast_len(_POINTS_PER_FREQUENCY * cutoff, real=True))
-    weights = np.ones(len(starts) - 1)
-    weights[:band] = np.square(2 * np.pi * (starts[1 : band + 1] - 1) / n_grid) / 8
-    return LowPass(cutoff, n_grid, weights.astype(np.float32))
+    return LowPass.at(cutoff, int(fft.next_fast_len(_POINTS_PER_FREQUENCY * cutoff, real=True)), length)
 
 
 @dataclass(frozen=True)
