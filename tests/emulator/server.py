@@ -229,12 +229,12 @@ class Emulator:
             app: Iterable[bytes] = _MOTO.get_application(environ)(environ, start_response)
             return app
         call = self.calls.add(incoming)
-        answer = self._spoilt(incoming, environ, call)
+        answer = self._spoiled(incoming, environ, call)
         call.status = answer.status
         start_response(f"{answer.status} -", answer.headers)
         return answer.body
 
-    def _spoilt(self, incoming: Incoming, environ: dict[str, Any], call: Call) -> _Answer:
+    def _spoiled(self, incoming: Incoming, environ: dict[str, Any], call: Call) -> _Answer:
         """The answer, unless a fault is planned."""
         fault = self.faults.of_call(incoming)
         if fault is None:

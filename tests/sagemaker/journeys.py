@@ -157,7 +157,7 @@ def in_job(make: Callable[[str], faults.JobFault]) -> Callable[[Case], None]:
     return lambda case: case.aws.faults.job("*", make(case.stage.state))
 
 
-def spoilt(kind: Any) -> Callable[[Case], None]:
+def spoiled(kind: Any) -> Callable[[Case], None]:
     return lambda case: case.aws.faults.job("*", faults.artifact(kind, size=40 << 20))
 
 
@@ -202,12 +202,12 @@ FAULTS: dict[str, Callable[[Case], None]] = {
     "out-of-time": in_job(lambda _: faults.out_of_time()),
     "reclaimed": in_job(lambda _: faults.spot_interruption()),
     "reclaimed-unannounced": in_job(lambda _: faults.spot_interruption(notice=False)),
-    "lost-model": spoilt("missing"),
-    "truncated": spoilt("truncated"),
-    "oversize": spoilt("oversize"),
-    "traversal": spoilt("traversal"),
-    "absolute-link": spoilt("absolute link"),
-    "garbage": spoilt("garbage"),
+    "lost-model": spoiled("missing"),
+    "truncated": spoiled("truncated"),
+    "oversize": spoiled("oversize"),
+    "traversal": spoiled("traversal"),
+    "absolute-link": spoiled("absolute link"),
+    "garbage": spoiled("garbage"),
 }
 
 

@@ -194,7 +194,7 @@ def test_a_sweep_under_throttling(aws, rng, tmp_path):
 # ------------------------------------------------------------------------- refused before it is billed
 
 
-def spoilt(aws, operation, fault):
+def spoiled(aws, operation, fault):
     aws.faults.always(operation, fault)
 
 
@@ -338,7 +338,7 @@ def test_a_job_that_does_not_complete_is_an_error(aws, rng, fault, error, messag
 
 @pytest.mark.parametrize("spoil", ["truncated", "traversal", "oversize", "garbage", "absolute link"])
 @pytest.mark.parametrize("kind", ["k-shape", "k-means"])
-def test_an_archive_that_is_spoilt_is_refused_and_the_name_kept(aws, rng, monkeypatch, spoil, kind):
+def test_an_archive_that_is_spoiled_is_refused_and_the_name_kept(aws, rng, monkeypatch, spoil, kind):
     X = walks(rng)
     model = waving(aws)
     if kind == "k-means":
