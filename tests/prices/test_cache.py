@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
+from shapecluster._files import new_name
 from shapecluster.prices import _retry as fetching
 from shapecluster.prices._cache import PriceCache, Slot
 
@@ -138,17 +139,14 @@ def test_prices_from_the_future_are_not_trusted(tmp_path):
     pd.testing.assert_series_equal(cache.load(slot, now=now + timedelta(hours=1)), prices, check_index=False)
 
 
-def test_what_crashes_left_behind_is_removed_after_a_day(yahoo, fetch, tmp_path):
+def test_what_crashes_left_behind_is_removed(yahoo, fetch, tmp_path):
     (tmp_path / "cache").mkdir()
-    for name, hours in [(".new-old", 25), (".new-young", 23), ("other", 100)]:
-        path = tmp_path / "cache" / name
-        path.write_text("half")
-        moment = (datetime.now(UTC) - timedelta(hours=hours)).timestamp()
-        os.utime(path, (moment, moment))
+    for name in (new_name(".csv"), "other"):
+        (tmp_path / "cache" / name).write_text("half")
     fetch(["AAA", "BBB"])
     left = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert len(left) == 4
-    assert {".new-young", "other"} < left
+    assert len(left) == 3
+    assert "other" in left
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
