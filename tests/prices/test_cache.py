@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -102,7 +103,7 @@ def test_a_folder_that_cannot_be_made_is_named_and_does_no_harm(yahoo, fetch, tm
     assert any(str(tmp_path / "file") in record.getMessage() for record in caplog.records)
 
 
-def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
+def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path, monkeypatch):
     today = datetime.now(UTC)
     yahoo.add("NOW", str((today - timedelta(days=9)).date()), [1.0, 2.0, 3.0])
     policy = fetching.RetryPolicy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, n_jobs=1)
@@ -112,8 +113,9 @@ def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
             ("NOW",), (today - timedelta(days=9)).date(), (today - timedelta(days=end)).date(), True
         )
         for later in (timedelta(0), timedelta(minutes=10), timedelta(minutes=20), timedelta(days=400)):
-            clock = fetching.RetryClock(now=lambda later=later: today + later)
-            fetching.run_request(request, policy, PriceCache(tmp_path), clock=clock)
+            clock = SimpleNamespace(now=lambda zone, later=later: today + later)
+            monkeypatch.setattr(fetching, "datetime", clock)
+            fetching.run_request(request, policy, PriceCache(tmp_path))
         requested[end] = yahoo.charts.pop("NOW")
     assert requested == {0: 3, 1: 3, 2: 1}
 
