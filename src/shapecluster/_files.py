@@ -1,14 +1,14 @@
 """Atomic writes: a file gets its new content as a whole, or keeps the old content.
 
 The content is written to a temporary file in the folder of the target, which then replaces the target in one
-step. A writer that fails or is interrupted removes its temporary file. One that is killed cannot, so each
-write first sweeps the folder: it removes temporary files whose writers no longer run.
+step. A writer that fails or is interrupted removes its temporary file. A killed writer cannot. Each write
+therefore sweeps the folder first: it removes temporary files whose writers no longer run.
 
 A writer holds a lock (`flock`) on its temporary file, and the kernel releases it when the process ends. The
-sweep removes only what it could lock itself. What this means:
+sweep removes only files that it could lock itself:
 
-- Threads, processes and containers on one machine share the kernel's locks. What a killed writer left is
-  removed by the next write, and a file of a live writer never.
+- Threads, processes and containers on one machine share the kernel's locks. The next write removes the file
+  of a killed writer, and never the file of a live one.
 - Other machines may not share the locks, as on NFS mounted with ``nolock``. The name of a temporary file
   tells the machine and its boot. A file of another boot must also be unchanged for a day.
 - Where a file system has no locks, and on Windows, nothing is removed.
