@@ -27,6 +27,7 @@ SINGLE_FILES: dict[str, set[str]] = {
     "_warnings": set(),
     "_threads": set(),
     "_programs": set(),
+    "_files": set(),
     "_sklearn_bases": set(),
     "_sklearn_compat": {"_sklearn_bases", "_typing"},
     "_validation": {"_sklearn_compat", "_typing", "_warnings", "exceptions"},

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shapecluster import LocalKShape
+from shapecluster._files import new_name
 from shapecluster.container import _checkpoints, _signals
 from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
 
@@ -179,8 +180,8 @@ def test_without_a_folder_for_checkpoints_none_is_saved(job, walks):
     assert not (job.root / "checkpoints").exists()
 
 
-def test_a_partial_file_of_a_killed_write_is_replaced(checkpointed, uninterrupted):
-    (checkpointed.root / "checkpoints" / f".{_checkpoints.FILE_NAME}.part").write_bytes(b"PK half of a file")
+def test_a_partial_file_of_a_killed_write_is_removed(checkpointed, uninterrupted):
+    (checkpointed.root / "checkpoints" / new_name(".npz")).write_bytes(b"PK half of a file")
     assert checkpointed.train(**SETTINGS, checkpoint_every=1) == 0
     assert [path.name for path in (checkpointed.root / "checkpoints").iterdir()] == [_checkpoints.FILE_NAME]
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from shapecluster.formats import (
     decode_predictions,
     encode_ndarrays,
     encode_rows,
-    write_archive,
 )
 from tests.container.conftest import RECORDIO, JobFolder
 
@@ -194,11 +194,18 @@ def test_flat_rows_belong_to_the_first_cluster_at_distance_one(k_shape):
 # ------------------------------------------------------------------------------------------- models
 
 
+def write_archive(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
 @pytest.mark.parametrize("job", ["k_shape", "k_means"])
 def test_an_archive_is_read_without_extracting_it(request, job, series, tmp_path):
     job = request.getfixturevalue(job)
-    members = {path.name: path for path in job.model.iterdir()}
-    write_archive(tmp_path / "model.tar.gz", members)
+    write_archive(tmp_path / "model.tar.gz", {path.name: path.read_bytes() for path in job.model.iterdir()})
     row = encode_rows(series, "text/csv")
     answer = respond(load_model(job.model), row, "text/csv")
     assert respond(load_model(tmp_path), row, "text/csv") == answer

@@ -6,10 +6,12 @@ import logging
 import os
 import stat
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from shapecluster._files import new_name
 from shapecluster.prices import _retry as fetching
 from shapecluster.prices._cache import PriceCache, Slot
 
@@ -101,7 +103,7 @@ def test_a_folder_that_cannot_be_made_is_named_and_does_no_harm(yahoo, fetch, tm
     assert any(str(tmp_path / "file") in record.getMessage() for record in caplog.records)
 
 
-def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
+def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path, monkeypatch):
     today = datetime.now(UTC)
     yahoo.add("NOW", str((today - timedelta(days=9)).date()), [1.0, 2.0, 3.0])
     policy = fetching.RetryPolicy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, n_jobs=1)
@@ -111,8 +113,9 @@ def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path):
             ("NOW",), (today - timedelta(days=9)).date(), (today - timedelta(days=end)).date(), True
         )
         for later in (timedelta(0), timedelta(minutes=10), timedelta(minutes=20), timedelta(days=400)):
-            clock = fetching.RetryClock(now=lambda later=later: today + later)
-            fetching.run_request(request, policy, PriceCache(tmp_path), clock=clock)
+            clock = SimpleNamespace(now=lambda zone, later=later: today + later)
+            monkeypatch.setattr(fetching, "datetime", clock)
+            fetching.run_request(request, policy, PriceCache(tmp_path))
         requested[end] = yahoo.charts.pop("NOW")
     assert requested == {0: 3, 1: 3, 2: 1}
 
@@ -138,17 +141,14 @@ def test_prices_from_the_future_are_not_trusted(tmp_path):
     pd.testing.assert_series_equal(cache.load(slot, now=now + timedelta(hours=1)), prices, check_index=False)
 
 
-def test_what_crashes_left_behind_is_removed_after_a_day(yahoo, fetch, tmp_path):
+def test_what_crashes_left_behind_is_removed(yahoo, fetch, tmp_path):
     (tmp_path / "cache").mkdir()
-    for name, hours in [(".new-old", 25), (".new-young", 23), ("other", 100)]:
-        path = tmp_path / "cache" / name
-        path.write_text("half")
-        moment = (datetime.now(UTC) - timedelta(hours=hours)).timestamp()
-        os.utime(path, (moment, moment))
+    for name in (new_name(".csv"), "other"):
+        (tmp_path / "cache" / name).write_text("half")
     fetch(["AAA", "BBB"])
     left = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert len(left) == 4
-    assert {".new-young", "other"} < left
+    assert len(left) == 3
+    assert "other" in left
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")

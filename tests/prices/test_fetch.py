@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -218,26 +219,25 @@ def test_a_request_that_hangs_is_given_up_and_tried_again(yahoo, fetch):
 # How it waits, reports and cleans up
 
 
-def test_waits_double_and_only_failures_are_asked_again(yahoo, tmp_path):
+def test_waits_double_and_only_failures_are_asked_again(yahoo, monkeypatch):
     yahoo.faults["BBB"] = Fault("garbage")
     waits: list[float] = []
     request = fetching.DownloadRequest(("AAA", "BBB"), date(2020, 2, 3), date(2020, 2, 7), True)
     policy = fetching.RetryPolicy(deadline=60.0, timeout=5.0, retries=3, backoff=2.0, n_jobs=2)
-    clock = fetching.RetryClock(sleep=waits.append)
-    outcomes = fetching.run_request(request, policy, PriceCache(None), clock=clock)
+    monkeypatch.setattr(fetching, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waits.append))
+    outcomes = fetching.run_request(request, policy, PriceCache(None))
     assert waits == [2.0, 4.0, 8.0]
     assert yahoo.charts == {"AAA": 1, "BBB": 4}
     assert isinstance(outcomes["BBB"], Exception)
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun(yahoo, tmp_path):
+def test_a_wait_beyond_the_deadline_is_not_begun(yahoo, monkeypatch):
     yahoo.faults["AAA"] = Fault("garbage")
     waits: list[float] = []
     request = fetching.DownloadRequest(("AAA",), date(2020, 2, 3), date(2020, 2, 7), True)
     policy = fetching.RetryPolicy(deadline=10.0, timeout=5.0, retries=3, backoff=30.0, n_jobs=2)
-    outcomes = fetching.run_request(
-        request, policy, PriceCache(None), clock=fetching.RetryClock(sleep=waits.append)
-    )
+    monkeypatch.setattr(fetching, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waits.append))
+    outcomes = fetching.run_request(request, policy, PriceCache(None))
     assert waits == []
     assert "it is not JSON" in str(outcomes["AAA"])
 

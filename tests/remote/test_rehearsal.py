@@ -477,7 +477,7 @@ import sys, threading
 from pathlib import Path
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._request import Channel, TrainingSpec
-from shapecluster.remote._training import run_training
+from shapecluster.remote._training import start_training
 spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {{"sleep": "60"}}, "r", "s3://rehearsal/m")
 platform = Rehearsal({str(rehearsal.path)!r}, program={STUB!r})
 job = Job(on_interrupt={on_interrupt!r}, poll_interval=0.01)
@@ -485,8 +485,9 @@ started = threading.Event()
 def progress(news):
     if news.secondary_status == "Training":
         started.set()
-options = {{"progress": progress}}
-threading.Thread(target=run_training, args=(platform, spec, job), kwargs=options, daemon=True).start()
+def run():
+    start_training(platform, spec, job, progress=progress).result()
+threading.Thread(target=run, daemon=True).start()
 assert started.wait(20)
 """
     done = subprocess.run(

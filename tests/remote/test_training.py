@@ -25,16 +25,16 @@ from shapecluster.exceptions import (
     ThrottledError,
 )
 from shapecluster.remote import Job
+from shapecluster.remote._concurrency import job_slot
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._outcome import open_artifact
+from shapecluster.remote._outcome import JobOutcome, open_artifact
 from shapecluster.remote._records import mark_collected, read_records
 from shapecluster.remote._request import Channel, TrainingSpec, merge_hyperparameters, training_request
 from shapecluster.remote._staging import Dataset, fingerprint, stage
 from shapecluster.remote._training import (
     TrainingRun,
     attach_training,
-    run_training,
     start_training,
 )
 from tests.remote.fakes import ARN, ROLE, FakeClock, FakeService
@@ -45,6 +45,11 @@ JOB = Job(poll_interval=10.0)
 
 def error(code: str, message: str = "so it is", operation: str = CREATE) -> RemoteError:
     return from_code(code, message, operation)
+
+
+def run_in_slot(service: FakeService, job: Job) -> JobOutcome:
+    with job_slot(service.identity, job.max_parallel_jobs):
+        return start_training(service, spec(), job).result()
 
 
 @pytest.fixture
@@ -601,9 +606,7 @@ def test_no_more_jobs_run_at_a_time_than_the_job_allows():
     service.script(DESCRIBE, described)
     job = Job(max_parallel_jobs=3, poll_interval=0.005)
     outcomes = []
-    threads = [
-        threading.Thread(target=lambda: outcomes.append(run_training(service, spec(), job))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: outcomes.append(run_in_slot(service, job))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -617,7 +620,7 @@ def test_a_slot_is_given_back_whatever_happens(service):
     service.script(CREATE, error("ResourceLimitExceeded"))
     for _ in range(3):
         with pytest.raises(QuotaError):
-            run_training(service, spec(), job)
+            run_in_slot(service, job)
 
 
 def test_repr_of_a_run_is_its_name():

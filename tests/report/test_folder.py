@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from shapecluster import _files
+from shapecluster._files import TemporaryFolder, new_name
 from shapecluster.report._folder import OutputFolder
 
 
@@ -71,10 +75,53 @@ def test_a_file_in_the_way_is_named(tmp_path):
 
 
 def test_a_folder_that_takes_no_files_is_refused_before_any_work(tmp_path, monkeypatch):
-    def refuse(*_, **__):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)  # root may write anywhere, so the system cannot refuse
+    # root may write anywhere, so the system cannot refuse
+    monkeypatch.setattr(TemporaryFolder, "_create", refuse)
     with pytest.raises(ValueError, match=r"cannot write to the output directory '.*new': permission denied"):
         OutputFolder(tmp_path / "new").__enter__()
     assert names(tmp_path) == []
+
+
+def enter_until_line(out: Path, last: int | None = None) -> int:
+    """Enter an output folder, with an interrupt at a line of our code; the number of lines that ran."""
+    ours, n_lines = str(Path(_files.__file__).parent), 0
+
+    def trace(frame, event, argument):
+        nonlocal n_lines
+        if event == "line" and frame.f_code.co_filename.startswith(ours):
+            n_lines += 1
+            if n_lines == last:
+                raise KeyboardInterrupt
+        return trace
+
+    folder, before = OutputFolder(out), sys.gettrace()
+    sys.settrace(trace)
+    try:
+        folder.__enter__()
+    finally:
+        sys.settrace(before)
+    return n_lines
+
+
+def test_an_interrupt_at_any_line_leaves_no_folder(tmp_path):
+    for name in ("counted", "interrupted"):
+        (tmp_path / name).mkdir()
+    n_lines = enter_until_line(tmp_path / "counted" / "a" / "b")
+    assert n_lines > 20
+    for line in range(1, n_lines + 1):
+        with pytest.raises(KeyboardInterrupt):
+            enter_until_line(tmp_path / "interrupted" / "a" / "b", line)
+        assert names(tmp_path / "interrupted") == [], line
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    left = tmp_path / new_name()
+    left.mkdir()
+    (left / "findings.json").write_text("half")
+    with OutputFolder(tmp_path) as folder:
+        fill(folder, "findings.json")
+        folder.publish()
+    assert names(tmp_path) == ["findings.json"]

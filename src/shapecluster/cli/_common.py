@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from shapecluster._files import atomic_write
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import JobFailedError, RemoteError
 
@@ -249,27 +250,8 @@ def check_writable(path: Path, option: str, suffixes: Sequence[str] = ("",)) -> 
 
 def write_table(table: pd.DataFrame, path: Path, *, index: bool = False) -> None:
     """Write a CSV file atomically."""
-    with atomic_write(path) as stage:
-        table.to_csv(stage, index=index, lineterminator="\n")
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Replace a file when its new content is complete.
-
-    Yields
-    ------
-    Path
-        The path to write the new content to.
-    """
-    # The same folder, because `os.replace` is atomic within one file system only; the same ending, because
-    # writers choose the format by it; the process id, so that two processes do not write to one stage.
-    stage = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield stage
-        os.replace(stage, path)
-    finally:
-        stage.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        table.to_csv(file.name, index=index, lineterminator="\n")  # by name: its ending may ask to compress
 
 
 def command_group(app: typer.Typer, name: str, about: str) -> typer.Typer:

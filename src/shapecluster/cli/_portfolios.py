@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shapecluster._files import atomic_write
 from shapecluster.cli._common import (
     as_command_errors,
-    atomic_write,
     check_writable,
     console_messages,
     print_line,
@@ -318,5 +318,6 @@ def _check_matplotlib() -> None:
 def _draw_chart(sweep: KSweep, path: Path) -> None:
     from shapecluster.plotting import SSDCurveDisplay
 
-    with atomic_write(path) as stage:
-        SSDCurveDisplay.from_sweep(sweep).figure_.savefig(stage, dpi=150, bbox_inches="tight")
+    with atomic_write(path) as file:
+        # By name, whose ending says the format.
+        SSDCurveDisplay.from_sweep(sweep).figure_.savefig(file.name, dpi=150, bbox_inches="tight")

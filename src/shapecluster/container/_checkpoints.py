@@ -12,15 +12,14 @@ import logging
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecluster.container._files import write_atomically
+from shapecluster._files import atomic_write
 from shapecluster.container._signals import raise_if_terminated
 
 logger = logging.getLogger("shapecluster.container")
@@ -124,13 +123,11 @@ class CheckpointStore:
         header = {"fingerprint": self.fingerprint, "seed": self.seed}
         # The JSON travels as bytes, because text arrays and objects are never loaded.
         encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        write_atomically(self.path, partial(_write_arrays, {_HEADER_KEY: encoded, **self._latest}))
+        arrays = {_HEADER_KEY: encoded, **self._latest}
+        with atomic_write(self.path) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub mistakes the names for options
         self._n_unsaved = 0
         logger.info("checkpoint saved")
-
-
-def _write_arrays(arrays: SnapshotArrays, file: BinaryIO) -> None:
-    np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub mistakes the names for options
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], SnapshotArrays]:

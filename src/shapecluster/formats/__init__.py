@@ -19,7 +19,7 @@ endpoints         payloads          series of a request, as CSV, JSON, JSON Line
 """
 
 from shapecluster.formats._media_types import media_type
-from shapecluster.formats.archive import Member, read_member, write_archive
+from shapecluster.formats.archive import Member, read_member
 from shapecluster.formats.arrays import ArrayFile, read_arrays, write_arrays
 from shapecluster.formats.centroids import CentroidReport, decode_centroids, encode_centroids
 from shapecluster.formats.csv_rows import NamedRows, iter_csv, read_csv, write_csv
@@ -54,7 +54,6 @@ __all__ = [
     "read_csv",
     "read_member",
     "read_recordio",
-    "write_archive",
     "write_arrays",
     "write_csv",
     "write_recordio",

@@ -1,31 +1,27 @@
-"""model.tar.gz: read one member without extracting the archive, and write reproducible archives."""
+"""model.tar.gz: read one member without extracting the archive."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import os
-import secrets
-import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats._streams import BytesLike, Readable
-from shapecluster.formats._tar import TarEntry, TarReader, archive_error, normalize_name
+from shapecluster.formats._tar import TarEntry, TarReader, archive_error
 
-__all__ = ["Member", "read_member", "write_archive"]
+__all__ = ["Member", "read_member"]
 
 MAX_BYTES = 1 << 29
 MAX_TOTAL_BYTES = 1 << 32
 MAX_MEMBERS = 10_000
 _MAX_LISTED = 10
-_COMPRESSION_LEVEL = 6  # fixed, so that equal content gives equal bytes
 
 
 @dataclass(frozen=True)
@@ -83,12 +79,14 @@ def read_member(
 
     Examples
     --------
-    >>> import os, tempfile
-    >>> from shapecluster.formats import read_member, write_archive
+    >>> import pathlib, tarfile, tempfile
+    >>> from shapecluster.formats import read_member
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "model.tar.gz")
-    ...     write_archive(path, {"centroids": b"-1,1\n"})
-    ...     read_member(path, "centroids")
+    ...     path = pathlib.Path(folder, "centroids")
+    ...     _ = path.write_bytes(b"-1,1\n")
+    ...     with tarfile.open(path.with_name("model.tar.gz"), "w:gz") as archive:
+    ...         archive.add(path, "centroids")
+    ...     read_member(path.with_name("model.tar.gz"), "centroids")
     Member(name='centroids', data=b'-1,1\n')
     """
     with _open_source(source) as file:
@@ -113,78 +111,6 @@ def read_member(
             "check that it comes from the algorithm that you expect."
         )
     return found
-
-
-def write_archive(path: str | os.PathLike[str], members: Mapping[str, bytes | os.PathLike[str]]) -> None:
-    """Write files into a .tar.gz, atomically and with the same bytes for the same content.
-
-    Members are sorted by name, and have neither owner nor date.
-
-    Parameters
-    ----------
-    path : path
-        The archive. An existing file is replaced.
-    members : mapping of str to bytes or path
-        The content of each member: bytes, or the path of a file.
-
-    Raises
-    ------
-    ValueError
-        If a name is absolute, points outside the archive, or has an empty or "." part.
-
-    Examples
-    --------
-    >>> from shapecluster.formats import write_archive
-    >>> write_archive("model.tar.gz", {"../centroids": b""})
-    Traceback (most recent call last):
-        ...
-    ValueError: The name of a member must be plain and relative, such as 'code/model.txt'. Got...
-    """
-    for name in members:
-        if not _is_plain(name):
-            raise ValueError(
-                "The name of a member must be plain and relative, such as 'code/model.txt'. "
-                f"Got {name!r} instead."
-            )
-    target = Path(path)
-    # In the same folder, because a rename across file systems is not atomic.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as file:
-            _write(file, members)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:  # also KeyboardInterrupt: a temporary file must never stay behind
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def _write(file: BinaryIO, members: Mapping[str, bytes | os.PathLike[str]]) -> None:
-    with (
-        gzip.GzipFile(
-            filename="", mode="wb", compresslevel=_COMPRESSION_LEVEL, fileobj=file, mtime=0
-        ) as compressed,
-        tarfile.open(mode="w", fileobj=compressed, format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for name in sorted(members):
-            info = tarfile.TarInfo(name)  # its defaults: mode 0644, date 0, no owner
-            content = members[name]
-            if isinstance(content, bytes):
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-            else:
-                with open(content, "rb") as member:
-                    info.size = os.fstat(member.fileno()).st_size
-                    tar.addfile(info, member)
-
-
-def _is_plain(name: str) -> bool:
-    try:
-        return bool(name) and normalize_name(name) == name
-    except ArtifactError:
-        return False
 
 
 def _read_content(tar: TarReader, entry: TarEntry, max_bytes: int) -> bytes:

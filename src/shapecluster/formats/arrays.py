@@ -15,17 +15,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecluster._files import atomic_write
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats._streams import CHUNK_BYTES, write_all
 
@@ -97,26 +95,15 @@ def write_arrays(
         raise TypeError(
             f"settings must take at most {_MAX_HEADER_BYTES:,} bytes. Got {len(header):,} instead."
         )
-    path = Path(path)
-    # In the same folder, because a rename across file systems is not atomic.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as file:
-            digest = hashlib.sha256()
-            start = MAGIC + VERSION.to_bytes(4, "little") + len(header).to_bytes(4, "little") + header
-            pieces: list[bytes | memoryview] = [start]
-            pieces += [_byte_view(array) for array in converted.values() if array.size]
-            for piece in pieces:
-                digest.update(piece)
-                write_all(file, piece)
-            write_all(file, digest.digest())
-            file.flush()
-            os.fsync(file.fileno())  # else a crash can leave the new name with no content
-        os.replace(temporary, path)
-    except BaseException:  # also KeyboardInterrupt: a temporary file must never stay behind
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    digest = hashlib.sha256()
+    start = MAGIC + VERSION.to_bytes(4, "little") + len(header).to_bytes(4, "little") + header
+    pieces: list[bytes | memoryview] = [start]
+    pieces += [_byte_view(array) for array in converted.values() if array.size]
+    with atomic_write(path) as file:
+        for piece in pieces:
+            digest.update(piece)
+            write_all(file, piece)
+        write_all(file, digest.digest())
 
 
 def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:

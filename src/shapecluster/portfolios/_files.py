@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import os
 import re
-import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from shapecluster import _tables
+from shapecluster._files import atomic_write
 from shapecluster._optional import import_optional
 from shapecluster.exceptions import PortfolioFileError
 from shapecluster.portfolios._frames import TICKER, TRADER, Names, Parts, read_frame
@@ -30,22 +28,20 @@ _WHOLE_NUMBER = re.compile(r"-?[1-9]\d{0,17}|0", re.ASCII)
 def write_csv(path: str | PathLike[str], frame: pd.DataFrame) -> None:
     """Write a table to .csv or .csv.gz; equal tables give equal bytes."""
     target = _check_path(path, _CSV)
-
-    def write(unfinished: Path) -> None:
-        # pandas would take the line ends of the system, and gzip the time of day.
-        text = frame.to_csv(index=False, lineterminator="\n").encode()
-        if target.name.lower().endswith(".gz"):
-            text = gzip.compress(text, compresslevel=6, mtime=0)
-        unfinished.write_bytes(text)
-
-    _replace(target, write)
+    # pandas would take the line ends of the system, and gzip the time of day.
+    text = frame.to_csv(index=False, lineterminator="\n").encode()
+    if target.name.lower().endswith(".gz"):
+        text = gzip.compress(text, compresslevel=6, mtime=0)
+    with atomic_write(target) as file:
+        file.write(text)
 
 
 def write_parquet(path: str | PathLike[str], frame: pd.DataFrame) -> None:
     """Write a table to parquet."""
     target = _check_path(path, _PARQUET)
     import_optional("pyarrow", extra="market", needed_for="Writing a parquet file")
-    _replace(target, lambda unfinished: frame.to_parquet(unfinished, engine="pyarrow", index=False))
+    with atomic_write(target) as file:
+        frame.to_parquet(file, engine="pyarrow", index=False)
 
 
 def read_csv(path: str | PathLike[str], tickers: Names | None) -> Parts:
@@ -105,16 +101,3 @@ def _check_path(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path:
     if not checked.name.lower().endswith(suffixes):
         raise ValueError(f"the name must end in {' or '.join(suffixes)}. Got {checked.name!r} instead.")
     return checked
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file at once: a reader sees the old or the new content, also after a crash."""
-    # In the same folder, because a rename is atomic only within one file system.
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        write(unfinished)
-        os.replace(unfinished, path)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise

@@ -11,8 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -22,6 +20,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
+from shapecluster._files import atomic_write
 from shapecluster._optional import import_optional
 from shapecluster._tables import days
 
@@ -30,10 +29,6 @@ logger = logging.getLogger(__name__)
 _FORMAT = 1
 _PROVISIONAL = timedelta(minutes=15)
 """How long prices of a range that has not ended yet are used: long enough to continue after a crash."""
-
-_UNFINISHED = ".new-"
-_STALE = timedelta(days=1)
-"""The age from which an unfinished file must be of a process that crashed."""
 
 CacheDir = str | os.PathLike[str] | None | Literal["auto"]
 
@@ -65,7 +60,6 @@ class PriceCache:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._swept = False
 
     def load(self, slot: Slot, *, now: datetime) -> pd.Series[Any] | None:
         """Return prices by day, or None when there are no valid ones; `now` is in UTC."""
@@ -105,10 +99,8 @@ class PriceCache:
         header = json.dumps(about | {"sha256": _checksum(about, body)}).encode()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            if not self._swept:
-                _sweep(self._folder, now - _STALE)
-                self._swept = True
-            _replace(self._folder / slot.file_name, header + b"\n" + body)
+            with atomic_write(self._folder / slot.file_name) as file:
+                file.write(header + b"\n" + body)
         except OSError as error:
             logger.warning("Prices are not cached: %s cannot be written (%s).", self._folder, error)
             self._folder = None
@@ -145,24 +137,3 @@ def _parse(body: bytes) -> pd.Series[Any]:
         np.array([float(price) for _, price in rows], dtype=np.float64),
         index=days(np.array([day for day, _ in rows], dtype="datetime64[ns]")),
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file atomically: a reader, or a crash, leaves either the old file or the new one."""
-    unfinished = path.with_name(_UNFINISHED + secrets.token_hex(8))
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(content)
-        os.replace(unfinished, path)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
-
-
-def _sweep(folder: Path, before: datetime) -> None:
-    """Remove unfinished files of processes that crashed."""
-    for path in folder.glob(f"{_UNFINISHED}*"):
-        with suppress(OSError):  # another process may be sweeping too
-            if path.stat().st_mtime < before.timestamp():
-                path.unlink()

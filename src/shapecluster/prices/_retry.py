@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
@@ -62,26 +62,15 @@ class RetryPolicy:
     n_jobs: int
 
 
-@dataclass(frozen=True)
-class RetryClock:
-    """The clock that a download waits by; tests pass one that does not wait."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], object] = time.sleep
-    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-
-
 def run_request(
     request: DownloadRequest,
     policy: RetryPolicy,
     cache: PriceCache,
     *,
     progress: DownloadProgress | None = None,
-    clock: RetryClock | None = None,
 ) -> dict[str, DownloadOutcome]:
     """Return prices or the last error for every ticker, from the cache where it has them."""
-    clock = clock or RetryClock()
-    ends_at = float("inf") if policy.deadline is None else clock.monotonic() + policy.deadline
+    ends_at = float("inf") if policy.deadline is None else time.monotonic() + policy.deadline
     outcomes: dict[str, DownloadOutcome] = {}
 
     def settle(ticker: str, outcome: DownloadOutcome) -> None:
@@ -90,7 +79,7 @@ def run_request(
             progress(len(outcomes), len(request.tickers), ticker)
 
     for ticker in request.tickers:
-        prices = cache.load(request.slot(ticker), now=clock.now())
+        prices = cache.load(request.slot(ticker), now=datetime.now(UTC))
         if prices is not None:
             settle(ticker, prices)
     pending = [ticker for ticker in request.tickers if ticker not in outcomes]
@@ -103,11 +92,11 @@ def run_request(
                 settle(ticker, outcome)
         else:
             # Before `settle`, which calls the user's callback: what arrived survives an error in it.
-            cache.store(request.slot(ticker), outcome, now=clock.now())
+            cache.store(request.slot(ticker), outcome, now=datetime.now(UTC))
             settle(ticker, outcome)
 
     with yfinance_raising():
-        failed = _download_in_rounds(pending, request, policy, clock, ends_at, record)
+        failed = _download_in_rounds(pending, request, policy, ends_at, record)
     for ticker, failure in failed.items():
         settle(ticker, failure)
     return outcomes
@@ -117,7 +106,6 @@ def _download_in_rounds(
     pending: list[str],
     request: DownloadRequest,
     policy: RetryPolicy,
-    clock: RetryClock,
     ends_at: float,
     record: Callable[[str, DownloadOutcome], None],
 ) -> dict[str, FetchError]:
@@ -127,17 +115,17 @@ def _download_in_rounds(
     for attempt in range(policy.retries + 1):
         forget_answers()
         this_round = RequestRound(pending, request, policy, may_be_offline=not ever_answered)
-        failed = this_round.run(clock, ends_at, record)
+        failed = this_round.run(ends_at, record)
         ever_answered = ever_answered or this_round.answered
         # Without a connection a retry only costs time; one that was there before may come back.
         if not failed or (not ever_answered and _all_failed_by(failed, DownloadFailure.OFFLINE)):
             break
         wait = policy.backoff * 2**attempt
-        if attempt == policy.retries or clock.monotonic() + wait >= ends_at:
+        if attempt == policy.retries or time.monotonic() + wait >= ends_at:
             break
         kinds = listing(sorted({error.failure.value for error in failed.values()}))
         logger.info("%d tickers failed (%s); retrying in %.3g s", len(failed), kinds, wait)
-        clock.sleep(wait)
+        time.sleep(wait)
         pending = list(failed)
     return failed
 
@@ -165,9 +153,7 @@ class RequestRound:
         self._results: queue.SimpleQueue[tuple[str, DownloadOutcome] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
 
-    def run(
-        self, clock: RetryClock, ends_at: float, record: Callable[[str, DownloadOutcome], None]
-    ) -> dict[str, FetchError]:
+    def run(self, ends_at: float, record: Callable[[str, DownloadOutcome], None]) -> dict[str, FetchError]:
         """Pass each outcome to `record`; return the failures that a retry may repair."""
         for ticker in self._tickers:
             self._tasks.put(ticker)
@@ -180,7 +166,7 @@ class RequestRound:
         seen: dict[str, DownloadOutcome] = {}
         try:
             while busy:
-                left = ends_at - clock.monotonic()
+                left = ends_at - time.monotonic()
                 try:
                     result = self._results.get(timeout=None if left == float("inf") else max(0.0, left))
                 except queue.Empty:

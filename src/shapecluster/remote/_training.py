@@ -3,7 +3,6 @@
 ```
 start_training    draw a name, record what the job reads, create it
 TrainingRun       describe, wait with progress, stop; handle an interrupted wait
-run_training      both, in one of the job slots of this process
 attach_training   the TrainingRun of a job that exists already
 ```
 """
@@ -25,7 +24,6 @@ from shapecluster.exceptions import (
 )
 from shapecluster.remote._atexit import stopped_at_exit
 from shapecluster.remote._clock import CLOCK, Clock
-from shapecluster.remote._concurrency import job_slot
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
@@ -341,18 +339,6 @@ def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool
     ]
     same_output = bool(mine["S3OutputPath"].rstrip("/") == str(theirs.get("S3OutputPath")).rstrip("/"))
     return same_output and uris[0] == uris[1]
-
-
-def run_training(platform: Platform, spec: TrainingSpec, job: Job, **options: Any) -> JobOutcome:
-    """Create a training job and wait for it, as one of at most `job.max_parallel_jobs`.
-
-    Parameters
-    ----------
-    platform, spec, job, **options
-        As for `start_training`.
-    """
-    with job_slot(platform.identity, job.max_parallel_jobs):
-        return start_training(platform, spec, job, **options).result()
 
 
 def attach_training(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from shapecluster._files import TemporaryFolder, move
 
 if TYPE_CHECKING:
     from typing import Self
@@ -31,33 +31,34 @@ class OutputFolder:
     ----------
     path : Path
         The folder.
-
-    Attributes
-    ----------
-    stage : Path
-        The folder to write files to before they are published.
     """
-
-    stage: Path
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Inside the folder, so that both are on one file system and a move is atomic.
+        self._stage = TemporaryFolder(path)
         self._created: list[Path] = []
+
+    @property
+    def stage(self) -> Path:
+        """The folder to write files to before they are published."""
+        return self._stage.path
 
     def __enter__(self) -> Self:
         """Create the folder and the stage; a ValueError says why that is not possible."""
         # Remembered from the innermost outward, which is the order in which they can be removed again.
-        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        # And before they exist: an interrupt may come between their creation and any line after it.
+        self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._created = missing
-            # Inside the folder, so that both are on one file system and `os.replace` is atomic.
-            self.stage = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.path))
-        except OSError as error:
-            self._remove_created()
+            self._stage.__enter__()
+            return self
+        except BaseException as error:
+            self._remove()
+            if not isinstance(error, OSError):
+                raise
             reason = "it is a file" if self.path.is_file() else (error.strerror or str(error)).lower()
             raise ValueError(f"cannot write to the output directory {str(self.path)!r}: {reason}.") from error
-        return self
 
     def publish(self) -> list[Path]:
         """Move all staged files into the folder.
@@ -73,13 +74,13 @@ class OutputFolder:
                 stale.unlink()
         # The page and the findings come last: a reader who sees them finds every file that they name.
         for name in sorted(staged, key=lambda name: name in ("findings.json", "index.html")):
-            os.replace(self.stage / name, self.path / name)
+            move(self.stage / name, self.path / name)
         self._created = []
         return [self.path / name for name in staged]
 
     def publish_file(self, name: str) -> Path:
         """Move one staged file into the folder, even if the run fails afterward."""
-        os.replace(self.stage / name, self.path / name)
+        move(self.stage / name, self.path / name)
         self._created = []
         return self.path / name
 
@@ -88,12 +89,10 @@ class OutputFolder:
     ) -> None:
         """Remove the stage, and the folder when it was created and nothing was published."""
         # Errors are ignored: one here would hide the error that ended the run.
-        shutil.rmtree(self.stage, ignore_errors=True)
-        self._remove_created()
+        self._remove()
 
-    def _remove_created(self) -> None:
+    def _remove(self) -> None:
+        self._stage.remove()
         for folder in self._created:
-            try:
+            with suppress(OSError):  # not created yet, or another process has written to it
                 folder.rmdir()
-            except OSError:
-                return  # not empty: another process has written to it

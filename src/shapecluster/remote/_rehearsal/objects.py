@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from shapecluster._files import atomic_write
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._uris import split_uri
 
@@ -34,15 +33,11 @@ class Objects:
     def upload(self, body: BinaryIO, uri: str) -> None:
         """Store a file; it becomes visible when it is complete."""
         target = self.path(uri)
-        fresh = self.folder / f".incoming-{uuid.uuid4().hex}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with fresh.open("wb") as file:
-                shutil.copyfileobj(body, file, 2**20)
+        # Staged beside the buckets, where `list` does not see it.
+        with atomic_write(target, stage=self.folder) as file:
+            shutil.copyfileobj(body, file, 2**20)
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(fresh, target)
-        finally:
-            fresh.unlink(missing_ok=True)
 
     def open(self, uri: str) -> BinaryIO:
         """Read a file."""

@@ -43,6 +43,8 @@ Runner = Callable[[Path, dict[str, Any]], int]
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a file atomically, so that no process reads half of it."""
+    # Not `shapecluster._files`, which a script started with -I may not find. Its fsync is not needed
+    # either: a crash of the machine ends the supervisor as well.
     # Threads of one process may write the same file: the name has both numbers.
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     fresh.write_text(json.dumps(value), encoding="utf-8")

@@ -94,10 +94,6 @@ class TrainingJobs:
         folders.request_stop(self.records.folder_of(TrainingJobName, operation))
         return {}
 
-    def log(self, name: str) -> list[dict[str, Any]]:
-        """The output of a job's program."""
-        return folders.read_log(self.records.folder_of(name, "logs.get_log_events"))
-
     def _start(self, folder: Path, request: dict[str, Any], announce: Callable[[], None]) -> None:
         """Run the program; other processes see the job once `announce` is called."""
         spec = request["AlgorithmSpecification"]
