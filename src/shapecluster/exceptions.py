@@ -38,7 +38,7 @@ __all__ = [
 class ArtifactError(ValueError):
     """A model, a data file, a request or an answer is damaged or has another format.
 
-    The message says what is wrong, where, and what to do next. Nothing of the data was used.
+    The message names the fault, its place, and a remedy. No part of the data was used.
     """
 
 

@@ -164,9 +164,8 @@ def make_portfolios(
     Every feature has a random generator of its own, so copycats change no other trader. Results do not depend
     on block sizes. While it runs, the function needs about three times the memory of the result.
 
-    A trader costs some 15 random numbers, whatever the number of tickers, if max_holdings is small relative
-    to that number. Tickers are then drawn with replacement and repeats are skipped, which gives the same
-    distribution.
+    A trader needs about 15 random numbers if max_holdings is small relative to the number of tickers. Tickers
+    are then drawn with replacement and repeats are skipped, which gives the same distribution.
 
     Examples
     --------
@@ -249,7 +248,7 @@ def _weights(popularity: PopularityLike, tickers: NDArray[np.object_]) -> Float6
             "The 'popularity' parameter of make_portfolios must be weights that are finite and not negative. "
             f"Got {weights[wrong[0]]} for {tickers[wrong[0]]!r} instead."
         )
-    # So that no sum of weights overflows; `tiny` prevents 0 / 0 if no ticker has a weight.
+    # Keeps sums of weights from overflowing; `tiny` prevents 0 / 0 if no ticker has a weight.
     weights /= max(weights.max(), np.finfo(np.float64).tiny)
     return weights
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 RandomSource: TypeAlias = int | np.random.Generator | np.random.RandomState | None
-"""What `random_state` accepts."""
+"""Values that `random_state` accepts."""
 
 
 def spawn_generators(random_state: RandomSource, features: Sequence[str]) -> dict[str, np.random.Generator]:

@@ -308,11 +308,11 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        theirs = get_tags(self.estimator)
-        tags.input_tags = deepcopy(theirs.input_tags)
-        tags.transformer_tags = deepcopy(theirs.transformer_tags)
-        tags.array_api_support = theirs.array_api_support
-        tags.non_deterministic = theirs.non_deterministic
+        inner = get_tags(self.estimator)
+        tags.input_tags = deepcopy(inner.input_tags)
+        tags.transformer_tags = deepcopy(inner.transformer_tags)
+        tags.array_api_support = inner.array_api_support
+        tags.non_deterministic = inner.non_deterministic
         return tags
 
     def __getstate__(self) -> dict[str, Any]:

@@ -430,7 +430,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
             labels = [names[row] for row in held]
             if queries.flat.any():
                 flat = SeriesData(queries.unit, pd.Index(labels))
-                warn_flat(self, flat, queries.flat, "nothing is like them: all others are at distance 1")
+                warn_flat(self, flat, queries.flat, "are at distance 1 from all others")
         # The candidates are aligned to the holdings: the shift is then the lag by which they trail.
         aligned = align_all(materialize(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
         blocks = []

@@ -232,7 +232,7 @@ def _from_wide(table: Table, date: str | None, *, sort_dates: bool) -> pd.DataFr
     skipped = {at, _row_numbers(table, at)}
     columns = [column for column in range(len(header)) if column not in skipped]
     if not columns:
-        raise ValueError(f"there is no column of prices beside the dates (the header is {header}).")
+        raise ValueError(f"there is no column of prices besides the dates (the header is {header}).")
     tickers = [header[column] for column in columns]
     _refuse_fields_as_tickers(table, tickers)
     check_tickers(tickers, lambda position: table.column_place(columns[position]))

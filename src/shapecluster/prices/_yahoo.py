@@ -99,7 +99,7 @@ def _repeat_on_warning(request: Callable[..., Any], **options: Any) -> Any:
     """Send a request again when a deprecation inside yfinance was raised as an error.
 
     A caller may have set the filter "error". `yfinance_raising` adds a filter against that, but filters
-    belong to the process: a `catch_warnings` block that ends in another thread may remove ours.
+    belong to the process: a `catch_warnings` block that ends in another thread may remove it.
     """
     for _ in range(_ATTEMPTS):
         try:

@@ -1,4 +1,4 @@
-"""Deletion of created resources, whatever happens meanwhile, with a report of what is left."""
+"""Deletion of created resources, even after errors or Ctrl-C, with a report of those that are left."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class CleanupStack:
                 with_retries(delete, self.schedule)
             except NotFoundError:
                 continue
-            except BaseException as error:  # Ctrl-C as well: what is not deleted is billed
+            except BaseException as error:  # Ctrl-C as well: resources that are not deleted are billed
                 left.append(f"{what} ({type(error).__name__}: {error})")
                 logger.warning("Could not delete the %s: %s", what, error)
         return left

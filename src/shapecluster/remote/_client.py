@@ -1,4 +1,4 @@
-"""The facade of this package: everything that other packages use of it, beside its public names.
+"""The facade of this package: everything that other packages use of it, besides its public names.
 
 ```
 JobClient(session, job)
@@ -85,7 +85,7 @@ class JobClient:
         return self._platform.region
 
     def describe_algorithm(self, arn: str) -> Algorithm:
-        """What the listing of a Marketplace algorithm says; raises as `describe_algorithm` does."""
+        """Read the listing of a Marketplace algorithm; raises as `describe_algorithm` does."""
         return describe_algorithm(self._platform, arn)
 
     def prepare(
@@ -144,13 +144,13 @@ class JobClient:
         return PreparedTraining(platform, job, spec, tuple(staged.values()), record)
 
     def watch(self, job_name: str, progress: ProgressCallback | None = None) -> TrainingRun:
-        """A job that is known to exist; nothing is called yet."""
+        """Return a job that is known to exist, without calling AWS."""
         return TrainingRun(self._platform, job_name, self.job, progress=progress)
 
     def attach(self, job_name: str, progress: ProgressCallback | None = None) -> AttachedJob:
         """Find a job again, and what was recorded when it was created.
 
-        An interrupted wait lets such a job run on, whatever the job settings say.
+        An interrupted wait lets such a job run on; `on_interrupt` of the job settings does not apply.
 
         Raises
         ------
@@ -310,7 +310,7 @@ class StagedChannel:
 
 
 class CompletedJob:
-    """What can be read of a training job that completed.
+    """A completed training job, and its files.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 ```
 class of a botocore exception --+
-                                +--> ErrorAdvice: class of ours, and advice --> RemoteError
+                                +--> ErrorAdvice: exception class, and advice --> RemoteError
 code of an answer             --+
 ```
 

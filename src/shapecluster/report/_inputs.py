@@ -95,7 +95,7 @@ def _add_sectors(prices: pd.DataFrame, source: PriceSource, path: Path | None) -
 
 
 def _as_strings(sectors: pd.Series[Any]) -> dict[str, str]:
-    # All tables of the findings have tickers as text, whatever type the index has.
+    # All tables of the findings have tickers as text, for an index of any type.
     return {str(ticker): str(sector) for ticker, sector in sectors.items()}
 
 

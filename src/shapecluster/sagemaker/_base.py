@@ -1,4 +1,4 @@
-"""What the estimators share whose `fit` is a training job: session, waiting, and reading the result."""
+"""Base of the estimators whose `fit` is a training job: session, waiting, and reading the result."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class TrainingJobEstimator(
             self._run = prepared.start(**given)
             return
         with prepared.slot():
-            # The sweep may have been cancelled while this fit waited for its turn.
+            # The sweep may have been canceled while this fit waited for its turn.
             raise_if_canceled()
             run = prepared.start(**given)
             outcome = run.result()

@@ -120,7 +120,7 @@ def _read_channel(channel: StagedChannel) -> FloatArray:
 
 
 def read_description(job: CompletedJob) -> dict[str, Any]:
-    """What this package's container recorded of the fit; empty for other containers.
+    """Read what this package's container recorded of the fit; empty for other containers.
 
     Warns
     -----
@@ -135,12 +135,12 @@ def read_description(job: CompletedJob) -> dict[str, Any]:
         return {}
     if not isinstance(described, dict):
         return {}
-    theirs, ours = described.get("library"), version("shapecluster")
-    if theirs != ours:
+    recorded, installed = described.get("library"), version("shapecluster")
+    if recorded != installed:
         warn_user(
             f"training job {job.name!r}",
-            f"version {theirs} of shapecluster ran it, and this is {ours}. Build the image again to have the "
-            "same results everywhere.",
+            f"version {recorded} of shapecluster ran it, and this is {installed}. Build the image again to "
+            "have the same results everywhere.",
             ArtifactWarning,
         )
     return described

@@ -1,4 +1,4 @@
-"""Where the images of the built-in K-Means are: one account for each region."""
+"""Locations of the images of the built-in K-Means: one account for each region."""
 
 from __future__ import annotations
 

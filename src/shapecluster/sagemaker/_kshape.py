@@ -315,7 +315,7 @@ default="k-shape++"
         return client.describe_algorithm(str(self.algorithm_arn))
 
     def _manifest(self, data: SeriesData) -> dict[str, Any]:
-        """What `attach` must know of the data besides its numbers."""
+        """Return names and shape of the data, for `attach`."""
         return {
             "names": json_names(data.names),
             "axis": None if data.names is None or data.names.name is None else str(data.names.name),

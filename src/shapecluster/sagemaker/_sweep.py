@@ -15,29 +15,29 @@ _Model = TypeVar("_Model")
 
 
 class SweepCanceledError(Exception):
-    """The sweep that a fit belongs to was cancelled, so nobody needs its result."""
+    """The sweep that a fit belongs to was canceled, so its result is not needed."""
 
 
 @dataclass
 class _Sweep:
-    """What the fits of a sweep know of each other.
+    """State that the fits of a sweep share.
 
     Attributes
     ----------
-    cancelled : Event
-        No further job may begin, and running jobs are dealt with as when a fit is interrupted.
+    canceled : Event
+        Set when no further job may begin. Running jobs are then handled as if their fits were interrupted.
     abandoned : Event
-        Interrupted once more: nobody waits even for that.
+        Set at a second interrupt: the sweep does not wait for running jobs either.
     failed : tuple of object and BaseException, or None
         The model whose fit failed first, and its error.
     """
 
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    canceled: threading.Event = field(default_factory=threading.Event)
     abandoned: threading.Event = field(default_factory=threading.Event)
     failed: tuple[Any, BaseException] | None = None
 
     def raise_if_canceled(self) -> None:
-        if self.cancelled.is_set():
+        if self.canceled.is_set():
             raise SweepCanceledError("The sweep that this fit belongs to is over.")
 
 
@@ -73,7 +73,7 @@ def fit_in_parallel(
         except BaseException as error:
             if sweep.failed is None:
                 sweep.failed = (model, error)
-            sweep.cancelled.set()
+            sweep.canceled.set()
             raise
 
     pool = ThreadPoolExecutor(max(1, min(threads, len(models))))
@@ -95,7 +95,7 @@ def fit_in_parallel(
 
 def _cancel(sweep: _Sweep, futures: Sequence[Future[Any]]) -> None:
     """Wait until every fit has ended; a second interruption leaves the jobs alone."""
-    sweep.cancelled.set()
+    sweep.canceled.set()
     for future in futures:
         future.cancel()
     try:
@@ -118,25 +118,25 @@ def _first_reason(sweep: _Sweep, error: BaseException) -> BaseException:
 
 
 def _notes(futures: Sequence[Future[Any]]) -> Iterator[str]:
-    """Notes on the jobs of cancelled fits: stopped, or running on."""
+    """Notes on the jobs of canceled fits: stopped, or running on."""
     for future in futures:
         if not future.cancelled() and isinstance(error := future.exception(), SweepCanceledError):
             yield from getattr(error, "__notes__", ())
 
 
 def raise_if_canceled() -> None:
-    """Raise `SweepCanceledError` in a fit whose sweep was cancelled."""
+    """Raise `SweepCanceledError` in a fit whose sweep was canceled."""
     sweep = _current.get()
     if sweep is not None:
         sweep.raise_if_canceled()
 
 
 def interruptible_sleep() -> Callable[[float], None] | None:
-    """A sleep for one fit of a sweep, which ends early, once, when the sweep is cancelled; else None."""
+    """A sleep for one fit of a sweep, which ends early, once, when the sweep is canceled; else None."""
     sweep = _current.get()
     if sweep is None:
         return None
-    events = [sweep.cancelled, sweep.abandoned]
+    events = [sweep.canceled, sweep.abandoned]
 
     def sleep(seconds: float) -> None:
         if events[0].wait(seconds):

@@ -161,7 +161,7 @@ class IndexSearch:
         self._resolve_pending()
 
     def scan_all_rows(self) -> None:
-        """Scan every row, whatever its cell."""
+        """Scan the rows of every cell."""
         self._scan(np.arange(self.n_queries), slice(0, len(self.space)))
         self._resolve_pending()
 

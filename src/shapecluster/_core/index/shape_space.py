@@ -119,7 +119,7 @@ class ShapeSpace:
         return np.nextafter(threshold.astype(np.float32), np.float32(np.inf))
 
     def prefilter(self, queries: ShapeQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
-        """Keep all rows: nothing is cheaper than their lower bounds."""
+        """Keep all rows: no test is cheaper than their lower bounds."""
         return rows
 
     def lower_bounds(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:

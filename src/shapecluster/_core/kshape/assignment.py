@@ -77,7 +77,7 @@ class Assigned:
 
 @dataclass(frozen=True)
 class _SearchPlan:
-    """What is known before a search begins, the same for all series."""
+    """Inputs of a search that all series share."""
 
     centers: Shapes
     before: Assigned | None

@@ -28,7 +28,7 @@ N_CANDIDATES = 4
 
 @dataclass(frozen=True)
 class Start:
-    """Start of a run: centers of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
+    """Start of a run: centers of shape (n_clusters, n_channels, n_timepoints), and an earlier assignment.
 
     `assigned` is an assignment of the series to these centers or to nearby ones, or None.
     """
