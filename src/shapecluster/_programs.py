@@ -1,8 +1,8 @@
 """The programs of the container, for callers that run them without a container.
 
-`shapecluster.remote` rehearses jobs, and must not know what a job computes. `shapecluster.container` has the
-programs, and must not be imported by `remote`. The package's `__init__` knows both and connects them here: it
-is always imported first, so a rehearsal finds its programs in every process, with or without an estimator.
+`shapecluster.remote` rehearses jobs, and must not depend on their computations. `shapecluster.container` has
+the programs, and must not be imported by `remote`. The package's `__init__` connects them here. It is always
+imported first, so a rehearsal finds its programs in every process, with or without an estimator.
 """
 
 from __future__ import annotations

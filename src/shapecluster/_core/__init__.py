@@ -1,6 +1,6 @@
 r"""The computations: pure functions of arrays, without estimators, names or files.
 
-`kshape` and `index` stand on `sbd`, and `matching` stands alone. In them a module uses only those below it::
+`kshape` and `index` import `sbd`; `matching` imports none of them. Modules import only those below them::
 
     kshape/   sketch        mini-batches: the summary of earlier members
                 |

@@ -26,7 +26,7 @@ class Analogues:
     ----------
     table : DataFrame of shape (n_analogues, 7)
         One row per analogue, the nearest first. `ticker`, `start` and `end` name the window by its first and
-        last day. `sbd` is its distance, and `shift` the number of days by which the query trails it: the
+        last day. `sbd` is its distance. `shift` is the number of days by which the query trails it: the
         query's last day is compared with the day so many days before `end`.
         `followed` is the simple return over the `horizon` days after `end`, NaN if not known yet.
         `n_followed` counts the days among these with a known price.

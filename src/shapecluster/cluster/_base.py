@@ -127,7 +127,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Returns
         -------
         frame : DataFrame
-            Indexed by series name (the index keeps the name that it has in X, else "series"), with columns
+            Indexed by series name; the index keeps the name that it has in X, else "series". Columns:
             `cluster`, `shift` (timepoints by which the series trails its center) and `sbd`.
         """
         self._check_is_fitted()

@@ -68,8 +68,8 @@ def encode_hyperparameters(parameters: Mapping[str, Any]) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If a value cannot be encoded, such as an array or NaN, or exceeds the limits of a training job: 100
-        entries of at most 2,500 characters on one line.
+        If a value cannot be encoded, such as an array or NaN. If the limits of a training job are exceeded:
+        100 entries of at most 2,500 characters on one line.
 
     Examples
     --------

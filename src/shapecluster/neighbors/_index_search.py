@@ -158,7 +158,7 @@ default=None
 
         def search(part: slice) -> Hits:
             block, size = self._metric.subset(rows, part), part.stop - part.start
-            # faiss proposes k nearest rows of probed cells and knows no filter.
+            # faiss proposes k nearest rows of probed cells and takes no filter.
             simple = k is not None and row_filter is None and not exact
             if lists is not None and k is not None and simple and lists.is_preferred(size, n_probe):
                 return lists.search(block, k, n_probe, threads)

@@ -71,9 +71,9 @@ def load_prices(
         it, is ignored.
     ticker, date, price : str, default=None
         Long files: the columns that hold tickers, dates and prices. Without these names a file is read as
-        long only if its header is unambiguous. It has one column called "ticker" or "symbol", one called
-        "date", and one called "price", "close" or similar (or one single other column that is not called
-        "volume", "open", "high" or "low").
+        long only if its header is unambiguous. It has one column called "ticker" or "symbol", and one called
+        "date". The price column is called "price", "close" or similar, or is the single other column. A
+        column called "volume", "open", "high" or "low" is never taken.
     date_format : str, default=None
         The format of dates, in the codes of `strptime` ("%d/%m/%Y"). None: ISO 8601 (2020-02-03). The time of
         day and the time zone are ignored; the day is taken as written.
@@ -88,7 +88,7 @@ def load_prices(
     Returns
     -------
     DataFrame of shape (n_tickers, n_days)
-        Prices in the file's units; tickers as rows in the file's order, increasing days as columns.
+        Prices in the file's units. Rows are tickers in the file's order; columns are increasing days.
         float32 if every price in a parquet file is float32, else float64. Empty cells are NaN, and so
         are "NA", "N/A", "NaN", "null", "None" and "-". Zero and negative prices are kept; `clean_prices` and
         `LogReturns` handle them.

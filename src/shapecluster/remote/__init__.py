@@ -1,6 +1,6 @@
 """Jobs on other machines: create, watch, collect and clean up.
 
-This package moves bytes and does not know what they mean. The lower layers know nothing of the upper ones:
+This package moves bytes without interpreting them. Lower layers import nothing from upper ones:
 
 ```
 _client                                    the facade for other packages
@@ -20,7 +20,7 @@ _platform                                  the interface of both platforms: call
 _uris                                      URIs of S3
 ```
 
-`permissions` stands apart: it writes the IAM policies that these calls need.
+`permissions` is independent of these layers: it writes the IAM policies that these calls need.
 """
 
 from shapecluster.remote._endpoints import Endpoint

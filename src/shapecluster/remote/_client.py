@@ -111,7 +111,7 @@ class JobClient:
         role : str or None
             ARN of the execution role; None means the platform's default.
         record : mapping
-            What `attach` must know of the job later; goes into JSON.
+            Data about the job for a later `attach`; stored as JSON.
         base_name : str
             What the job's name begins with.
 
@@ -223,7 +223,7 @@ class PreparedTraining:
     staged : tuple of StagedDataset
         The data that it will read.
     record : mapping
-        What `attach` must know of it later.
+        Data about it for a later `attach`.
     """
 
     platform: Platform

@@ -246,7 +246,7 @@ def start_training(
     staged : sequence of StagedDataset
         The data that it reads, for the records.
     record : mapping, default=None
-        What `attach` must know of the job; goes into JSON.
+        Data about the job for a later `attach`; stored as JSON.
     on_named : callable, default=None
         Called with the job's name before the job is created.
     progress : callable, default=None

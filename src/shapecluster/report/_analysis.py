@@ -196,8 +196,8 @@ def find_near_identical(
 ) -> tuple[pd.DataFrame, int]:
     """Find the pairs of stocks that are nearly the same.
 
-    Pairs with missing days are judged by one minus their correlation over common days when that is smaller:
-    missing days raise the SBD, which would hide a late-listed twin.
+    Missing days raise the SBD, which would hide a late-listed twin. Pairs with missing days are therefore
+    judged by one minus their correlation over common days if that is smaller.
 
     Returns
     -------

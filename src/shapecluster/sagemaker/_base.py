@@ -114,7 +114,7 @@ class TrainingJobEstimator(
         self._current_run().stop()
 
     def training_job(self) -> Any:
-        """The job as the SageMaker SDK (version 3) knows it.
+        """Return the job as an object of the SageMaker SDK (version 3).
 
         Returns
         -------
@@ -127,7 +127,7 @@ class TrainingJobEstimator(
         ImportError
             Without the extra `sagemaker`.
         ValueError
-            For a rehearsal, whose jobs only this package knows.
+            For a rehearsal, whose jobs do not exist on AWS.
         """
         name = self._job_name()
         return self._client().sdk_training_job(name)

@@ -112,7 +112,7 @@ def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -
     restarted Lanczos iteration on rows.T @ rows: O(n_rows * size) a step, and no size x size matrix. Products
     use einsum's own loops, which unlike BLAS round the same way on any number of threads. If the leading
     values are so close that the iteration does not converge, the dense problem is solved, up to a size of
-    3000; beyond it the best vector found is returned. If the leading values are equal, the iteration leads
+    3000. Beyond it, the best vector found is returned. If the leading values are equal, the iteration leads
     to the vector of their space that is nearest to the start.
     """
     if isinstance(rows, np.ndarray):

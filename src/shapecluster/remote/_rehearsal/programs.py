@@ -1,6 +1,6 @@
 """The program that stands for a container, and the environment variables that it gets.
 
-The package hands the program over, see `shapecluster._programs`: nothing here knows what it computes.
+The package hands the program over, see `shapecluster._programs`: this module does not depend on it.
 """
 
 from __future__ import annotations
