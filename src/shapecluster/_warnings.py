@@ -65,7 +65,7 @@ def warn_user(owner: object, text: str, category: type[Warning] = UserWarning) -
         line.filename,
         line.number,
         module=line.namespace.get("__name__") or "<string>",
-        # The filters "default" and "once" remember in the user's module what they have shown.
+        # The filters "default" and "module" store shown warnings in the user's module.
         registry=line.namespace.setdefault("__warningregistry__", {}),
     )
 

@@ -233,7 +233,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
     def _nearest(self, shapes: Shapes) -> Assignment:
         """Assign prepared series to the fitted centers."""
-        # One assignment: nothing follows that could use its bounds.
+        # One assignment: no later one could use its bounds.
         return assign(shapes, self._centers(), keep=False, n_threads=n_threads(self.n_jobs)).nearest
 
     def _centers(self) -> Shapes:

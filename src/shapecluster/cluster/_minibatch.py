@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shapecluster")
 
-_SPARE_BYTES = 1 << 24  # for prepared series; what does not fit is prepared again for each batch
+_SPARE_BYTES = 1 << 24  # for prepared series; the others are prepared again for each batch
 _FIRST_ITERATIONS = 5  # of k-Shape on the first sample: seeds are single series and align others badly
 _RANDOM_RUNS = 3
 
@@ -310,7 +310,7 @@ default="k-shape++"
         batch = self._shapes(data, data.values.dtype if first else self._state.centers.dtype)
         rng = check_random_state(self.random_state) if first else self._random_state
         before = self._state_from_first_batch(data, batch, weights, rng) if first else self._state
-        # Checked before anything changes, so that a refused batch leaves no trace.
+        # Checked before anything changes, so that a batch that raises leaves the model as it was.
         with np.errstate(over="ignore"):
             total = before.counts.sum() + weights.sum()
         if not np.isfinite(total):

@@ -18,7 +18,7 @@ from shapecluster.formats import NamedRows, decode_rows, media_type, read_csv, r
 logger = logging.getLogger("shapecluster.container")
 
 _GZIP_MAGIC = b"\x1f\x8b"
-# The user's own data need no limit: a channel beyond the memory fails with a reason that says so.
+# The user's own data need no limit: a channel beyond the memory fails with that reason.
 _MAX_BYTES = 1 << 40
 _MAX_ROW_BYTES = 1 << 27
 

@@ -26,7 +26,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Replace a file by what `write` writes, in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One fixed name: the next attempt overwrites what a killed process left.
+    # One fixed name: the next attempt overwrites the file of a killed process.
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
         write(file)

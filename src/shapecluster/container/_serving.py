@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shapecluster.container")
 
-MAX_BYTES = 32 << 20  # above what a real-time endpoint passes on
+MAX_BYTES = 32 << 20  # above the limit of a real-time endpoint
 _MAX_PAYLOAD_MB = 100  # the largest that a batch transform may request
 _MIN_THREADS = 4  # so that /ping is answered within its 2 seconds while other requests are computed
 _TEXT = "text/plain; charset=utf-8"

@@ -23,8 +23,8 @@ from shapecluster.portfolios._portfolios import Portfolios, check_tickers
 PopularityLike: TypeAlias = "Literal['uniform', 'zipf'] | ArrayLike | pd.Series[float]"
 SectorsLike: TypeAlias = "Literal['lab'] | Mapping[str, str] | pd.Series[str] | ArrayLike | None"
 
-# One generator per feature, so that copycats change no other trader. The order is part of what a seed means:
-# new features go to the end.
+# One generator per feature, so that copycats change no other trader. The order determines the result of a
+# seed: new features go to the end.
 _FEATURES = ("counts", "homes", "draws", "arrivals", "groups", "edits", "sales", "purchases")
 
 _AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
@@ -266,7 +266,7 @@ def _sectors(sectors: SectorsLike, tickers: NDArray[np.object_], *, lab: bool) -
         sectors = LAB_SECTORS
     if isinstance(sectors, Mapping | pd.Series):
         sectors = _by_ticker(dict(sectors), tickers, "sectors")
-    names: list[Any] = list(sectors)  # type: ignore[arg-type]  # ArrayLike has scalars, which were refused
+    names: list[Any] = list(sectors)  # type: ignore[arg-type]  # ArrayLike has scalars, which raised above
     if len(names) != len(tickers):
         raise ValueError(
             "The 'sectors' parameter of make_portfolios must have a sector for each of the "

@@ -12,7 +12,7 @@ RandomSource: TypeAlias = int | np.random.Generator | np.random.RandomState | No
 
 
 def spawn_generators(random_state: RandomSource, features: Sequence[str]) -> dict[str, np.random.Generator]:
-    """Return an independent generator for each feature. Their order is part of what a seed means."""
+    """Return an independent generator for each feature. Their order determines the result of a seed."""
     entropy: int | list[int] | None
     if isinstance(random_state, np.random.Generator):
         entropy = random_state.integers(2**32, size=4).tolist()

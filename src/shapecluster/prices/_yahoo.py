@@ -198,7 +198,7 @@ def _change_settings() -> Iterator[None]:
         warnings.simplefilter("ignore", DeprecationWarning)
         yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
     # The filter is never removed, because a request that was left behind may log long after the call.
-    # Adding it a second time changes nothing.
+    # Adding it a second time has no effect.
     logging.getLogger("yfinance").addFilter(_redirect_log_record)
     debug = yfinance.config.debug
     hidden = debug.hide_exceptions

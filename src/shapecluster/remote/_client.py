@@ -124,7 +124,7 @@ class JobClient:
         """
         job, platform = self.job, self._platform
         sent = merge_hyperparameters(hyperparameters, job)
-        # Everything that can be refused without a call is refused before the first upload.
+        # All checks that need no call come before the first upload.
         if isinstance(algorithm, Algorithm):
             algorithm.check(sent, job)
         execution_role = find_role(platform, role)

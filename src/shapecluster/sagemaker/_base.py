@@ -71,7 +71,7 @@ class TrainingJobEstimator(
         "progress": [callable, None],
     }
 
-    if TYPE_CHECKING:  # what subclasses have, some from another parent
+    if TYPE_CHECKING:  # attributes of subclasses, some from another parent
 
         def fit(self, X: Any, y: None = None) -> Self: ...
         def transform(self, X: Any) -> FloatArray | pd.DataFrame: ...
@@ -146,7 +146,7 @@ class TrainingJobEstimator(
         try:
             yield
         except BaseException as error:
-            # An error without a job's name says that no job was created after all.
+            # An error without a job's name means that no job was created.
             if not self._created or (isinstance(error, RemoteError) and error.job_name is None):
                 vars(self).clear()
                 vars(self).update(before)

@@ -212,7 +212,7 @@ default="k-shape++"
             self._check_size(len(data.values))
             if not isinstance(self.init, str):
                 self._given_centers(data)
-            # Warns of flat series and refuses all-flat data before anything is uploaded.
+            # Warns of flat series and raises for all-flat data before anything is uploaded.
             self._taking_part(self._shapes(data, data.values.dtype), weights)
             prepared = self._prepare(self._client(), data, None if sample_weight is None else weights)
             self._store_names(data)
@@ -299,7 +299,7 @@ default="k-shape++"
     def _image(self, client: JobClient) -> str:
         if self.image_uri is None and client.is_aws:
             raise ValueError(
-                f"algorithm_arn or image_uri of {type(self).__name__} must say what runs on AWS: the ARN of "
+                f"algorithm_arn or image_uri of {type(self).__name__} must name the algorithm: the ARN of "
                 "the Marketplace's algorithm, or the URI of the image that `make image` builds. Got neither."
             )
         if client.job.instance_count > 1:

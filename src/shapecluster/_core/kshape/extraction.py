@@ -130,7 +130,7 @@ def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -
 def _from_products(rows: Float64Array, start: Float64Array) -> Float64Array:
     """Leading vector from the small matrix of all products of rows."""
     products = np.zeros((len(rows), len(rows)))
-    # The eigensolver reads nothing above the diagonal, so half of the products are enough.
+    # The eigensolver reads only the lower triangle, so half of the products are enough.
     for some in row_blocks(len(rows), 1, max(8, len(rows) // 4)):
         products[some, : some.stop] = np.einsum("it,jt->ij", rows[some], rows[: some.stop])
     values, vectors = np.linalg.eigh(products)

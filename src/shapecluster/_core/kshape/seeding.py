@@ -126,7 +126,9 @@ def k_shape_plus_plus(
     search.choose(search.compare(_draw(usable, rng.uniform(size=1))), 0)
     for _ in range(1, n_clusters):
         potential = usable * search.square_distance
-        draws = rng.uniform(size=N_CANDIDATES)  # drawn in any case: seeds do not depend on what follows
+        draws = rng.uniform(
+            size=N_CANDIDATES
+        )  # drawn in any case, so that seeds do not depend on later steps
         exhausted = not potential.any()  # every shape is a seed already
         drawn = _unused(usable, search.seeds) if exhausted else _draw(potential, draws)
         compared = search.compare(drawn)
