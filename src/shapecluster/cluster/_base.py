@@ -173,9 +173,9 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         _, mean, std, _ = standardize(data.channels_first)
         centers = np.full(self.cluster_centers_.shape, np.nan)
         for label, center in enumerate(self.cluster_centers_):
-            mine = (labels == label) & ~shapes.flat
-            if mine.any():
-                centers[label] = _median(mean[mine]) + _median(std[mine]) * center
+            members = (labels == label) & ~shapes.flat
+            if members.any():
+                centers[label] = _median(mean[members]) + _median(std[members]) * center
         return centers
 
     @property

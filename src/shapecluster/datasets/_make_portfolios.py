@@ -282,10 +282,10 @@ def _sectors(sectors: SectorsLike, tickers: NDArray[np.object_], *, lab: bool) -
     return [str(name) for name in found], numbers
 
 
-def _by_ticker(values: Mapping[Any, Any], tickers: NDArray[np.object_], what: str) -> list[Any]:
+def _by_ticker(values: Mapping[Any, Any], tickers: NDArray[np.object_], parameter: str) -> list[Any]:
     missing = [ticker for ticker in tickers if ticker not in values]
     if missing:
-        raise ValueError(f"The {what!r} parameter of make_portfolios lacks {listing(missing)}.")
+        raise ValueError(f"The {parameter!r} parameter of make_portfolios lacks {listing(missing)}.")
     return [values[ticker] for ticker in tickers]
 
 

@@ -357,10 +357,10 @@ class _PriceCleaner:
         if len(self.tickers) and len(self.days) > 1:
             return
         counts = pd.Series([f"{event.kind}: {event.action}" for event in self.events]).value_counts()
-        what = "; ".join(f"{count} x {event}" for event, count in counts.items())
+        summary = "; ".join(f"{count} x {event}" for event, count in counts.items())
         raise ValueError(
             f"clean_prices: these options leave {len(self.tickers)} stocks and {len(self.days)} days "
-            f"({what}). "
+            f"({summary}). "
             "Keep more: late_listings='keep', long_gaps='keep', or a larger max_gap."
         )
 

@@ -265,9 +265,9 @@ def _refuse_fields_as_tickers(table: Table, tickers: list[str]) -> None:
     found = sorted(_FIELD_NAMES.intersection(name.lower() for name in tickers))
     second = {table.header[0].lower(), table.texts(0)[0].lower()} == {"price", "ticker"}
     if second or (len(found) > 1 and found != ["low", "open"]):  # LOW and OPEN are tickers as well
-        what = "has a second line of names" if second else f"holds {', '.join(found)} of a stock"
+        layout = "has a second line of names" if second else f"holds {', '.join(found)} of a stock"
         raise ValueError(
-            f"the file {what}, but one column of prices per ticker is expected. In pandas, for "
+            f"the file {layout}, but one column of prices per ticker is expected. In pandas, for "
             f"one stock: frame[['Close']].rename(columns={{'Close': 'AAPL'}}).{table.writer}(path); for "
             f"several, as yfinance returns them: frame['Close'].{table.writer}(path)."
         )

@@ -70,14 +70,14 @@ class CleanupStack:
         """
         left = []
         while self._steps:
-            what, delete = self._steps.pop()
+            resource, delete = self._steps.pop()
             try:
                 with_retries(delete, self.schedule)
             except NotFoundError:
                 continue
             except BaseException as error:  # Ctrl-C as well: resources that are not deleted are billed
-                left.append(f"{what} ({type(error).__name__}: {error})")
-                logger.warning("Could not delete the %s: %s", what, error)
+                left.append(f"{resource} ({type(error).__name__}: {error})")
+                logger.warning("Could not delete the %s: %s", resource, error)
         return left
 
     def _deleter(self, noun: str, title: str) -> Callable[[str], None]:

@@ -42,9 +42,9 @@ def dense_recordio_of(rows: Any, manifest: dict[str, Any], *, n_shards: int = 1)
     """Rows, sparse ones too, as dense RecordIO in float32, written block by block to bound the memory."""
 
     def write(file: BinaryIO, part: slice) -> None:
-        mine = rows[part]
-        for block in blocks(mine.shape[0], mine.shape[1]):
-            write_recordio(file, dense(mine[block], mine.dtype), dtype="float32")
+        array = rows[part]
+        for block in blocks(array.shape[0], array.shape[1]):
+            write_recordio(file, dense(array[block], array.dtype), dtype="float32")
 
     if hasattr(rows, "indptr"):
         # Equal sparse rows may store their entries in different orders; canonical ones hash alike.

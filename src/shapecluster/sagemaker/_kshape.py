@@ -231,8 +231,8 @@ default="k-shape++"
         local = LocalKShape(**{name: getattr(self, name) for name in PARAMETERS})
         local.set_params(n_clusters=len(self.cluster_centers_))
         for name, value in vars(self).items():
-            mine = {"centroid_report_", "training_job_name_", "billable_seconds_"}
-            if name == "_axis_name" or (name.endswith("_") and name not in mine):
+            of_jobs = {"centroid_report_", "training_job_name_", "billable_seconds_"}
+            if name == "_axis_name" or (name.endswith("_") and name not in of_jobs):
                 setattr(local, name, value)
         return local
 

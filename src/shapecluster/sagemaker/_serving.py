@@ -151,17 +151,17 @@ class ServingMixin:
             ids.append(answer.closest_cluster)
         return self._joined_and_compared(ids, X, "the batch transform job")
 
-    def _joined_and_compared(self, parts: Sequence[IntArray], X: Any, who: str) -> IntArray:
+    def _joined_and_compared(self, parts: Sequence[IntArray], X: Any, server: str) -> IntArray:
         """The ids of all parts, with a warning where `predict` answers differently."""
         ids = np.concatenate(parts) if parts else np.empty(0, dtype=np.intp)
         local = self._served_ids(self.predict(X))
         if len(ids) != len(local):
-            raise ValueError(f"{who} must answer for {len(local)} rows. Got {len(ids)} answers instead.")
+            raise ValueError(f"{server} must answer for {len(local)} rows. Got {len(ids)} answers instead.")
         other = np.flatnonzero(ids != local)
         if len(other):
             warn_user(
                 self,
-                f"{who} answers differently from predict() for {len(other)} of {len(ids)} rows, first row "
+                f"{server} answers differently from predict() for {len(other)} of {len(ids)} rows, first row "
                 f"{other[0]}: cluster {ids[other[0]]}, where predict() has {local[other[0]]}. It may serve "
                 "another model, number clusters differently, or round differently.",
                 ArtifactWarning,

@@ -171,11 +171,11 @@ class ShapeSpace:
         moving = moving[np.argsort(rows[moving], kind="stable")]
         x = queries.shapes
         for part in row_blocks(len(moving), x.row_bytes, BLOCK_BYTES):
-            mine = moving[part]
-            used, second = np.unique(rows[mine], return_inverse=True)
+            chunk = moving[part]
+            used, second = np.unique(rows[chunk], return_inverse=True)
             others = materialize(self.rows, used)
-            found = evaluate_pairs(x, others, which[mine], second.ravel(), 1.0 - threshold[mine])
-            values[mine], shifts[mine] = 1.0 - found.ncc, found.shifts
+            found = evaluate_pairs(x, others, which[chunk], second.ravel(), 1.0 - threshold[chunk])
+            values[chunk], shifts[chunk] = 1.0 - found.ncc, found.shifts
         return values, shifts
 
 
