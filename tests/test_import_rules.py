@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,14 +79,14 @@ REQUIRED = {"numpy", "scipy", "sklearn", "pandas", "joblib", "threadpoolctl"}
 OPTIONAL = {
     *("yfinance", "pyarrow", "platformdirs", "matplotlib", "jinja2", "plotly", "typer", "rich"),
     *("boto3", "botocore", "sagemaker", "waitress", "dask", "distributed", "torch", "cupy"),
-    *("tslearn", "requests", "curl_cffi", "faiss", "igraph"),
+    *("tslearn", "requests", "curl_cffi", "faiss", "igraph", "polars"),
 }
 # Packages that import less than REQUIRED.
 THIRD_PARTY = {
-    "_core.sbd": {"numpy", "scipy", "array_api_compat"},
-    "_core.kshape": {"numpy", "scipy", "array_api_compat"},
-    "_core.index": {"numpy", "scipy", "array_api_compat"},
-    "_core.matching": {"numpy", "scipy", "array_api_compat"},
+    "_core.sbd": {"numpy", "scipy"},
+    "_core.kshape": {"numpy", "scipy"},
+    "_core.index": {"numpy", "scipy"},
+    "_core.matching": {"numpy", "scipy"},
     "formats": {"numpy"},
     "remote": {"numpy", "boto3", "botocore", "sagemaker"},  # moves bytes, and never knows k-Shape
 }
@@ -108,6 +109,14 @@ class Import:
         return self.module.partition(".")[2]
 
 
+# Functions that import the module whose name is their first argument.
+IMPORTERS = {"import_module", "import_optional", "__import__"}
+# An `__init__` that imports its own modules by name, on first use.
+OWN_MODULE = "{__name__}."
+# Modules that get the name as an argument: of an optional package, from a caller that the reader sees.
+PASSES_NAMES = {"_optional", "cli._common"}
+
+
 def imports_of(path: Path) -> list[Import]:
     return list(_imports(ast.parse(path.read_text("utf-8")), late=False, typing_only=False))
 
@@ -125,6 +134,12 @@ def _imports(node: ast.AST, *, late: bool, typing_only: bool) -> Iterator[Import
                     f"{child.module}.{alias.name}" if _is_module(child.module, alias.name) else child.module
                 )
                 yield Import(str(name), child.lineno, late, typing_only)
+        elif isinstance(child, ast.Call) and ast.unparse(child.func).split(".")[-1] in IMPORTERS:
+            if isinstance(child.args[0], ast.Constant):
+                yield Import(str(child.args[0].value), child.lineno, late, typing_only)
+            yield from _imports(
+                ast.Expr(ast.Tuple([*child.args, *child.keywords])), late=late, typing_only=typing_only
+            )
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             for part in child.body:
                 yield from _imports(ast.Module([part], []), late=late, typing_only=True)
@@ -196,9 +211,54 @@ def test_modules_import_only_what_their_row_grants(source):
     assert not wrong, f"{row} must not import {wrong}"
 
 
+def test_the_map_of_modules_in_a_package_is_complete(source):
+    """Packages that draw their modules in their docstring name every one of them, and no other."""
+    text = ast.get_docstring(ast.parse(source.read_text("utf-8"))) or ""
+    if source.name != "__init__.py" or not ("```" in text or "::" in text):
+        return
+    words = set(re.findall(r"\w+", text))
+    modules = {path.stem for path in source.parent.rglob("*.py") if not path.stem.startswith("__")}
+    if source.parent.name != "_core":  # it draws the layers within its packages, others only their own files
+        modules = {path.stem for path in source.parent.glob("*.py")} - {"__init__", "__main__"}
+    assert not modules - words, f"not in the map: {sorted(modules - words)}"
+    assert (
+        not {w for w in words if re.fullmatch(r"_[a-z]\w*", w)}
+        - {path.stem for path in source.parent.iterdir()}
+        - {"_client"}
+    ), "the map names modules that do not exist"
+
+
 def test_names_are_imported_from_the_package_that_owns_them(source):
     """The public names of `shapecluster` are for its users: inside they would hide who imports whom."""
     assert not [i.line for i in imports_of(source) if i.module == "shapecluster"]
+
+
+def test_no_module_is_imported_by_a_name_that_the_reader_cannot_see(source):
+    name, hidden = dotted(source), []
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            function = ast.unparse(node.func)
+            if function in {
+                "exec",
+                "eval",
+                "runpy.run_module",
+                "run_module",
+                "importlib.util.module_from_spec",
+            }:
+                hidden.append(f"line {node.lineno}: {function}")
+            if function.split(".")[-1] in IMPORTERS and not isinstance(node.args[0], ast.Constant):
+                own = source.name == "__init__.py" and ast.unparse(node.args[0])[2:].startswith(OWN_MODULE)
+                if not own and name not in PASSES_NAMES:
+                    hidden.append(f"line {node.lineno}: {ast.unparse(node)}")
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in {"sys.modules", "modules"}:
+            hidden.append(f"line {node.lineno}: {ast.unparse(node)}")
+    assert not hidden, hidden
+
+
+@pytest.mark.parametrize("row", THIRD_PARTY)
+def test_every_grant_of_another_package_is_used(row):
+    used = {i.root for path in FILES if row_of(dotted(path)) == row for i in imports_of(path)}
+    assert THIRD_PARTY[row] <= used, f"{row} never imports {sorted(THIRD_PARTY[row] - used)}"
 
 
 @pytest.mark.parametrize("row", [*PACKAGES, *SINGLE_FILES])
@@ -307,6 +367,9 @@ def test_private_names_of_scikit_learn_come_from_one_place(source):
             [("torch", False, True), ("cupy", False, False)],
         ),
         ("from shapecluster import cli", [("shapecluster.cli", False, False)]),
+        ("importlib.import_module('torch')", [("torch", False, False)]),
+        ("def f():\n    return import_optional('boto3.s3', extra='aws')", [("boto3.s3", True, False)]),
+        ("f(__import__('cupy').zeros)", [("cupy", False, False)]),
     ],
 )
 def test_the_reader_sees_where_an_import_stands(tmp_path, text, expected):

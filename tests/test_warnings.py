@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import cProfile
 import functools
+import multiprocessing
 import os
 import re
 import runpy
@@ -12,6 +16,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -216,6 +221,40 @@ def test_a_file_that_is_called_like_one_of_ours_is_the_users(tmp_path, path):
     assert (warning.filename, warning.lineno) == (str(file), 2)
 
 
+def test_a_package_that_the_user_has_installed_is_the_users(tmp_path, monkeypatch):
+    """Without a virtual environment, site-packages is a folder of the standard library."""
+    monkeypatch.setattr("shapecluster._warnings._STANDARD_LIBRARY", os.path.join(tmp_path, ""))
+    monkeypatch.setattr("shapecluster._warnings._INSTALLED", (os.path.join(tmp_path, "site-packages", ""),))
+    for path, expected in [("site-packages/study.py", True), ("study.py", False)]:
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("def fit(model, X):\n    return model.fit(X)\n")
+        fit = runpy.run_path(str(file))["fit"]
+        call = functools.partial(fit, SHAPES, FLAT)
+        (warning,) = record(call)
+        assert (warning.filename == str(file)) is expected
+
+
+async def fit_soon():
+    asyncio.get_running_loop().call_soon(SHAPES.fit, FLAT)
+    await asyncio.sleep(0)
+
+
+STANDARD_LIBRARY_CALLS = {
+    "asyncio": lambda: asyncio.run(fit_soon()),
+    "mock": lambda: Mock(side_effect=SHAPES.fit)(FLAT),
+    "profiler": lambda: cProfile.Profile().runcall(SHAPES.fit, FLAT),
+    "context": lambda: contextvars.copy_context().run(SHAPES.fit, FLAT),
+}
+
+
+@pytest.mark.parametrize("way", STANDARD_LIBRARY_CALLS)
+def test_the_standard_library_is_never_the_users(way):
+    call = STANDARD_LIBRARY_CALLS[way]
+    (warning,) = record(call)
+    assert points_at(warning, call)
+
+
 class Own(ClusterMixin, BaseEstimator):
     """An estimator of the user, which fits one of ours."""
 
@@ -348,3 +387,27 @@ def test_a_function_of_the_user_in_a_worker_process_is_the_users_line():
     with parallel_config("loky", n_jobs=2):
         (found,) = Parallel()([delayed(run)()])
     assert found == [run.__code__.co_firstlineno + 1]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_the_command_that_starts_a_worker_process_is_not_the_users_line(tmp_path, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this platform has no {method}")
+    call = f"""from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("{method}")) as pool:
+        pool.submit(LocalKShape(2, random_state=0).fit, X).result()
+"""
+    done = run_script(tmp_path, call)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"_validation\.py:\d+: FlatSeriesWarning: LocalKShape: 1 of 12.*'D'", done.stderr)
+    assert "<string>" not in done.stderr
+
+
+def test_code_of_the_command_line_is_the_users_line():
+    code = SCRIPT.format(call="LocalKShape(2, random_state=0).fit_predict(X)")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "<string>:7: FlatSeriesWarning: LocalKShape" in done.stderr

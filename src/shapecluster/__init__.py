@@ -82,7 +82,7 @@ _HOMES = {
 
 
 def _import_container() -> ContainerPrograms:
-    # The one import of the container: `remote` rehearses its programs and must not know them.
+    # The one import of the container: `remote` rehearses its programs and must not import them.
     from shapecluster.container._handover import LocalContainer
 
     return LocalContainer()

@@ -26,7 +26,7 @@ def import_optional(module: str, *, extra: str, needed_for: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        # The module is installed, but a dependency of it is missing: our extra would not help.
+        # The module is installed, but a dependency of it is missing: installing the extra would not help.
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
         raise ImportError(

@@ -1,8 +1,8 @@
-"""The programs of the container, handed to whoever runs them without a container.
+"""The programs of the container, for callers that run them without a container.
 
-`shapecluster.remote` rehearses jobs, and must not know what a job computes. `shapecluster.container` has the
-programs, and must not be imported by `remote`. The package's `__init__` knows both and connects them here: it
-is always imported first, so a rehearsal finds its programs in every process, with or without an estimator.
+`shapecluster.remote` rehearses jobs, and must not depend on their computations. `shapecluster.container` has
+the programs, and must not be imported by `remote`. The package's `__init__` connects them here. It is always
+imported first, so a rehearsal finds its programs in every process, with or without an estimator.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ProgramMain: TypeAlias = Callable[[list[str]], int]
 
 
 class ContainerPrograms(Protocol):
-    """What a rehearsal needs of a container: one program, which trains and serves."""
+    """The program of a container as a rehearsal runs it: one program, which trains and serves."""
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Base classes for type checkers, below the declarations in `_sklearn_compat`; not imported at run time.
 
-Pyright reads scikit-learn's source. It gets the real classes, so an estimator of ours is accepted wherever
-one of scikit-learn's is.
+Pyright reads scikit-learn's source. It gets the real classes, so an estimator of this package is accepted
+wherever one of scikit-learn's is.
 
 mypy takes every name of scikit-learn for Any, and a class that derives from Any may have any attribute. It
 gets `object`, so it still finds misspelled attributes.
@@ -9,7 +9,7 @@ gets `object`, so it still finds misspelled attributes.
 
 from __future__ import annotations
 
-MYPY = False  # mypy takes this name for true, whatever its value
+MYPY = False  # mypy takes this name for true, and ignores its value
 
 if MYPY:
     from builtins import object as Clusterer

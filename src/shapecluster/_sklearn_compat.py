@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         def __sklearn_tags__(self) -> Any: ...
 
     class TransformerMixin(Transformer):
-        """`fit_transform` and `set_output` for whatever has `transform`."""
+        """`fit_transform` and `set_output` for classes with `transform`."""
 
         def __init_subclass__(
             cls, *, auto_wrap_output_keys: tuple[str, ...] | None = ("transform",)

@@ -1,8 +1,8 @@
 """Read csv and parquet files as tables with named columns of text, days or numbers.
 
 Text is read by Python's csv reader and not by pandas, because pandas guesses. A trailing comma, a ticker
-called NA or TRUE, a repeated column or a short line silently change its result. The csv reader also knows the
-line of each row, for error messages.
+called NA or TRUE, a repeated column or a short line silently change its result. The csv reader also counts
+lines, for error messages.
 """
 
 from __future__ import annotations

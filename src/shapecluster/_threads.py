@@ -28,7 +28,7 @@ def single_threaded_blas() -> Iterator[None]:
     The limit belongs to the process. The first block sets it and removes it at its end. Blocks that begin
     meanwhile, in the same thread or in others, change nothing.
     """
-    # Overlapping limits would each restore what they found, and could leave the limit in place for good.
+    # Overlapping limits would each restore the limit before them, and could leave it in place forever.
     if not _limit_lock.acquire(blocking=False):
         yield
         return

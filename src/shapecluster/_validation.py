@@ -163,9 +163,11 @@ def warn_flat(owner: object, data: SeriesData, flat: BoolArray, consequence: str
 
 def check_labels(frame: pd.DataFrame, owner: str) -> None:
     """Raise for a frame whose rows are dates, whose names repeat, or whose dates do not increase."""
-    for axis, what in ((frame.index, "rows"), (frame.columns, "columns")):
+    for axis, axis_name in ((frame.index, "rows"), (frame.columns, "columns")):
         if axis.nlevels > 1:
-            raise ValueError(f"{owner}: the {what} of X must have one name each. Got a MultiIndex instead.")
+            raise ValueError(
+                f"{owner}: the {axis_name} of X must have one name each. Got a MultiIndex instead."
+            )
     if _as_dates(frame.index) is not None:
         raise ValueError(
             f"{owner}: the rows of X are dates, but rows must be series (tickers) and columns dates. "

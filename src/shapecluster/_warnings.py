@@ -1,8 +1,8 @@
 """Warnings that point at the line of the user's code.
 
 `warnings.warn` counts a fixed number of frames. Between the user and us stand scikit-learn's Pipeline and
-searches, joblib, and our own decorators, so no number fits all calls. `warn_user` looks for the innermost
-frame that belongs to none of them.
+searches, joblib, the standard library, and our own decorators, so no number fits all calls. `warn_user` looks
+for the innermost frame that belongs to none of them.
 
 A thread of our own has no frame of the user. `with_user_line` therefore takes the line along when work is
 handed to a thread. A worker process has no such line either: every message names its estimator and rows, and
@@ -26,8 +26,11 @@ _Returned = TypeVar("_Returned")
 # They call us on behalf of a user. Their names are only looked up: none of them is imported here.
 _WRAPPERS = (
     *("shapecluster", "sklearn", "joblib", "numpy", "scipy", "pandas", "threadpoolctl"),
-    *("concurrent", "multiprocessing", "threading", "contextlib", "functools", "runpy"),
+    *("imblearn", "dask", "distributed"),
 )
+_STANDARD_LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
+# Without a virtual environment, installed packages are inside the standard library's folder.
+_INSTALLED = tuple(os.path.join(_STANDARD_LIBRARY, name, "") for name in ("site-packages", "dist-packages"))
 
 
 class _UserLine(NamedTuple):
@@ -62,7 +65,7 @@ def warn_user(owner: object, text: str, category: type[Warning] = UserWarning) -
         line.filename,
         line.number,
         module=line.namespace.get("__name__") or "<string>",
-        # The filters "default" and "once" remember in the user's module what they have shown.
+        # The filters "default" and "module" store shown warnings in the user's module.
         registry=line.namespace.setdefault("__warningregistry__", {}),
     )
 
@@ -85,13 +88,32 @@ def with_user_line(function: Callable[_Arguments, _Returned]) -> Callable[_Argum
 def _innermost_user_line(frame: FrameType | None) -> _UserLine | None:
     """The first line outwards from `frame` that is no wrapper's; None in a thread without one."""
     folders, files = _wrapper_paths()
+    inner = None
     while frame is not None:
         filename = frame.f_code.co_filename
         # Python's own start-up code ("<frozen runpy>") has no path.
-        if not filename.startswith((*folders, "<frozen ")) and filename not in files:
+        wrapper = (
+            filename.startswith((*folders, "<frozen ")) or filename in files or _in_standard_library(filename)
+        )
+        if not wrapper and not _starts_worker(frame, inner):
             return _line_of(frame)
-        frame = frame.f_back
+        frame, inner = frame.f_back, frame
     return None
+
+
+def _in_standard_library(filename: str) -> bool:
+    return filename.startswith(_STANDARD_LIBRARY) and not filename.startswith(_INSTALLED)
+
+
+def _starts_worker(frame: FrameType, inner: FrameType | None) -> bool:
+    """Whether a frame is the `python -c "...; spawn_main(...)"` that starts a worker process."""
+    return (
+        frame.f_back is None
+        and frame.f_code.co_filename == "<string>"
+        and inner is not None
+        and inner.f_code.co_name in {"spawn_main", "main"}
+        and inner.f_globals.get("__name__", "").startswith(("multiprocessing.", "joblib."))
+    )
 
 
 def _line_of(frame: FrameType) -> _UserLine:

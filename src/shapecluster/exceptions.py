@@ -38,7 +38,7 @@ __all__ = [
 class ArtifactError(ValueError):
     """A model, a data file, a request or an answer is damaged or has another format.
 
-    The message says what is wrong, where, and what to do next. Nothing of the data was used.
+    The message names the fault, its place, and a remedy. No part of the data was used.
     """
 
 
@@ -121,7 +121,7 @@ class RemoteError(RuntimeError):
 
 
 class CredentialsError(RemoteError):
-    """There are no credentials, or they have expired, or the service does not know them."""
+    """There are no credentials, or they have expired, or the service rejects them."""
 
 
 class AccessError(RemoteError):
@@ -141,7 +141,7 @@ class CapacityError(RemoteError):
 
 
 class ThrottledError(RemoteError):
-    """The service limits the rate of calls, and still refused the call after many retries."""
+    """The service limits the rate of calls, and rejected the call even after many retries."""
 
 
 class ConnectionLostError(RemoteError, ConnectionError):

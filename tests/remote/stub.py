@@ -19,30 +19,30 @@ def option(name: str) -> str:
 
 
 def train(root: Path) -> int:
-    told = json.loads((root / "input/config/hyperparameters.json").read_text())
-    if "ignore_sigterm" in told:
+    hyperparameters = json.loads((root / "input/config/hyperparameters.json").read_text())
+    if "ignore_sigterm" in hyperparameters:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if "save_on_sigterm" in told:
+    if "save_on_sigterm" in hyperparameters:
         signal.signal(
             signal.SIGTERM, lambda *_: sys.exit((root / "model/partial").write_text("half") and 143)
         )
-    if "environment" in told:
+    if "environment" in hyperparameters:
         (root / "model/environment").write_text(json.dumps(dict(os.environ)))
     for name in sorted(p.name for p in (root / "input/data").iterdir()):
         say("channel", name)
-    say("\n".join(f"line {i}" for i in range(int(told.get("lines", 0)))))
+    say("\n".join(f"line {i}" for i in range(int(hyperparameters.get("lines", 0)))))
     (root / "checkpoints/seen").open("a").write("x")
-    if "child" in told:
+    if "child" in hyperparameters:
         os.spawnvp(os.P_NOWAIT, "sleep", ["sleep", "60"])
-    if "sleep" in told:
+    if "sleep" in hyperparameters:
         (root / "output/data/ready").touch()
-        time.sleep(float(told["sleep"]))
-    while "until" in told and not Path(told["until"]).exists():
+        time.sleep(float(hyperparameters["sleep"]))
+    while "until" in hyperparameters and not Path(hyperparameters["until"]).exists():
         time.sleep(0.01)
-    if "fail" in told:
-        (root / "output/failure").write_text(told["fail"])
+    if "fail" in hyperparameters:
+        (root / "output/failure").write_text(hyperparameters["fail"])
         return 7
-    if "no_model" not in told:
+    if "no_model" not in hyperparameters:
         parts = sorted((root / "input/data/train").iterdir())
         (root / "model/centroids").write_bytes(b"".join(p.read_bytes() for p in parts))
     return 0

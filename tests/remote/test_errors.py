@@ -165,9 +165,9 @@ def test_exceptions_of_botocore_become_ours_without_a_trace_of_the_original():
 
     with pytest.raises(CredentialsError) as caught:
         _translating(fail, CREATE)
-    told = "".join(traceback.format_exception(caught.value))
-    assert TOKEN not in told
-    assert KEY not in told
+    text = "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in text
+    assert KEY not in text
     assert caught.value.__context__ is None
 
 

@@ -282,13 +282,13 @@ def test_jobs_and_files_that_are_not_there_are_told(rehearsal):
 
 
 def test_a_job_outlives_its_process_and_is_found_by_another(rehearsal, tmp_path):
-    go, told = tmp_path / "go", {"until": str(tmp_path / "go")}
+    go, hyperparameters = tmp_path / "go", {"until": str(tmp_path / "go")}
     code = f"""
 import sys
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._training import start_training
-spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {told!r}, "r", "s3://rehearsal/m")
+spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {hyperparameters!r}, "r", "s3://rehearsal/m")
 print(start_training(Rehearsal({str(rehearsal.path)!r}, program={STUB!r}), spec, Job()).name)
 """
     done = subprocess.run(
@@ -359,12 +359,12 @@ def inside(tmp_path, monkeypatch) -> Rehearsal:
     def main(argv):
         assert argv[0] == "train"
         root = Path(argv[argv.index("--root") + 1])
-        told = json.loads((root / "input/config/hyperparameters.json").read_text())
-        if "raise" in told:
-            raise RuntimeError(told["raise"])
-        if "exit" in told:
+        hyperparameters = json.loads((root / "input/config/hyperparameters.json").read_text())
+        if "raise" in hyperparameters:
+            raise RuntimeError(hyperparameters["raise"])
+        if "exit" in hyperparameters:
             (root / "output/failure").write_text("said so")
-            sys.exit(int(told["exit"]))
+            sys.exit(int(hyperparameters["exit"]))
         (root / "model/centroids").write_text(argv[argv.index("--algorithm") + 1])
 
     monkeypatch.setattr(programs, "load_main", lambda: main)

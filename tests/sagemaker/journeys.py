@@ -292,11 +292,14 @@ class Case:
 
     def job(self, *, hold: bool = False, pause: bool = False) -> Job:
         """`hold`: until `go` is there; `pause`: long enough for something to happen to it."""
-        told = {"timepoints": str(TIMEPOINTS)} if not self.stage.listing else {}
-        told |= {"until": str(self.go)} if hold else {}
-        told |= {"sleep": "0.05"} if pause else {}
+        hyperparameters = {"timepoints": str(TIMEPOINTS)} if not self.stage.listing else {}
+        hyperparameters |= {"until": str(self.go)} if hold else {}
+        hyperparameters |= {"sleep": "0.05"} if pause else {}
         return Job(
-            poll_interval=self._interval, prefix=f"case-{self.number}", hyperparameters=told, spot=pause
+            poll_interval=self._interval,
+            prefix=f"case-{self.number}",
+            hyperparameters=hyperparameters,
+            spot=pause,
         )
 
     # The journeys. What is wrong with them is the caller's doing.

@@ -60,13 +60,13 @@ def aws(emulator, monkeypatch):
 def waving(aws, n_clusters=2, job=None, **options):
     """An estimator whose job does what these hyperparameters say."""
     settings = {"poll_interval": 0.01, **(job or {})}
-    told = {k: str(v) for k, v in {"timepoints": 40, **options}.items()}
+    hyperparameters = {k: str(v) for k, v in {"timepoints": 40, **options}.items()}
     return SageMakerKShape(
         n_clusters,
         image_uri=WAVES,
         role=aws.role,
         session=aws.session(),
-        job=Job(**settings, hyperparameters=told),
+        job=Job(**settings, hyperparameters=hyperparameters),
     )
 
 

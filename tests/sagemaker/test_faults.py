@@ -267,8 +267,8 @@ LEFT_OUT = {
     "busy-for-good": "only a model answers so",
     "fails": "a state of jobs and endpoints, no call",
     "no-capacity": "machines are got before the program runs; a job that uploads has them",
-    "internal": "of endpoints it is told as `fails`",
-    "stopped": "nobody can stop an endpoint; a job that uploads runs to its end",
+    "internal": "endpoints report it as `fails`",
+    "stopped": "an endpoint cannot be stopped; a job that uploads runs to its end",
     "out-of-time": "the limit is on the time that a program runs",
     "reclaimed": "machines are taken while a program runs; only training jobs use such machines",
     "reclaimed-unannounced": "as `reclaimed`",
@@ -321,16 +321,16 @@ def test_a_fault(world, rng, monkeypatch, row, fault):
     try:
         if row.raised is FINE:
             case.travel(hold=False)
-            told = ""
+            message = ""
         else:
             with pytest.raises(row.raised) as caught:
                 case.travel(hold=held)
             assert type(caught.value) is row.raised
-            told = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+            message = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
         left = case.left(expected)
         assert left.keys() == expected
         assert all(
-            len(names) == 1 and names <= set(told.replace("'", " ").split()) for names in left.values()
+            len(names) == 1 and names <= set(message.replace("'", " ").split()) for names in left.values()
         )
         assert all(names <= case.existing().get(kind, set()) for kind, names in case.before.items())
     finally:

@@ -118,8 +118,8 @@ def test_rows_are_cut_into_a_file_for_each_machine(rng, rehearsal):
     one = SageMakerKMeans(5, session=rehearsal).fit(X)
     two = SageMakerKMeans(5, session=rehearsal, job=Job(instance_count=2)).fit(X)
     np.testing.assert_array_equal(two.labels_, one.labels_)
-    told = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=two.training_job_name_)
-    (channel,) = told["InputDataConfig"]
+    description = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=two.training_job_name_)
+    (channel,) = description["InputDataConfig"]
     source = channel["DataSource"]["S3DataSource"]
     assert source["S3DataDistributionType"] == "ShardedByS3Key"
     assert len(list(rehearsal.list(source["S3Uri"]))) == 2
@@ -141,8 +141,8 @@ def test_every_hyperparameter_travels_under_the_built_ins_name(rng, rehearsal):
         "eval_metrics": ("msd", "ssd"),
     }
     model = SageMakerKMeans(5, session=rehearsal, **given).fit(portfolios(rng))
-    told = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
-    assert told["HyperParameters"] == {
+    description = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
+    assert description["HyperParameters"] == {
         "k": "5",
         "feature_dim": "40",
         "force_dense": "True",
@@ -227,10 +227,10 @@ def test_the_job_measures_test_rows(rng, rehearsal, metrics):
     X, test = portfolios(rng), portfolios(rng, n=50)
     job = Job(instance_count=2)
     model = SageMakerKMeans(5, session=rehearsal, eval_metrics=metrics, job=job).fit(X, test=test)
-    told = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
+    description = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
     ways = {
         one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3DataDistributionType"]
-        for one in told["InputDataConfig"]
+        for one in description["InputDataConfig"]
     }
     assert ways == {"train": "ShardedByS3Key", "test": "FullyReplicated"}
     ssd_of_test = -model.score(test)
@@ -248,11 +248,11 @@ def test_the_job_measures_test_rows(rng, rehearsal, metrics):
 
 def test_the_services_own_metrics_go_before_the_log(rng, rehearsal, monkeypatch):
     describe = rehearsal._calls["sagemaker.describe_training_job"]
-    told = [{"MetricName": "test:msd", "Value": 7.5}, {"MetricName": "train:progress", "Value": 100.0}]
+    reported = [{"MetricName": "test:msd", "Value": 7.5}, {"MetricName": "train:progress", "Value": 100.0}]
     monkeypatch.setitem(
         rehearsal._calls,
         "sagemaker.describe_training_job",
-        lambda **request: describe(**request) | {"FinalMetricDataList": told},
+        lambda **request: describe(**request) | {"FinalMetricDataList": reported},
     )
     X = portfolios(rng)
     assert SageMakerKMeans(5, session=rehearsal).fit(X, test=X[:9]).test_metrics_ == {"msd": 7.5}

@@ -51,8 +51,8 @@ def listed(*names, **more):
 
 
 def sent(platform, model):
-    told = platform.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
-    return told["HyperParameters"]
+    description = platform.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
+    return description["HyperParameters"]
 
 
 def untouched(platform):
@@ -246,8 +246,8 @@ def test_a_listing_is_kept_to_before_anything_is_staged(
 def test_the_channel_is_the_algorithms_required_one(rng, rehearsal, monkeypatch, channels, wanted, expected):
     change(rehearsal, monkeypatch, TrainingChannels=channels)
     model = SageMakerKShape(3, session=rehearsal, algorithm_arn=ARN, job=Job(channel=wanted)).fit(walks(rng))
-    told = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
-    assert [channel["ChannelName"] for channel in told["InputDataConfig"]] == [expected]
+    description = rehearsal.call("sagemaker.describe_training_job", TrainingJobName=model.training_job_name_)
+    assert [channel["ChannelName"] for channel in description["InputDataConfig"]] == [expected]
 
 
 @pytest.mark.parametrize("arn", ["k-shape", "arn:aws:s3:::bucket", "arn:aws:sagemaker:us-east-1", ""])

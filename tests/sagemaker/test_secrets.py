@@ -140,8 +140,8 @@ def test_no_error_tells_a_credential(emulator, session, rng, caplog, operation, 
 
 def test_what_a_job_prints_or_fails_with_is_scrubbed(emulator, session, rng):
     model = estimators(emulator, session)[0]
-    told = {"timepoints": "40", "fail": f"my key is {secret_of(USER)} {TOKEN}"}
-    model.set_params(job=Job(poll_interval=0.01, hyperparameters=told))
+    hyperparameters = {"timepoints": "40", "fail": f"my key is {secret_of(USER)} {TOKEN}"}
+    model.set_params(job=Job(poll_interval=0.01, hyperparameters=hyperparameters))
     with pytest.raises(RemoteError) as caught:
         model.fit(walks(rng))
     assert_clean(str(caught.value), caught.value.failure_reason, *caught.value.log_tail)

@@ -95,8 +95,8 @@ def test_other_answers_than_ours_are_told(rng, rehearsal, call):
     other.cluster_centers_ = other.cluster_centers_[[1, 0, 2]]
     expected = model.predict(X)
     wrong = expected != other.predict(X)
-    told = rf"for {wrong.sum()} of 30 rows, first row {wrong.argmax()}: "
-    with model.deploy() as endpoint, pytest.warns(ArtifactWarning, match=told) as caught:
+    message = rf"for {wrong.sum()} of 30 rows, first row {wrong.argmax()}: "
+    with model.deploy() as endpoint, pytest.warns(ArtifactWarning, match=message) as caught:
         ids = other.batch_predict(X) if call == "batch" else other.predict_at(endpoint, X)
     np.testing.assert_array_equal(ids, expected)  # as they were given
     assert caught[0].filename == __file__

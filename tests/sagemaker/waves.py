@@ -30,17 +30,19 @@ def centroid(frequency: int, timepoints: int) -> list[float]:
 
 
 def train(root: Path) -> int:
-    told = json.loads((root / "input/config/hyperparameters.json").read_text())
-    timepoints = int(told.get("timepoints") or os.environ["WAVES_TIMEPOINTS"])
+    hyperparameters = json.loads((root / "input/config/hyperparameters.json").read_text())
+    timepoints = int(hyperparameters.get("timepoints") or os.environ["WAVES_TIMEPOINTS"])
     print("waves of", timepoints, flush=True)
-    while "until" in told and not Path(told["until"]).exists():
+    while "until" in hyperparameters and not Path(hyperparameters["until"]).exists():
         time.sleep(0.005)
-    time.sleep(float(told.get("sleep", 0)))
-    if "fail" in told:
+    time.sleep(float(hyperparameters.get("sleep", 0)))
+    if "fail" in hyperparameters:
         (root / "output").mkdir(exist_ok=True)
-        (root / "output/failure").write_text(told["fail"])
+        (root / "output/failure").write_text(hyperparameters["fail"])
         return 1
-    n_clusters = int(told["n_clusters"] if "n_clusters" in told else told["k"])
+    n_clusters = int(
+        hyperparameters["n_clusters"] if "n_clusters" in hyperparameters else hyperparameters["k"]
+    )
     lines = [centroid(1 + k, timepoints) for k in range(n_clusters)]
     text = "".join(",".join(map(repr, line)) + "\n" for line in lines)
     (root / "model").mkdir(exist_ok=True)

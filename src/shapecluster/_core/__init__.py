@@ -1,6 +1,6 @@
 r"""The computations: pure functions of arrays, without estimators, names or files.
 
-`kshape` and `index` stand on `sbd`, and `matching` stands alone. In them a module uses only those below it::
+`kshape` and `index` import `sbd`; `matching` imports none of them. Modules import only those below them::
 
     kshape/   sketch        mini-batches: the summary of earlier members
                 |
@@ -10,7 +10,9 @@ r"""The computations: pure functions of arrays, without estimators, names or fil
                 |   extraction    center of a cluster: leading singular vector of its aligned members
               assignment    nearest centers, from step to step
 
-    index/    search        candidate lists of a query, bounds, and exact values for the rows that are left
+    index/    radius        all series within a radius
+                |
+              search        candidate lists of a query, bounds, and exact values for the rows that are left
                 |
               inverted_lists, collect                 rows in the order of their cells; the best rows so far
               shape_space, vector_space, set_space    rows and centers under SBD, Euclid and Jaccard

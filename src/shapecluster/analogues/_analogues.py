@@ -416,9 +416,9 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
 
     def _windows_from(self, panel: PricePanel, first: int) -> tuple[Windows, pd.DataFrame]:
         """Find the windows to index from a day on, and count those of each ticker that are left out."""
-        counted = panel.windows_on_grid(self.step, first)
-        left_out = {"missing": counted.n_missing, "flat": counted.n_flat}
-        return counted.windows, pd.DataFrame(left_out, index=panel.tickers)
+        found = panel.windows_on_grid(self.step, first)
+        left_out = {"missing": found.n_missing, "flat": found.n_flat}
+        return found.windows, pd.DataFrame(left_out, index=panel.tickers)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

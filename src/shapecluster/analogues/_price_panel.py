@@ -163,7 +163,7 @@ class PricePanel:
         self._check_query(prices, f"{ticker!r} up to {self.days[end]}")
         return ResolvedQuery(prices, ticker, Windows(np.array([row]), np.array([end])), end)
 
-    def _check_query(self, prices: Float64Array, what: str) -> None:
+    def _check_query(self, prices: Float64Array, source: str) -> None:
         """Raise an error for a query that is no window of prices that move."""
         if prices.shape != (self.window,):
             raise ValueError(
@@ -172,12 +172,12 @@ class PricePanel:
         gaps = int((~np.isfinite(prices)).sum())
         if gaps:
             raise ValueError(
-                f"query must have {self.window} prices. Got {gaps} missing ones of {what} instead."
+                f"query must have {self.window} prices. Got {gaps} missing ones of {source} instead."
             )
         if (prices <= 0).any():
-            raise ValueError(f"query must be positive prices. Got {prices.min():g} of {what} instead.")
+            raise ValueError(f"query must be positive prices. Got {prices.min():g} of {source} instead.")
         values = self.query_values(prices)  # returns of exponential growth do not move, though prices do
         if (values == values[0, 0]).all():
             raise ValueError(
-                f"query must be prices that move. Those of {what} do not, so they have no shape."
+                f"query must be prices that move. Those of {source} do not, so they have no shape."
             )

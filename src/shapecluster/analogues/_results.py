@@ -26,7 +26,7 @@ class Analogues:
     ----------
     table : DataFrame of shape (n_analogues, 7)
         One row per analogue, the nearest first. `ticker`, `start` and `end` name the window by its first and
-        last day. `sbd` is its distance, and `shift` the number of days by which the query trails it: the
+        last day. `sbd` is its distance. `shift` is the number of days by which the query trails it: the
         query's last day is compared with the day so many days before `end`.
         `followed` is the simple return over the `horizon` days after `end`, NaN if not known yet.
         `n_followed` counts the days among these with a known price.
@@ -96,15 +96,15 @@ def make_summary(
     A date counts in the base rate as often as it occurs among the hits.
     """
     n_tickers = len(panel.tickers)
-    beside = Windows(np.tile(np.arange(n_tickers), len(hits)), np.repeat(hits.ends, n_tickers))
-    paths = forward_returns(panel.prices, beside, horizon, known)
+    others = Windows(np.tile(np.arange(n_tickers), len(hits)), np.repeat(hits.ends, n_tickers))
+    paths = forward_returns(panel.prices, others, horizon, known)
     # Returns that end after the query's last day are known today, but were not known then.
     known_then = eligible & (every.ends <= known - horizon)
     rows = {
         "analogues": _summary_row(
             hits.ends, horizon_returns(panel.prices, hits, horizon, known), len(hits), horizon
         ),
-        "same dates": _summary_row(beside.ends, paths[:, -1], len(beside), horizon),
+        "same dates": _summary_row(others.ends, paths[:, -1], len(others), horizon),
         "all windows": _summary_row(
             every.ends[known_then], every.values[known_then], int(eligible.sum()), horizon
         ),

@@ -82,7 +82,7 @@ def n_values(window: int, kind: ValueKind) -> int:
 def complete_windows(values: FloatArray, width: int, ends: IntArray) -> WindowCounts:
     """Find the windows that end on these days, have all their values, and are not flat."""
     starts = ends - width + 1
-    # Cumulative counts answer for each window in constant time, whatever its width.
+    # Cumulative counts count in constant time in windows of any width.
     missing = _cumulative_count(np.isnan(values))
     changes = _cumulative_count(values[:, 1:] != values[:, :-1])
     complete = missing[:, ends + 1] == missing[:, starts]

@@ -33,7 +33,7 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # 130 is 128 + SIGINT, as she
 
 _EXTRAS = "cli,plot,report"
 
-# Warnings for developers: the user of a command can do nothing about them.
+# Warnings for developers: the user of a command cannot act on them.
 _DEVELOPER_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning)
 # Methods that messages of the library recommend, which users of the command cannot call.
 _ATTACH_CALL = re.compile(r"attach\('([\w-]+)', session=\.\.\.\)")
@@ -109,7 +109,7 @@ def as_command_errors(location: JobLocation | None = None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        # The estimator adds a note that says what happened to the job.
+        # The estimator adds a note about the state of the job.
         notes = " ".join(getattr(error, "__notes__", []))
         raise CommandError(f"interrupted. {localize(notes)}".strip(), INTERRUPTED) from None
     except RemoteError as error:  # before OSError: some of these are both
@@ -219,7 +219,9 @@ def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
                 print_line(console, f"Training job {progress.job_name}")
                 tasks.append(bar.add_task("", total=None))
             last_line = f"  {progress.lines[-1]}" if progress.lines else ""
-            width = max(20, console.width - 24)  # what the other columns leave: a second line would flicker
+            width = max(
+                20, console.width - 24
+            )  # the width that other columns leave: a second line would flicker
             description = printable(progress.secondary_status + last_line)[:width]
             bar.update(tasks[0], description=description)
 

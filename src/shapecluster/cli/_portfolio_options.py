@@ -60,28 +60,28 @@ def _generate_options() -> dict[str, Any]:
     """Return the options of `generate`, under the names of their parameters."""
     from typer import Option as option
 
-    who, what, copies, rest = "Traders", "Holdings", "Copycats", "Output"
+    traders, holdings, copies, rest = "Traders", "Holdings", "Copycats", "Output"
     return {
-        "traders": option(100_000, min=1, help="Number of traders.", rich_help_panel=who),
+        "traders": option(100_000, min=1, help="Number of traders.", rich_help_panel=traders),
         "tickers": option(
             None,
             metavar="A,B,...",
             help="Tickers that can be held; the lab's 99 if left out.",
-            rich_help_panel=what,
+            rich_help_panel=holdings,
         ),
-        "min_holdings": option(3, min=1, help="Minimum holdings of a trader.", rich_help_panel=what),
-        "max_holdings": option(10, min=1, help="Maximum holdings of a trader.", rich_help_panel=what),
+        "min_holdings": option(3, min=1, help="Minimum holdings of a trader.", rich_help_panel=holdings),
+        "max_holdings": option(10, min=1, help="Maximum holdings of a trader.", rich_help_panel=holdings),
         "popularity": option(
             "uniform",
             metavar="uniform|zipf",
             help="All tickers equally often, or the first ones more often.",
-            rich_help_panel=what,
+            rich_help_panel=holdings,
         ),
         "sector_tilt": option(
             None,
             min=0.0,
             help="Factor by which tickers of a trader's home sector are likelier (lab's tickers only).",
-            rich_help_panel=what,
+            rich_help_panel=holdings,
         ),
         "copycats": option(
             1000, min=0, help="Number of groups of traders who copy each other.", rich_help_panel=copies

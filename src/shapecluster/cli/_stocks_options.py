@@ -126,7 +126,7 @@ def _stocks_command(options: dict[str, Any]) -> Callable[..., None]:
         PNG plots, and a page that shows them, index.html.
         Without --prices or --tickers it runs on a simulated market.
         """
-        # First of all: `locals()` must have nothing but the options, which are the fields of the request.
+        # Before any assignment: `locals()` must have only the options, which are the fields of the request.
         given = dict(locals())
         from shapecluster.cli._stocks import run_stocks
         from shapecluster.report._request import StocksRequest

@@ -127,7 +127,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         Returns
         -------
         frame : DataFrame
-            Indexed by series name (the index keeps the name that it has in X, else "series"), with columns
+            Indexed by series name; the index keeps the name that it has in X, else "series". Columns:
             `cluster`, `shift` (timepoints by which the series trails its center) and `sbd`.
         """
         self._check_is_fitted()
@@ -173,9 +173,9 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         _, mean, std, _ = standardize(data.channels_first)
         centers = np.full(self.cluster_centers_.shape, np.nan)
         for label, center in enumerate(self.cluster_centers_):
-            mine = (labels == label) & ~shapes.flat
-            if mine.any():
-                centers[label] = _median(mean[mine]) + _median(std[mine]) * center
+            members = (labels == label) & ~shapes.flat
+            if members.any():
+                centers[label] = _median(mean[members]) + _median(std[members]) * center
         return centers
 
     @property
@@ -233,7 +233,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
     def _nearest(self, shapes: Shapes) -> Assignment:
         """Assign prepared series to the fitted centers."""
-        # One assignment: nothing follows that could use its bounds.
+        # One assignment: no later one could use its bounds.
         return assign(shapes, self._centers(), keep=False, n_threads=n_threads(self.n_jobs)).nearest
 
     def _centers(self) -> Shapes:

@@ -12,7 +12,7 @@ BLOCK_BYTES = 1 << 24  # of dense rows in float64 at a time
 
 
 def dense(rows: Any, dtype: Any = np.float64) -> Any:
-    """Rows as a matrix, whatever they came as."""
+    """Return rows as a matrix, from any form that is accepted."""
     values = rows.toarray() if hasattr(rows, "toarray") else rows
     return values.astype(dtype, copy=False)
 

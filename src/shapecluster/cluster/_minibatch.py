@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shapecluster")
 
-_SPARE_BYTES = 1 << 24  # for prepared series; what does not fit is prepared again for each batch
+_SPARE_BYTES = 1 << 24  # for prepared series; the others are prepared again for each batch
 _FIRST_ITERATIONS = 5  # of k-Shape on the first sample: seeds are single series and align others badly
 _RANDOM_RUNS = 3
 
@@ -48,15 +48,15 @@ class MiniBatchLocalKShape(BaseShapeClusterer):
         Number of clusters.
     init : {"k-shape++", "random"} or array-like of shape (n_clusters, n_timepoints[, n_channels]), \
 default="k-shape++"
-        Where to start: series far from each other or series drawn at random, out of a sample of
-        `init_size`, and refined by a few iterations of k-Shape on that sample; or given centers.
+        First centers: series far from each other, series drawn at random, or given centers. Drawn series
+        come from a sample of `init_size`, and a few iterations of k-Shape on that sample refine them.
     max_iter : int, default=100
-        Most passes of `fit` over X.
+        Maximum number of passes of `fit` over X.
     batch_size : int, default=1024
-        Most series in a mini-batch of `fit`. `partial_fit` takes what it is given as one.
+        Maximum number of series in a mini-batch of `fit`. `partial_fit` takes all its series as one.
     tol : float, default=0.0
-        After a first pass, `fit` stops when a mini-batch moves the centers by no more than this: squared
-        distance between the old and the new one at unit norm, mean over the clusters. 0 never stops it.
+        After a first pass, `fit` stops when a mini-batch moves the centers by no more than this. Measured is
+        the mean squared distance between old and new centers at unit norm. 0 never stops it.
     max_no_improvement : int or None, default=10
         After a first pass, `fit` stops when so many mini-batches in a row have not lowered the smoothed
         inertia. None never stops it.
@@ -310,7 +310,7 @@ default="k-shape++"
         batch = self._shapes(data, data.values.dtype if first else self._state.centers.dtype)
         rng = check_random_state(self.random_state) if first else self._random_state
         before = self._state_from_first_batch(data, batch, weights, rng) if first else self._state
-        # Checked before anything changes, so that a refused batch leaves no trace.
+        # Checked before anything changes, so that a batch that raises leaves the model as it was.
         with np.errstate(over="ignore"):
             total = before.counts.sum() + weights.sum()
         if not np.isfinite(total):

@@ -19,6 +19,7 @@ train   _configuration   hyperparameters and channels     serve   _models     re
 both    _artifacts       the files of a model
         _files           atomic writes
         _signals         SIGTERM
+        _handover        the program, for rehearsals of jobs
 ```
 """
 

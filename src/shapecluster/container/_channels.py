@@ -18,7 +18,7 @@ from shapecluster.formats import NamedRows, decode_rows, media_type, read_csv, r
 logger = logging.getLogger("shapecluster.container")
 
 _GZIP_MAGIC = b"\x1f\x8b"
-# The user's own data need no limit: a channel beyond the memory fails with a reason that says so.
+# The user's own data need no limit: a channel beyond the memory fails with that reason.
 _MAX_BYTES = 1 << 40
 _MAX_ROW_BYTES = 1 << 27
 
@@ -59,13 +59,13 @@ class ChannelData:
         invalid = np.isinf(self.values) if allow_nan else ~np.isfinite(self.values)
         rows = np.flatnonzero(invalid.any(axis=1))
         if len(rows):
-            what = "infinite values" if allow_nan else "NaN or infinite values"
+            fault = "infinite values" if allow_nan else "NaN or infinite values"
             width = invalid.shape[1]
             places = listing(
                 f"{self.describe_row(int(r))} ({int(invalid[r].sum())} of {width})" for r in rows
             )
             raise ValueError(
-                f"Channel {self.channel!r} has {what} in {places}. Fill or drop them before training."
+                f"Channel {self.channel!r} has {fault} in {places}. Fill or drop them before training."
             )
 
 

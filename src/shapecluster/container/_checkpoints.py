@@ -97,7 +97,7 @@ class CheckpointStore:
         try:
             header, arrays = _read_checkpoint(self.path)
             fingerprint, seed = str(header["fingerprint"]), int(header["seed"])
-        except Exception as error:  # whatever is wrong with the file, the job can start from the beginning
+        except Exception as error:  # after any fault of the file, the job can start from the beginning
             logger.warning("the checkpoint cannot be read (%s): training starts from the beginning", error)
             return None
         if fingerprint != self.fingerprint:

@@ -124,7 +124,7 @@ def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: Checkpo
     given = {name: parameters[name] for name in (*_FIT_PARAMETERS, "n_jobs", "verbose")}
     model = LocalKShape(**given).set_params(random_state=seed)
     if model.n_jobs is None and data.values.nbytes >= _MIN_THREADED_BYTES:
-        model.set_params(n_jobs=-1)  # nothing else runs on the instance, and the result is the same
+        model.set_params(n_jobs=-1)  # the instance runs only this program, and the result is the same
     if data.centers is not None:
         model.set_params(init=data.centers)
     try:

@@ -116,7 +116,7 @@ def load_model(source: Path) -> ServedModel:
     array([1.])
     """
     archive = source / "model.tar.gz" if source.is_dir() else source
-    # Unpacked files win over an archive beside them: SageMaker unpacks the archive before it starts serving.
+    # Unpacked files win over an archive next to them: SageMaker unpacks the archive before it starts serving.
     packed = archive.is_file() and not (source / DESCRIPTION_FILE).is_file()
     read = _archive_reader(archive) if packed else _folder_reader(source)
     description = _read_description(source, read)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shapecluster.container")
 
-MAX_BYTES = 32 << 20  # above what a real-time endpoint passes on
+MAX_BYTES = 32 << 20  # above the limit of a real-time endpoint
 _MAX_PAYLOAD_MB = 100  # the largest that a batch transform may request
 _MIN_THREADS = 4  # so that /ping is answered within its 2 seconds while other requests are computed
 _TEXT = "text/plain; charset=utf-8"
@@ -73,7 +73,7 @@ def respond(
     Raises
     ------
     RequestError
-        With status 400, 406, 413 or 415, and a message that says what is wrong with the request.
+        With status 400, 406, 413 or 415, and a message that names the fault of the request.
     """
     response_type = _negotiate(accept, model)
     _check_content_type(content_type)
@@ -184,7 +184,7 @@ def _route(model: ServedModel, environ: WSGIEnvironment, max_bytes: int) -> _Res
     if path == "/invocations":
         if method != "POST":
             raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "/invocations accepts POST only.")
-        # One byte more shows that the body is too large, whatever length the request claims.
+        # One byte more shows that the body is too large, even if the request claims less.
         body = environ["wsgi.input"].read(max_bytes + 1)
         response = respond(
             model, body, environ.get("CONTENT_TYPE", ""), environ.get("HTTP_ACCEPT", ""), max_bytes=max_bytes

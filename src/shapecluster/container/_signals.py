@@ -6,7 +6,7 @@ import signal
 import threading
 from types import FrameType
 
-EXIT_CODE = 128 + signal.SIGTERM  # what a shell reports for a program that SIGTERM ended
+EXIT_CODE = 128 + signal.SIGTERM  # exit code that a shell reports for a program that SIGTERM ended
 
 _sigterm_received = threading.Event()
 

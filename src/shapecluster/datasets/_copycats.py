@@ -179,17 +179,17 @@ def write_copies(
     n_tickers, longest = rows.n_tickers, int(rows.lengths.max())
     selling, buying = bool(plan.sold.any()), bool(plan.bought.any())
     for part in row_blocks(len(plan.copies), n_tickers):
-        theirs = rows[plan.leaders[part]]
-        kept = theirs
+        copied = rows[plan.leaders[part]]
+        kept = copied
         if selling:
             # As many draws per row in every block, so that results do not depend on the block size.
-            draws = streams[0].random((len(theirs), longest))[:, : theirs.shape[1]]
-            draws[theirs == n_tickers] = 2.0  # above all draws: padding is never sold
+            draws = streams[0].random((len(copied), longest))[:, : copied.shape[1]]
+            draws[copied == n_tickers] = 2.0  # above all draws: padding is never sold
             rank = np.argsort(np.argsort(draws, axis=1), axis=1)
-            kept = np.sort(np.where(rank < plan.sold[part][:, None], n_tickers, theirs), axis=1)
+            kept = np.sort(np.where(rank < plan.sold[part][:, None], n_tickers, copied), axis=1)
         if buying:
             bought = plan.bought[part]
             # Purchases avoid all tickers of the leader, also those that were sold.
-            more = next_by_arrival(theirs, bought, kinds[plan.copies[part]], popularity, streams[1])
+            more = next_by_arrival(copied, bought, kinds[plan.copies[part]], popularity, streams[1])
             kept = merge_rows(kept, more, bought, n_tickers)
         rows[plan.copies[part]] = kept

@@ -6,7 +6,7 @@ since (FB, ANTM) or are no longer listed (ATVI). Sectors are those of GICS on 20
 
 from __future__ import annotations
 
-# The order is part of what a seed means, because tickers are drawn by position.
+# The order determines the result of a seed, because tickers are drawn by position.
 _IN_ORDER = """
     FB AAPL MSFT GOOGL GOOG JNJ V PG JPM UNH HD MA INTC NVDA VZ NFLX ADBE DIS T PYPL PFE MRK CSCO CMCSA
     WMT PEP BAC XOM KO CRM ABBV ABT CVX TMO AMGN COST MCD ACN LLY BMY NEE MDT AVGO LIN TXN DHR UNP NKE

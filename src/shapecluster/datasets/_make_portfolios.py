@@ -23,8 +23,8 @@ from shapecluster.portfolios._portfolios import Portfolios, check_tickers
 PopularityLike: TypeAlias = "Literal['uniform', 'zipf'] | ArrayLike | pd.Series[float]"
 SectorsLike: TypeAlias = "Literal['lab'] | Mapping[str, str] | pd.Series[str] | ArrayLike | None"
 
-# One generator per feature, so that copycats change no other trader. The order is part of what a seed means:
-# new features go to the end.
+# One generator per feature, so that copycats change no other trader. The order determines the result of a
+# seed: new features go to the end.
 _FEATURES = ("counts", "homes", "draws", "arrivals", "groups", "edits", "sales", "purchases")
 
 _AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
@@ -164,9 +164,8 @@ def make_portfolios(
     Every feature has a random generator of its own, so copycats change no other trader. Results do not depend
     on block sizes. While it runs, the function needs about three times the memory of the result.
 
-    A trader costs some 15 random numbers, whatever the number of tickers, if max_holdings is small relative
-    to that number. Tickers are then drawn with replacement and repeats are skipped, which gives the same
-    distribution.
+    A trader needs about 15 random numbers if max_holdings is small relative to the number of tickers. Tickers
+    are then drawn with replacement and repeats are skipped, which gives the same distribution.
 
     Examples
     --------
@@ -249,7 +248,7 @@ def _weights(popularity: PopularityLike, tickers: NDArray[np.object_]) -> Float6
             "The 'popularity' parameter of make_portfolios must be weights that are finite and not negative. "
             f"Got {weights[wrong[0]]} for {tickers[wrong[0]]!r} instead."
         )
-    # So that no sum of weights overflows; `tiny` prevents 0 / 0 if no ticker has a weight.
+    # Keeps sums of weights from overflowing; `tiny` prevents 0 / 0 if no ticker has a weight.
     weights /= max(weights.max(), np.finfo(np.float64).tiny)
     return weights
 
@@ -267,7 +266,7 @@ def _sectors(sectors: SectorsLike, tickers: NDArray[np.object_], *, lab: bool) -
         sectors = LAB_SECTORS
     if isinstance(sectors, Mapping | pd.Series):
         sectors = _by_ticker(dict(sectors), tickers, "sectors")
-    names: list[Any] = list(sectors)  # type: ignore[arg-type]  # ArrayLike has scalars, which were refused
+    names: list[Any] = list(sectors)  # type: ignore[arg-type]  # ArrayLike has scalars, which raised above
     if len(names) != len(tickers):
         raise ValueError(
             "The 'sectors' parameter of make_portfolios must have a sector for each of the "
@@ -283,10 +282,10 @@ def _sectors(sectors: SectorsLike, tickers: NDArray[np.object_], *, lab: bool) -
     return [str(name) for name in found], numbers
 
 
-def _by_ticker(values: Mapping[Any, Any], tickers: NDArray[np.object_], what: str) -> list[Any]:
+def _by_ticker(values: Mapping[Any, Any], tickers: NDArray[np.object_], parameter: str) -> list[Any]:
     missing = [ticker for ticker in tickers if ticker not in values]
     if missing:
-        raise ValueError(f"The {what!r} parameter of make_portfolios lacks {listing(missing)}.")
+        raise ValueError(f"The {parameter!r} parameter of make_portfolios lacks {listing(missing)}.")
     return [values[ticker] for ticker in tickers]
 
 

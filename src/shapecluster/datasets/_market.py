@@ -38,8 +38,8 @@ _SECTORS = (
     ("Utilities", "UTL"),
     ("Real Estate", "REL"),
 )
-# One generator per feature, so that switching a feature on leaves every other draw as it is. The order is
-# part of what a seed means: new features go to the end.
+# One generator per feature, so that switching a feature on leaves every other draw as it is. The order
+# determines the result of a seed: new features go to the end.
 _FEATURES = (
     *("betas", "levels", "market", "sectors", "own", "lags", "history"),
     *("volatility", "pairs", "listings", "halts", "bad prints"),

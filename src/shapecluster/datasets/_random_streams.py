@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 
 RandomSource: TypeAlias = int | np.random.Generator | np.random.RandomState | None
-"""What `random_state` accepts."""
+"""Values that `random_state` accepts."""
 
 
 def spawn_generators(random_state: RandomSource, features: Sequence[str]) -> dict[str, np.random.Generator]:
-    """Return an independent generator for each feature. Their order is part of what a seed means."""
+    """Return an independent generator for each feature. Their order determines the result of a seed."""
     entropy: int | list[int] | None
     if isinstance(random_state, np.random.Generator):
         entropy = random_state.integers(2**32, size=4).tolist()

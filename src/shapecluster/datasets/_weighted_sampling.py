@@ -101,7 +101,7 @@ def _alias_table(shares: Float64Array) -> tuple[Float64Array, IntArray]:
         accept[high] -= 1.0 - accept[low]
         if accept[high] < 1.0:
             small.append(large.pop())
-    # What is left is 1 up to rounding, except for weights of 0, which must never be accepted.
+    # The rest is 1 up to rounding, except for weights of 0, which must never be accepted.
     for left in (*small, *large):
         if shares[left] > 0:
             accept[left] = 1.0

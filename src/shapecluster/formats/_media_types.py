@@ -52,30 +52,30 @@ def media_type(content_type: str) -> MediaType:
     return name
 
 
-def parse_json(text: str | bytes, what: str) -> Any:
+def parse_json(text: str | bytes, subject: str) -> Any:
     """Parse JSON; raise ArtifactError for NaN, infinity and excessive nesting too."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         return json.loads(text, parse_constant=_reject_constant)
     except RecursionError:
-        raise body_error(what, "it is nested too deeply") from None
+        raise body_error(subject, "it is nested too deeply") from None
     # Also for text that is not UTF-8, and for integers of more digits than Python converts.
     except ValueError as error:
-        raise body_error(what, f"it is not valid JSON ({error})") from None
+        raise body_error(subject, f"it is not valid JSON ({error})") from None
 
 
-def iter_json_lines(body: bytes, what: str) -> Iterator[tuple[int, Any]]:
+def iter_json_lines(body: bytes, subject: str) -> Iterator[tuple[int, Any]]:
     """Iterate over the lines that are not empty: their numbers from 1, and their values."""
     for line_number, line in enumerate(body.split(b"\n"), start=1):
         if line.strip():
-            yield line_number, parse_json(line, f"Line {line_number} of {what[0].lower()}{what[1:]}")
+            yield line_number, parse_json(line, f"Line {line_number} of {subject[0].lower()}{subject[1:]}")
 
 
-def body_error(what: str, problem: str) -> ArtifactError:
+def body_error(subject: str, problem: str) -> ArtifactError:
     """Make the error for a body that cannot be read."""
     return ArtifactError(
-        f"{what} cannot be read: {problem}. "
+        f"{subject} cannot be read: {problem}. "
         "Check that the content type matches the body, and that the body is complete."
     )
 

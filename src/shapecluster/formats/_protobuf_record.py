@@ -150,8 +150,10 @@ def _parse_entry(data: memoryview, entry: Field) -> tuple[str, Tensor]:
         number: found for number in _VALUE_FIELDS if (found := _unique_field(data, value, number)) is not None
     }
     if len(alternatives) != 1 or _BYTES_FIELD in alternatives:
-        what = "bytes" if _BYTES_FIELD in alternatives else f"{len(alternatives)} tensors"
-        raise ArtifactError(f"{name!r} must be one tensor of float32, float64 or int32. Got {what} instead")
+        content = "bytes" if _BYTES_FIELD in alternatives else f"{len(alternatives)} tensors"
+        raise ArtifactError(
+            f"{name!r} must be one tensor of float32, float64 or int32. Got {content} instead"
+        )
     ((number, message),) = alternatives.items()
     return name, _parse_tensor(data, message, _TENSOR_DTYPES[number])
 

@@ -30,7 +30,7 @@ FramePart: TypeAlias = bytes | TensorValues
 def write_frames(file: Writable, parts: Sequence[FramePart], dtype: np.dtype[Any]) -> int:
     """Write one frame for every row of the arrays in `parts`, their numbers as `dtype`.
 
-    Returns the number of bytes. Extra memory is a few blocks, whatever the size of the arrays.
+    Returns the number of bytes. Extra memory is a few blocks for arrays of any size.
     """
     arrays = [part for part in parts if not isinstance(part, bytes)]
     n_frames = len(arrays[0])

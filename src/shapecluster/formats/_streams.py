@@ -52,12 +52,12 @@ def fill_buffer(file: Readable, buffer: bytearray, size: int) -> bool:
     return True
 
 
-def bounded_view(data: BytesLike, max_bytes: int, what: str) -> memoryview:
+def bounded_view(data: BytesLike, max_bytes: int, subject: str) -> memoryview:
     """Return the bytes as a flat view; raise if there are more than `max_bytes`."""
     view = memoryview(data).cast("B")
     if len(view) > max_bytes:
         raise ArtifactError(
-            f"{what} must have at most {max_bytes:,} bytes. Got {len(view):,} instead. "
+            f"{subject} must have at most {max_bytes:,} bytes. Got {len(view):,} instead. "
             "Raise `max_bytes` if this size is intended."
         )
     return view

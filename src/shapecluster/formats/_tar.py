@@ -135,14 +135,14 @@ def _check_checksum(header: bytes) -> None:
         raise archive_error("a header does not match its checksum")
 
 
-def _parse_number(field: bytes, what: str) -> int:
+def _parse_number(field: bytes, field_name: str) -> int:
     """Parse an octal number in ASCII, or a large one in binary."""
     if field[0] == 0x80:  # GNU's extension for members beyond 8 GiB
         return int.from_bytes(field[1:], "big")
     digits = field.split(b"\0", 1)[0].strip(b" ")
     # int() would also accept signs and underscores, and so a negative size.
     if any(digit not in b"01234567" for digit in digits):
-        raise archive_error(f"the {what} of a member is invalid")
+        raise archive_error(f"the {field_name} of a member is invalid")
     return int(digits or b"0", 8)
 
 
@@ -182,8 +182,8 @@ def _parse_entry(header: bytes, typeflag: bytes, size: int, attributes: _Attribu
     except UnicodeDecodeError:
         raise archive_error(f"the name {name[:80]!r} is not UTF-8") from None
     if typeflag not in (b"0", b"\0", b"5", b"7"):
-        what = _REJECTED_TYPES.get(typeflag, f"of the unknown type {typeflag!r}")
-        raise archive_error(f"{text!r} is {what}, not a file")
+        kind = _REJECTED_TYPES.get(typeflag, f"of the unknown type {typeflag!r}")
+        raise archive_error(f"{text!r} is {kind}, not a file")
     if attributes.size is not None:
         size = attributes.size
     return TarEntry(normalize_name(text), size if is_file else 0, is_file)

@@ -233,7 +233,7 @@ def _normalize(values: Float64Array, tolerance: float) -> tuple[Float64Array | N
         return None, 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         deviations = np.maximum(np.abs(values.mean(axis=0)), np.abs(values.std(axis=0) - 1.0))
-    # A constant channel beside others counts as normalized if it is zero.
+    # A constant channel among others counts as normalized if it is zero.
     deviations = np.where(varies, np.nan_to_num(deviations, nan=np.inf), np.abs(values).max(axis=0))
     deviation = float(deviations.max())
     if deviation <= tolerance:

@@ -68,8 +68,8 @@ def encode_hyperparameters(parameters: Mapping[str, Any]) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If a value cannot be encoded, such as an array or NaN, or exceeds the limits of a training job: 100
-        entries of at most 2,500 characters on one line.
+        If a value cannot be encoded, such as an array or NaN. If the limits of a training job are exceeded:
+        100 entries of at most 2,500 characters on one line.
 
     Examples
     --------
@@ -323,8 +323,8 @@ def _to_builtin(name: str, value: Any, *, inside: bool = False) -> Any:
         return int(value)
     if isinstance(value, float):
         if math.isnan(value) or (inside and math.isinf(value)):
-            what = "a finite number in a list" if inside else "a number"  # JSON has no infinity
-            raise ValueError(f"{name} must be {what} as a hyperparameter. Got {value} instead.")
+            expected = "a finite number in a list" if inside else "a number"  # JSON has no infinity
+            raise ValueError(f"{name} must be {expected} as a hyperparameter. Got {value} instead.")
         return float(value)
     if isinstance(value, (list, tuple)):
         return [_to_builtin(name, item, inside=True) for item in value]

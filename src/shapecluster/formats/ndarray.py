@@ -217,7 +217,7 @@ def _read_array(reader: _ByteReader, index: int) -> NDArray[Any]:
     if not 0 <= code < len(_DTYPES):
         raise _ndarray_error(f"array {index} has the unknown type {code}")
     dtype = _DTYPES[code]
-    # Zeros count as ones, because NumPy rejects too large dimensions beside an empty one as well.
+    # Zeros count as ones, because NumPy rejects too large dimensions next to an empty one as well.
     if min(shape, default=1) < 0 or math.prod(max(n, 1) for n in shape) * dtype.itemsize >= 1 << 63:
         raise _ndarray_error(f"array {index} has the impossible shape {shape}")
     raw = reader.read(math.prod(shape) * dtype.itemsize)
@@ -242,7 +242,7 @@ def _read_zip_member(data: memoryview, max_bytes: int) -> bytes:
                 with archive.open(member) as file:
                     if file.read(len(start)) != start:
                         continue
-                    # Up to one byte above the limit, whatever size the archive claims.
+                    # Up to one byte above the limit, since the archive may claim any size.
                     content = start + file.read(max_bytes - len(start) + 1)
                 if len(content) > max_bytes:
                     raise _ndarray_error(

@@ -70,7 +70,7 @@ def write_recordio(
     """Write the rows of a matrix, with labels if they are given.
 
     Each row has the bytes that the writer of the SageMaker SDK gives a dense row. Extra memory is a few
-    megabytes, whatever the size of the matrix.
+    megabytes for a matrix of any size.
 
     Parameters
     ----------

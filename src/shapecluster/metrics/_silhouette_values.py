@@ -145,13 +145,13 @@ class _ClusterSums:
             )
         n_sampled = self.sums.shape[1]
         sizes = np.bincount(self.own)
-        masses = np.bincount(self.own, weights=self.weights)
+        cluster_weights = np.bincount(self.own, weights=self.weights)
         own, each = self.own[:n_sampled], np.arange(n_sampled)
-        others = masses[own] - self.weights[:n_sampled]
+        others = cluster_weights[own] - self.weights[:n_sampled]
         # Weights that rounding loses next to a huge one leave no other member either.
         alone = (sizes[own] == 1) | (others <= 0)
         within = self.sums[own, each] / np.where(alone, 1.0, others)
-        means = self.sums / masses[:, None]
+        means = self.sums / cluster_weights[:, None]
         means[own, each] = np.inf
         nearest = means.min(axis=0)
         scale = np.maximum(within, nearest)

@@ -97,7 +97,7 @@ def apply_criteria(fits: Sequence[Fit], silhouettes: Float64Array) -> SweepFindi
 def check_criterion_applies(
     criterion: CriterionName, ks: Sequence[int], n_samples: int | None, owner: str
 ) -> None:
-    """Raise if the criterion could not choose among these numbers of clusters, whatever the data."""
+    """Raise if the criterion could not choose among these numbers of clusters for any data."""
     if criterion == "silhouette" and n_samples == 0:
         raise ValueError(
             f"{owner} cannot choose by criterion='silhouette' when n_samples=0 leaves it out. Give the "
@@ -112,7 +112,7 @@ def check_criterion_applies(
 
 
 def weights_of_rows(sample_weight: ArrayLike, X: Any, owner: str) -> Float64Array:
-    """Return one weight per row, from whatever estimators accept as sample weights.
+    """Return one weight per row, from any form that estimators accept as sample weights.
 
     It is an error if any is negative, or none is positive.
     """

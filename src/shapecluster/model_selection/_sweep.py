@@ -129,8 +129,8 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     silhouette_k_ : int or None
         The k of maximum silhouette; None if no k gave two clusters, or it was not computed.
     near_ties_ : dict of str to list of int
-        For each criterion, the other ks that are nearly as good as its choice: an SSD within 1 % of the
-        minimum, an elbow score within 0.03 of the maximum, or a silhouette within 0.01 of the maximum.
+        For each criterion, the other ks that are nearly as good as its choice. Limits: an SSD within 1 % of
+        the minimum, an elbow score within 0.03 and a silhouette within 0.01 of the maximum.
     results_ : DataFrame
         Indexed by `k`, increasing, with columns `ssd`, `elbow`, `silhouette`, `n_iter`, `seconds`,
         `chosen_by` and `near_tie`. `elbow` is how far the scaled SSD curve lies below the straight line
@@ -170,7 +170,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
 
     The silhouette needs n_samples * n_rows distances, measured once after the last fit (half as many if all
     rows are sampled). With `LocalKShape` they may take as long as all fits. For 1000 series of 504 days they
-    take some 4 s on one core, as much as k from 2 to 20; ten times the rows take some 20 times as long. The
+    take about 4 s on one core, as much as k from 2 to 20. Ten times the rows take about 20 times as long. The
     log (level INFO, logger "shapecluster") says when they begin. Memory does not grow with their number.
 
     If `estimator` has an integer as `random_state`, so does every fit. If it has a `RandomState` instance,
@@ -308,11 +308,11 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        theirs = get_tags(self.estimator)
-        tags.input_tags = deepcopy(theirs.input_tags)
-        tags.transformer_tags = deepcopy(theirs.transformer_tags)
-        tags.array_api_support = theirs.array_api_support
-        tags.non_deterministic = theirs.non_deterministic
+        inner = get_tags(self.estimator)
+        tags.input_tags = deepcopy(inner.input_tags)
+        tags.transformer_tags = deepcopy(inner.transformer_tags)
+        tags.array_api_support = inner.array_api_support
+        tags.non_deterministic = inner.non_deterministic
         return tags
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Answers of neighbor searches in scikit-learn's form, and checks of what is asked."""
+"""Answers of neighbor searches in scikit-learn's form, and checks of their arguments."""
 
 from __future__ import annotations
 

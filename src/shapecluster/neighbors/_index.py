@@ -83,7 +83,7 @@ class ClusterIndex(SearchableRows):
     the rows within r of a query have distances to the center within r of the query's own distance. An exact
     search that has found near neighbors therefore skips most cells entirely. Under SBD the inequality holds
     for angles, and only when every shift is allowed. Matrix products (for SBD: of low frequencies) bound the
-    distances of the other rows, and the few rows that may count are evaluated one by one in float64. Answers
+    distances of the other rows. The few rows that may count are evaluated one by one in float64. Answers
     are the same to the last bit for any number of threads and any batch of queries.
 
     `add` and `remove` copy all rows: add or remove many at a time.

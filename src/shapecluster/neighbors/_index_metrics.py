@@ -213,7 +213,7 @@ class SetMetric(IndexMetric):
         if not np.isin(stored, (0, 1)).all():
             wrong = stored[~np.isin(stored, (0, 1))].flat[0]
             raise ValueError(
-                f"metric='jaccard' takes rows of zeros and ones: what is held, not how much of it. Got "
+                f"metric='jaccard' takes rows of zeros and ones, without quantities. Got "
                 f"{wrong:g} instead: pass X > 0."
             )
         self.dtype = np.dtype(np.float32)  # ones, and counts of them below 2^24, are exact

@@ -293,7 +293,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             return self._metric.check(self, X, reset=reset, n_threads=n_threads)
         names = names_of(X, self)  # a transformer may return an array for a DataFrame
         shape = np.shape(X)
-        width = shape[1] if len(shape) > 1 else None  # of one dimension: the transformers say what is wrong
+        width = shape[1] if len(shape) > 1 else None  # of one dimension: the transformers raise
         if reset:
             self.n_features_in_ = width or 0
             vars(self).pop("feature_names_in_", None)  # of an earlier fit without a Pipeline

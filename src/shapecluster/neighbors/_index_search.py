@@ -117,8 +117,8 @@ default=None
 
         Notes
         -----
-        A search finds a true neighbor if and only if it scans its cell. One exact search therefore tells the
-        recall of every number of cells.
+        A search finds a true neighbor if and only if it scans its cell. One exact search therefore gives
+        the recall of every number of cells.
         """
         check_is_fitted(self)
         if not isinstance(recall, Real) or not 0 < recall <= 1:
@@ -151,14 +151,14 @@ default=None
         if exact and not self._space.exact:
             raise ValueError(
                 "exact=True needs max_shift=None: within a shift window SBD has no triangle inequality, so "
-                "nothing tells which cells could be skipped. Got "
+                "no bound rules out any cell. Got "
                 f"max_shift={self._metric.settings['max_shift']} instead; n_probe={n_cells} scans every cell."
             )
         threads, lists = n_threads(self.n_jobs), self._lists
 
         def search(part: slice) -> Hits:
             block, size = self._metric.subset(rows, part), part.stop - part.start
-            # faiss proposes k nearest rows of probed cells and knows no filter.
+            # faiss proposes k nearest rows of probed cells and takes no filter.
             simple = k is not None and row_filter is None and not exact
             if lists is not None and k is not None and simple and lists.is_preferred(size, n_probe):
                 return lists.search(block, k, n_probe, threads)

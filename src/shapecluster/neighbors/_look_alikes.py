@@ -81,8 +81,8 @@ def rank_by_correlation(
 ) -> IntArray:
     """Rank candidates by correlation over jointly observed timepoints, the best first.
 
-    SBD counts every missing value against a pair, so it does not rank series that were listed late. What a
-    shift pushes out of the window still counts against a pair, as it does in SBD.
+    SBD counts every missing value against a pair, so it does not rank series that were listed late. Values
+    that a shift pushes out of the window still count against a pair, as in SBD.
     """
     lost = np.abs(shifts) / n_timepoints
     score = overlap.correlation - lost * np.abs(overlap.correlation)

@@ -394,15 +394,15 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
             - `correlation`: Pearson correlation at that lag, over jointly observed timepoints.
             - `coverage`: share of all timepoints that are jointly observed at that lag.
 
-            Ranked by `sbd`. With `missing="mask"` they are ranked by `correlation` times the share of the
-            timepoints that the lag leaves, among pairs with a coverage of at least `min_overlap`. A flat
+            Ranked by `sbd`. With `missing="mask"` only pairs with a coverage of at least `min_overlap` count.
+            They are ranked by `correlation` times the share of the timepoints that the lag leaves. A flat
             series is never a look-alike.
 
         Raises
         ------
         ValueError
-            For names that are unknown (the message lists them all) or repeated, for portfolios that leave
-            nothing to choose from, and for baskets whose series cancel each other.
+            For unknown names (the message lists them all) and repeated names. For a portfolio that holds
+            every series. For a basket whose series cancel each other.
 
         Warns
         -----
@@ -430,7 +430,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
             labels = [names[row] for row in held]
             if queries.flat.any():
                 flat = SeriesData(queries.unit, pd.Index(labels))
-                warn_flat(self, flat, queries.flat, "nothing is like them: all others are at distance 1")
+                warn_flat(self, flat, queries.flat, "are at distance 1 from all others")
         # The candidates are aligned to the holdings: the shift is then the lag by which they trail.
         aligned = align_all(materialize(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
         blocks = []

@@ -168,7 +168,7 @@ class AnaloguesDisplay:
         from matplotlib.patheffects import Normal, Stroke
 
         style_axes(ax)
-        # A shift says by how much the query trails the analogue; the function wants the opposite direction.
+        # A shift says by how much the query trails the analogue; the function takes the opposite direction.
         windows, query = align_in_z_units(self.windows, self.query, -self.shifts, cumulative=False)
         days = np.arange(1 - len(query), 1)  # the last day is day 0
         _draw_lines(ax, days, windows, "analogues")

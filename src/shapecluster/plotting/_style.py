@@ -21,7 +21,7 @@ TEXT_COLOR = "#1f2933"
 GRID_COLOR = "#d5dbe3"
 FRAME_COLOR = "#9aa5b1"
 MEMBER_COLOR = "#5b7fa6"
-CENTER_COLOR = "#c2410c"  # orange on blue: the pair that most color-blind readers can tell apart
+CENTER_COLOR = "#c2410c"  # orange on blue: the pair that most color-blind readers can distinguish
 CURVE_COLOR = "#2a5d9f"
 # One color for each criterion. Their markers differ as well, for readers who see no color.
 CRITERION_COLORS = ("#c2410c", "#0f766e", "#7c3aed", "#a16207", "#be185d")

@@ -279,7 +279,7 @@ class PortfolioMatcher(BaseEstimator):
         if n_pairs > max_pairs:
             raise ValueError(
                 f"{n_pairs} pairs of traders match, and max_pairs is {max_pairs}. Raise max_pairs if the "
-                "memory is enough, or raise min_match. groups_ tells which traders have identical portfolios."
+                "memory is enough, or raise min_match. groups_ lists the traders with identical portfolios."
             )
         a, b, pair = expand_to_traders(self._distinct, first, second)
         same = identical_trader_pairs(self._distinct)

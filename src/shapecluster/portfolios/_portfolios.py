@@ -374,15 +374,17 @@ def _check_matrix(matrix: Any) -> sparse.csr_matrix:
     return held
 
 
-def _check_length(names: NDArray[Any], expected: int, what: str, axis: str) -> None:
+def _check_length(names: NDArray[Any], expected: int, subject: str, axis: str) -> None:
     if len(names) != expected:
-        raise ValueError(f"{what} must name all {expected} {axis} of matrix. Got {len(names)} names instead.")
+        raise ValueError(
+            f"{subject} must name all {expected} {axis} of matrix. Got {len(names)} names instead."
+        )
 
 
-def _check_unique(names: pd.Index[Any], what: str) -> None:
+def _check_unique(names: pd.Index[Any], subject: str) -> None:
     if not names.is_unique:
         repeated = names[names.duplicated()].unique()
-        raise ValueError(f"{what} must differ from each other, but these repeat: {listing(repeated)}.")
+        raise ValueError(f"{subject} must differ from each other, but these repeat: {listing(repeated)}.")
 
 
 def _lookup_key(trader_id: object) -> Any:

@@ -66,9 +66,9 @@ def _compare_tickers(
     cells = np.empty((3, len(groups)), dtype=object)
     starts = distinct.rows.indptr
     for at, group in enumerate(groups):
-        theirs = portfolios.tickers[distinct.rows.indices[starts[group] : starts[group + 1]]].tolist()
-        shared = {*theirs}.intersection(own)
-        cells[0, at] = tuple(name for name in theirs if name in shared)
+        held = portfolios.tickers[distinct.rows.indices[starts[group] : starts[group + 1]]].tolist()
+        shared = {*held}.intersection(own)
+        cells[0, at] = tuple(name for name in held if name in shared)
         cells[1, at] = (*(name for name in own if name not in shared), *query.unknown_tickers)
-        cells[2, at] = tuple(name for name in theirs if name not in shared)
+        cells[2, at] = tuple(name for name in held if name not in shared)
     return cells

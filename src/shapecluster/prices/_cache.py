@@ -90,7 +90,7 @@ class PriceCache:
         """Store prices by day; the first error of the folder is logged and disables the cache."""
         if self._folder is None:
             return
-        # repr() of a float is exact: what is read back equals what was downloaded, bit for bit.
+        # repr() of a float is exact: values read back equal those downloaded, bit for bit.
         lines = [
             f"{day.date()},{price!r}\n" for day, price in zip(prices.index, prices.tolist(), strict=True)
         ]

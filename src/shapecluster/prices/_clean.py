@@ -88,15 +88,15 @@ def clean_prices(
         Whether a stock with a longer gap is dropped or kept. A kept stock has NaN there under "union"; under
         "intersection" the days of its gap are dropped.
     late_listings : {"drop", "keep"}, default="drop"
-        Whether to drop or keep a stock whose prices begin more than `max_gap` days after the first day, or
-        end more than `max_gap` days before the last one. A kept stock has NaN there, for estimators with
+        Whether to drop or keep a stock without prices for more than `max_gap` days at the beginning or the
+        end. A kept stock has NaN there, for estimators with
         ``missing="mask"``.
     bad_prints : {"flag", "repair"}, default="flag"
         Whether a price that jumps away for one day and back is only reported, or also replaced by the
         geometric mean of its neighbors. It is not replaced when a neighbor is suspicious itself.
     min_print : float, default=8
-        Minimum score of both moves of a bad print, in robust standard deviations of that stock in the quarter
-        around it, after the market's return is removed.
+        Minimum score of both moves of a bad print, after the market's return is removed. The unit is the
+        robust standard deviation of that stock in the quarter around it.
     min_jump : float, default=16
         Minimum score of a jump that stays, in the same unit: an unadjusted spin-off or split, or great news.
     flat_days : int, default=5
@@ -357,10 +357,10 @@ class _PriceCleaner:
         if len(self.tickers) and len(self.days) > 1:
             return
         counts = pd.Series([f"{event.kind}: {event.action}" for event in self.events]).value_counts()
-        what = "; ".join(f"{count} x {event}" for event, count in counts.items())
+        summary = "; ".join(f"{count} x {event}" for event, count in counts.items())
         raise ValueError(
             f"clean_prices: these options leave {len(self.tickers)} stocks and {len(self.days)} days "
-            f"({what}). "
+            f"({summary}). "
             "Keep more: late_listings='keep', long_gaps='keep', or a larger max_gap."
         )
 

@@ -81,7 +81,7 @@ def fetch_prices(
     cache_dir : path, "auto" or None, default="auto"
         The folder for the cache, with one file per ticker and range. "auto" is the user's cache folder on
         this platform, None disables the cache, and "~" stands for the home folder. A range that ends before
-        yesterday is kept for good, any other for 15 minutes.
+        yesterday is kept without limit, any other for 15 minutes.
     deadline : float or None, default=300
         Seconds of wall-clock time after which the call ends with the prices that have arrived.
     timeout : float, default=10
@@ -109,9 +109,9 @@ def fetch_prices(
     Raises
     ------
     MissingPricesError
-        When prices did not arrive for some tickers. Its `missing` holds the reason for each of them: an
-        unknown ticker, an empty range, a rate limit, an unusable answer, a timeout, the deadline or a
-        missing connection. Its `prices` holds everything that did arrive.
+        When prices did not arrive for some tickers. Its `missing` holds the reason for each of them, such
+        as an unknown ticker, an empty range, a rate limit, a timeout or the deadline. Its `prices` holds
+        all prices that arrived.
     ValueError
         For arguments that make no sense.
     ImportError

@@ -71,9 +71,9 @@ def load_prices(
         it, is ignored.
     ticker, date, price : str, default=None
         Long files: the columns that hold tickers, dates and prices. Without these names a file is read as
-        long only if its header is unambiguous. It has one column called "ticker" or "symbol", one called
-        "date", and one called "price", "close" or similar (or one single other column that is not called
-        "volume", "open", "high" or "low").
+        long only if its header is unambiguous. It has one column called "ticker" or "symbol", and one called
+        "date". The price column is called "price", "close" or similar, or is the single other column. A
+        column called "volume", "open", "high" or "low" is never taken.
     date_format : str, default=None
         The format of dates, in the codes of `strptime` ("%d/%m/%Y"). None: ISO 8601 (2020-02-03). The time of
         day and the time zone are ignored; the day is taken as written.
@@ -88,7 +88,7 @@ def load_prices(
     Returns
     -------
     DataFrame of shape (n_tickers, n_days)
-        Prices in the file's units; tickers as rows in the file's order, increasing days as columns.
+        Prices in the file's units. Rows are tickers in the file's order; columns are increasing days.
         float32 if every price in a parquet file is float32, else float64. Empty cells are NaN, and so
         are "NA", "N/A", "NaN", "null", "None" and "-". Zero and negative prices are kept; `clean_prices` and
         `LogReturns` handle them.
@@ -232,7 +232,7 @@ def _from_wide(table: Table, date: str | None, *, sort_dates: bool) -> pd.DataFr
     skipped = {at, _row_numbers(table, at)}
     columns = [column for column in range(len(header)) if column not in skipped]
     if not columns:
-        raise ValueError(f"there is no column of prices beside the dates (the header is {header}).")
+        raise ValueError(f"there is no column of prices besides the dates (the header is {header}).")
     tickers = [header[column] for column in columns]
     _refuse_fields_as_tickers(table, tickers)
     check_tickers(tickers, lambda position: table.column_place(columns[position]))
@@ -265,9 +265,9 @@ def _refuse_fields_as_tickers(table: Table, tickers: list[str]) -> None:
     found = sorted(_FIELD_NAMES.intersection(name.lower() for name in tickers))
     second = {table.header[0].lower(), table.texts(0)[0].lower()} == {"price", "ticker"}
     if second or (len(found) > 1 and found != ["low", "open"]):  # LOW and OPEN are tickers as well
-        what = "has a second line of names" if second else f"holds {', '.join(found)} of a stock"
+        layout = "has a second line of names" if second else f"holds {', '.join(found)} of a stock"
         raise ValueError(
-            f"the file {what}, but one column of prices per ticker is expected. In pandas, for "
+            f"the file {layout}, but one column of prices per ticker is expected. In pandas, for "
             f"one stock: frame[['Close']].rename(columns={{'Close': 'AAPL'}}).{table.writer}(path); for "
             f"several, as yfinance returns them: frame['Close'].{table.writer}(path)."
         )

@@ -91,7 +91,7 @@ def run_request(
             if outcome.failure.is_final:  # any other failure may be repaired by a later round
                 settle(ticker, outcome)
         else:
-            # Before `settle`, which calls the user's callback: what arrived survives an error in it.
+            # Before `settle`, which calls the user's callback: an error in it must not lose the prices.
             cache.store(request.slot(ticker), outcome, now=datetime.now(UTC))
             settle(ticker, outcome)
 

@@ -99,7 +99,7 @@ def _repeat_on_warning(request: Callable[..., Any], **options: Any) -> Any:
     """Send a request again when a deprecation inside yfinance was raised as an error.
 
     A caller may have set the filter "error". `yfinance_raising` adds a filter against that, but filters
-    belong to the process: a `catch_warnings` block that ends in another thread may remove ours.
+    belong to the process: a `catch_warnings` block that ends in another thread may remove it.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -198,7 +198,7 @@ def _change_settings() -> Iterator[None]:
         warnings.simplefilter("ignore", DeprecationWarning)
         yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
     # The filter is never removed, because a request that was left behind may log long after the call.
-    # Adding it a second time changes nothing.
+    # Adding it a second time has no effect.
     logging.getLogger("yfinance").addFilter(_redirect_log_record)
     debug = yfinance.config.debug
     hidden = debug.hide_exceptions

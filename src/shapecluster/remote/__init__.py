@@ -1,6 +1,6 @@
 """Jobs on other machines: create, watch, collect and clean up.
 
-This package moves bytes and does not know what they mean. The lower layers know nothing of the upper ones:
+This package moves bytes without interpreting them. Lower layers import nothing from upper ones:
 
 ```
 _client                                    the facade for other packages
@@ -12,14 +12,15 @@ _models  _endpoints  _transform            predictions by an endpoint or a batch
 _leftovers                                 billable resources that jobs left behind
 ------------------------------------------
 _polling  _concurrency  _logs  _cleanup    waiting, limits, logs, deletion
-_atexit  _clock  _names  _uris             the end of the interpreter, time, names
+_atexit  _clock  _names                    the end of the interpreter, time, names
 ------------------------------------------
 _platform                                  the interface of both platforms: calls and storage
   _aws  _sdk  _errors  _scrub                AWS through boto3
   _rehearsal/                                a local folder
+_uris                                      URIs of S3
 ```
 
-`permissions` stands apart: it writes the IAM policies that these calls need.
+`permissions` is independent of these layers: it writes the IAM policies that these calls need.
 """
 
 from shapecluster.remote._endpoints import Endpoint

@@ -64,7 +64,7 @@ def _create_bucket(platform: Platform, bucket: str) -> None:
     platform.call(
         "s3.create_bucket", Bucket=bucket, **({"CreateBucketConfiguration": location} if location else {})
     )
-    # Prices and portfolios are nobody else's business, whatever the account's defaults are.
+    # Prices and portfolios are confidential, and the account's defaults may allow public access.
     platform.call(
         "s3.put_public_access_block",
         Bucket=bucket,

@@ -1,7 +1,7 @@
 """Jobs that threads wait for, so that they can be stopped when the interpreter ends.
 
 Ctrl-C reaches the main thread only. When the main thread leaves a sweep whose other threads wait for jobs,
-the interpreter ends. Without this module those jobs would run on, and be billed, with nobody to collect them.
+the interpreter ends. Without this module those jobs would run on, and be billed, for lost results.
 """
 
 from __future__ import annotations

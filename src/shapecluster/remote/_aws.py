@@ -65,7 +65,7 @@ class AwsPlatform:
     session : boto3.Session
         Makes the clients. Its settings and the environment choose the endpoints, such as AWS_ENDPOINT_URL.
     sdk : session of the SageMaker SDK, default=None
-        May name a bucket, and knows the execution role when it runs on SageMaker itself.
+        May name a bucket, and has the execution role when it runs on SageMaker itself.
     """
 
     kind: Literal["aws", "rehearsal"] = "aws"

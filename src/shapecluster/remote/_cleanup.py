@@ -1,4 +1,4 @@
-"""Deletion of created resources, whatever happens meanwhile, with a report of what is left."""
+"""Deletion of created resources, even after errors or Ctrl-C, with a report of those that are left."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class CleanupStack:
         """
         left = []
         while self._steps:
-            what, delete = self._steps.pop()
+            resource, delete = self._steps.pop()
             try:
                 with_retries(delete, self.schedule)
             except NotFoundError:
                 continue
-            except BaseException as error:  # Ctrl-C as well: what is not deleted is billed
-                left.append(f"{what} ({type(error).__name__}: {error})")
-                logger.warning("Could not delete the %s: %s", what, error)
+            except BaseException as error:  # Ctrl-C as well: resources that are not deleted are billed
+                left.append(f"{resource} ({type(error).__name__}: {error})")
+                logger.warning("Could not delete the %s: %s", resource, error)
         return left
 
     def _deleter(self, noun: str, title: str) -> Callable[[str], None]:

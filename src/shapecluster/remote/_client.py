@@ -1,4 +1,4 @@
-"""The facade of this package: everything that other packages use of it, beside its public names.
+"""The facade of this package: everything that other packages use of it, besides its public names.
 
 ```
 JobClient(session, job)
@@ -85,7 +85,7 @@ class JobClient:
         return self._platform.region
 
     def describe_algorithm(self, arn: str) -> Algorithm:
-        """What the listing of a Marketplace algorithm says; raises as `describe_algorithm` does."""
+        """Read the listing of a Marketplace algorithm; raises as `describe_algorithm` does."""
         return describe_algorithm(self._platform, arn)
 
     def prepare(
@@ -111,7 +111,7 @@ class JobClient:
         role : str or None
             ARN of the execution role; None means the platform's default.
         record : mapping
-            What `attach` must know of the job later; goes into JSON.
+            Data about the job for a later `attach`; stored as JSON.
         base_name : str
             What the job's name begins with.
 
@@ -124,7 +124,7 @@ class JobClient:
         """
         job, platform = self.job, self._platform
         sent = merge_hyperparameters(hyperparameters, job)
-        # Everything that can be refused without a call is refused before the first upload.
+        # All checks that need no call come before the first upload.
         if isinstance(algorithm, Algorithm):
             algorithm.check(sent, job)
         execution_role = find_role(platform, role)
@@ -144,13 +144,13 @@ class JobClient:
         return PreparedTraining(platform, job, spec, tuple(staged.values()), record)
 
     def watch(self, job_name: str, progress: ProgressCallback | None = None) -> TrainingRun:
-        """A job that is known to exist; nothing is called yet."""
+        """Return a job that is known to exist, without calling AWS."""
         return TrainingRun(self._platform, job_name, self.job, progress=progress)
 
     def attach(self, job_name: str, progress: ProgressCallback | None = None) -> AttachedJob:
         """Find a job again, and what was recorded when it was created.
 
-        An interrupted wait lets such a job run on, whatever the job settings say.
+        An interrupted wait lets such a job run on; `on_interrupt` of the job settings does not apply.
 
         Raises
         ------
@@ -223,7 +223,7 @@ class PreparedTraining:
     staged : tuple of StagedDataset
         The data that it will read.
     record : mapping
-        What `attach` must know of it later.
+        Data about it for a later `attach`.
     """
 
     platform: Platform
@@ -310,7 +310,7 @@ class StagedChannel:
 
 
 class CompletedJob:
-    """What can be read of a training job that completed.
+    """A completed training job, and its files.
 
     Parameters
     ----------

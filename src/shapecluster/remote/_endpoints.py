@@ -22,8 +22,8 @@ from shapecluster.remote._training import poll_interval_of
 logger = logging.getLogger("shapecluster.remote")
 
 MAX_BODY = 6 * 2**20  # bytes of one request
-_FILL = 0.8  # share of the limit that the first guess aims at, since rows differ in length
-_BUSY = {429, 503}  # statuses of a server that may be asked again
+_FILL = 0.8  # share of the limit that the first estimate aims at, since rows differ in length
+_BUSY = {429, 503}  # statuses of a server after which a request may be sent again
 
 
 class Endpoint:

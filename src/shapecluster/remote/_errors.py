@@ -2,7 +2,7 @@
 
 ```
 class of a botocore exception --+
-                                +--> ErrorAdvice: class of ours, and advice --> RemoteError
+                                +--> ErrorAdvice: exception class, and advice --> RemoteError
 code of an answer             --+
 ```
 
@@ -273,10 +273,10 @@ def _from_answer(answer: dict[str, Any], operation: str, secrets: Iterable[str])
     code = str(answer["Error"].get("Code", ""))
     message = str(answer["Error"].get("Message", ""))
     status = answer.get("OriginalStatusCode") or answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if "OriginalMessage" in answer:  # of an endpoint's model, which says more than the service
+    if "OriginalMessage" in answer:  # of an endpoint's model, which is more specific than that of the service
         message = str(answer["OriginalMessage"]) or message
     message = scrub(message, secrets)
-    # An unknown code still has an HTTP status that says what kind of problem it is.
+    # An unknown code still has an HTTP status that shows the kind of problem.
     known = str(status) if code not in BY_CODE and str(status) in BY_CODE else code
     advice = advice_for(known, message, operation)
     error = _error(advice, message, operation, code, int(status) if status else None)

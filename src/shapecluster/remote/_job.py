@@ -204,7 +204,7 @@ def _prefix(name: str, value: Any) -> None:
 
 def _tags(name: str, value: dict[str, str]) -> None:
     if len(value) > 49:  # SageMaker allows 50
-        _refuse(name, "at most 49 tags, since one is ours", f"{len(value)} of them")
+        _refuse(name, "at most 49 tags, since shapecluster adds one", f"{len(value)} of them")
     for key, entry in value.items():
         if not 1 <= len(key) <= 128 or len(entry) > 256 or key.lower().startswith("aws:"):
             _refuse(name, "keys of 1 to 128 characters without 'aws:', values of at most 256", {key: entry})

@@ -304,7 +304,7 @@ def _may_have_result(platform: Platform, job_name: str, schedule: PollSchedule) 
 
 
 def _delete_folder(platform: Platform, folder: str, schedule: PollSchedule) -> None:
-    # The manifest says that the data is complete, so it is deleted first.
+    # The manifest marks the data as complete, so it is deleted first.
     for uri in [join_uri(folder, "manifest.json"), *platform.list(folder + "/")]:
         with_retries(_deleting(platform, uri), schedule)
 

@@ -1,4 +1,4 @@
-"""What a Marketplace algorithm takes, according to its listing; checked before anything is billed."""
+"""Parameters and machines of a Marketplace algorithm by its listing, checked before anything is billed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def unique_name(base: str, wall: float) -> str:
     return f"{head}-{tail}" if head else f"j-{tail}"
 
 
-def check_name(name: object, what: str) -> str:
+def check_name(name: object, subject: str) -> str:
     """Check that SageMaker allows a name, and return it.
 
     Raises
@@ -36,7 +36,7 @@ def check_name(name: object, what: str) -> str:
     """
     if not isinstance(name, str) or len(name) > _LIMIT or not _NAME.fullmatch(name):
         raise ValueError(
-            f"{what} must be a name of 1 to {_LIMIT} letters, digits and dashes that begins and ends with a "
-            f"letter or digit. Got {name!r} instead."
+            f"{subject} must be a name of 1 to {_LIMIT} letters, digits and dashes that begins and ends with "
+            f"a letter or digit. Got {name!r} instead."
         )
     return name

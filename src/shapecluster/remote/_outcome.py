@@ -163,7 +163,7 @@ def job_error(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) 
     """
     title = "TrainingJob" if kind == "training" else "TransformJob"
     name, status = description[f"{title}Name"], description[f"{title}Status"]
-    # Programs print what they like, and their text ends in our error message.
+    # Programs may print any text, and it becomes part of the error message.
     reason = scrub(str(description.get("FailureReason", "")))
     log = "\n".join(["\nIts log ends with:", *(f"  {line}" for line in tail)]) if tail else ""
     if status == "Failed":

@@ -20,7 +20,7 @@ _DATA = "/data/"
 
 @dataclass(frozen=True)
 class StagingRecord:
-    """What was recorded of a job and its data.
+    """The records of a job and its data.
 
     Attributes
     ----------

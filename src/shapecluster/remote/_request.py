@@ -39,7 +39,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """What to train on which data; how and where is in `Job`.
+    """The algorithm and data of a training job; `Job` has its machines and limits.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ _SHORTEST = 8  # characters of a secret; replacing shorter ones would hide half 
 
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ACCESS_KEY_ID")
 
-# The name before a value is kept, so that the reader sees what was hidden.
+# The name before a value is kept, so that the reader sees which value was hidden.
 _NAMED = re.compile(
     r"(?i)\b((?:aws[_-]?)?(?:secret[_-]?access[_-]?key|session[_-]?token|access[_-]?key[_-]?id|security[_-]?token|"
     r"secret[_-]?key)|x-amz-(?:security-token|signature|credential)|awsaccesskeyid|authorization|password)"

@@ -29,7 +29,7 @@ def boto_session(session: Any) -> Any:
 
 def configured_bucket(session: Any) -> str | None:
     """The bucket that was given to a session of the SDK, or stands in the SDK's configuration file."""
-    # Not by its method `default_bucket`, which creates the bucket without being asked.
+    # Not by its method `default_bucket`, which creates a missing bucket.
     return getattr(session, "_default_bucket_name_override", None)
 
 
@@ -54,7 +54,7 @@ def training_job(name: str, session: Any) -> Any:
     if tuple(map(int, found.split(".")[:2])) < _LOWEST:
         raise ImportError(
             f"{needed_for} needs sagemaker-core {'.'.join(map(str, _LOWEST))} (sagemaker 3.{_LOWEST[1]}) or "
-            "newer: before, the SDK asked with the credentials of whichever session it saw first. Got "
+            "newer: earlier versions use the credentials of the first session that they were given. Got "
             f'{found} instead: pip install --upgrade "shapecluster[sagemaker]"'
         )
     return resources.TrainingJob.get(training_job_name=name, session=session, region=session.region_name)

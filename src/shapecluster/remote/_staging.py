@@ -71,7 +71,7 @@ class Dataset:
     suffix : str
         End of file names, such as ".csv".
     manifest : mapping
-        What `attach` must know later, such as names; goes into JSON.
+        Data for a later `attach`, such as names; stored as JSON.
     n_shards : int
         Number of files that the rows are cut into, one for each machine; never more than rows.
     """

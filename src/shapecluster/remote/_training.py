@@ -244,7 +244,7 @@ def start_training(
     staged : sequence of StagedDataset
         The data that it reads, for the records.
     record : mapping, default=None
-        What `attach` must know of the job; goes into JSON.
+        Data about the job for a later `attach`; stored as JSON.
     on_named : callable, default=None
         Called with the job's name before the job is created.
     progress : callable, default=None
@@ -253,7 +253,7 @@ def start_training(
         For the waits.
     """
     for _ in range(_NAMES):
-        # Record, name, job, in this order: whatever breaks, no job runs without a record and a known name.
+        # Record, name, job, in this order: if a step fails, no job runs without a record and a known name.
         name = unique_name(spec.base_name, clock.wall())
         run = TrainingRun(platform, name, job, progress=progress, clock=clock)
         write_records(platform, staged, name, record or {}, job.output_kms_key)
@@ -332,12 +332,14 @@ def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool
     """Whether a described job was created by this request: same parameters, data and output."""
     if description.get("HyperParameters", {}) != request.get("HyperParameters", {}):
         return False
-    mine, theirs = request["OutputDataConfig"], description.get("OutputDataConfig", {})
+    requested, described = request["OutputDataConfig"], description.get("OutputDataConfig", {})
     uris = [
         [channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in one.get("InputDataConfig", [])]
         for one in (description, request)
     ]
-    same_output = bool(mine["S3OutputPath"].rstrip("/") == str(theirs.get("S3OutputPath")).rstrip("/"))
+    same_output = bool(
+        requested["S3OutputPath"].rstrip("/") == str(described.get("S3OutputPath")).rstrip("/")
+    )
     return same_output and uris[0] == uris[1]
 
 

@@ -25,7 +25,7 @@ logger = logging.getLogger("shapecluster.remote")
 
 @dataclass(frozen=True)
 class TransformSpec:
-    """What to predict.
+    """The data of a batch transform job, and the form of its answers.
 
     Attributes
     ----------
@@ -66,10 +66,10 @@ def run_transform(
     source : ModelSource
         The model.
     spec : TransformSpec
-        What to predict.
+        The data.
     job : Job
-        Machine, keys, tags and poll interval. An interruption stops the job, whatever `on_interrupt` says,
-        since no other process would delete its model.
+        Machine, keys, tags and poll interval. An interruption always stops the job, even with another
+        `on_interrupt`, since no other process would delete its model.
     base_name : str, default="shapecluster"
         What names begin with.
     clock : Clock

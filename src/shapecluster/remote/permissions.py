@@ -246,7 +246,7 @@ class Scope:
 
 
 def caller_policy(scope: Scope, calls: Iterable[str] | None = None) -> dict[str, Any]:
-    """Write the policy for the identity that calls AWS: whoever runs `fit`.
+    """Write the policy for the identity that calls AWS: the user who runs `fit`.
 
     Parameters
     ----------

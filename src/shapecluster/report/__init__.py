@@ -12,5 +12,5 @@
 
 from __future__ import annotations
 
-# Nothing here is public. The command and the files that it writes are.
+# All names here are private. Public are the command and its files.
 __all__: list[str] = []

@@ -37,7 +37,7 @@ _N_NEAREST_PAIRS = 10  # shown when no pair is near-identical
 # judged by their correlation instead.
 _MAX_SBD_INCOMPLETE = 0.6
 _MIN_COVERAGE = 0.2  # below this share of common days a high correlation is often chance
-_MIN_SHARE_OF_DAYS = 0.5  # below this share of days the cluster of a stock says little
+_MIN_SHARE_OF_DAYS = 0.5  # below this share of days the cluster of a stock is unreliable
 _LONG_LAG = 21  # trading days in a month
 
 _LEVELS_NOTE = (
@@ -155,7 +155,7 @@ def analyze(
         report_progress("Clustering", fit.done, fit.total)
 
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # the user's filters must not decide what the report says
+        warnings.simplefilter("always")  # the report must not depend on the user's filters
         series = LogReturns(missing=missing).fit_transform(prices) if settings.on == "log-returns" else prices
         report_progress("Clustering", 0, len(ks))
         sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, progress=report_fit)
@@ -196,8 +196,8 @@ def find_near_identical(
 ) -> tuple[pd.DataFrame, int]:
     """Find the pairs of stocks that are nearly the same.
 
-    Pairs with missing days are judged by one minus their correlation over common days when that is smaller:
-    missing days raise the SBD, which would hide a late-listed twin.
+    Missing days raise the SBD, which would hide a late-listed twin. Pairs with missing days are therefore
+    judged by one minus their correlation over common days if that is smaller.
 
     Returns
     -------

@@ -149,7 +149,7 @@ class KChoice:
                 f"Clusters are shown for k = {self.k}, chosen by {_CRITERION_TEXT[self.criterion]} out of "
                 f"k = {_format_ks(self.tried)}{self._near_ties_text(self.criterion)}."
             ]
-        # Said for every criterion: readers of the table would take the minimum for a finding.
+        # Written for every criterion: readers of the table would take the minimum for a finding.
         if self.least_ssd_is_largest_k:
             sentences.append(
                 f"The minimum SSD is at the largest k tried, {max(self.tried)}. SSD almost always falls with "

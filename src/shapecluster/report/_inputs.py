@@ -95,7 +95,7 @@ def _add_sectors(prices: pd.DataFrame, source: PriceSource, path: Path | None) -
 
 
 def _as_strings(sectors: pd.Series[Any]) -> dict[str, str]:
-    # All tables of the findings have tickers as text, whatever type the index has.
+    # All tables of the findings have tickers as text, for an index of any type.
     return {str(ticker): str(sector) for ticker, sector in sectors.items()}
 
 
@@ -104,6 +104,6 @@ def _collect_warnings() -> Iterator[list[str]]:
     """Yield a list that gets the messages of all warnings at the end, as notes for the report."""
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # the user's filters must not decide what the report says
+        warnings.simplefilter("always")  # the report must not depend on the user's filters
         yield notes
     notes.extend(dict.fromkeys(str(warning.message) for warning in caught))

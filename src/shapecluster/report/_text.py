@@ -29,7 +29,7 @@ _PLURALS = {
 
 def printable(text: object) -> str:
     """Replace control characters by a visible mark."""
-    # Tickers come from files: an escape sequence in one could rewrite what the terminal shows.
+    # Tickers come from files: an escape sequence in one could rewrite the terminal.
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
@@ -162,7 +162,7 @@ def describe_cleaning(findings: StocksFindings) -> str:
     flagged = counts["action"] == "flagged"
     if flagged.any():
         text += " Flagged prices are used unchanged"
-        # Only bad prints can be repaired: whether a jump is an error or news, prices alone cannot tell.
+        # Only bad prints can be repaired: prices alone do not show whether a jump is an error or news.
         has_prints = ((counts["kind"] == "bad print") & flagged).any()
         text += "; --repair-prints repairs bad prints." if has_prints else "."
     return text

@@ -9,8 +9,8 @@ _serving   endpoints, batch transform       _copies      sessions in clones and 
 _sweep     several jobs in parallel
 ```
 
-The estimators translate parameters and data, and read results back. How jobs live is in
-`shapecluster.remote`, which they use through its facade `_client`.
+The estimators translate parameters and data, and read results back. `shapecluster.remote` creates
+and watches the jobs. The estimators use its facade `_client`.
 """
 
 from shapecluster.sagemaker._kmeans import SageMakerKMeans

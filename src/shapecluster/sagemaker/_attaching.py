@@ -96,7 +96,7 @@ class AttachMixin:
         return model
 
     def _job_record(self, **more: Any) -> dict[str, Any]:
-        """What `attach` needs: the class, and the parameters that JSON can hold."""
+        """Return the record for `attach`: the class, and the parameters that JSON can hold."""
         recorded: dict[str, Any] = {}
         for name, value in self.get_params(deep=False).items():
             plain = value.item() if isinstance(value, np.generic) else value

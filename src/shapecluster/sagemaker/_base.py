@@ -1,4 +1,4 @@
-"""What the estimators share whose `fit` is a training job: session, waiting, and reading the result."""
+"""Base of the estimators whose `fit` is a training job: session, waiting, and reading the result."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TrainingJobEstimator(
         "progress": [callable, None],
     }
 
-    if TYPE_CHECKING:  # what subclasses have, some from another parent
+    if TYPE_CHECKING:  # attributes of subclasses, some from another parent
 
         def fit(self, X: Any, y: None = None) -> Self: ...
         def transform(self, X: Any) -> FloatArray | pd.DataFrame: ...
@@ -114,7 +114,7 @@ class TrainingJobEstimator(
         self._current_run().stop()
 
     def training_job(self) -> Any:
-        """The job as the SageMaker SDK (version 3) knows it.
+        """Return the job as an object of the SageMaker SDK (version 3).
 
         Returns
         -------
@@ -127,7 +127,7 @@ class TrainingJobEstimator(
         ImportError
             Without the extra `sagemaker`.
         ValueError
-            For a rehearsal, whose jobs only this package knows.
+            For a rehearsal, whose jobs do not exist on AWS.
         """
         name = self._job_name()
         return self._client().sdk_training_job(name)
@@ -146,7 +146,7 @@ class TrainingJobEstimator(
         try:
             yield
         except BaseException as error:
-            # An error without a job's name says that no job was created after all.
+            # An error without a job's name means that no job was created.
             if not self._created or (isinstance(error, RemoteError) and error.job_name is None):
                 vars(self).clear()
                 vars(self).update(before)

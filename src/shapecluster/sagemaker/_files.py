@@ -42,9 +42,9 @@ def dense_recordio_of(rows: Any, manifest: dict[str, Any], *, n_shards: int = 1)
     """Rows, sparse ones too, as dense RecordIO in float32, written block by block to bound the memory."""
 
     def write(file: BinaryIO, part: slice) -> None:
-        mine = rows[part]
-        for block in blocks(mine.shape[0], mine.shape[1]):
-            write_recordio(file, dense(mine[block], mine.dtype), dtype="float32")
+        array = rows[part]
+        for block in blocks(array.shape[0], array.shape[1]):
+            write_recordio(file, dense(array[block], array.dtype), dtype="float32")
 
     if hasattr(rows, "indptr"):
         # Equal sparse rows may store their entries in different orders; canonical ones hash alike.
@@ -120,7 +120,7 @@ def _read_channel(channel: StagedChannel) -> FloatArray:
 
 
 def read_description(job: CompletedJob) -> dict[str, Any]:
-    """What this package's container recorded of the fit; empty for other containers.
+    """Read what this package's container recorded of the fit; empty for other containers.
 
     Warns
     -----
@@ -135,12 +135,12 @@ def read_description(job: CompletedJob) -> dict[str, Any]:
         return {}
     if not isinstance(described, dict):
         return {}
-    theirs, ours = described.get("library"), version("shapecluster")
-    if theirs != ours:
+    recorded, installed = described.get("library"), version("shapecluster")
+    if recorded != installed:
         warn_user(
             f"training job {job.name!r}",
-            f"version {theirs} of shapecluster ran it, and this is {ours}. Build the image again to have the "
-            "same results everywhere.",
+            f"version {recorded} of shapecluster ran it, and this is {installed}. Build the image again to "
+            "have the same results everywhere.",
             ArtifactWarning,
         )
     return described

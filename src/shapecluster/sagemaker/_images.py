@@ -1,10 +1,10 @@
-"""Where the images of the built-in K-Means are: one account for each region."""
+"""Locations of the images of the built-in K-Means: one account for each region."""
 
 from __future__ import annotations
 
 from shapecluster._optional import import_optional
 
-# From the image_uri_config of the SageMaker SDK, version 3; it knows the other regions as well.
+# From the image_uri_config of the SageMaker SDK, version 3; it has the other regions as well.
 _ACCOUNTS = {
     "us-east-1": "382416733822",
     "us-east-2": "404615174143",

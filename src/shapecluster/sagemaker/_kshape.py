@@ -212,7 +212,7 @@ default="k-shape++"
             self._check_size(len(data.values))
             if not isinstance(self.init, str):
                 self._given_centers(data)
-            # Warns of flat series and refuses all-flat data before anything is uploaded.
+            # Warns of flat series and raises for all-flat data before anything is uploaded.
             self._taking_part(self._shapes(data, data.values.dtype), weights)
             prepared = self._prepare(self._client(), data, None if sample_weight is None else weights)
             self._store_names(data)
@@ -231,8 +231,8 @@ default="k-shape++"
         local = LocalKShape(**{name: getattr(self, name) for name in PARAMETERS})
         local.set_params(n_clusters=len(self.cluster_centers_))
         for name, value in vars(self).items():
-            mine = {"centroid_report_", "training_job_name_", "billable_seconds_"}
-            if name == "_axis_name" or (name.endswith("_") and name not in mine):
+            of_jobs = {"centroid_report_", "training_job_name_", "billable_seconds_"}
+            if name == "_axis_name" or (name.endswith("_") and name not in of_jobs):
                 setattr(local, name, value)
         return local
 
@@ -299,7 +299,7 @@ default="k-shape++"
     def _image(self, client: JobClient) -> str:
         if self.image_uri is None and client.is_aws:
             raise ValueError(
-                f"algorithm_arn or image_uri of {type(self).__name__} must say what runs on AWS: the ARN of "
+                f"algorithm_arn or image_uri of {type(self).__name__} must name the algorithm: the ARN of "
                 "the Marketplace's algorithm, or the URI of the image that `make image` builds. Got neither."
             )
         if client.job.instance_count > 1:
@@ -315,7 +315,7 @@ default="k-shape++"
         return client.describe_algorithm(str(self.algorithm_arn))
 
     def _manifest(self, data: SeriesData) -> dict[str, Any]:
-        """What `attach` must know of the data besides its numbers."""
+        """Return names and shape of the data, for `attach`."""
         return {
             "names": json_names(data.names),
             "axis": None if data.names is None or data.names.name is None else str(data.names.name),

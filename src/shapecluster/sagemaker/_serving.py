@@ -66,7 +66,7 @@ class ServingMixin:
         ----------
         keep : bool, default=False
             False returns a context manager: the endpoint, its configuration and its model are deleted when
-            the block ends, whatever happens in it. True creates the endpoint now, and you delete it.
+            the block ends, even by an error. True creates the endpoint now, and you delete it.
         name : str or None, default=None
             Name of the endpoint; None means a new, unique name.
         job : Job or None, default=None
@@ -151,18 +151,18 @@ class ServingMixin:
             ids.append(answer.closest_cluster)
         return self._joined_and_compared(ids, X, "the batch transform job")
 
-    def _joined_and_compared(self, parts: Sequence[IntArray], X: Any, who: str) -> IntArray:
+    def _joined_and_compared(self, parts: Sequence[IntArray], X: Any, server: str) -> IntArray:
         """The ids of all parts, with a warning where `predict` answers differently."""
         ids = np.concatenate(parts) if parts else np.empty(0, dtype=np.intp)
-        ours = self._served_ids(self.predict(X))
-        if len(ids) != len(ours):
-            raise ValueError(f"{who} must answer for {len(ours)} rows. Got {len(ids)} answers instead.")
-        other = np.flatnonzero(ids != ours)
+        local = self._served_ids(self.predict(X))
+        if len(ids) != len(local):
+            raise ValueError(f"{server} must answer for {len(local)} rows. Got {len(ids)} answers instead.")
+        other = np.flatnonzero(ids != local)
         if len(other):
             warn_user(
                 self,
-                f"{who} answers differently from predict() for {len(other)} of {len(ids)} rows, first row "
-                f"{other[0]}: cluster {ids[other[0]]}, where predict() has {ours[other[0]]}. It may serve "
+                f"{server} answers differently from predict() for {len(other)} of {len(ids)} rows, first row "
+                f"{other[0]}: cluster {ids[other[0]]}, where predict() has {local[other[0]]}. It may serve "
                 "another model, number clusters differently, or round differently.",
                 ArtifactWarning,
             )

@@ -15,19 +15,19 @@ _Model = TypeVar("_Model")
 
 
 class SweepCanceledError(Exception):
-    """The sweep that a fit belongs to was canceled, so nobody needs its result."""
+    """The sweep that a fit belongs to was canceled, so its result is not needed."""
 
 
 @dataclass
 class _Sweep:
-    """What the fits of a sweep know of each other.
+    """State that the fits of a sweep share.
 
     Attributes
     ----------
     canceled : Event
-        No further job may begin, and running jobs are dealt with as when a fit is interrupted.
+        Set when no further job may begin. Running jobs are then handled as if their fits were interrupted.
     abandoned : Event
-        Interrupted once more: nobody waits even for that.
+        Set at a second interrupt: the sweep does not wait for running jobs either.
     failed : tuple of object and BaseException, or None
         The model whose fit failed first, and its error.
     """

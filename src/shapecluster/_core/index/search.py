@@ -161,7 +161,7 @@ class IndexSearch:
         self._resolve_pending()
 
     def scan_all_rows(self) -> None:
-        """Scan every row, whatever its cell."""
+        """Scan the rows of every cell."""
         self._scan(np.arange(self.n_queries), slice(0, len(self.space)))
         self._resolve_pending()
 
@@ -282,7 +282,9 @@ class IndexSearch:
         self._pending, self._n_pending = [], 0
         pairs = self._still_open(pairs)
         pairs = self._evaluate_trial(pairs, 1)
-        pairs = pairs.subset(np.argsort(pairs.which, kind="stable"))  # tighten_bounds wants them by query
+        pairs = pairs.subset(
+            np.argsort(pairs.which, kind="stable")
+        )  # tighten_bounds takes pairs ordered by query
         bounds = self.space.tighten_bounds(self.queries, pairs.which, pairs.rows, pairs.bounds)
         pairs = self._still_open(Pairs(pairs.which, pairs.rows, bounds))
         for factor in _TRIAL_FACTORS:

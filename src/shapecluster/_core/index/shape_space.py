@@ -119,7 +119,7 @@ class ShapeSpace:
         return np.nextafter(threshold.astype(np.float32), np.float32(np.inf))
 
     def prefilter(self, queries: ShapeQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
-        """Keep all rows: nothing is cheaper than their lower bounds."""
+        """Keep all rows: no test is cheaper than their lower bounds."""
         return rows
 
     def lower_bounds(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
@@ -171,11 +171,11 @@ class ShapeSpace:
         moving = moving[np.argsort(rows[moving], kind="stable")]
         x = queries.shapes
         for part in row_blocks(len(moving), x.row_bytes, BLOCK_BYTES):
-            mine = moving[part]
-            used, second = np.unique(rows[mine], return_inverse=True)
+            chunk = moving[part]
+            used, second = np.unique(rows[chunk], return_inverse=True)
             others = materialize(self.rows, used)
-            found = evaluate_pairs(x, others, which[mine], second.ravel(), 1.0 - threshold[mine])
-            values[mine], shifts[mine] = 1.0 - found.ncc, found.shifts
+            found = evaluate_pairs(x, others, which[chunk], second.ravel(), 1.0 - threshold[chunk])
+            values[chunk], shifts[chunk] = 1.0 - found.ncc, found.shifts
         return values, shifts
 
 

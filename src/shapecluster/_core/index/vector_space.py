@@ -88,7 +88,7 @@ class VectorSpace:
         return np.nextafter(limit.astype(self.rows.dtype), self.rows.dtype.type(np.inf))
 
     def prefilter(self, queries: VectorQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
-        """Keep all rows: nothing is cheaper than their lower bounds."""
+        """Keep all rows: no test is cheaper than their lower bounds."""
         return rows
 
     def lower_bounds(self, queries: VectorQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
@@ -129,7 +129,7 @@ def nearest_centers(
     def find(rows: slice) -> None:
         values = x[rows] @ columns
         values += offsets.astype(x.dtype)
-        # The product only screens: whatever may be among the nearest within its rounding is computed again.
+        # The product only screens: rows that may be among the nearest within its rounding are computed again.
         kth = np.partition(values, n_cells - 1, axis=1)[:, n_cells - 1] if n_cells > 1 else values.min(axis=1)
         limit = np.nextafter((kth + 2 * error[rows]).astype(x.dtype), x.dtype.type(np.inf))
         near = np.flatnonzero(values <= limit[:, None])

@@ -77,7 +77,7 @@ class Assigned:
 
 @dataclass(frozen=True)
 class _SearchPlan:
-    """What is known before a search begins, the same for all series."""
+    """Inputs of a search that all series share."""
 
     centers: Shapes
     before: Assigned | None
@@ -279,7 +279,7 @@ class _AssignmentSearch:
         self.n_full = self.n_short = self.n_ruled_out = 0
 
     def resolve_own_centers(self, before: Assigned, rows: slice) -> IntArray:
-        """Take over what the last assignment knows; return the series whose own center must be evaluated."""
+        """Reuse correlations of the last assignment; return the series whose own center must be evaluated."""
         plan = self.plan
         labels, shifts, ncc = before.nearest.at(rows)
         if before.lower_bounds is not None:

@@ -112,7 +112,7 @@ def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -
     restarted Lanczos iteration on rows.T @ rows: O(n_rows * size) a step, and no size x size matrix. Products
     use einsum's own loops, which unlike BLAS round the same way on any number of threads. If the leading
     values are so close that the iteration does not converge, the dense problem is solved, up to a size of
-    3000; beyond it the best vector found is returned. If the leading values are equal, the iteration leads
+    3000. Beyond it, the best vector found is returned. If the leading values are equal, the iteration leads
     to the vector of their space that is nearest to the start.
     """
     if isinstance(rows, np.ndarray):
@@ -130,7 +130,7 @@ def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -
 def _from_products(rows: Float64Array, start: Float64Array) -> Float64Array:
     """Leading vector from the small matrix of all products of rows."""
     products = np.zeros((len(rows), len(rows)))
-    # The eigensolver reads nothing above the diagonal, so half of the products are enough.
+    # The eigensolver reads only the lower triangle, so half of the products are enough.
     for some in row_blocks(len(rows), 1, max(8, len(rows) // 4)):
         products[some, : some.stop] = np.einsum("it,jt->ij", rows[some], rows[: some.stop])
     values, vectors = np.linalg.eigh(products)

@@ -310,7 +310,7 @@ def _new_centers(x: Shapes, state: RunState, weights: Float64Array, settings: Fi
 
     map_blocks(extract, row_blocks(len(changed), 1, 1), settings.n_threads)
     new = znormalize(centers[extracted])
-    flat = ~new.any(axis=(1, 2))  # the members agree on nothing but a level, which is no shape
+    flat = ~new.any(axis=(1, 2))  # the members share only a level, which is no shape
     new[flat] = now.centers[extracted][flat]
     centers[extracted] = new
     return centers

@@ -28,7 +28,7 @@ N_CANDIDATES = 4
 
 @dataclass(frozen=True)
 class Start:
-    """Start of a run: centers of shape (n_clusters, n_channels, n_timepoints), and what is known of them.
+    """Start of a run: centers of shape (n_clusters, n_channels, n_timepoints), and an earlier assignment.
 
     `assigned` is an assignment of the series to these centers or to nearby ones, or None.
     """
@@ -126,7 +126,9 @@ def k_shape_plus_plus(
     search.choose(search.compare(_draw(usable, rng.uniform(size=1))), 0)
     for _ in range(1, n_clusters):
         potential = usable * search.square_distance
-        draws = rng.uniform(size=N_CANDIDATES)  # drawn in any case: seeds do not depend on what follows
+        draws = rng.uniform(
+            size=N_CANDIDATES
+        )  # drawn in any case, so that seeds do not depend on later steps
         exhausted = not potential.any()  # every shape is a seed already
         drawn = _unused(usable, search.seeds) if exhausted else _draw(potential, draws)
         compared = search.compare(drawn)

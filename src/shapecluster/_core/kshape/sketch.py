@@ -50,7 +50,7 @@ class Sketch:
     -----
     Let d be the sum of the amounts d_t that the steps subtracted from the squared singular values. A step
     subtracts d_t from every axis that it keeps and from the next one, and drops the others. No direction
-    loses more than d_t, and the sum of squares falls by at least (size + 1) d_t. So for every k <= size
+    loses more than d_t, and the sum of squares falls by at least (size + 1) d_t. Therefore, for k <= size,
 
         0 <= A.T A - B.T B <= d <= |A - A_k|_F^2 / (size + 1 - k),
 
@@ -63,7 +63,8 @@ class Sketch:
         sin(angle) <= error / (lambda_1 - lambda_2),
 
     with lambda the largest eigenvalues of either matrix. This is the theorem of Davis and Kahan in the form
-    of [3]_, applied to B.T B + error / 2, which has the same eigenvectors and differs by at most error / 2.
+    of [3]_, applied to B.T B + error / 2. This matrix has the same eigenvectors
+    and differs by at most error / 2.
 
     References
     ----------

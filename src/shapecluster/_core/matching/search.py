@@ -108,9 +108,9 @@ def _shared_weights(
         inside = slice(*ticker_holders.searchsorted(bounds))
         holders.append(ticker_holders[inside])
         if postings.quantities is not None:
-            theirs = postings.quantities[start:stop][inside]
+            held = postings.quantities[start:stop][inside]
             cosine = criterion.metric == "cosine"
-            terms.append(theirs * quantity if cosine else np.minimum(theirs, quantity))
+            terms.append(held * quantity if cosine else np.minimum(held, quantity))
     values = None if postings.quantities is None else np.concatenate(terms)
     # One `bincount` for all tickers, instead of one pass over a dense array per ticker.
     shared: Weights = np.bincount(np.concatenate(holders) - rows[0], values, minlength=rows[1] - rows[0])

@@ -203,11 +203,11 @@ class SpectralBounds:
         lower = np.full(len(first), -np.inf, dtype=np.float32)
         if self.low_pass is None:
             return lower
-        ours, theirs = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
+        low_x, low_y = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
         weighted = profile * self.low_pass.weights
         for part in row_blocks(len(first), self.low_pass.pair_bytes(x), block_bytes):
-            product = ours[first[part]]
-            product *= theirs[second[part]]
+            product = low_x[first[part]]
+            product *= low_y[second[part]]
             bound = self.low_pass.highest(product, x.length)
             bound += np.einsum("pb,pb->p", weighted[first[part]], self.profile[second[part]])
             lower[part] = angle_lower_bound(bound, x.screen_error)
@@ -218,11 +218,11 @@ class SpectralBounds:
         lower = self.by_magnitude(profile)
         if self.low_pass is None:
             return lower
-        ours, theirs = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
+        low_x, low_y = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
         weighted, pair_bytes = profile * self.low_pass.weights, self.low_pass.pair_bytes(x)
-        for columns in row_blocks(len(theirs), 16 * pair_bytes, block_bytes):
-            for rows in row_blocks(len(ours), pair_bytes * (columns.stop - columns.start), block_bytes):
-                bound = self.low_pass.highest(ours[rows, None] * theirs[columns], x.length)
+        for columns in row_blocks(len(low_y), 16 * pair_bytes, block_bytes):
+            for rows in row_blocks(len(low_x), pair_bytes * (columns.stop - columns.start), block_bytes):
+                bound = self.low_pass.highest(low_x[rows, None] * low_y[columns], x.length)
                 bound += weighted[rows] @ self.profile[columns].T
                 tile = lower[rows, columns]
                 np.maximum(tile, angle_lower_bound(bound, x.screen_error), out=tile)

@@ -306,7 +306,7 @@ def resolve_best_shift(
         if len(crowded):
             plain = n_near[pair] <= _CROWDED
             pairs, positions = [pair[plain]], [position[plain]]
-            # Float32 cannot tell the shifts of a broad peak apart, but a float64 transform can.
+            # float32 does not separate the shifts of a broad peak; a float64 transform does.
             for part in row_blocks(len(crowded), 4 * x.pair_bytes):
                 some = crowded[part]
                 product = _spectrum64(x, first[some]) * np.conj(_spectrum64(y, second[some]))
@@ -320,7 +320,7 @@ def resolve_best_shift(
             pair, position = pair[order], np.concatenate(positions)[order]
     shifts = x.shifts[position]
     values = direct_ncc(x, y, first[pair], second[pair], shifts)
-    if len(pair) == len(first):  # one candidate for each pair, so nothing can tie
+    if len(pair) == len(first):  # one candidate for each pair, so there are no ties
         return Alignment(values, shifts)
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
     best = np.maximum.reduceat(values, starts)

@@ -38,8 +38,8 @@ class Standardized(NamedTuple):
 def standardize(values: FloatArray) -> Standardized:
     """z-normalize along the last axis, over observed (not NaN) values.
 
-    Very large and very small rows are first scaled by a power of two, which is exact. So neither 1e300 nor
-    1e-300 overflows or loses digits.
+    Very large and very small rows are first scaled by a power of two, which is exact. Values
+    near 1e300 or 1e-300 therefore neither overflow nor lose digits.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def start_supervisor(
 
     write_json(folder / "plan.json", plan)
     with (folder / "lock").open("w") as lock:
-        # The lock belongs to the open file, which the supervisor inherits: nobody can find it unlocked.
+        # The lock belongs to the open file, which the supervisor inherits: it is never unlocked in between.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if announce is not None:
             announce()

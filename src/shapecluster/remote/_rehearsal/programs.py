@@ -1,6 +1,6 @@
 """The program that stands for a container, and the environment variables that it gets.
 
-The package hands the program over, see `shapecluster._programs`: nothing here knows what it computes.
+The package hands the program over, see `shapecluster._programs`: this module does not depend on it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from shapecluster._programs import ProgramMain, WsgiApp, container_programs
 
-# What is allowed, and not what is forbidden: no secret may pass under a name that nobody foresaw.
+# An allowlist and no blocklist: a secret may have any name.
 _ALLOWED = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHASHSEED"),
     # They choose the numerical kernels, on which the last bits of a result depend.
