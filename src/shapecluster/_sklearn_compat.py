@@ -92,8 +92,16 @@ else:
         MetaEstimatorMixin,
         TransformerMixin,
     )
-    from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+    from sklearn.utils._param_validation import Interval as _Interval
+    from sklearn.utils._param_validation import StrOptions, validate_params
     from sklearn.utils.metaestimators import available_if
+
+    class Interval(_Interval):
+        """A range that a numeric parameter must lie in; scikit-learn's also takes True for 1."""
+
+        def is_satisfied_by(self, val: Any) -> bool:
+            return not isinstance(val, bool) and super().is_satisfied_by(val)
+
 
 __all__ = [
     "BaseEstimator",

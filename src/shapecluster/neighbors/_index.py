@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapecluster._core.index.inverted_lists import Ids
 from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted
 from shapecluster._typing import FloatArray, IntArray
-from shapecluster.neighbors._answers import check_radius, radius_answer
+from shapecluster.neighbors._answers import check_flags, check_radius, radius_answer
 from shapecluster.neighbors._index_metrics import METRICS
 from shapecluster.neighbors._index_rows import n_rows
 from shapecluster.neighbors._index_search import SearchableRows
@@ -242,6 +242,7 @@ default=None
             For queries unlike the rows, for more neighbors than rows, and for `exact` with a shift window.
         """
         check_is_fitted(self)
+        check_flags(return_distance=return_distance, exact=exact, return_shift=return_shift)
         k = self._check_n_neighbors(n_neighbors, is_own=X is None)
         if return_shift and self.metric_ != "sbd":
             raise ValueError(f"return_shift needs metric 'sbd'. Got {self.metric_!r} instead.")
@@ -334,6 +335,7 @@ default=None
             shift window.
         """
         check_is_fitted(self)
+        check_flags(return_distance=return_distance, sort_results=sort_results, exact=exact)
         radius = check_radius(radius)
         queries = self._queries(X)
         hits = self._search(
