@@ -179,7 +179,8 @@ class SageMakerKMeans(TrainingJobEstimator):
         self.local_lloyd_init_method = local_lloyd_init_method
         self.eval_metrics = eval_metrics
 
-    def fit(self, X: Any, y: None = None, test: Any = None) -> Self:
+    # `test` is given by name only: the third argument of scikit-learn's KMeans is `sample_weight`.
+    def fit(self, X: Any, y: None = None, *, test: Any = None) -> Self:
         """Compute the centers in a training job, and label the rows by them.
 
         Parameters
