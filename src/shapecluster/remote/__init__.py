@@ -22,10 +22,20 @@ _platform                                  the interface of both platforms: call
 `permissions` stands apart: it writes the IAM policies that these calls need.
 """
 
+from shapecluster.remote import permissions
 from shapecluster.remote._endpoints import Endpoint
 from shapecluster.remote._job import Job
 from shapecluster.remote._leftovers import Leftover, clean_up, list_leftovers
 from shapecluster.remote._outcome import JobProgress
 from shapecluster.remote._rehearsal.platform import Rehearsal
 
-__all__ = ["Endpoint", "Job", "JobProgress", "Leftover", "Rehearsal", "clean_up", "list_leftovers"]
+__all__ = [
+    "Endpoint",
+    "Job",
+    "JobProgress",
+    "Leftover",
+    "Rehearsal",
+    "clean_up",
+    "list_leftovers",
+    "permissions",
+]
