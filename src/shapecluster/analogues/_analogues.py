@@ -148,6 +148,9 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         "n_jobs": [None, Integral],
     }
 
+    exclusion: int | Literal["half"]
+    before: Literal["end", "start"]
+    values: Literal["levels", "returns"]
     index_: ClusterIndex
     left_out_: pd.DataFrame
     n_features_in_: int

@@ -223,6 +223,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         "random_state": ["random_state"],
     }
 
+    criterion: CriterionName
     best_k_: int
     best_params_: dict[str, int]
     best_estimator_: Any

@@ -187,6 +187,30 @@ class ClusterIndex(SearchableRows):
     @overload
     def kneighbors(
         self,
+        X: Any,
+        n_neighbors: int | None,
+        return_distance: Literal[False],
+        *,
+        n_probe: int | None = None,
+        exact: bool = False,
+        return_shift: Literal[False] = False,
+    ) -> Ids: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        *,
+        return_distance: Literal[False],
+        n_probe: int | None = None,
+        exact: bool = False,
+        return_shift: Literal[True],
+    ) -> tuple[Ids, IntArray]: ...
+
+    @overload
+    def kneighbors(
+        self,
         X: Any = None,
         n_neighbors: int | None = None,
         return_distance: bool = True,
@@ -276,6 +300,18 @@ default=None
         *,
         return_distance: Literal[False],
         sort_results: bool = True,
+        n_probe: int | None = None,
+        exact: bool = False,
+    ) -> NDArray[np.object_]: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: Any,
+        radius: float | None,
+        return_distance: Literal[False],
+        sort_results: bool = True,
+        *,
         n_probe: int | None = None,
         exact: bool = False,
     ) -> NDArray[np.object_]: ...

@@ -146,6 +146,26 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
     @overload
     def kneighbors(
         self,
+        X: Any,
+        n_neighbors: int | None,
+        return_distance: Literal[False],
+        *,
+        return_shift: Literal[False] = False,
+    ) -> IntArray: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        *,
+        return_distance: Literal[False],
+        return_shift: Literal[True],
+    ) -> tuple[IntArray, IntArray]: ...
+
+    @overload
+    def kneighbors(
+        self,
         X: Any = None,
         n_neighbors: int | None = None,
         return_distance: bool = True,
@@ -220,6 +240,15 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         X: Any = None,
         radius: float | None = None,
         *,
+        return_distance: Literal[False],
+        sort_results: bool = True,
+    ) -> NDArray[np.object_]: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: Any,
+        radius: float | None,
         return_distance: Literal[False],
         sort_results: bool = True,
     ) -> NDArray[np.object_]: ...

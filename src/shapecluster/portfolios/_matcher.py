@@ -115,6 +115,7 @@ class PortfolioMatcher(BaseEstimator):
         "quantities": ["boolean"],
     }
 
+    metric: MatchMetric
     portfolios_: Portfolios
     groups_: IntArray
     n_features_in_: int

@@ -135,6 +135,11 @@ class SageMakerKMeans(TrainingJobEstimator):
         "eval_metrics": [list, tuple],
     }
 
+    init_method: Literal["random", "kmeans++"]
+    extra_center_factor: int | Literal["auto"]
+    local_lloyd_num_trials: int | Literal["auto"]
+    local_lloyd_init_method: Literal["random", "kmeans++"]
+    eval_metrics: Sequence[Literal["msd", "ssd"]]
     cluster_centers_: FloatArray
     labels_: IntArray
     inertia_: float
