@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from shapecluster import (
 from shapecluster._sklearn_compat import Interval
 from shapecluster.datasets import make_market, make_portfolios
 from shapecluster.metrics import sampled_silhouette, sbd_distances
+from shapecluster.plotting import ClusterDisplay, ClusterGridDisplay
 from shapecluster.prices import clean_prices
+from shapecluster.remote import Rehearsal
 
 PRICES = make_market(n_stocks=20, n_sectors=2, n_days=60, random_state=0).prices
 FIRST = PRICES.index[0]
@@ -135,3 +138,30 @@ def test_names_are_those_of_integer_ids_only(fitted: dict[str, Any], ids: Any) -
         fitted["index"].names_of(ids)
     assert fitted["index"].names_of([]).shape == (0,)
     assert fitted["index"].names_of(np.array([[0, 1]])).tolist() == [list(PRICES.index[:2])]
+
+
+@pytest.mark.parametrize("cluster", [True, 1.0, "1"])
+def test_displays_take_labels_of_clusters_only(cluster: Any) -> None:
+    model = LocalKShape(2, random_state=0).fit(PRICES)
+    with pytest.raises(ValueError, match=rf"cluster must be from 0 to 1\. Got {cluster!r} instead"):
+        ClusterDisplay.from_estimator(model, PRICES, cluster=cluster)
+
+
+@pytest.mark.parametrize("n_columns", [True, 2.0, 0, "2"])
+def test_a_grid_takes_a_positive_number_of_columns_only(n_columns: Any) -> None:
+    with pytest.raises(ValueError, match=rf"n_columns must be .* Got {n_columns!r} instead"):
+        ClusterGridDisplay([ClusterDisplay([[1.0, 2.0]], [-1.0, 1.0])], n_columns=n_columns)
+
+
+@pytest.mark.parametrize("wrong", [1, "no", None])
+def test_nothing_but_true_keeps_an_endpoint_that_is_billed(tmp_path: Path, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="keep must be True or False"):
+        SageMakerKShape(session=Rehearsal(tmp_path)).deploy(keep=wrong)
+    with pytest.raises(ValueError, match="in_process of Rehearsal must be True or False"):
+        Rehearsal(tmp_path, in_process=wrong)
+
+
+@pytest.mark.parametrize("wrong", [True, 0, 1.5, "2"])
+def test_an_endpoint_takes_a_positive_number_of_machines_only(tmp_path: Path, wrong: Any) -> None:
+    with pytest.raises(ValueError, match="instance_count must be an int of at least 1"):
+        SageMakerKShape(session=Rehearsal(tmp_path)).deploy(instance_count=wrong)
