@@ -8,6 +8,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -68,6 +70,15 @@ def own_public_names(module: ModuleType) -> set[str]:
         and (inspect.isclass(value) or inspect.isfunction(value))
         and value.__module__.startswith(module.__name__)
     }
+
+
+def test_import_shapecluster_alone_reaches_every_public_module():
+    reach = "".join(f"{module.__name__}\n" for module in MODULES)
+    program = "import shapecluster\n" + reach + "print(*dir(shapecluster))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    names = [name for name in run.stdout.split() if not name.startswith("__")]
+    assert names == sorted(name for name in shapecluster.__all__ if name != "__version__")
 
 
 @pytest.fixture(params=MODULES, ids=lambda module: module.__name__)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias, assert_type
+from typing import Any, Literal, TypeAlias, assert_type
 
 import matplotlib as mpl
 import numpy as np
@@ -94,6 +94,7 @@ def remote_prices(show: Callable[[int, int, str], None]) -> None:
 def transformers(prices: pd.DataFrame) -> pd.DataFrame:
     returns = LogReturns(nonpositive="nan", missing="mask").fit(prices)
     assert_type(returns, LogReturns)
+    assert_type(returns.nonpositive, Literal["error", "nan"])
     assert_type(returns.transform(prices), pd.DataFrame)
     assert_type(returns.fit_transform(prices), pd.DataFrame)
     assert_type(returns.inverse_transform(returns.transform(prices)), pd.DataFrame)
@@ -135,6 +136,10 @@ def clusterers(X: pd.DataFrame) -> LocalKShape:
     assert_type(batches.predict(X), Integers)
     given = LocalKShape(init=model.cluster_centers_, n_clusters=3)
     assert_type(given.fit(X).labels_, Integers)
+    LocalKShape(2, init=[[0.0, 1.0], [1.0, 0.0]])
+    LocalKShape(init=pd.DataFrame(model.cluster_centers_))
+    missing: Literal["error", "mask"] = model.missing
+    assert missing == "mask"
     return model
 
 
@@ -149,6 +154,7 @@ def sweeps(X: pd.DataFrame, show: Callable[[SweepProgress], None]) -> KSweep:
     assert_type(sweep.best_k_, int)
     assert_type(sweep.ssd_k_, int)
     assert_type(sweep.elbow_k_, int | None)
+    assert_type(sweep.criterion, Literal["ssd", "elbow", "silhouette"])
     assert_type(sweep.silhouette_k_, int | None)
     assert_type(sweep.results_, pd.DataFrame)
     assert_type(sweep.labels_, Integers)
@@ -176,11 +182,14 @@ def neighbors(X: pd.DataFrame) -> None:
     assert_type(model.kneighbors(), tuple[Floats, Integers])
     assert_type(model.kneighbors(X, 2), tuple[Floats, Integers])
     assert_type(model.kneighbors(X, return_distance=False), Integers)
+    assert_type(model.kneighbors(X, 2, False), Integers)
     assert_type(model.kneighbors(X, return_shift=True), tuple[Floats, Integers, Integers])
+    assert_type(model.kneighbors(X, return_distance=False, return_shift=True), tuple[Integers, Integers])
     assert_type(model.kneighbors_graph(mode="distance"), sparse.csr_matrix)
     assert_type(model.transform(X), sparse.csr_matrix)
     assert_type(model.radius_neighbors(radius=0.5), tuple[Objects, Objects])
     assert_type(model.radius_neighbors(radius=0.5, return_distance=False), Objects)
+    assert_type(model.radius_neighbors(X, 0.5, False), Objects)
     first, second = X.index[:2]
     assert_type(model.similar(first, n_neighbors=2), pd.DataFrame)
     assert_type(model.similar([first, second], n_neighbors=2, basket=True), pd.DataFrame)
@@ -193,10 +202,13 @@ def index(folder: Path, X: pd.DataFrame) -> None:
     assert_type(built.fit(X), ClusterIndex)
     assert_type(built.kneighbors(X), tuple[Floats, Ids])
     assert_type(built.kneighbors(X, 2, return_distance=False), Ids)
+    assert_type(built.kneighbors(X, 2, False, exact=True), Ids)
+    assert_type(built.kneighbors(X, return_distance=False, return_shift=True), tuple[Ids, Integers])
     assert_type(built.kneighbors(X, n_probe=3, return_shift=True), tuple[Floats, Ids, Integers])
     assert_type(built.kneighbors(X, exact=True), tuple[Floats, Ids])
     assert_type(built.radius_neighbors(X, 0.5), tuple[Objects, Objects])
     assert_type(built.radius_neighbors(X, 0.5, return_distance=False, n_probe=3), Objects)
+    assert_type(built.radius_neighbors(X, 0.5, False, n_probe=3), Objects)
     assert_type(built.recall(X, n_samples=5), Recall)
     assert_type(built.tune(0.9, X, n_samples=5), ClusterIndex)
     assert_type(built.names_of([0, 1]), Objects)
@@ -212,6 +224,7 @@ def analogues(prices: pd.DataFrame) -> Analogues:
         40, horizon=10, exclusion="half", before="start", values="returns", random_state=0
     )
     assert_type(past.fit(prices), HistoricalAnalogues)
+    assert_type(past.values, Literal["levels", "returns"])
     answer = past.analogues(prices.index[0], n_neighbors=3)
     assert_type(answer, Analogues)
     assert_type(answer.table, pd.DataFrame)
@@ -240,6 +253,7 @@ def traders(folder: Path) -> None:
     assert_type(Portfolios.from_frame(held.to_frame()), Portfolios)
     matcher = PortfolioMatcher(Fraction(9, 10), metric="jaccard", quantities=False)
     assert_type(matcher.fit(held), PortfolioMatcher)
+    assert_type(matcher.metric, Literal["jaccard", "containment", "overlap", "cosine"])
     assert_type(matcher.partial_fit(Portfolios([[1, 1]], ["T0", "T1"], [1000])), PortfolioMatcher)
     assert_type(matcher.matches(["T0", "T1"]), pd.DataFrame)
     assert_type(matcher.match_pairs(max_pairs=1000), pd.DataFrame)
@@ -272,6 +286,7 @@ def remote_jobs(X: pd.DataFrame, show: Callable[[JobProgress], None]) -> None:
     assert_type(shapes.batch_predict(X), Integers)
     means = SageMakerKMeans(3, session=session, init_method="kmeans++", progress=show)
     assert_type(means.fit(X), SageMakerKMeans)
+    assert_type(means.init_method, Literal["random", "kmeans++"])
     assert_type(means.fit_predict(X), Integers)
     assert_type(means.predict(X), Integers)
     assert_type(means.score(X), float)

@@ -66,10 +66,11 @@ if TYPE_CHECKING:
     class MetaEstimatorMixin(MetaEstimator):
         """Marks an estimator that wraps another."""
 
-    class Interval:
+    class IntervalBase:
         """A range that a numeric parameter must lie in."""
 
         def __init__(self, type: Any, left: float | None, right: float | None, *, closed: str) -> None: ...
+        def is_satisfied_by(self, val: Any) -> bool: ...
 
     class StrOptions:
         """The strings that a parameter may be."""
@@ -92,8 +93,18 @@ else:
         MetaEstimatorMixin,
         TransformerMixin,
     )
-    from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+    from sklearn.utils._param_validation import Interval as IntervalBase
+    from sklearn.utils._param_validation import StrOptions, validate_params
     from sklearn.utils.metaestimators import available_if
+
+
+class Interval(IntervalBase):
+    """A range that a numeric parameter must lie in. Unlike scikit-learn's, it does not take True for 1."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is a number in the range."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
+
 
 __all__ = [
     "BaseEstimator",

@@ -18,6 +18,8 @@ _limit_lock = threading.Lock()
 
 def n_threads(n_jobs: int | None) -> int:
     """Return the number of threads for `n_jobs` as joblib counts: None is 1, -1 is one per core."""
+    if isinstance(n_jobs, bool):  # joblib takes True for 1, where a caller may mean all cores
+        raise TypeError(f"n_jobs must be an integer or None. Got {n_jobs!r} instead.")
     return int(effective_n_jobs(n_jobs))
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 """float32 or float64; functions keep the type of their input unless they say otherwise."""
@@ -17,4 +21,22 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 DType: TypeAlias = np.dtype[np.floating[Any]]
 
-__all__ = ["ArrayLike", "BoolArray", "ComplexArray", "DType", "Float64Array", "FloatArray", "IntArray"]
+InitialCenters: TypeAlias = (
+    Literal["k-shape++", "random"]
+    | NDArray[Any]
+    | "pd.DataFrame"
+    | Sequence[Sequence[float]]
+    | Sequence[Sequence[Sequence[float]]]
+)
+"""How k-Shape starts: by a method, or at given centers. Not ArrayLike, which takes any other string."""
+
+__all__ = [
+    "ArrayLike",
+    "BoolArray",
+    "ComplexArray",
+    "DType",
+    "Float64Array",
+    "FloatArray",
+    "InitialCenters",
+    "IntArray",
+]

@@ -13,7 +13,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from shapecluster.exceptions import SweepWarning
@@ -95,6 +95,21 @@ def test_fit_path_works_behind_the_first_steps_of_a_pipeline(X, calls, rng):
         scalers.add(id(fitted[0]))
     assert len(scalers) == 5
     assert not hasattr(pipeline[0], "mean_")
+
+
+def test_fit_path_works_in_nested_pipelines(X, rng):
+    weight = rng.uniform(size=40)
+    nested = make_pipeline(StandardScaler(), make_pipeline(MinMaxScaler(), make_pipeline(Sharing())))
+    shared = sweep(nested).fit(X, sample_weight=weight)
+    flat = sweep(make_pipeline(StandardScaler(), MinMaxScaler(), Sharing())).fit(X, sample_weight=weight)
+    np.testing.assert_array_equal(shared.results_["ssd"], flat.results_["ssd"])
+    np.testing.assert_array_equal(shared.results_["silhouette"], flat.results_["silhouette"])
+    assert list(shared.best_params_) == ["pipeline__pipeline__sharing__n_clusters"]
+    for k, fitted in shared.estimators_.items():
+        assert fitted.get_params()["pipeline__pipeline__sharing"].n_clusters == k
+        expected = flat.estimators_[k][:-1].transform(X)
+        np.testing.assert_array_equal(fitted[1][0].transform(fitted[0].transform(X)), expected)
+    assert not hasattr(nested[1][0], "scale_")
 
 
 @pytest.mark.parametrize("given", [[], [3, 2], [2]], ids=["nothing", "wrong order", "too few"])

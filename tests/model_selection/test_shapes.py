@@ -19,7 +19,7 @@ from shapecluster import LocalKShape
 from shapecluster.exceptions import FlatSeriesWarning, SweepWarning
 from shapecluster.metrics import sbd_distances
 from shapecluster.model_selection import KSweep
-from shapecluster.preprocessing import LogReturns
+from shapecluster.preprocessing import LogReturns, ZScore
 from tests.reference import sbd as slow
 
 KS = range(2, 6)
@@ -45,11 +45,12 @@ ESTIMATORS = {
     "window": LocalKShape(random_state=0, max_shift=3),
     "random": LocalKShape(random_state=1, init="random", n_init=2),
     "pipeline": make_pipeline(FunctionTransformer(log_returns), LocalKShape(random_state=0, max_shift=2)),
+    "nested": make_pipeline(LogReturns(), make_pipeline(ZScore(), LocalKShape(random_state=0))),
 }
 
 
 def last_step(estimator):
-    return estimator if isinstance(estimator, LocalKShape) else estimator[-1]
+    return estimator if isinstance(estimator, LocalKShape) else last_step(estimator[-1])
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
@@ -93,7 +94,8 @@ def test_tickers_survive(prices):
 def test_delegates_everything_to_the_clusterer_alone_or_behind_a_pipeline(prices, name):
     sweep = KSweep(ESTIMATORS[name], KS, criterion="silhouette").fit(prices)
     best = sweep.best_estimator_
-    seen = log_returns(prices) if name == "pipeline" else prices
+    steps = {"pipeline": log_returns, "nested": make_pipeline(LogReturns(), ZScore()).fit_transform}
+    seen = steps[name](prices) if name in steps else prices
     model = last_step(best)
     for attribute in ("labels_", "cluster_centers_", "inertia_"):
         np.testing.assert_array_equal(getattr(sweep, attribute), getattr(model, attribute))

@@ -39,6 +39,9 @@ ESTIMATORS = {
         StandardScaler(), MiniBatchKMeans(n_init=1, max_iter=4, random_state=0)
     ),
     "pipeline-alone": Pipeline([("only", KMeans(n_init=1, random_state=3))]),
+    "pipeline-nested": make_pipeline(
+        StandardScaler(), make_pipeline(PCA(3), make_pipeline(KMeans(n_init=1, random_state=0)))
+    ),
 }
 
 
@@ -53,11 +56,13 @@ def fitted(X):
 
 
 def last(estimator):
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    return last(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
 
 
 def prefix(estimator):
-    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+    if not isinstance(estimator, Pipeline):
+        return ""
+    return f"{estimator.steps[-1][0]}__{prefix(estimator[-1])}"
 
 
 def assert_same_fit(ours, separate):

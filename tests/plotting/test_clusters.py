@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from sklearn.cluster import KMeans
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -199,6 +199,11 @@ def test_an_unfitted_pipeline_is_refused(prices, name):
 def test_a_pipeline_without_a_clusterer_is_refused(prices):
     with pytest.raises(ValueError, match=r"Got LogReturns without labels_ instead"):
         ClusterDisplay.from_estimator(make_pipeline(LogReturns()), prices)
+
+
+def test_a_clusterer_without_centers_is_not_told_to_fit(frame):
+    with pytest.raises(ValueError, match=r"Got DBSCAN without cluster_centers_ instead\.$"):
+        ClusterGridDisplay.from_estimator(DBSCAN().fit(frame), frame)
 
 
 def test_grid_draws_the_clusters_asked_for_in_order(frame, model):

@@ -271,6 +271,13 @@ def test_a_log_that_cannot_be_read_is_no_reason_to_lose_the_fit(rng, rehearsal, 
     assert model.labels_.shape == (600,)
 
 
+def test_no_third_argument_is_taken_for_test_rows(rng, rehearsal):
+    X = portfolios(rng)
+    with pytest.raises(TypeError, match="positional arguments"):
+        SageMakerKMeans(5, session=rehearsal).fit(X, None, np.ones(len(X)))  # KMeans takes weights there
+    assert not list(rehearsal.list("s3://rehearsal/"))
+
+
 def test_test_rows_are_checked_as_the_others(rng, rehearsal):
     X = portfolios(rng)
     for wrong in (X[:9, :7], np.where(X[:9] == X[0, 0], np.nan, X[:9])):

@@ -29,7 +29,7 @@ from shapecluster.analogues._windows import (
     window_values,
 )
 from shapecluster.cluster import MiniBatchLocalKShape
-from shapecluster.neighbors._answers import check_count
+from shapecluster.neighbors._answers import check_count, check_flags
 from shapecluster.neighbors._clusterer import split_clusterer
 from shapecluster.neighbors._index import ClusterIndex
 from shapecluster.neighbors._recall import Recall, measure_recall
@@ -148,6 +148,9 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         "n_jobs": [None, Integral],
     }
 
+    exclusion: int | Literal["half"]
+    before: Literal["end", "start"]
+    values: Literal["levels", "returns"]
     index_: ClusterIndex
     left_out_: pd.DataFrame
     n_features_in_: int
@@ -297,6 +300,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
             for a date before all days.
         """
         check_is_fitted(self)
+        check_flags(exact=exact)
         n_neighbors = check_count("n_neighbors", n_neighbors)
         panel, past = self._panel, self._past_windows()
         resolved = panel.resolve(query, as_of)

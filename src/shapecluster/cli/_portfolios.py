@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class GenerateRequest:
             tickers,
             min_holdings=self.min_holdings,
             max_holdings=self.max_holdings,
-            popularity=self.popularity,
+            popularity=cast('Literal["uniform", "zipf"]', self.popularity),
             sectors=None if self.sector_tilt is None else "lab",
             # Without sectors the factor has no effect, but None is not accepted.
             sector_tilt=4.0 if self.sector_tilt is None else self.sector_tilt,

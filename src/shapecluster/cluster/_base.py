@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
     n_clusters: int
     max_shift: int | None
-    missing: str
+    missing: Literal["error", "mask"]
     n_jobs: int | None
 
     cluster_centers_: FloatArray

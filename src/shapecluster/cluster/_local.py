@@ -28,7 +28,7 @@ from shapecluster._core.sbd.normalize import unit_rows
 from shapecluster._core.sbd.shapes import Shapes
 from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, InitialCenters
 from shapecluster._validation import SeriesData, all_or_nothing
 from shapecluster._warnings import with_user_line
 from shapecluster.cluster._base import BaseShapeClusterer
@@ -169,7 +169,7 @@ default="k-shape++"
         self,
         n_clusters: int = 8,
         *,
-        init: Literal["k-shape++", "random"] | ArrayLike = "k-shape++",
+        init: InitialCenters = "k-shape++",
         n_init: int | Literal["auto"] = "auto",
         max_iter: int = 100,
         tol: float = 1e-6,

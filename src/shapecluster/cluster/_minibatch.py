@@ -18,7 +18,7 @@ from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of
 from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, Float64Array, IntArray
+from shapecluster._typing import ArrayLike, Float64Array, InitialCenters, IntArray
 from shapecluster._validation import SeriesData, all_or_nothing
 from shapecluster._warnings import warn_user
 from shapecluster.cluster._base import BaseShapeClusterer
@@ -191,7 +191,7 @@ default="k-shape++"
         self,
         n_clusters: int = 8,
         *,
-        init: Literal["k-shape++", "random"] | ArrayLike = "k-shape++",
+        init: InitialCenters = "k-shape++",
         max_iter: int = 100,
         batch_size: int = 1024,
         tol: float = 0.0,

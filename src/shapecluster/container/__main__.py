@@ -13,14 +13,14 @@ from shapecluster.container._paths import DEFAULT_ROOT, ROOT_VARIABLE, container
 from shapecluster.container._signals import exit_on_sigterm
 
 
-def main(argv: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     r"""Train or serve in this process, as `python -m shapecluster.container` does in its own.
 
     The function logs to the logger "shapecluster.container" and installs no signal handler.
 
     Parameters
     ----------
-    argv : sequence of str
+    arguments : sequence of str
         The arguments of the command: "train" or "serve", and options.
 
     Returns
@@ -42,11 +42,11 @@ def main(argv: Sequence[str]) -> int:
     ...     print(code, sorted(path.name for path in (root / "model").iterdir()))
     0 ['centroids', 'shapecluster.json']
     """
-    arguments = _parser().parse_args(argv)
-    paths = container_paths(arguments.root)
-    if arguments.task == "train":
-        return _training.train(paths, arguments.algorithm)
-    return _serving.serve(paths, arguments.host, arguments.port)
+    options = _parser().parse_args(arguments)
+    paths = container_paths(options.root)
+    if options.task == "train":
+        return _training.train(paths, options.algorithm)
+    return _serving.serve(paths, options.host, options.port)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias, overload
 
@@ -20,7 +20,7 @@ from shapecluster.datasets._random_streams import RandomSource, spawn_generators
 from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, sample_rows
 from shapecluster.portfolios._portfolios import Portfolios, check_tickers
 
-PopularityLike: TypeAlias = "Literal['uniform', 'zipf'] | ArrayLike | pd.Series[float]"
+PopularityLike: TypeAlias = "Literal['uniform', 'zipf'] | Sequence[float] | NDArray[Any] | pd.Series[float]"
 SectorsLike: TypeAlias = "Literal['lab'] | Mapping[str, str] | pd.Series[str] | ArrayLike | None"
 
 # One generator per feature, so that copycats change no other trader. The order determines the result of a

@@ -1,7 +1,7 @@
 """Requirements of a sweep on its estimator: where the clusterer is, and what it must have.
 
-An estimator is either a clusterer, or a Pipeline whose last step is one. A clusterer has a parameter
-`n_clusters`, and its `fit` sets `inertia_`. Two methods are optional:
+An estimator is either a clusterer, or a Pipeline whose last step is one; Pipelines may be nested. A
+clusterer has a parameter `n_clusters`, and its `fit` sets `inertia_`. Two methods are optional:
 
 `_distances_between(X)`
     Returns a function of two arrays of row positions, which measures the distances between these rows of X
@@ -27,6 +27,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from shapecluster._sklearn_compat import clone
 from shapecluster.metrics._euclidean import EuclideanRows
 
 if TYPE_CHECKING:
@@ -35,18 +36,41 @@ if TYPE_CHECKING:
 
 
 def last_step(estimator: Any) -> Any:
-    """Return the clusterer: the estimator itself, or the last step of a Pipeline that has steps."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) and estimator.steps else estimator
+    """Return the clusterer: the estimator itself, or the last step of a Pipeline, also of a nested one."""
+    while isinstance(estimator, Pipeline) and estimator.steps:
+        estimator = estimator.steps[-1][1]
+    return estimator
 
 
 def parameter_prefix(estimator: Any) -> str:
     """Return what comes before the names of the clusterer's parameters: "" or "<last step>__"."""
-    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+    prefix = ""
+    while isinstance(estimator, Pipeline):
+        name, estimator = estimator.steps[-1]
+        prefix += f"{name}__"
+    return prefix
 
 
-def first_steps(estimator: Any) -> Pipeline | None:
-    """Return the steps before the clusterer as a Pipeline, or None if there are none."""
-    return estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator.steps) > 1 else None
+def first_steps(estimator: Any) -> list[Pipeline]:
+    """Return the steps before the clusterer: one Pipeline for each nested Pipeline that has any."""
+    parts = []
+    while isinstance(estimator, Pipeline):
+        if len(estimator.steps) > 1:
+            parts.append(estimator[:-1])
+        estimator = estimator.steps[-1][1]
+    return parts
+
+
+def with_first_steps(template: Any, parts: list[Pipeline], fitted: Any) -> Any:
+    """Return a copy of a template that has fitted first steps, one part for each level, and a clusterer."""
+    if not isinstance(template, Pipeline):
+        return fitted
+    whole = clone(template)
+    name, last = template.steps[-1]
+    has_steps = len(template.steps) > 1
+    steps = parts[0].steps if has_steps else []
+    whole.steps = [*steps, (name, with_first_steps(last, parts[has_steps:], fitted))]
+    return whole
 
 
 def check_estimator(estimator: Any, owner: str) -> None:
@@ -122,8 +146,9 @@ def protected_input(estimator: Any, X: Any) -> Any:
 
 def clusterer_input(fitted: Any, X: Any) -> Any:
     """Return what the clusterer is given: X after the first steps of a fitted Pipeline, else X itself."""
-    before = first_steps(fitted)
-    return X if before is None else before.transform(protected_input(before, X))
+    for part in first_steps(fitted):
+        X = part.transform(protected_input(part, X))
+    return X
 
 
 def transform_rows(fitted: Any, X: Any, rows: IntArray) -> Any:

@@ -21,7 +21,13 @@ from threadpoolctl import ThreadpoolController, threadpool_info
 
 from shapecluster._threads import n_threads, single_threaded_blas
 from shapecluster._warnings import with_user_line
-from shapecluster.model_selection._contract import first_steps, last_step, parameter_prefix, protected_input
+from shapecluster.model_selection._contract import (
+    first_steps,
+    last_step,
+    parameter_prefix,
+    protected_input,
+    with_first_steps,
+)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def _can_share(task: SweepTask) -> bool:
     With metadata routing, the first steps of a Pipeline may request weights. Only the Pipeline's own `fit`
     passes them on.
     """
-    routed = get_config()["enable_metadata_routing"] and first_steps(task.template) is not None
+    routed = get_config()["enable_metadata_routing"] and bool(first_steps(task.template))
     return hasattr(last_step(task.template), "_fit_path") and not (routed and task.fit_params)
 
 
@@ -165,8 +171,8 @@ def _shared(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Generator
     template = clone(task.template)
     before = first_steps(template)
     seen = protected_input(template, task.X)
-    if before is not None:
-        seen = before.fit_transform(seen, task.y)
+    for part in before:
+        seen = part.fit_transform(seen, task.y)
     path = iter(
         last_step(template)._fit_path(seen, list(ks), sample_weight=task.sample_weight, n_jobs=n_jobs)
     )
@@ -179,19 +185,10 @@ def _shared(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Generator
                     f"{type(last_step(template)).__name__}._fit_path must give one fitted estimator for each "
                     f"of ks={list(ks)}, in that order. Got {fitted!r} instead."
                 )
-            fit = _finished(_with_first_steps(template, before, fitted), k, perf_counter() - start)
+            # A copy of the first steps for each k: changing one Pipeline leaves the others as they are.
+            whole = with_first_steps(template, copy.deepcopy(before), fitted)
+            fit = _finished(whole, k, perf_counter() - start)
         yield fit
-
-
-def _with_first_steps(template: Any, before: Any | None, fitted: Any) -> Any:
-    """Return what a separate fit would give: the clusterer, or the Pipeline that ends in it."""
-    if template is last_step(template):
-        return fitted
-    whole = clone(template)
-    # A copy for each k, so that changing one Pipeline leaves the others as they are.
-    steps = [] if before is None else copy.deepcopy(before).steps
-    whole.steps = [*steps, (template.steps[-1][0], fitted)]
-    return whole
 
 
 def _finished(estimator: Any, k: int, seconds: float) -> Fit:

@@ -91,7 +91,8 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     ----------
     estimator : estimator
         A clusterer with a parameter `n_clusters` that sets `inertia_`, such as `LocalKShape`, `KMeans` or
-        `MiniBatchKMeans`, or a Pipeline whose last step is one. It is cloned, never changed.
+        `MiniBatchKMeans`, or a Pipeline whose last step is one, also a nested one. It is cloned, never
+        changed.
     k : iterable of int, default=(2, 3, ..., 20)
         Numbers of clusters to try, each once, from 1 to the number of rows. `KSweep` tries them in
         increasing order.
@@ -222,6 +223,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
         "random_state": ["random_state"],
     }
 
+    criterion: CriterionName
     best_k_: int
     best_params_: dict[str, int]
     best_estimator_: Any

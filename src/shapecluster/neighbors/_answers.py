@@ -46,6 +46,13 @@ def check_radius(radius: Any) -> float:
     return float(radius)
 
 
+def check_flags(**flags: Any) -> None:
+    """Check options that are True or False: a number in the place of one is a miscounted argument."""
+    for name, value in flags.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False. Got {value!r} instead.")
+
+
 def radius_answer(
     hits: Hits,
     n_queries: int,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapecluster._core.index.inverted_lists import Ids
 from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted
 from shapecluster._typing import FloatArray, IntArray
-from shapecluster.neighbors._answers import check_radius, radius_answer
+from shapecluster.neighbors._answers import check_flags, check_radius, radius_answer
 from shapecluster.neighbors._index_metrics import METRICS
 from shapecluster.neighbors._index_rows import n_rows
 from shapecluster.neighbors._index_search import SearchableRows
@@ -187,6 +187,30 @@ class ClusterIndex(SearchableRows):
     @overload
     def kneighbors(
         self,
+        X: Any,
+        n_neighbors: int | None,
+        return_distance: Literal[False],
+        *,
+        n_probe: int | None = None,
+        exact: bool = False,
+        return_shift: Literal[False] = False,
+    ) -> Ids: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        *,
+        return_distance: Literal[False],
+        n_probe: int | None = None,
+        exact: bool = False,
+        return_shift: Literal[True],
+    ) -> tuple[Ids, IntArray]: ...
+
+    @overload
+    def kneighbors(
+        self,
         X: Any = None,
         n_neighbors: int | None = None,
         return_distance: bool = True,
@@ -242,6 +266,7 @@ default=None
             For queries unlike the rows, for more neighbors than rows, and for `exact` with a shift window.
         """
         check_is_fitted(self)
+        check_flags(return_distance=return_distance, exact=exact, return_shift=return_shift)
         k = self._check_n_neighbors(n_neighbors, is_own=X is None)
         if return_shift and self.metric_ != "sbd":
             raise ValueError(f"return_shift needs metric 'sbd'. Got {self.metric_!r} instead.")
@@ -275,6 +300,18 @@ default=None
         *,
         return_distance: Literal[False],
         sort_results: bool = True,
+        n_probe: int | None = None,
+        exact: bool = False,
+    ) -> NDArray[np.object_]: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: Any,
+        radius: float | None,
+        return_distance: Literal[False],
+        sort_results: bool = True,
+        *,
         n_probe: int | None = None,
         exact: bool = False,
     ) -> NDArray[np.object_]: ...
@@ -334,6 +371,7 @@ default=None
             shift window.
         """
         check_is_fitted(self)
+        check_flags(return_distance=return_distance, sort_results=sort_results, exact=exact)
         radius = check_radius(radius)
         queries = self._queries(X)
         hits = self._search(

@@ -186,10 +186,12 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            For ids that the index does not have.
+            For ids that are no integers, and for those that the index does not have.
         """
         check_is_fitted(self)
         ids = np.asarray(ids)
+        if not np.issubdtype(ids.dtype, np.integer) and ids.size:
+            raise ValueError(f"ids must be integers. Got {ids.dtype} instead.")
         known = self.ids_
         # An id above all others gets the last place, so that the comparison below finds it unknown.
         place = np.minimum(np.searchsorted(known, ids), len(known) - 1)

@@ -121,7 +121,7 @@ default=None
         the recall of every number of cells.
         """
         check_is_fitted(self)
-        if not isinstance(recall, Real) or not 0 < recall <= 1:
+        if not isinstance(recall, Real) or isinstance(recall, bool) or not 0 < recall <= 1:
             raise ValueError(f"recall must be in (0, 1]. Got {recall!r} instead.")
         k = self._check_n_neighbors(n_neighbors, is_own=X is None)
         queries = self._sample(X, n_samples)

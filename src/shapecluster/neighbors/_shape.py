@@ -26,7 +26,7 @@ from shapecluster._sklearn_compat import (
 from shapecluster._threads import n_threads
 from shapecluster._typing import FloatArray, IntArray
 from shapecluster._validation import SeriesData, warn_flat
-from shapecluster.neighbors._answers import check_n_neighbors, check_radius, radius_answer
+from shapecluster.neighbors._answers import check_flags, check_n_neighbors, check_radius, radius_answer
 from shapecluster.neighbors._look_alikes import basket_of, find_holdings, rank_by_correlation
 from shapecluster.neighbors._universe import ShapeUniverse
 
@@ -146,6 +146,26 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
     @overload
     def kneighbors(
         self,
+        X: Any,
+        n_neighbors: int | None,
+        return_distance: Literal[False],
+        *,
+        return_shift: Literal[False] = False,
+    ) -> IntArray: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        *,
+        return_distance: Literal[False],
+        return_shift: Literal[True],
+    ) -> tuple[IntArray, IntArray]: ...
+
+    @overload
+    def kneighbors(
+        self,
         X: Any = None,
         n_neighbors: int | None = None,
         return_distance: bool = True,
@@ -190,6 +210,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
             For queries unlike the universe, and for more neighbors than series.
         """
         check_is_fitted(self)
+        check_flags(return_distance=return_distance, return_shift=return_shift)
         queries = self._queries(X)
         k = check_n_neighbors(
             self.n_neighbors if n_neighbors is None else n_neighbors,
@@ -219,6 +240,15 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         X: Any = None,
         radius: float | None = None,
         *,
+        return_distance: Literal[False],
+        sort_results: bool = True,
+    ) -> NDArray[np.object_]: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: Any,
+        radius: float | None,
         return_distance: Literal[False],
         sort_results: bool = True,
     ) -> NDArray[np.object_]: ...
@@ -265,6 +295,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
             For queries unlike the universe, and for a radius that is missing or negative.
         """
         check_is_fitted(self)
+        check_flags(return_distance=return_distance, sort_results=sort_results)
         radius = check_radius(radius)
         queries = self._queries(X)
         hits = rows_within(
@@ -410,13 +441,14 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
             When a holding never moves.
         """
         check_is_fitted(self)
+        check_flags(basket=basket)
         held, weights = find_holdings(portfolio, self._names())
         # A flat series is at distance 1, which would rank it above series that move the other way.
         candidates = np.setdiff1d(np.flatnonzero(~self._shapes.flat), held)
         n = self.n_neighbors if n_neighbors is None else n_neighbors
         if not len(candidates):
             raise ValueError("portfolio must leave series that move to choose from. It holds all of them.")
-        if not isinstance(n, Integral) or not 1 <= n <= len(candidates):
+        if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n <= len(candidates):
             raise ValueError(
                 f"n_neighbors must be from 1 to {len(candidates)}, the number of series that move and are "
                 f"not in the portfolio. Got {n!r} instead."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -230,6 +231,8 @@ class ClusterGridDisplay:
     figure_: Figure
 
     def __init__(self, displays: Sequence[ClusterDisplay], *, n_columns: int = 4) -> None:
+        if not _is_integer(n_columns) or n_columns < 1:
+            raise ValueError(f"n_columns must be an integer of at least 1. Got {n_columns!r} instead.")
         self.displays = list(displays)
         self.n_columns = n_columns
 
@@ -351,6 +354,10 @@ def _value_limits(members: Float64Array, center: Float64Array) -> tuple[float, f
     return float(min(low, center.min()) - padding), float(max(high, center.max()) + padding)
 
 
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _displays(
     estimator: BaseEstimator,
     X: ArrayLike | pd.DataFrame,
@@ -372,8 +379,8 @@ def _displays(
     timepoints = X.columns if isinstance(X, pd.DataFrame) else np.arange(values.shape[1])
     displays = []
     for cluster in range(len(centers)) if clusters is None else clusters:
-        if not 0 <= cluster < len(centers):
-            raise ValueError(f"cluster must be from 0 to {len(centers) - 1}. Got {cluster} instead.")
+        if not _is_integer(cluster) or not 0 <= cluster < len(centers):
+            raise ValueError(f"cluster must be from 0 to {len(centers) - 1}. Got {cluster!r} instead.")
         rows = labels == cluster
         displays.append(
             ClusterDisplay(

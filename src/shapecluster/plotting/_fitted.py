@@ -43,9 +43,11 @@ def find_clusterer(estimator: Any) -> FittedClusterer:
         clusterer = inner
     for attribute in ("labels_", "cluster_centers_"):
         if not hasattr(clusterer, attribute):
+            # Some clusterers, such as DBSCAN, have no centers after `fit` either.
+            advice = "" if hasattr(clusterer, "labels_") else ": fit it first"
             raise ValueError(
-                f"A display of clusters takes a fitted clusterer, or a KSweep or Pipeline that ends in one. "
-                f"Got {type(clusterer).__name__} without {attribute} instead: fit it first."
+                f"A display of clusters takes a fitted clusterer with centers, or a KSweep or Pipeline that "
+                f"ends in one. Got {type(clusterer).__name__} without {attribute} instead{advice}."
             )
     return cast("FittedClusterer", clusterer)
 

@@ -115,6 +115,7 @@ class PortfolioMatcher(BaseEstimator):
         "quantities": ["boolean"],
     }
 
+    metric: MatchMetric
     portfolios_: Portfolios
     groups_: IntArray
     n_features_in_: int
@@ -269,7 +270,7 @@ class PortfolioMatcher(BaseEstimator):
             If there are more than `max_pairs` pairs. The message says how many there are.
         """
         check_is_fitted(self)
-        if not isinstance(max_pairs, Integral) or max_pairs < 0:
+        if not isinstance(max_pairs, Integral) or isinstance(max_pairs, bool) or max_pairs < 0:
             raise ValueError(f"max_pairs must be an integer of at least 0. Got {max_pairs!r} instead.")
         first, second, similarity = self._distinct_pairs()
         sizes = self._distinct.group_sizes

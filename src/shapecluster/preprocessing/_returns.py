@@ -81,6 +81,7 @@ class LogReturns(RowTransformer):
     array(['2020-02-04', '2020-02-05'], dtype=object)
     """
 
+    nonpositive: Literal["error", "nan"]
     first_price_: Float64Array
     first_position_: Float64Array
     last_position_: Float64Array

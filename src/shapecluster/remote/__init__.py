@@ -23,10 +23,20 @@ _uris                                      URIs of S3
 `permissions` is independent of these layers: it writes the IAM policies that these calls need.
 """
 
+from shapecluster.remote import permissions
 from shapecluster.remote._endpoints import Endpoint
 from shapecluster.remote._job import Job
 from shapecluster.remote._leftovers import Leftover, clean_up, list_leftovers
 from shapecluster.remote._outcome import JobProgress
 from shapecluster.remote._rehearsal.platform import Rehearsal
 
-__all__ = ["Endpoint", "Job", "JobProgress", "Leftover", "Rehearsal", "clean_up", "list_leftovers"]
+__all__ = [
+    "Endpoint",
+    "Job",
+    "JobProgress",
+    "Leftover",
+    "Rehearsal",
+    "clean_up",
+    "list_leftovers",
+    "permissions",
+]

@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
-from typing import Any, BinaryIO, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from shapecluster._optional import import_optional
@@ -22,6 +22,9 @@ from shapecluster.exceptions import InvalidRequestError, NotFoundError
 from shapecluster.remote import _sdk
 from shapecluster.remote._errors import is_service_error, translate
 from shapecluster.remote._uris import join_uri, split_uri
+
+if TYPE_CHECKING:
+    from sagemaker.core.resources import TrainingJob
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
 _CONNECT = 10.0  # seconds
@@ -117,7 +120,7 @@ class AwsPlatform:
             return named
         return _translating(lambda: _sdk.caller_role(self._sdk), "sts.get_caller_identity", self._secrets)
 
-    def sdk_training_job(self, name: str) -> Any:
+    def sdk_training_job(self, name: str) -> TrainingJob:
         """A training job as an object of the SageMaker SDK."""
         operation = "sagemaker.describe_training_job"
         return _translating(lambda: _sdk.training_job(name, self._session), operation, self._secrets)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shapecluster._optional import import_optional
 from shapecluster.remote._account import find_bucket, find_role
@@ -38,6 +38,9 @@ from shapecluster.remote._request import Channel, TrainingSpec, merge_hyperparam
 from shapecluster.remote._staging import Dataset, StagedDataset, fingerprint, stage
 from shapecluster.remote._training import ProgressCallback, TrainingRun, attach_training, start_training
 from shapecluster.remote._transform import TransformSpec, run_transform
+
+if TYPE_CHECKING:
+    from sagemaker.core.resources import TrainingJob
 from shapecluster.remote._uris import join_uri
 
 __all__ = [
@@ -161,7 +164,7 @@ class JobClient:
         record = read_records(self._platform, description).record
         return AttachedJob(run, str(description["TrainingJobStatus"]), record)
 
-    def sdk_training_job(self, job_name: str) -> Any:
+    def sdk_training_job(self, job_name: str) -> TrainingJob:
         """A job as an object of the SageMaker SDK.
 
         Raises

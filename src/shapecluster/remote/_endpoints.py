@@ -144,7 +144,7 @@ class Endpoint:
         return with_retries(run, self._schedule())
 
     def invoke_rows(
-        self, encode: Callable[[slice], bytes], n_samples: int, content_type: str, accept: str = "*/*"
+        self, encode: Callable[[slice], bytes], n_rows: int, content_type: str, accept: str = "*/*"
     ) -> Iterator[tuple[slice, bytes]]:
         """Send requests for predictions of many rows, each with as many rows as fit.
 
@@ -152,7 +152,7 @@ class Endpoint:
         ----------
         encode : callable
             Returns the bytes of the rows in a slice.
-        n_samples : int
+        n_rows : int
             Number of rows.
         content_type, accept : str
             As for `invoke`.
@@ -164,7 +164,7 @@ class Endpoint:
         answer : bytes
             The answer for them.
         """
-        for rows, body in chunks(encode, n_samples, MAX_BODY):
+        for rows, body in chunks(encode, n_rows, MAX_BODY):
             yield rows, self.invoke(body, content_type, accept)
 
     def delete(self) -> None:

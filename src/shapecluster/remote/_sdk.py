@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shapecluster._optional import import_optional
+
+if TYPE_CHECKING:
+    from sagemaker.core.resources import TrainingJob
 
 # Earlier versions have one client in the process, made from the session that came first.
 _LOWEST = (2, 24)  # of sagemaker-core; that of sagemaker is 3.24
@@ -40,7 +43,7 @@ def caller_role(session: Any) -> str | None:
     return arn if ":role/" in arn else None
 
 
-def training_job(name: str, session: Any) -> Any:
+def training_job(name: str, session: Any) -> TrainingJob:
     """A training job as an object of the SDK, which makes its calls through this boto3 session.
 
     Raises

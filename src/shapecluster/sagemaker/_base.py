@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import pandas as pd
+    from sagemaker.core.resources import TrainingJob
 
 
 class TrainingJobEstimator(
@@ -113,7 +114,7 @@ class TrainingJobEstimator(
         """Ask the training job to end. Its billing ends then, and it has no result."""
         self._current_run().stop()
 
-    def training_job(self) -> Any:
+    def training_job(self) -> TrainingJob:
         """Return the job as an object of the SageMaker SDK (version 3).
 
         Returns

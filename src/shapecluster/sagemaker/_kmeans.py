@@ -135,6 +135,11 @@ class SageMakerKMeans(TrainingJobEstimator):
         "eval_metrics": [list, tuple],
     }
 
+    init_method: Literal["random", "kmeans++"]
+    extra_center_factor: int | Literal["auto"]
+    local_lloyd_num_trials: int | Literal["auto"]
+    local_lloyd_init_method: Literal["random", "kmeans++"]
+    eval_metrics: Sequence[Literal["msd", "ssd"]]
     cluster_centers_: FloatArray
     labels_: IntArray
     inertia_: float
@@ -179,7 +184,8 @@ class SageMakerKMeans(TrainingJobEstimator):
         self.local_lloyd_init_method = local_lloyd_init_method
         self.eval_metrics = eval_metrics
 
-    def fit(self, X: Any, y: None = None, test: Any = None) -> Self:
+    # `test` is given by name only: the third argument of scikit-learn's KMeans is `sample_weight`.
+    def fit(self, X: Any, y: None = None, *, test: Any = None) -> Self:
         """Compute the centers in a training job, and label the rows by them.
 
         Parameters

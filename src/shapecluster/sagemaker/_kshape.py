@@ -14,7 +14,7 @@ from shapecluster._core.kshape.run import ClusterRun, Iterate, inertia
 from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster._sklearn_compat import Interval
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
+from shapecluster._typing import ArrayLike, Float64Array, FloatArray, InitialCenters, IntArray
 from shapecluster._validation import SeriesData
 from shapecluster._warnings import warn_user
 from shapecluster.cluster._base import BaseShapeClusterer
@@ -152,7 +152,7 @@ default="k-shape++"
         session: object = None,
         wait: bool = True,
         progress: Callable[[JobProgress], object] | None = None,
-        init: Literal["k-shape++", "random"] | ArrayLike = "k-shape++",
+        init: InitialCenters = "k-shape++",
         n_init: int | Literal["auto"] = "auto",
         max_iter: int = 100,
         tol: float = 1e-6,

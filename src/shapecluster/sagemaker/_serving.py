@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -81,10 +82,19 @@ class ServingMixin:
 
         Raises
         ------
+        TypeError
+            When `keep` is neither True nor False.
+        ValueError
+            When `instance_count` is no positive number.
         EndpointError
             When it does not come up. Everything that was created is deleted then; the message names what
             could not be.
         """
+        if not isinstance(keep, bool):  # a kept endpoint is billed until somebody deletes it
+            raise TypeError(f"keep must be True or False. Got {keep!r} instead.")
+        number: Any = instance_count
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+            raise ValueError(f"instance_count must be an int of at least 1. Got {instance_count!r} instead.")
         self._check_is_fitted()
         client = JobClient(self.session, self._job() if job is None else job)
         if keep:

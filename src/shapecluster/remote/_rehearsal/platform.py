@@ -69,12 +69,14 @@ class Rehearsal:
     ) -> None:
         if isinstance(program, str) or (program is not None and not all(isinstance(p, str) for p in program)):
             raise ValueError(f"program of Rehearsal must be a list of str, or None. Got {program!r} instead.")
+        if not isinstance(in_process, bool):
+            raise ValueError(f"in_process of Rehearsal must be True or False. Got {in_process!r} instead.")
         if in_process and program is not None:
             raise ValueError(
                 "program of Rehearsal is a command, which in_process=True does not run: leave one out."
             )
         self.path = Path(path).expanduser().absolute()
-        self.in_process = bool(in_process)
+        self.in_process = in_process
         self.program = None if program is None else tuple(program)
         self._objects = Objects(self.path / "s3")
         self._calls = self._services()
