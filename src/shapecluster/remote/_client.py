@@ -38,10 +38,10 @@ from shapecluster.remote._request import Channel, TrainingSpec, merge_hyperparam
 from shapecluster.remote._staging import Dataset, StagedDataset, fingerprint, stage
 from shapecluster.remote._training import ProgressCallback, TrainingRun, attach_training, start_training
 from shapecluster.remote._transform import TransformSpec, run_transform
+from shapecluster.remote._uris import join_uri
 
 if TYPE_CHECKING:
     from sagemaker.core.resources import TrainingJob
-from shapecluster.remote._uris import join_uri
 
 __all__ = [
     "DROPPED",
