@@ -41,7 +41,7 @@ LOADER = create_loader()
 @pytest.fixture
 def aws(emulator, monkeypatch, tmp_path):
     """The emulator, with a program that starts in milliseconds; the SDK reads no configuration file."""
-    waves = Path(__file__).parents[1] / "cluster" / "waves.py"
+    waves = Path(__file__).parents[1] / "sagemaker" / "waves.py"
     emulator.images.add(WAVES, Program((sys.executable, "-I", "-S", str(waves))))
     nothing = tmp_path / "sdk.yaml"
     nothing.write_text('SchemaVersion: "1.0"\n')
