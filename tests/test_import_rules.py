@@ -25,6 +25,7 @@ SINGLE_FILES: dict[str, set[str]] = {
     "exceptions": set(),
     "_typing": set(),
     "_optional": set(),
+    "_pipelines": set(),
     "_warnings": set(),
     "_threads": set(),
     "_programs": set(),

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from numbers import Integral
+from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -274,6 +275,11 @@ def _check_finite(data: SeriesData, owner: str, *, allow_nan: bool) -> None:
             "Fill or drop them (for prices: shapecluster.prices.clean_prices), or use missing='mask' in "
             "an estimator that has it."
         )
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer of Python or NumPy; True and False, which pass for 1 and 0, are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def names_and_weights(portfolio: Any) -> tuple[list[Any], Float64Array]:

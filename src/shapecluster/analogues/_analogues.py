@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
+from shapecluster._pipelines import split_clusterer
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     Interval,
@@ -30,7 +31,6 @@ from shapecluster.analogues._windows import (
 )
 from shapecluster.cluster import MiniBatchLocalKShape
 from shapecluster.neighbors._answers import check_count, check_flags
-from shapecluster.neighbors._clusterer import split_clusterer
 from shapecluster.neighbors._index import ClusterIndex
 from shapecluster.neighbors._recall import Recall, measure_recall
 

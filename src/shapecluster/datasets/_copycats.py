@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 
 from shapecluster._typing import IntArray
+from shapecluster._validation import is_integer
 from shapecluster.datasets._weighted_sampling import (
     Popularity,
     RaggedRows,
@@ -74,8 +75,7 @@ def _require(name: str, value: object, holds: bool, expected: str) -> None:
 
 
 def _is_whole(value: object, lowest: int) -> bool:
-    # bool is an Integral, too.
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= lowest
+    return is_integer(value) and value >= lowest
 
 
 @dataclass(frozen=True)

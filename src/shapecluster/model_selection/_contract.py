@@ -27,19 +27,13 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from shapecluster._pipelines import first_steps, last_step
 from shapecluster._sklearn_compat import clone
 from shapecluster.metrics._euclidean import EuclideanRows
 
 if TYPE_CHECKING:
     from shapecluster._typing import Float64Array, IntArray
     from shapecluster.metrics._silhouette_values import PairDistances
-
-
-def last_step(estimator: Any) -> Any:
-    """Return the clusterer: the estimator itself, or the last step of a Pipeline, also of a nested one."""
-    while isinstance(estimator, Pipeline) and estimator.steps:
-        estimator = estimator.steps[-1][1]
-    return estimator
 
 
 def parameter_prefix(estimator: Any) -> str:
@@ -49,16 +43,6 @@ def parameter_prefix(estimator: Any) -> str:
         name, estimator = estimator.steps[-1]
         prefix += f"{name}__"
     return prefix
-
-
-def first_steps(estimator: Any) -> list[Pipeline]:
-    """Return the steps before the clusterer: one Pipeline for each nested Pipeline that has any."""
-    parts = []
-    while isinstance(estimator, Pipeline):
-        if len(estimator.steps) > 1:
-            parts.append(estimator[:-1])
-        estimator = estimator.steps[-1][1]
-    return parts
 
 
 def with_first_steps(template: Any, parts: list[Pipeline], fitted: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sklearn import get_config
 from sklearn.utils.metadata_routing import process_routing
 
+from shapecluster._pipelines import last_step
 from shapecluster._sklearn_compat import OutputContainer, available_if, check_is_fitted
-from shapecluster.model_selection._contract import clusterer_input, last_step
+from shapecluster.model_selection._contract import clusterer_input
 
 if TYPE_CHECKING:
     from typing import Self

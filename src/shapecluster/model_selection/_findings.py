@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from shapecluster._pipelines import last_step
 from shapecluster._sklearn_compat import _check_sample_weight
 from shapecluster.metrics._silhouette_values import silhouette_values
-from shapecluster.model_selection._contract import distances_between, last_step, n_rows, transform_rows
+from shapecluster.model_selection._contract import distances_between, n_rows, transform_rows
 from shapecluster.model_selection._criteria import CRITERIA, CriterionName, SweepScores
 from shapecluster.model_selection._fits import Fit
 

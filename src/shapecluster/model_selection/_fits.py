@@ -19,11 +19,10 @@ from sklearn import config_context, get_config
 from sklearn.base import clone
 from threadpoolctl import ThreadpoolController, threadpool_info
 
+from shapecluster._pipelines import first_steps, last_step
 from shapecluster._threads import n_threads, single_threaded_blas
 from shapecluster._warnings import with_user_line
 from shapecluster.model_selection._contract import (
-    first_steps,
-    last_step,
     parameter_prefix,
     protected_input,
     with_first_steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shapecluster._core.index.collect import Hits
 from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster._validation import is_integer
 
 
 def check_count(name: str, value: Any) -> int:
@@ -34,7 +35,7 @@ def check_n_neighbors(value: Any, available: int, n_samples_fit: int) -> int:
 
 def _as_integer(name: str, value: Any) -> int:
     # True would pass for 1: a caller who counts arguments wrongly must hear of it.
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not is_integer(value):
         raise TypeError(f"{name} must be an integer. Got {value!r} instead.")
     return int(value)
 

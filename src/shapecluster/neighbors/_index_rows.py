@@ -15,6 +15,7 @@ from sklearn.utils import get_tags
 
 from shapecluster._core.index.inverted_lists import Ids, InvertedLists, build_lists
 from shapecluster._core.index.search import Space
+from shapecluster._pipelines import split_clusterer
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     MetaEstimatorMixin,
@@ -25,7 +26,6 @@ from shapecluster._sklearn_compat import (
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 from shapecluster._validation import all_or_nothing, listing
-from shapecluster.neighbors._clusterer import split_clusterer
 from shapecluster.neighbors._faiss import FaissLists, make_lists
 from shapecluster.neighbors._index_file import IndexParts, read_index, write_index
 from shapecluster.neighbors._index_metrics import METRICS, Checked, IndexMetric, ShapeMetric, names_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from shapecluster._core.sbd.overlap import Overlap
 from shapecluster._core.sbd.shapes import Shapes
 from shapecluster._typing import BoolArray, Float64Array, IntArray
-from shapecluster._validation import SeriesData, listing, names_and_weights
+from shapecluster._validation import SeriesData, is_integer, listing, names_and_weights
 
 # A sum below so many rounding errors of its terms is no shape.
 _CANCELED = 64
@@ -28,7 +27,7 @@ def find_holdings(portfolio: Any, universe: NDArray[Any]) -> tuple[IntArray, Flo
     universe : ndarray of shape (n_series,)
         Names of the series to choose from.
     """
-    if isinstance(portfolio, str) or (isinstance(portfolio, Integral) and not isinstance(portfolio, bool)):
+    if isinstance(portfolio, str) or is_integer(portfolio):
         portfolio = [portfolio]
     names, weights = names_and_weights(portfolio)
     if not names:

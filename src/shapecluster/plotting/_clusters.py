@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,8 @@ import pandas as pd
 
 from shapecluster._optional import import_optional
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
-from shapecluster.plotting._fitted import find_clusterer, transform_for_clusterer
+from shapecluster._validation import is_integer
+from shapecluster.plotting._fitted import find_clusterer
 from shapecluster.plotting._style import (
     CENTER_COLOR,
     MEMBER_COLOR,
@@ -231,7 +231,7 @@ class ClusterGridDisplay:
     figure_: Figure
 
     def __init__(self, displays: Sequence[ClusterDisplay], *, n_columns: int = 4) -> None:
-        if not _is_integer(n_columns) or n_columns < 1:
+        if not is_integer(n_columns) or n_columns < 1:
             raise ValueError(f"n_columns must be an integer of at least 1. Got {n_columns!r} instead.")
         self.displays = list(displays)
         self.n_columns = n_columns
@@ -354,10 +354,6 @@ def _value_limits(members: Float64Array, center: Float64Array) -> tuple[float, f
     return float(min(low, center.min()) - padding), float(max(high, center.max()) + padding)
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
 def _displays(
     estimator: BaseEstimator,
     X: ArrayLike | pd.DataFrame,
@@ -366,8 +362,7 @@ def _displays(
     titles: Mapping[int, str],
 ) -> list[ClusterDisplay]:
     """Create a display for each cluster, without drawing; None stands for all clusters."""
-    clusterer = find_clusterer(estimator)  # first, so that its error comes before one of `transform`
-    X = transform_for_clusterer(estimator, X)
+    clusterer, X = find_clusterer(estimator, X)
     values = np.asarray(X, dtype=np.float64)
     centers, labels = np.asarray(clusterer.cluster_centers_), np.asarray(clusterer.labels_)
     if values.shape != (len(labels), *centers.shape[1:]) or values.ndim != 2:
@@ -379,7 +374,7 @@ def _displays(
     timepoints = X.columns if isinstance(X, pd.DataFrame) else np.arange(values.shape[1])
     displays = []
     for cluster in range(len(centers)) if clusters is None else clusters:
-        if not _is_integer(cluster) or not 0 <= cluster < len(centers):
+        if not is_integer(cluster) or not 0 <= cluster < len(centers):
             raise ValueError(f"cluster must be from 0 to {len(centers) - 1}. Got {cluster!r} instead.")
         rows = labels == cluster
         displays.append(

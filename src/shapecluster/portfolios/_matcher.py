@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from shapecluster._core.matching.pairs import expand_to_traders, identical_trade
 from shapecluster._core.matching.search import Postings, find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import all_or_nothing
+from shapecluster._validation import all_or_nothing, is_integer
 from shapecluster.portfolios._inputs import PortfoliosLike, append_traders, as_portfolios
 from shapecluster.portfolios._portfolios import Portfolios
 from shapecluster.portfolios._query import external_portfolio, known_trader
@@ -270,7 +270,7 @@ class PortfolioMatcher(BaseEstimator):
             If there are more than `max_pairs` pairs. The message says how many there are.
         """
         check_is_fitted(self)
-        if not isinstance(max_pairs, Integral) or isinstance(max_pairs, bool) or max_pairs < 0:
+        if not is_integer(max_pairs) or max_pairs < 0:
             raise ValueError(f"max_pairs must be an integer of at least 0. Got {max_pairs!r} instead.")
         first, second, similarity = self._distinct_pairs()
         sizes = self._distinct.group_sizes

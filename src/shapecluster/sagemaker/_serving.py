@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from shapecluster._typing import IntArray
+from shapecluster._validation import is_integer
 from shapecluster._warnings import warn_user
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
@@ -92,8 +92,7 @@ class ServingMixin:
         """
         if not isinstance(keep, bool):  # a kept endpoint is billed until somebody deletes it
             raise TypeError(f"keep must be True or False. Got {keep!r} instead.")
-        number: Any = instance_count
-        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+        if not is_integer(instance_count) or instance_count < 1:
             raise ValueError(f"instance_count must be an int of at least 1. Got {instance_count!r} instead.")
         self._check_is_fitted()
         client = JobClient(self.session, self._job() if job is None else job)
