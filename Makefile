@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format docs bench image clean
+.PHONY: help demo test faults lint format lines docs bench image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -54,6 +54,9 @@ format: ## reformat, and apply the automatic fixes of ruff
 	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lines: ## count the lines of code by package (ARGS='--against COMMIT' compares)
+	@$(or $(PYTHON),python3) .ci/count_lines.py $(ARGS)
 
 docs: ## build docs/_build/html; a warning is an error
 	@$(ENVIRONMENT) docs -e ".[docs]"

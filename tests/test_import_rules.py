@@ -27,12 +27,13 @@ SINGLE_FILES: dict[str, set[str]] = {
     "_optional": set(),
     "_pipelines": set(),
     "_warnings": set(),
+    "_text": set(),
     "_threads": set(),
     "_programs": set(),
     "_files": set(),
     "_sklearn_bases": set(),
     "_sklearn_compat": {"_sklearn_bases", "_typing"},
-    "_validation": {"_sklearn_compat", "_typing", "_warnings", "exceptions"},
+    "_validation": {"_sklearn_compat", "_text", "_typing", "_warnings", "exceptions"},
     "_tables": {"_optional", "_typing"},
 }
 

@@ -1,9 +1,10 @@
-"""Names for array types that many annotations use."""
+"""Names for array types that many annotations use, and the one check for integers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,4 +40,10 @@ __all__ = [
     "FloatArray",
     "InitialCenters",
     "IntArray",
+    "is_integer",
 ]
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer of Python or NumPy; True and False, which pass for 1 and 0, are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)

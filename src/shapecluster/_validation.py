@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from numbers import Integral
-from typing import Any, TypeGuard, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import infer_dtype
 
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
+from shapecluster._text import listing
 from shapecluster._typing import BoolArray, Float64Array, FloatArray
 from shapecluster._warnings import warn_user
 from shapecluster.exceptions import FlatSeriesWarning
 
-_MAX_NAMED = 5  # names in a message; panels have hundreds of tickers
 _NO_NUMBERS = {"date", "datetime", "datetime64", "timedelta", "timedelta64", "period", "complex"}
 
 
@@ -73,13 +72,6 @@ class SeriesData:
     def name(self, row: int | np.integer[Any]) -> str:
         """Name a row in a message: its ticker, or "row 3"."""
         return f"row {row}" if self.names is None else repr(str(self.names[int(row)]))
-
-
-def listing(items: Iterable[object], *, limit: int = _MAX_NAMED) -> str:
-    """Join the first items and count the others: "'A', 'B' and 7 more"."""
-    shown = [str(item) for item in items]
-    text = ", ".join(shown[:limit])
-    return text if len(shown) <= limit else f"{text} and {len(shown) - limit} more"
 
 
 def check_series(
@@ -275,11 +267,6 @@ def _check_finite(data: SeriesData, owner: str, *, allow_nan: bool) -> None:
             "Fill or drop them (for prices: shapecluster.prices.clean_prices), or use missing='mask' in "
             "an estimator that has it."
         )
-
-
-def is_integer(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer of Python or NumPy; True and False, which pass for 1 and 0, are not."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def names_and_weights(portfolio: Any) -> tuple[list[Any], Float64Array]:

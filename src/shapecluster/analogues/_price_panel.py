@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from shapecluster._text import listing
 from shapecluster._typing import Float64Array, FloatArray, IntArray
-from shapecluster._validation import listing
 from shapecluster.analogues._windows import (
     ValueKind,
     WindowCounts,

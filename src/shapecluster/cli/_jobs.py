@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from shapecluster._text import listing
 from shapecluster.cli._common import (
     FAILED,
     CommandError,
@@ -237,8 +238,7 @@ def _print_result(model: SageMakerKShape, out: Path, hourly_rate: float | None) 
     table = make_table(columns | {"members, the nearest to the center first": "wrap"})
     for cluster, names in members.items():
         mean = frame.loc[frame["cluster"] == cluster, "sbd"].mean()
-        more = len(names) - _SHOWN_TICKERS
-        shown = ", ".join(map(str, names[:_SHOWN_TICKERS])) + (f" and {more} more" if more > 0 else "")
+        shown = listing(names, limit=_SHOWN_TICKERS)
         cells = (str(cluster), str(len(names)), format_number(float(mean)), shown)
         table.add_row(*(printable(cell) for cell in cells))
     console.print(table)

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from shapecluster._text import listing
 from shapecluster._typing import FloatArray
-from shapecluster._validation import listing
 from shapecluster.container._configuration import InputChannel
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import NamedRows, decode_rows, media_type, read_csv, read_recordio

@@ -8,8 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-from shapecluster._typing import IntArray
-from shapecluster._validation import is_integer
+from shapecluster._typing import IntArray, is_integer
 from shapecluster.datasets._weighted_sampling import (
     Popularity,
     RaggedRows,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
+from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
-from shapecluster._validation import listing
 from shapecluster.datasets._copycats import Copycats, CopyPlan, plan_copies, write_copies
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
 from shapecluster.datasets._random_streams import RandomSource, spawn_generators

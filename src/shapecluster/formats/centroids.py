@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats._streams import BytesLike, bounded_view
@@ -242,9 +243,7 @@ def _normalize(values: Float64Array, tolerance: float) -> tuple[Float64Array | N
 
 
 def _list_clusters(clusters: tuple[int, ...]) -> str:
-    listed = ", ".join(str(cluster) for cluster in clusters[:_MAX_LISTED])
-    n_more = len(clusters) - _MAX_LISTED
-    return f"Cluster{'s' if len(clusters) > 1 else ''} {listed}{f' and {n_more} more' if n_more > 0 else ''}"
+    return f"Cluster{'s' if len(clusters) > 1 else ''} {listing(clusters, limit=_MAX_LISTED)}"
 
 
 def _centroids_error(problem: str) -> ArtifactError:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.index.collect import Hits
-from shapecluster._typing import Float64Array, FloatArray, IntArray
-from shapecluster._validation import is_integer
+from shapecluster._typing import Float64Array, FloatArray, IntArray, is_integer
 
 
 def check_count(name: str, value: Any) -> int:

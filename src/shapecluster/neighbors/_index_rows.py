@@ -23,9 +23,10 @@ from shapecluster._sklearn_compat import (
     check_random_state,
     clone,
 )
+from shapecluster._text import listing
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, Float64Array, IntArray
-from shapecluster._validation import all_or_nothing, listing
+from shapecluster._validation import all_or_nothing
 from shapecluster.neighbors._faiss import FaissLists, make_lists
 from shapecluster.neighbors._index_file import IndexParts, read_index, write_index
 from shapecluster.neighbors._index_metrics import METRICS, Checked, IndexMetric, ShapeMetric, names_of

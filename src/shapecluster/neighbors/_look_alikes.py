@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from shapecluster._core.sbd.overlap import Overlap
 from shapecluster._core.sbd.shapes import Shapes
-from shapecluster._typing import BoolArray, Float64Array, IntArray
-from shapecluster._validation import SeriesData, is_integer, listing, names_and_weights
+from shapecluster._text import listing
+from shapecluster._typing import BoolArray, Float64Array, IntArray, is_integer
+from shapecluster._validation import SeriesData, names_and_weights
 
 # A sum below so many rounding errors of its terms is no shape.
 _CANCELED = 64

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._optional import import_optional
-from shapecluster._typing import ArrayLike, Float64Array, IntArray
-from shapecluster._validation import is_integer
+from shapecluster._typing import ArrayLike, Float64Array, IntArray, is_integer
 from shapecluster.plotting._fitted import find_clusterer
 from shapecluster.plotting._style import (
     CENTER_COLOR,

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shapecluster._text import listing
 from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import listing
 
 Layout: TypeAlias = Literal["auto", "wide", "long"]
 Names: TypeAlias = NDArray[Any]

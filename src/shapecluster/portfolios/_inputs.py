@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import sparse
 
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
+from shapecluster._text import listing
 from shapecluster._typing import ArrayLike
-from shapecluster._validation import listing
 from shapecluster.portfolios._portfolios import Portfolios
 
 PortfoliosLike: TypeAlias = Portfolios | pd.DataFrame | ArrayLike | sparse.sparray | sparse.spmatrix

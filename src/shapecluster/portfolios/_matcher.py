@@ -16,8 +16,8 @@ from shapecluster._core.matching.distinct import DistinctPortfolios, distinct_po
 from shapecluster._core.matching.pairs import expand_to_traders, identical_trader_pairs, matching_pairs
 from shapecluster._core.matching.search import Postings, find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
-from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import all_or_nothing, is_integer
+from shapecluster._typing import Float64Array, IntArray, is_integer
+from shapecluster._validation import all_or_nothing
 from shapecluster.portfolios._inputs import PortfoliosLike, append_traders, as_portfolios
 from shapecluster.portfolios._portfolios import Portfolios
 from shapecluster.portfolios._query import external_portfolio, known_trader

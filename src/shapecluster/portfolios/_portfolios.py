@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, IntArray
-from shapecluster._validation import listing
 from shapecluster.portfolios import _files, _frames
 
 TraderIds: TypeAlias = NDArray[np.int64] | NDArray[np.object_]

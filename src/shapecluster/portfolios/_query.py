@@ -10,8 +10,9 @@ import pandas as pd
 
 from shapecluster._core.matching.criterion import MatchCriterion, Weight
 from shapecluster._core.matching.distinct import DistinctPortfolios, normalized_query
+from shapecluster._text import listing
 from shapecluster._typing import Float64Array, IntArray
-from shapecluster._validation import listing, names_and_weights
+from shapecluster._validation import names_and_weights
 from shapecluster._warnings import warn_user
 from shapecluster.portfolios._portfolios import Portfolios
 

@@ -19,8 +19,9 @@ from sklearn import get_config
 
 from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._sklearn_compat import BaseEstimator, OutputContainer, TransformerMixin, check_is_fitted
+from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, check_series, listing
+from shapecluster._validation import SeriesData, check_series
 from shapecluster._warnings import warn_user
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.preprocessing._labels import (

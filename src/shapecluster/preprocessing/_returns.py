@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._sklearn_compat import StrOptions
+from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, listing
+from shapecluster._validation import SeriesData
 from shapecluster.preprocessing._base import ConvertedRows, RowTransformer
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 import pandas as pd
 
-from shapecluster._validation import listing
+from shapecluster._text import listing
 
 # Order of the actions in a summary: those that removed most come first.
 _ORDER = ("dropped", "set to missing", "filled", "repaired", "kept", "flagged")

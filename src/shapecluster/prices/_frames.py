@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._tables import days
+from shapecluster._text import listing
 from shapecluster._typing import FloatArray, IntArray
-from shapecluster._validation import check_labels, listing
+from shapecluster._validation import check_labels
 
 SourceLocation = Callable[[int], str]
 """Describes a position in the input: "line 7" or "column 3"."""

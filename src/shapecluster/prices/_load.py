@@ -13,7 +13,7 @@ import pandas as pd
 
 from shapecluster._sklearn_compat import StrOptions, validate_params
 from shapecluster._tables import FrameTable, Table, TextTable, read_parquet, read_text
-from shapecluster._validation import listing
+from shapecluster._text import listing
 from shapecluster.exceptions import PriceFileError
 from shapecluster.prices._frames import (
     check_day_order,

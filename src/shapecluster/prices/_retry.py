@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from shapecluster._validation import listing
+from shapecluster._text import listing
 from shapecluster.prices._cache import PriceCache, Slot
 from shapecluster.prices._yahoo import (
     THREAD_NAME,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shapecluster._text import listing
 from shapecluster.exceptions import NotSubscribedError
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform
@@ -287,6 +288,4 @@ def _number(text: Any, otherwise: float) -> float:
 
 
 def _shortened(names: Any) -> str:
-    shown = sorted(names)
-    more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
-    return (", ".join(shown[:_MOST_SHOWN]) or "none") + more
+    return listing(sorted(names), limit=_MOST_SHOWN) or "none"

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
 
+from shapecluster._text import listing
 from shapecluster._typing import Float64Array
-from shapecluster._validation import listing
 from shapecluster.cluster import LocalKShape
 from shapecluster.exceptions import SweepWarning
 from shapecluster.metrics import sbd_distances

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shapecluster._text import listing
 from shapecluster.report._analysis import StageCallback
 from shapecluster.report._findings import StocksFindings
 from shapecluster.report._text import (
@@ -191,12 +192,10 @@ def _print_clusters(findings: StocksFindings, console: Console) -> None:
         columns |= {"dominant sector": "left", "share": "right"}
     table = make_table(columns | {"members, the nearest to the center first": "wrap"})
     for cluster in findings.clusters:
-        names = ", ".join(cluster.tickers[:_SHOWN_TICKERS])
-        more = len(cluster.tickers) - _SHOWN_TICKERS
         cells = [str(cluster.cluster), str(len(cluster.tickers)), format_number(cluster.mean_sbd)]
         if known:
             cells += [cluster.dominant_sector or MISSING, format_share(cluster.dominant_share)]
-        cells.append(names + (f" and {more} more" if more > 0 else ""))
+        cells.append(listing(cluster.tickers, limit=_SHOWN_TICKERS))
         table.add_row(*(printable(cell) for cell in cells))
     console.print(table)
 

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from shapecluster._validation import listing
+from shapecluster._text import listing
 from shapecluster.report._findings import StocksFindings
 
 MISSING = "\N{EN DASH}"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from shapecluster._typing import IntArray
-from shapecluster._validation import is_integer
+from shapecluster._typing import IntArray, is_integer
 from shapecluster._warnings import warn_user
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
