@@ -14,134 +14,174 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score, rand_score
 
-from benchmarks._common import (
-    Check,
-    check,
-    check_text,
-    data_folder,
-    environment,
-    figure,
-    in_one_thread,
-    inertia_of,
-    load,
-    markdown_table,
-    parse,
-    parser_of,
-    save,
-    seconds,
-    z_scores,
-)
-from benchmarks.verdict import verdict
+from benchmarks._arena import timed
+from benchmarks._data import data_folder, inertia_of, z_scores
+from benchmarks._frame import Benchmark, Results
+from benchmarks._report import Block, Check, Columns, Row, Table, check, figure, seconds
+from benchmarks.contestants import tslearn_k_shape
 from shapecluster import LocalKShape
 
 QUICK = ["Coffee", "ItalyPowerDemand", "Chinatown", "SmoothSubspace", "GesturePebbleZ1"]
-N_INIT = 10
+N_RESAMPLES = 10_000
+_ROUNDING = 1e-9  # equal partitions have inertias that differ by rounding
+
+Fit = dict[str, Any]
+"""Figures of one fit: ari, ri, inertia and seconds; or trouble and seconds if it failed."""
 
 
-def main() -> int:
-    """Measure the sets that are missing, and summarize all of them."""
-    folder = data_folder() / "ucr"
-    sets = sorted(path.stem for path in folder.glob("*.npz"))
-    options = _options(sets)
-    in_one_thread("benchmarks.accuracy")
-    n_seeds = 3 if options.quick else 10
-    results = None if options.afresh else load("accuracy", options.out)
-    if results is None or results["quick"] != options.quick:
-        results = {"quick": options.quick, "n_seeds": n_seeds, "sets": {}}
-    results["environment"] = environment()
-    k_shape = _tslearn_k_shape()
-    for each in options.sets or (QUICK if options.quick else sets):
-        entry = results["sets"].get(each)
-        lacks_theirs = entry and k_shape and "tslearn" not in entry and not entry["n_missing"]
-        if entry is None or lacks_theirs or options.ours_again:
-            theirs = (entry or {}).get("tslearn")
-            results["sets"][each] = measure(folder / f"{each}.npz", n_seeds, k_shape, theirs)
-            results["verdict"] = verdict(results["sets"])
-            results["checks"] = [] if options.quick else checks_of(results["verdict"])
-            save("accuracy", results, markdown_of(results), options.out)
-    print(f"\n{markdown_of(results)}")
-    return 0
-
-
-def _options(sets: list[str]) -> argparse.Namespace:
-    parser = parser_of("accuracy", __doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    sets = sorted(path.stem for path in data_folder("ucr").glob("*.npz"))
     parser.add_argument("--sets", nargs="+", choices=sets, metavar="SET", help="some sets only")
     parser.add_argument("--ours-again", action="store_true", help="keep former results of tslearn only")
-    parser.add_argument("--afresh", action="store_true", help="forget former results")
-    return parse(parser)
 
 
-def _tslearn_k_shape() -> Any:
+def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
+    """Measure the sets that are missing, and summarize all of them."""
+    results["n_seeds"] = 3 if options.quick else 10
+    sets = results.setdefault("sets", {})
+    all_sets = sorted(path.stem for path in data_folder("ucr").glob("*.npz"))
+    k_shape = compiled_k_shape()
+    for each in options.sets or (QUICK if options.quick else all_sets):
+        entry = sets.get(each, {})
+        lacks_theirs = k_shape and "tslearn" not in entry and not entry.get("n_missing")
+        if not entry or lacks_theirs or options.ours_again:
+            path = data_folder("ucr") / f"{each}.npz"
+            sets[each] = fits_of(path, results["n_seeds"], k_shape, entry.get("tslearn"))
+            results["verdict"] = verdict(sets)
+            results["checks"] = [] if options.quick else checks_of(results["verdict"])
+            yield [f"{each}: done"]
+    yield [*parts(results)["accuracy"], results["checks"]]
+
+
+def compiled_k_shape() -> Any:
     """Return KShape of tslearn after a first call that compiles it, or None if it is not installed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tslearn warns of optional packages that are missing
-        try:
-            from tslearn.clustering import KShape
-        except ModuleNotFoundError:
-            print("tslearn is not installed: ours alone.")
-            return None
-    # Numba compiles at the first call, which must not count.
-    rows = np.sin(np.arange(32) * np.linspace(0.1, 0.8, 4)[:, None])
-    KShape(2, init=z_scores(rows)[:2, :, None].copy(), max_iter=2).fit(z_scores(rows)[:, :, None])
-    return KShape
+    try:
+        k_shape = tslearn_k_shape()
+    except ModuleNotFoundError:
+        print("tslearn is not installed: ours alone.")
+        return None
+    rows = z_scores(np.sin(np.arange(32) * np.linspace(0.1, 0.8, 4)[:, None]))[:, :, None]
+    k_shape(2, init=rows[:2].copy(), max_iter=2).fit(rows)
+    return k_shape
 
 
-# ------------------------------------------------------------------------------------------------ measures
+# -------------------------------------------------------------------------------------------------- fits
 
 
-def measure(
-    path: Path, n_seeds: int, k_shape: Any, theirs: list[dict[str, Any]] | None = None
-) -> dict[str, Any]:
+def fits_of(path: Path, n_seeds: int, k_shape: Any, theirs: list[Fit] | None) -> dict[str, Any]:
     """Run all fits of one set. If values are missing, ours masks them; tslearn cannot, and is left out."""
     with np.load(path) as archive:
         X, y = archive["X"].astype(np.float64), archive["y"]
     k, n_missing = len(np.unique(y)), int(np.isnan(X).sum())
     entry: dict[str, Any] = {"n_series": len(X), "n_timepoints": X.shape[1], "k": k, "n_missing": n_missing}
-    own = LocalKShape(k, missing="mask" if n_missing else "error")
-    random_start = LocalKShape(k, init="random", n_init=1, missing=own.missing)
-    entry["ours"] = [_ours(own, seed, X, y) for seed in range(n_seeds)]
-    entry["ours (random start)"] = [_ours(random_start, seed, X, y) for seed in range(n_seeds)]
-    best = LocalKShape(k, n_init=N_INIT, missing=own.missing)
-    entry["ours (best of 10)"] = [_ours(best, 0, X, y)]
+    own = partial(LocalKShape, k, missing="mask" if n_missing else "error")
+    random_start = partial(own, init="random", n_init=1)
+    seeds = range(n_seeds)
+    entry["ours"] = [_ours(own(random_state=seed), X, y) for seed in seeds]
+    entry["ours (random start)"] = [_ours(random_start(random_state=seed), X, y) for seed in seeds]
+    entry["ours (best of 10)"] = [_ours(own(n_init=10, random_state=0), X, y)]
     # Fits of tslearn take most of the hour, so those of earlier runs are kept.
     if theirs is not None:
         entry["tslearn"] = theirs
     elif k_shape is not None and not n_missing:
-        z = z_scores(X)[:, :, None]
-        entry["tslearn"] = [_tslearn(k_shape(k, random_state=seed), z, X, y) for seed in range(n_seeds)]
-    print(f"{path.stem}: done", flush=True)
+        entry["tslearn"] = [_tslearn(k_shape(k, random_state=seed), X, y) for seed in seeds]
     return entry
 
 
-def _ours(model: LocalKShape, seed: int, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    began = time.perf_counter()
-    model.set_params(random_state=seed).fit(X)
-    return _fit(y, model.labels_, model.inertia_, time.perf_counter() - began)
+def _ours(model: LocalKShape, X: np.ndarray, y: np.ndarray) -> Fit:
+    taken = timed(lambda: model.fit(X)).seconds
+    return _fit(y, model.labels_, model.inertia_, taken)
 
 
-def _tslearn(model: Any, z: np.ndarray, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    began = time.perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+def _tslearn(model: Any, X: np.ndarray, y: np.ndarray) -> Fit:
+    z = z_scores(X)[:, :, None]
+
+    def fit() -> str:
+        try:
             model.fit(z)
-    except Exception as error:  # tslearn raises if ten attempts end with empty clusters
-        return {"trouble": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - began}
-    taken = time.perf_counter() - began
+        except Exception as error:  # tslearn raises if ten attempts end with empty clusters
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        taken, _, trouble = timed(fit)
+    if trouble:
+        return {"trouble": trouble, "seconds": taken}
     return _fit(y, model.labels_, inertia_of(X, model.cluster_centers_[..., 0]), taken)
 
 
-def _fit(y: np.ndarray, labels: np.ndarray, inertia: float, taken: float) -> dict[str, Any]:
+def _fit(y: np.ndarray, labels: np.ndarray, inertia: float, taken: float) -> Fit:
     ari, ri = adjusted_rand_score(y, labels), rand_score(y, labels)
     return {"ari": float(ari), "ri": float(ri), "inertia": float(inertia), "seconds": taken}
+
+
+# ----------------------------------------------------------------------------------------------- verdict
+
+
+def verdict(sets: dict[str, Any]) -> dict[str, Any]:
+    """Summarize the sets with fits of both libraries: ratios of inertia, and differences of agreement.
+
+    Parameters
+    ----------
+    sets : dict
+        The fits of each contestant for each set: dicts with `ari`, `ri`, `inertia`, `seconds`.
+    """
+    both = {name: entry for name, entry in sets.items() if _figures(entry, "tslearn", "inertia")}
+    judged = {name: _of_set(entry) for name, entry in both.items()}
+    ratios = np.array([found["inertia_ratio"] for found in judged.values()])
+    return {
+        "sets": judged,
+        "inertia_ratio": float(np.exp(np.log(ratios).mean())) if judged else None,
+        "not_above": int((ratios <= 1 + _ROUNDING).sum()),
+        "above": [name for name, found in judged.items() if found["inertia_ratio"] > 1 + _ROUNDING],
+        "not_slower": sum(found["our_seconds"] <= found["their_seconds"] for found in judged.values()),
+        "our_seconds": sum(found["our_seconds"] for found in judged.values()),
+        "their_seconds": sum(found["their_seconds"] for found in judged.values()),
+        "differences": {
+            who: {what: _difference(both, who, what) for what in ("ari", "ri")}
+            for who in (("ours", "ours (random start)") if judged else ())
+        },
+        "failed": {
+            name: sum("trouble" in fit for fit in entry.get("tslearn", [])) for name, entry in sets.items()
+        },
+    }
+
+
+def _figures(entry: dict[str, Any], who: str, what: str) -> list[float]:
+    """A figure of all fits that did not fail."""
+    return [fit[what] for fit in entry.get(who, []) if what in fit]
+
+
+def _of_set(entry: dict[str, Any]) -> dict[str, Any]:
+    best = entry["ours (best of 10)"][0]
+    their_inertia = min(_figures(entry, "tslearn", "inertia"))
+    return {
+        "their_inertia": their_inertia,
+        "inertia_ratio": best["inertia"] / their_inertia,
+        "our_seconds": best["seconds"],
+        "their_seconds": float(np.median(_figures(entry, "tslearn", "seconds"))),
+    }
+
+
+def _difference(sets: dict[str, Any], who: str, what: str) -> dict[str, Any]:
+    """Mean over the sets of ours minus theirs, by seed means, with a bootstrap interval over the sets."""
+    means = [[np.mean(_figures(entry, each, what)) for each in (who, "tslearn")] for entry in sets.values()]
+    gain = -np.diff(means)[:, 0]
+    chosen = np.random.default_rng(0).integers(len(gain), size=(N_RESAMPLES, len(gain)))
+    low, high = np.percentile(gain[chosen].mean(axis=1), [2.5, 97.5])
+    losing = [name for name, value in zip(sets, gain, strict=True) if value < 0]
+    return {"mean": float(gain.mean()), "interval": [float(low), float(high)], "losing": losing}
 
 
 def checks_of(judged: dict[str, Any]) -> list[Check]:
@@ -149,56 +189,60 @@ def checks_of(judged: dict[str, Any]) -> list[Check]:
     n_sets = len(judged["sets"])
     if not n_sets:
         return []
-    checks = [
+    higher = "upper end of the interval of {} minus tslearn's"
+    return [
         check("geometric mean of SSD over tslearn's best", judged["inertia_ratio"], "<=", 1),
         check("sets with an SSD not above tslearn's best", judged["not_above"], ">=", 15),
         check("sets on which 10 runs take no longer than tslearn's fit", judged["not_slower"], ">=", n_sets),
+        *(
+            check(higher.format(what.upper()), found["interval"][1], ">=", 0)
+            for what, found in judged["differences"]["ours"].items()
+        ),
     ]
-    for what, found in judged["differences"]["ours"].items():
-        high = found["interval"][1]
-        checks.append(check(f"upper end of the interval of {what.upper()} minus tslearn's", high, ">=", 0))
-    return checks
 
 
-# -------------------------------------------------------------------------------------------------- tables
-
-HEADER = ["set", "series x points, k", "ARI", "RI", "least SSD", "ratio", "10 runs / 1 fit"]
+# ------------------------------------------------------------------------------------------------ report
 
 
-def lines_of(results: dict[str, Any]) -> list[list[str]]:
-    """One row per set, ours / tslearn: means over the seeds, best inertia, and times."""
-    lines = []
-    for name, entry in results["sets"].items():
-        judged = results["verdict"]["sets"].get(name)
-        means = [f"{_mean(entry, 'ours', what)} / {_mean(entry, 'tslearn', what)}" for what in ("ari", "ri")]
-        best = entry["ours (best of 10)"][0]
-        size = f"{entry['n_series']} x {entry['n_timepoints']}, {entry['k']}"
-        inertia, taken, ratio = figure(best["inertia"], 5), seconds(best["seconds"]), ""
-        if judged is None:
-            inertia, taken = f"{inertia} / -", f"{taken} / -"
-        else:
-            inertia = f"{inertia} / {figure(judged['their_inertia'], 5)}"
-            taken = f"{taken} / {seconds(judged['their_seconds'])}"
-            ratio = f"{judged['inertia_ratio']:.3f}"
-        lines.append([name, size, *means, inertia, ratio, taken])
-    return lines
+def _mean(who: str, what: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        values = _figures(row, who, what)
+        return f"{np.mean(values):.3f}" if values else "-"
+
+    return text
 
 
-def _mean(entry: dict[str, Any], who: str, what: str) -> str:
-    values = [fit[what] for fit in entry.get(who, []) if what in fit]
-    return f"{np.mean(values):.3f}" if values else "-"
+def _both(ours: Callable[[Row], str], theirs: Callable[[Row], str]) -> Callable[[Row], str]:
+    return lambda row: f"{ours(row)} / {theirs(row) or '-'}"
 
 
-def findings(results: dict[str, Any]) -> list[str]:
+COLUMNS: Columns = {
+    "set": lambda row: row["name"],
+    "series x points, k": lambda row: f"{row['n_series']} x {row['n_timepoints']}, {row['k']}",
+    "ARI": _both(_mean("ours", "ari"), _mean("tslearn", "ari")),
+    "RI": _both(_mean("ours", "ri"), _mean("tslearn", "ri")),
+    "least SSD": _both(
+        lambda row: figure(row["ours (best of 10)"][0]["inertia"], 5),
+        lambda row: figure(row.get("their_inertia"), 5),
+    ),
+    "ratio": lambda row: f"{row['inertia_ratio']:.3f}" if "inertia_ratio" in row else "",
+    "10 runs / 1 fit": _both(
+        lambda row: seconds(row["ours (best of 10)"][0]["seconds"]),
+        lambda row: seconds(row.get("their_seconds")),
+    ),
+}
+
+
+def findings(results: Results) -> list[str]:
     """Summary of all sets in sentences."""
     judged = results["verdict"]
     if not judged["sets"]:
         return ["No set was fitted by both."]
     n_sets = len(judged["sets"])
     lines = [
-        f"SSD of ours (best of {N_INIT} runs) over the best of tslearn's {results['n_seeds']} fits: "
+        f"SSD of ours (best of 10 runs) over the best of tslearn's {results['n_seeds']} fits: "
         f"geometric mean {judged['inertia_ratio']:.4f}, not above on {judged['not_above']} of {n_sets} sets.",
-        f"Those {N_INIT} runs took no longer than tslearn's median fit on {judged['not_slower']} of {n_sets} "
+        f"Those 10 runs took no longer than tslearn's median fit on {judged['not_slower']} of {n_sets} "
         f"sets; together {judged['our_seconds']:.1f} s against {judged['their_seconds']:.1f} s.",
     ]
     if judged["above"]:
@@ -211,23 +255,24 @@ def findings(results: dict[str, Any]) -> list[str]:
                 f"{what.upper()} of {who} minus tslearn's, mean over the sets: {found['mean']:+.4f}, 95 % "
                 f"paired bootstrap interval {low:+.4f} to {high:+.4f}. Sets that lose: {losing}."
             )
-    failed = {name: n for name, n in judged["failed"].items() if n}
+    failed = [f"{n} on {name}" for name, n in judged["failed"].items() if n]
     if failed:
-        lines.append(
-            f"Fits of tslearn that failed: {', '.join(f'{n} on {name}' for name, n in failed.items())}."
-        )
+        lines.append(f"Fits of tslearn that failed: {', '.join(failed)}.")
     masked = [name for name, entry in results["sets"].items() if entry["n_missing"]]
     if masked:
         lines.append(f'With missing values, so by ours alone (missing="mask"): {", ".join(masked)}.')
     return lines
 
 
-def markdown_of(results: dict[str, Any]) -> str:
-    """The complete result page."""
-    lines = [*findings(results), *(check_text(each) for each in results["checks"])]
-    found = "\n".join(f"- {line}" for line in lines)
-    return f"{markdown_table(HEADER, lines_of(results))}\n\n{found}"
+def parts(results: Results) -> dict[str, list[Block]]:
+    """A summary, and a table with one row per set: ours / tslearn."""
+    judged = results["verdict"]["sets"]
+    rows = [{"name": name, **entry, **judged.get(name, {})} for name, entry in results["sets"].items()]
+    caption = f"Ours / tslearn. ARI and RI: means over {results['n_seeds']} seeds"
+    return {"accuracy": [findings(results), Table(caption, COLUMNS, rows)]}
 
+
+BENCHMARK = Benchmark("accuracy", __doc__, measure, parts, add_options)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

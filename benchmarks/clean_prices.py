@@ -1,58 +1,64 @@
 """Precision and recall of clean_prices on suspect prices of the real panel.
 
-    python benchmarks/clean_prices.py [FOLDER] [--min-print 8] [--min-jump 16]
+    python -m benchmarks.clean_prices [--min-print 8] [--min-jump 16]
 
-FOLDER contains market/panel_a_*. Its default is $SHAPECLUSTER_TEST_DATA, or ../shared/data next to the
-repository. tests/prices/suspects.py explains the list of suspect returns.
+tests/prices/suspects.py explains the list of suspect returns.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks._arena import timed
+from benchmarks._data import data_folder, panel
+from benchmarks._frame import Benchmark, Results
+from benchmarks._report import Block
+from shapecluster.prices import clean_prices
+from tests.prices.suspects import measure as judge
+from tests.prices.suspects import read_truth
 
-from shapecluster.prices import clean_prices, load_prices  # noqa: E402
-from tests.prices.suspects import measure, read_truth  # noqa: E402
 
-
-def main() -> int:
-    """Measure and print the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    default = os.environ.get("SHAPECLUSTER_TEST_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(default))
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     parser.add_argument("--min-print", type=float, default=8.0)
     parser.add_argument("--min-jump", type=float, default=16.0)
-    options = parser.parse_args()
-    market = options.folder / "market"
-    if not market.is_dir():
-        print(f"There is no {market}: name the folder that holds market/.", file=sys.stderr)
-        return 2
-    panel = load_prices(market / "panel_a_sp500_close_2013_2018.parquet")
-    truth = read_truth(market / "panel_a_suspect_returns.csv", panel.columns)
-    began = time.perf_counter()
-    # Nothing is dropped, so that every row of the list can be found.
-    _, report = clean_prices(
-        panel,
-        late_listings="keep",
-        long_gaps="keep",
-        min_print=options.min_print,
-        min_jump=options.min_jump,
-    )
-    print(f"{time.perf_counter() - began:.2f} s for {panel.shape[0]} stocks x {panel.shape[1]} days")
-    print("\n".join(measure(report.events, truth).lines()))
-    began = time.perf_counter()
-    _, report = clean_prices(panel)
-    print(f"\nWith the default policies ({time.perf_counter() - began:.2f} s):\n{report}")
-    return 0
 
+
+def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
+    """Clean the panel, and compare what was reported with the list."""
+    prices = panel()
+    truth = read_truth(data_folder("market") / "panel_a_suspect_returns.csv", prices.columns)
+    floors = {"min_print": options.min_print, "min_jump": options.min_jump}
+    # Nothing is dropped, so that every row of the list can be found.
+    kept = timed(partial(clean_prices, prices, late_listings="keep", long_gaps="keep", **floors))
+    usual = timed(partial(clean_prices, prices))
+    results |= {
+        "shape": prices.shape,
+        "options": floors,
+        "seconds": kept.seconds,
+        "figures": judge(kept.outcome[1].events, truth).lines(),
+        "default_seconds": usual.seconds,
+        "default_report": str(usual.outcome[1]),
+    }
+    yield parts(results)["clean_prices"]
+
+
+def parts(results: Results) -> dict[str, list[Block]]:
+    """Times, what was found of the list, and the report with default policies."""
+    n_stocks, n_days = results["shape"]
+    return {
+        "clean_prices": [
+            f"{results['seconds']:.2f} s for {n_stocks} stocks x {n_days} days",
+            results["figures"],
+            f"With the default policies ({results['default_seconds']:.2f} s):\n{results['default_report']}",
+        ]
+    }
+
+
+BENCHMARK = Benchmark("clean_prices", __doc__, measure, parts, add_options)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

@@ -15,54 +15,50 @@ contestant runs once, so that other work on the machine has little effect.
 
 from __future__ import annotations
 
+import argparse
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from benchmarks._common import (
-    check_text,
-    data_folder,
-    environment,
-    in_one_thread,
-    load,
-    parse,
-    parser_of,
-    save,
-)
-from benchmarks.index_picture import draw
-from benchmarks.index_report import PARTS, checks_of, sections
+from benchmarks._arena import Entry, Turn, in_turns, timed
+from benchmarks._data import panel
+from benchmarks._frame import Benchmark, Results
+from benchmarks._pictures import draw_index
+from benchmarks._report import Block, Check, Columns, Table, check, figure, with_error
 from shapecluster import ClusterIndex, LocalKShape, ShapeNeighbors
 
 WINDOW, TRAINING_STOCKS, N_NEIGHBORS, ROUNDS = 126, 441, 10, 3
+HEADINGS = {
+    "levels": "Price levels",
+    "returns": "Log returns",
+    "peer": "A small set of price levels",
+    "vectors": "Vectors",
+}
 
 Answer = tuple[np.ndarray, np.ndarray]
+Search = Callable[[], Answer]
+Found = dict[str, Any]
 
 
-def main() -> int:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--parts", nargs="+", choices=list(HEADINGS), default=list(HEADINGS))
+
+
+def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
     """Measure the given parts, and add them to the results of earlier runs."""
-    parser = parser_of("index", __doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    options = parse(parser)
-    in_one_thread("benchmarks.index")
-    results = load("index", options.out) or {}
     for part in options.parts:
         print(f"\n{part}", flush=True)
         work = {"levels": shapes, "returns": shapes, "peer": peer, "vectors": vectors}[part]
         results[part] = work(part, options.quick)
-        results["environment"] = environment()
         results["checks"] = checks_of(results)
-        save("index", results, sections(results), options.out)
-    curves = {name: results[name] for name in ("levels", "vectors") if name in results}
-    if curves:
-        draw(curves, options.out / "index")
-    for found in results["checks"]:
-        print(check_text(found))
-    return int(any(found["must"] and not found["met"] for found in results["checks"]))
+        yield blocks_of(part, results[part])
+    yield [results["checks"]]
 
 
 # -------------------------------------------------------------------------------------------------- data
@@ -70,10 +66,7 @@ def main() -> int:
 
 def windows(kind: str, n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
     """Windows of some stocks of panel A, and windows of other stocks as queries; float32."""
-    from shapecluster.prices import load_prices
-
-    prices = load_prices(data_folder() / "market" / "panel_a_sp500_close_2013_2018.parquet")
-    values = prices.dropna().to_numpy(np.float32)
+    values = panel().dropna().to_numpy(np.float32)
     if kind == "returns":
         values = np.diff(np.log(values), axis=1)
     rolling = sliding_window_view(values, WINDOW, axis=1)
@@ -100,139 +93,111 @@ def clustered_vectors(n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarr
 # ----------------------------------------------------------------------------------------------- measure
 
 
-def seconds_of(work: Callable[[], Answer]) -> tuple[float, Answer]:
-    """Return the processor time of a call in seconds, and its result."""
-    began = time.process_time()
-    answer = work()
-    return time.process_time() - began, answer
+processor_time = partial(timed, clock="process_time")
 
 
-def race(contestants: dict[str, Callable[[], Answer]], n_queries: int) -> dict[str, dict[str, Any]]:
-    """Median milliseconds per query, and the answers; each contestant runs once per round."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    answers = {}
-    # In turns, so that a change of the machine's speed affects all contestants.
-    for _ in range(ROUNDS):
-        for name, work in contestants.items():
-            taken, answers[name] = seconds_of(work)
-            times[name].append(1000 * taken / n_queries)
-    found = {name: {"ms": float(np.median(times[name])), "answer": answers[name]} for name in contestants}
-    for name, entry in found.items():
-        print(f"  {name:32s}{entry['ms']:10.3f} ms a query", flush=True)
-    return found
+def race(searches: dict[str, Search], n_queries: int) -> dict[str, Entry]:
+    """Let all searches take turns; times are milliseconds per query."""
+
+    def per_query(search: Search) -> Turn:
+        turn = processor_time(search)
+        return turn._replace(seconds=1000 * turn.seconds / n_queries)
+
+    entries = in_turns(searches, repeats=ROUNDS, take_turn=per_query)
+    for name, entry in entries.items():
+        print(f"  {name:32s}{entry.seconds:10.3f} ms a query", flush=True)
+    return entries
 
 
-def recall_of(ids: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+def probing(who: str, index: ClusterIndex, Q: np.ndarray, probes: Sequence[int]) -> dict[str, Search]:
+    """Searches of an index at each number of cells."""
+    return {f"{who} {n_probe}": partial(index.kneighbors, Q, n_probe=n_probe) for n_probe in probes}
+
+
+def recall_of(ids: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Mean share of the true neighbors found, and its standard error."""
     shares = np.array([len(set(a) & set(b)) / len(b) for a, b in zip(ids, true, strict=True)])
-    return float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
+    return {"recall": float(shares.mean()), "error": float(shares.std(ddof=1) / np.sqrt(len(shares)))}
 
 
-def curve_of(
-    found: dict[str, dict[str, Any]], true: Answer, reference: float, kind: str
-) -> list[dict[str, Any]]:
+def curve_of(entries: dict[str, Entry], true: Answer, brute_ms: float, kind: str) -> list[Found]:
     """Recall and speed-up at each number of probed cells."""
     points = []
-    for name, entry in found.items():
+    for name, entry in entries.items():
         who, _, n_probe = name.rpartition(" ")
         if who == kind:
-            recall, error = recall_of(entry["answer"][1], true[1])
-            points.append(
-                {
-                    "n_probe": int(n_probe),
-                    "ms": entry["ms"],
-                    "times": reference / entry["ms"],
-                    "recall": recall,
-                    "error": error,
-                }
-            )
+            speed = {"n_probe": int(n_probe), "ms": entry.seconds, "times": brute_ms / entry.seconds}
+            points.append(speed | recall_of(entry.outcome[1], true[1]))
     return points
 
 
 # ------------------------------------------------------------------------------------------------- parts
 
 
-def shapes(kind: str, quick: bool) -> dict[str, Any]:
+def shapes(kind: str, quick: bool) -> Found:
     """ClusterIndex and ShapeNeighbors on windows of prices."""
     n_rows, n_cells, n_train = (500_094, 1000, 12_000) if kind == "levels" else (50_000, 200, 4_000)
     n_queries, probes = 100 if kind == "levels" else 40, [1, 2, 4, 8, 16, 24, 32, 48, 64, 128]
     if quick:
         n_rows, n_cells, n_train, n_queries, probes = 5_000, 50, 1_000, 20, [1, 4, 16]
     X, Q = windows(kind, n_rows, n_queries)
-    rng = np.random.default_rng(1)
-    sample = X[np.sort(rng.permutation(len(X))[:n_train])]
-    training, model = seconds_of(lambda: LocalKShape(n_cells, max_iter=5, random_state=0).fit(sample))
-    fitting, index = seconds_of(lambda: ClusterIndex(model, n_neighbors=N_NEIGHBORS).fit(X))
-    print(f"  training {training:.0f} s, storing {fitting:.0f} s", flush=True)
-    brute = ShapeNeighbors(N_NEIGHBORS).fit(X)
-    contestants: dict[str, Callable[[], Answer]] = {"exact search": lambda: brute.kneighbors(Q)}
-    contestants["exact mode"] = lambda: index.kneighbors(Q, exact=True)
-    for n_probe in probes:
-        contestants[f"cells {n_probe}"] = lambda n_probe=n_probe: index.kneighbors(Q, n_probe=n_probe)
-    found = race(contestants, n_queries)
-    true, reference = found["exact search"]["answer"], found["exact search"]["ms"]
-    same = all(np.array_equal(a, b) for a, b in zip(found["exact mode"]["answer"], true, strict=True))
+    sample = X[np.sort(np.random.default_rng(1).permutation(len(X))[:n_train])]
+    training = processor_time(lambda: LocalKShape(n_cells, max_iter=5, random_state=0).fit(sample))
+    storing = processor_time(lambda: ClusterIndex(training.outcome, n_neighbors=N_NEIGHBORS).fit(X))
+    print(f"  training {training.seconds:.0f} s, storing {storing.seconds:.0f} s", flush=True)
+    brute, index = ShapeNeighbors(N_NEIGHBORS).fit(X), storing.outcome
+    searches = {
+        "exact search": partial(brute.kneighbors, Q),
+        "exact mode": partial(index.kneighbors, Q, exact=True),
+        **probing("cells", index, Q, probes),
+    }
+    entries = race(searches, n_queries)
+    search, mode = entries["exact search"], entries["exact mode"]
     return {
         "n_rows": len(X),
         "n_cells": n_cells,
         "n_queries": n_queries,
-        "training_s": training,
-        "storing_s": fitting,
-        "exact_search_ms": reference,
-        "exact_mode_ms": found["exact mode"]["ms"],
-        "exact_mode_same": same,
-        "tenth_sbd": [float(q) for q in np.quantile(true[0][:, -1], [0.1, 0.5, 0.9])],
-        "curve": curve_of(found, true, reference, "cells"),
+        "training_s": training.seconds,
+        "storing_s": storing.seconds,
+        "exact_search_ms": search.seconds,
+        "exact_mode_ms": mode.seconds,
+        "exact_mode_same": all(map(np.array_equal, mode.outcome, search.outcome)),
+        "tenth_sbd": np.quantile(search.outcome[0][:, -1], [0.1, 0.5, 0.9]).astype(float).tolist(),
+        "curve": curve_of(entries, search.outcome, search.seconds, "cells"),
     }
 
 
-def peer(kind: str, quick: bool) -> dict[str, Any]:
+def peer(kind: str, quick: bool) -> Found:
     """ClusterIndex and pynndescent on a small set; its metric is SBD by direct sums, compiled by numba."""
     n_rows, n_queries = (1_000, 20) if quick else (10_000, 200)
     X, Q = windows("levels", n_rows, n_queries)
     brute = ShapeNeighbors(N_NEIGHBORS).fit(X)
-    fitting, index = seconds_of(
-        lambda: ClusterIndex(LocalKShape(100, max_iter=5, random_state=0), n_neighbors=N_NEIGHBORS).fit(X)
-    )
-    contestants: dict[str, Callable[[], Answer]] = {"exact search": lambda: brute.kneighbors(Q)}
-    for n_probe in (2, 4, 8, 16, 32):
-        contestants[f"cells {n_probe}"] = lambda n_probe=n_probe: index.kneighbors(Q, n_probe=n_probe)
-    result: dict[str, Any] = {"n_rows": n_rows, "n_queries": n_queries, "fit_s": {"cells": fitting}}
+    model = LocalKShape(100, max_iter=5, random_state=0)
+    fitting = processor_time(lambda: ClusterIndex(model, n_neighbors=N_NEIGHBORS).fit(X))
+    searches: dict[str, Search] = {"exact search": partial(brute.kneighbors, Q)}
+    searches |= probing("cells", fitting.outcome, Q, (2, 4, 8, 16, 32))
+    fit_s = {"cells": fitting.seconds}
     if find_spec("pynndescent") is not None:
-        from pynndescent import NNDescent
-
-        metric = compiled_sbd()
-        metric(unit(X[:1])[0], unit(X[1:2])[0])  # compiles it, so that no time includes that
-        graph_s, graph = seconds_of(
-            lambda: NNDescent(unit(X), metric=metric, n_neighbors=30, random_state=0, n_jobs=1)
-        )
-        seconds_of(lambda: (graph.prepare(), graph.query(unit(Q[:2]), k=N_NEIGHBORS)))
-        result["fit_s"]["pynndescent"] = graph_s
-        for hundredths in (0, 10, 30):
-
-            def ask(epsilon: float = hundredths / 100) -> Answer:
-                ids, distances = graph.query(unit(Q), k=N_NEIGHBORS, epsilon=epsilon)
-                return distances, ids
-
-            contestants[f"pynndescent {hundredths}"] = ask
-    found = race(contestants, n_queries)
-    true, reference = found["exact search"]["answer"], found["exact search"]["ms"]
-    result["exact_search_ms"] = reference
-    result["curve"] = curve_of(found, true, reference, "cells")
-    if "pynndescent" in result["fit_s"]:
-        result["pynndescent"] = curve_of(found, true, reference, "pynndescent")
-    return result
+        fit_s["pynndescent"], graph_searches = pynndescent(X, Q)
+        searches |= graph_searches
+    else:
+        print("  pynndescent is not installed")
+    entries = race(searches, n_queries)
+    search = entries["exact search"]
+    curves = {
+        name: curve_of(entries, search.outcome, search.seconds, who)
+        for name, who in (("curve", "cells"), ("pynndescent", "pynndescent"))
+    }
+    if not curves["pynndescent"]:
+        del curves["pynndescent"]
+    sizes = {"n_rows": n_rows, "n_queries": n_queries}
+    return {**sizes, "fit_s": fit_s, "exact_search_ms": search.seconds, **curves}
 
 
-def unit(X: np.ndarray) -> np.ndarray:
-    """z-normalized rows of norm one, float32."""
-    z = X - X.mean(axis=1, keepdims=True, dtype=np.float64)
-    return (z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32)
-
-
-def compiled_sbd() -> Any:
-    """SBD of unit rows by direct sums, as a metric for pynndescent."""
+def pynndescent(X: np.ndarray, Q: np.ndarray) -> tuple[float, dict[str, Search]]:
+    """Build a graph of pynndescent: the time for that, and searches at several values of its epsilon."""
     from numba import njit
+    from pynndescent import NNDescent
 
     @njit(fastmath=True)
     def sbd(x: Any, y: Any) -> Any:
@@ -245,10 +210,23 @@ def compiled_sbd() -> Any:
             best = max(best, forward, backward)
         return np.float32(1.0) - best
 
-    return sbd
+    def unit(rows: np.ndarray) -> np.ndarray:
+        z = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
+        return (z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32)
+
+    def ask(epsilon: float) -> Answer:
+        ids, distances = graph.query(unit(Q), k=N_NEIGHBORS, epsilon=epsilon)
+        return distances, ids
+
+    sbd(*unit(X[:2]))  # compiles it, so that no time includes that
+    build = partial(NNDescent, unit(X), metric=sbd, n_neighbors=30, random_state=0, n_jobs=1)
+    taken, _, graph = processor_time(build)
+    graph.prepare()
+    graph.query(unit(Q[:2]), k=N_NEIGHBORS)
+    return taken, {f"pynndescent {percent}": partial(ask, percent / 100) for percent in (0, 10, 30)}
 
 
-def vectors(kind: str, quick: bool) -> dict[str, Any]:
+def vectors(kind: str, quick: bool) -> Found:
     """ClusterIndex with and without faiss, faiss itself, and scikit-learn on vectors."""
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.neighbors import NearestNeighbors
@@ -256,63 +234,150 @@ def vectors(kind: str, quick: bool) -> dict[str, Any]:
     n_rows, n_cells, n_queries = (20_000, 100, 100) if quick else (1_000_000, 1000, 1000)
     X, Q = clustered_vectors(n_rows, n_queries)
     model = MiniBatchKMeans(n_cells, random_state=0, n_init=1, batch_size=4096, max_iter=10).fit(X[:100_000])
+    few = Q[: max(10, n_queries // 20)]  # brute force is slow, so it gets fewer queries
+    brute = {}
+    for how in ("brute", "kd_tree"):
+        neighbors = NearestNeighbors(n_neighbors=N_NEIGHBORS, algorithm=how).fit(X)
+        brute[how] = processor_time(partial(neighbors.kneighbors, few))
     indexes = {"ours without faiss": ClusterIndex(model, backend="numpy", n_neighbors=N_NEIGHBORS)}
     if find_spec("faiss") is not None:
         indexes["ours"] = ClusterIndex(model, n_neighbors=N_NEIGHBORS)
-    storing = {name: seconds_of(lambda index=index: index.fit(X))[0] for name, index in indexes.items()}
-    few = Q[: max(10, n_queries // 20)]  # brute force is slow, so it gets fewer queries
-    neighbors = {
-        a: NearestNeighbors(n_neighbors=N_NEIGHBORS, algorithm=a).fit(X) for a in ("brute", "kd_tree")
-    }
-    slow = {a: seconds_of(lambda m=m: m.kneighbors(few)) for a, m in neighbors.items()}
-    result: dict[str, Any] = {
+        indexes["faiss"] = FaissIndex(model.cluster_centers_)
+    else:
+        print("  faiss is not installed")
+    storing = {name: processor_time(partial(index.fit, X)).seconds for name, index in indexes.items()}
+    searches: dict[str, Search] = {}
+    for n_probe in (1, 4, 8, 16, 32, 64):
+        for name, index in indexes.items():
+            searches |= probing(name, index, Q, [n_probe])
+    entries = race(searches, n_queries)
+    true = indexes["ours without faiss"].kneighbors(Q, n_probe=n_cells)
+    scikit_learn = {how: 1000 * turn.seconds / len(few) for how, turn in brute.items()}
+    return {
         "n_rows": n_rows,
         "n_cells": n_cells,
         "n_queries": n_queries,
         "storing_s": storing,
-        "scikit_learn_ms": {a: 1000 * taken / len(few) for a, (taken, _) in slow.items()},
+        "scikit_learn_ms": scikit_learn,
+        "agrees_with_scikit_learn": float(np.mean(brute["brute"].outcome[1] == true[1][: len(few)])),
+        "curves": {
+            who: curve_of(entries, true, scikit_learn["brute"], who)
+            for who in ("ours", "ours without faiss", "faiss")
+        },
     }
-    contestants: dict[str, Callable[[], Answer]] = {}
-    faiss_ids = faiss_index(model.cluster_centers_, X) if "ours" in indexes else None
-    if faiss_ids is not None:
-        result["storing_s"]["faiss"] = faiss_ids[0]
-    for n_probe in (1, 4, 8, 16, 32, 64):
-        for name, index in indexes.items():
-            contestants[f"{name} {n_probe}"] = lambda index=index, n_probe=n_probe: index.kneighbors(
-                Q, n_probe=n_probe
-            )
-        if faiss_ids is not None:
-            contestants[f"faiss {n_probe}"] = lambda n_probe=n_probe: ask_faiss(faiss_ids[1][0], Q, n_probe)
-    found = race(contestants, n_queries)
-    true = indexes["ours without faiss"].kneighbors(Q, n_probe=n_cells)
-    agree = float(np.mean(slow["brute"][1][1] == true[1][: len(few)]))
-    result["agrees_with_scikit_learn"] = agree
-    reference = result["scikit_learn_ms"]["brute"]
-    result["curves"] = {
-        name: curve_of(found, true, reference, name) for name in ("ours", "ours without faiss", "faiss")
+
+
+class FaissIndex:
+    """An inverted file of faiss with given cells, used in the same way as ClusterIndex."""
+
+    def __init__(self, centers: np.ndarray) -> None:
+        import faiss
+
+        faiss.omp_set_num_threads(1)
+        n_cells, n_features = centers.shape
+        self.quantizer = faiss.IndexFlatL2(n_features)  # the index borrows it, so both must live
+        self.quantizer.add(centers.astype(np.float32))
+        self.index = faiss.IndexIVFFlat(self.quantizer, n_features, n_cells, faiss.METRIC_L2)
+
+    def fit(self, X: np.ndarray) -> None:
+        """Store rows. The quantizer holds its centers, so the training only marks the index as trained."""
+        self.index.train(X[:1])
+        self.index.add(X)
+
+    def kneighbors(self, Q: np.ndarray, n_probe: int) -> Answer:
+        """Search `n_probe` cells."""
+        self.index.nprobe = n_probe
+        squares, ids = self.index.search(Q, N_NEIGHBORS)
+        return np.sqrt(squares), ids
+
+
+# ------------------------------------------------------------------------------------------------ report
+
+
+def checks_of(results: Results) -> list[Check]:
+    """The figures that have a target."""
+    checks = []
+    if "levels" in results:
+        levels = results["levels"]
+        good = max((p["times"] for p in levels["curve"] if p["recall"] >= 0.95), default=0.0)
+        times = levels["exact_search_ms"] / levels["exact_mode_ms"]
+        checks.append(check("price levels, times exact search at recall 0.95", good, ">=", 20))
+        checks.append(check("price levels, exact mode, times exact search", times, ">=", 3))
+    for name in ("levels", "returns"):
+        if name in results:
+            same = float(results[name]["exact_mode_same"])
+            what = f"{name}, exact mode gives the bits of exact search"
+            checks.append(check(what, same, ">=", 1, must=True))
+    if "vectors" in results and results["vectors"]["curves"]["faiss"]:
+        curves = results["vectors"]["curves"]
+        pairs = list(zip(curves["ours"], curves["faiss"], strict=True))
+        slower = max(a["ms"] / b["ms"] for a, b in pairs)
+        lost = max(b["recall"] - a["recall"] for a, b in pairs)
+        checks.append(check("vectors, our time over that of faiss where it is largest", slower, "<=", 1.1))
+        checks.append(check("vectors, recall that faiss has and ours has not", lost, "<=", 0.001))
+    return checks
+
+
+def columns_of(setting: str) -> Columns:
+    """Columns of a curve; its first one is the setting of the search."""
+    return {
+        setting: lambda row: str(row["n_probe"]),
+        "ms a query": lambda row: figure(row["ms"], 3),
+        "times brute force": lambda row: figure(row["times"], 3),
+        "recall at 10": lambda row: with_error(row, "recall"),
     }
-    return result
 
 
-def faiss_index(centers: np.ndarray, X: np.ndarray) -> tuple[float, Any]:
-    """Build an inverted file of faiss with the given cells, and return it with the time to fill it."""
-    import faiss
+def blocks_of(name: str, found: Found) -> list[Block]:
+    """A table for each curve, and further figures in words."""
+    curves = found.get("curves") or {"ClusterIndex": found["curve"]}
+    if "pynndescent" in found:
+        curves = curves | {"pynndescent": found["pynndescent"]}
+    blocks: list[Block] = []
+    for who, points in curves.items():
+        if points:
+            columns = columns_of("epsilon, hundredths" if who == "pynndescent" else "cells")
+            size = f"{found['n_rows']:,} rows, {found['n_queries']:,} queries"
+            blocks.append(Table(f"{HEADINGS[name]}: {who}, {size}", columns, points))
+    return [*blocks, facts_of(found)]
 
-    faiss.omp_set_num_threads(1)
-    quantizer = faiss.IndexFlatL2(X.shape[1])
-    quantizer.add(centers.astype(np.float32))
-    index = faiss.IndexIVFFlat(quantizer, X.shape[1], len(centers), faiss.METRIC_L2)
-    # The quantizer holds its centers already, so the training only marks the index as trained.
-    taken, _ = seconds_of(lambda: (index.train(X[:1]), index.add(X)))
-    return taken, (index, quantizer)  # the index borrows the quantizer, so both must live
+
+def facts_of(found: Found) -> list[str]:
+    """Further figures, in words."""
+    facts = []
+    if "exact_search_ms" in found:
+        facts.append(f"exact search (ShapeNeighbors): {figure(found['exact_search_ms'], 3)} ms a query")
+    if "exact_mode_ms" in found:
+        times = found["exact_search_ms"] / found["exact_mode_ms"]
+        same = "the same bits" if found["exact_mode_same"] else "OTHER ANSWERS"
+        low, middle, high = (figure(value, 2) for value in found["tenth_sbd"])
+        facts += [
+            f"exact mode: {figure(found['exact_mode_ms'], 3)} ms, {figure(times, 3)} times, {same}",
+            f"SBD of the tenth neighbor: {middle}; from {low} to {high} for the middle 80 % of queries",
+            f"{found['n_cells']:,} cells: {found['training_s']:.0f} s to train, "
+            f"{found['storing_s']:.0f} s to store",
+        ]
+    if "scikit_learn_ms" in found:
+        slow = ", ".join(f"{how} {figure(ms, 3)} ms" for how, ms in found["scikit_learn_ms"].items())
+        storing = ", ".join(f"{who} {taken:.1f} s" for who, taken in found["storing_s"].items())
+        facts += [
+            f"scikit-learn: {slow} a query; {found['agrees_with_scikit_learn']:.2%} of ids agree",
+            f"storing: {storing}",
+        ]
+    if "fit_s" in found:
+        building = ", ".join(f"{who} {taken:.0f} s" for who, taken in found["fit_s"].items())
+        facts.append(f"to build: {building}")
+    return facts
 
 
-def ask_faiss(index: Any, Q: np.ndarray, n_probe: int) -> Answer:
-    """Search `n_probe` cells with faiss."""
-    index.nprobe = n_probe
-    squares, ids = index.search(Q, N_NEIGHBORS)
-    return np.sqrt(squares), ids
+def parts(results: Results) -> dict[str, list[Block]]:
+    """The tables of docs/guide/search.rst."""
+    measured = [name for name in HEADINGS if name in results]
+    blocks = [block for name in measured for block in blocks_of(name, results[name])]
+    return {"index": [*blocks, results["checks"]]}
 
+
+BENCHMARK = Benchmark("index", __doc__, measure, parts, add_options, draw_index)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

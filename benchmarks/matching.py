@@ -12,238 +12,164 @@ result differs from that of an exact contestant.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-from benchmarks._arena import Entry, contest
-from benchmarks._common import (
-    Check,
-    Task,
-    check,
-    check_text,
-    environment,
-    figure,
-    in_one_thread,
-    load,
-    markdown_table,
-    parse,
-    parser_of,
-    save,
-    seconds,
-)
+from benchmarks import matchers
+from benchmarks._arena import Entry
+from benchmarks._frame import Benchmark, Results, environment_text
+from benchmarks._report import Block, Check, Row, Table, check, figure, percent, seconds
+from benchmarks._works import Contest, Kind, Target, Task, Work, columns_of_all, faster_than
 from shapecluster.datasets import Copycats, make_portfolios
 
-EXACT = ("ours", "ours (single tickers)", "sparse products", "NearestNeighbors")
-MAX_SECONDS, MAX_MB = 10.0, 2000.0  # targets of match_pairs for 100,000 traders
-MIN_RATIO = 100.0  # target of matches relative to NearestNeighbors
+EXACT = ("ours (single tickers)", "sparse products", "NearestNeighbors")
+N_QUERIES = 100
 
 
-@dataclass(frozen=True)
-class Work:
-    """One piece of work, and its contestants."""
+def _portfolios(n_traders: int, *, quantities: bool = False, **market: Any) -> Callable[[bool], Task]:
+    """Portfolios of the lab's tickers, with a twentieth of the traders in groups of copycats."""
 
-    name: str
-    title: str
-    kind: str
-    n_traders: int
-    contestants: tuple[str, ...]
-    market: dict[str, Any] = field(default_factory=dict)
-    quantities: bool = False
-    n_queries: int = 100
-
-    def make(self, quick: bool) -> Task:
-        """Make portfolios of the lab's tickers, with a twentieth of the traders in groups of copycats."""
-        n = min(self.n_traders, 2000) if quick else self.n_traders
-        market = dict(self.market)
-        if "n_tickers" in market:
-            market["tickers"] = [f"T{number:03d}" for number in range(market.pop("n_tickers"))]
+    def make(quick: bool) -> Task:
+        n = min(n_traders, 2000) if quick else n_traders
         copycats = Copycats(n_groups=n // 100, size=5, match=0.9)
         matrix = make_portfolios(n, copycats=copycats, random_state=0, **market).matrix
-        if self.quantities:  # by ticker and lot, so that copycats with the same lot stay identical
+        if quantities:  # by ticker and lot, so that copycats with the same lot stay identical
             rng = np.random.default_rng(0)
             lots = np.repeat(rng.choice([1, 2, 5, 10], n), np.diff(matrix.indptr))
             matrix.data[:] = lots * rng.integers(1, 500, matrix.shape[1])[matrix.indices]
-        return Task(matrix, self.n_queries)
+        return Task(matrix, N_QUERIES)
+
+    return make
 
 
-_ALL = ("ours", "ours (single tickers)", "sparse products", "NearestNeighbors", "MinHashLSH")
-_WITHOUT_BRUTE_FORCE = ("ours", "ours (single tickers)", "sparse products", "MinHashLSH")
-_ZIPF = {"popularity": "zipf"}
-_WIDE = {"n_tickers": 500}
-
-WORKS = [
-    Work("one", "One trader", "matches", 100_000, ("ours", "NearestNeighbors", "MinHashLSH")),
-    Work("one-zipf", "One trader, popular tickers", "matches", 100_000, ("ours", "NearestNeighbors"), _ZIPF),
-    Work("one-million", "One trader of a million", "matches", 1_000_000, ("ours",)),
-    Work("pairs-10000", "All pairs", "match pairs", 10_000, _ALL),
-    Work("pairs", "All pairs", "match pairs", 100_000, _WITHOUT_BRUTE_FORCE),
-    Work("pairs-zipf", "All pairs, popular tickers", "match pairs", 100_000, _WITHOUT_BRUTE_FORCE, _ZIPF),
-    Work("pairs-500", "All pairs, 500 tickers", "match pairs", 100_000, _WITHOUT_BRUTE_FORCE, _WIDE),
-    Work("quantities", "All pairs, quantities", "match pairs", 100_000, ("ours (quantities)",), {}, True),
-    Work("pairs-million", "All pairs", "match pairs", 1_000_000, ("ours",)),
-    Work("million-500", "All pairs, 500 tickers", "match pairs", 1_000_000, ("ours",), _WIDE),
-    Work("million-zipf", "All pairs, 500, popular ones", "match pairs", 1_000_000, ("ours",), _WIDE | _ZIPF),
-]
+def _pairs(entry: Entry) -> set[tuple[int, int]]:
+    return set(map(tuple, entry.outcome["pairs"].tolist()))
 
 
-def main() -> int:
-    """Run the given works."""
-    options = _options()
-    in_one_thread("benchmarks.matching")
-    results = load("matching", options.out)
-    # Small sizes and full sizes are never mixed in one file.
-    if results is None or results["quick"] != options.quick:
-        results = {"quick": options.quick, "works": {}}
-    results["environment"] = environment()
-    wrong = 0
-    for work in WORKS:
-        if options.work and work.name not in options.work:
-            continue
-        report = results["works"][work.name] = run_work(work, options)
-        print(f"\n{markdown_of(report)}", flush=True)
-        wrong += sum(each["must"] and not each["met"] for each in report["checks"])
-        save("matching", results, markdown_of_all(results), options.out)
-    return 1 if wrong else 0
+def _figures(entry: Entry, entries: dict[str, Entry], task: Task) -> dict[str, Any]:
+    there = (entries[name] for name in ("NearestNeighbors", "ours") if name in entries)
+    truth = next((each for each in there if each.times), entry)
+    found, true = _pairs(entry), _pairs(truth)
+    figures = {"n_pairs": len(found), "recall": len(found & true) / len(true) if true else None}
+    if "prepare_seconds" not in entry.outcome:
+        return figures
+    prepared = {key: entry.outcome[key] for key in ("prepare_seconds", "prepare_mb")}
+    # A call answers all queries one by one.
+    each = {"seconds": entry.seconds / task.k, "times": [taken / task.k for taken in entry.times]}
+    return figures | prepared | each
 
 
-def _options() -> argparse.Namespace:
-    parser = parser_of("matching", __doc__)
-    parser.add_argument("--work", nargs="+", choices=[w.name for w in WORKS], help="some works only")
-    parser.add_argument("--repeats", type=int, default=5, help="turns each (default: 5)")
-    parser.add_argument(
-        "--budget",
-        type=float,
-        default=60.0,
-        metavar="SECONDS",
-        help="a contestant gets no further turn that would exceed this in a work (default: 60)",
-    )
-    return parse(parser)
-
-
-def run_work(work: Work, options: argparse.Namespace) -> dict[str, Any]:
-    """Time one work; the report holds all figures of the tables."""
-    task = work.make(options.quick)
-    print(f"\n{work.title}, {task.X.shape[0]:,} traders: {' | '.join(work.contestants)} ...", flush=True)
-    entries = contest(
-        work.kind,
-        task,
-        work.contestants,
-        repeats=options.repeats,
-        budget=options.budget,
-        clock="process_time",
-    )
-    n_calls = task.k if work.kind == "matches" else 1
-    rows = [_row(entry, entries, n_calls) for entry in entries.values()]
-    return {
-        "name": work.name,
-        "title": work.title,
-        "kind": work.kind,
-        "n_traders": task.X.shape[0],
-        "n_tickers": task.X.shape[1],
-        "rows": rows,
-        "checks": [*_answers(entries), *_demands(work, rows, quick=options.quick)],
-    }
-
-
-def _row(entry: Entry, entries: dict[str, Entry], n_calls: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"contestant": entry.name, "trouble": entry.failure}
-    if not entry.times:
-        return row
-    truth = next((entries[name] for name in ("NearestNeighbors", "ours") if name in entries), entry)
-    ours = entries.get("ours")
-    found, true = _as_set(entry), _as_set(truth)
-    return row | {
-        "seconds": entry.seconds / n_calls,
-        "times": [time / n_calls for time in entry.times],
-        "peak_mb": entry.peak / 1e6,
-        "ratio": entry.seconds / ours.seconds if ours else None,
-        "n_pairs": len(found),
-        "recall": len(found & true) / len(true) if true else None,
-        "prepare_seconds": entry.outcome.get("prepare_seconds"),
-        "prepare_mb": entry.outcome.get("prepare_mb"),
-    }
-
-
-def _as_set(entry: Entry) -> set[tuple[int, int]]:
-    return set(map(tuple, entry.outcome["pairs"].tolist())) if entry.outcome else set()
-
-
-def _answers(entries: dict[str, Entry]) -> Iterable[Check]:
+def _checks(entries: dict[str, Entry], rows: dict[str, Row]) -> Iterator[Check]:
     """Check that exact contestants find the same pairs as ours."""
-    ours = entries.get("ours")
-    for name in EXACT[1:]:
-        if ours and name in entries and entries[name].times:
-            apart = len(_as_set(ours) ^ _as_set(entries[name]))
+    for name in EXACT:
+        if "ours" in rows and name in rows:
+            apart = len(_pairs(entries["ours"]) ^ _pairs(entries[name]))
             yield check(f"pairs that ours and `{name}` do not both find", apart, "<=", 0, must=True)
 
 
-def _demands(work: Work, rows: list[dict[str, Any]], *, quick: bool) -> Iterable[Check]:
-    by_name = {row["contestant"]: row for row in rows if "seconds" in row}
-    if quick or "ours" not in by_name:
-        return
-    if work.kind == "matches" and "NearestNeighbors" in by_name:
-        ratio = by_name["NearestNeighbors"]["ratio"]
-        yield check("faster than NearestNeighbors by", ratio, ">=", MIN_RATIO)
-    if work.kind == "match pairs" and work.n_traders == 100_000:
-        yield check("seconds", by_name["ours"]["seconds"], "<=", MAX_SECONDS)
-        yield check("MB", by_name["ours"]["peak_mb"], "<=", MAX_MB)
+_RECALL = {"recall": lambda row: percent(row["recall"])}
+KINDS = {
+    "matches": Kind(
+        {
+            "ours": matchers.ours_matches,
+            "NearestNeighbors": matchers.sklearn_matches,
+            "MinHashLSH": matchers.datasketch_matches,
+        },
+        {
+            **columns_of_all("a trader"),
+            **_RECALL,
+            "prepared in": lambda row: seconds(row["prepare_seconds"]),
+            "prepared memory": lambda row: f"{row['prepare_mb']:.0f} MB",
+        },
+        _checks,
+    ),
+    "match pairs": Kind(
+        {
+            "ours": matchers.ours_pairs,
+            "ours (single tickers)": matchers.ours_single_tickers,
+            "ours (quantities)": matchers.ours_quantities,
+            "sparse products": matchers.sparse_products,
+            "NearestNeighbors": matchers.sklearn_pairs,
+            "MinHashLSH": matchers.datasketch_pairs,
+        },
+        {
+            **columns_of_all(),
+            **_RECALL,
+            "pairs": lambda row: f"{row['n_pairs']:,}",
+            "peak memory": lambda row: f"{row['peak_mb']:.0f} MB",
+        },
+        _checks,
+    ),
+}
+
+_OURS, _EXACT = ("ours",), ("NearestNeighbors",)
+_MANY = ("ours", "ours (single tickers)", "sparse products", "MinHashLSH")
+_ALL = ("ours", "ours (single tickers)", "sparse products", "NearestNeighbors", "MinHashLSH")
+_MATCHES = [faster_than("NearestNeighbors", 100.0)]
+_PAIRS = [
+    Target("seconds", "ours", lambda row: row["seconds"], "<=", 10.0),
+    Target("MB", "ours", lambda row: row["peak_mb"], "<=", 2000.0),
+]
+_ZIPF, _WIDE = {"popularity": "zipf"}, {"tickers": [f"T{number:03d}" for number in range(500)]}
+_FULL, _MILLION = 100_000, 1_000_000
+_POPULAR, _MILLION_POPULAR = _portfolios(_FULL, **_ZIPF), _portfolios(_MILLION, **_WIDE, **_ZIPF)
+_QUANTITIES = _portfolios(_FULL, quantities=True)
+
+WORKS = [
+    Work("one", "One trader", "matches", _portfolios(_FULL), _MATCHES),
+    Work("one-zipf", "One trader, popular tickers", "matches", _POPULAR, _MATCHES, _OURS + _EXACT),
+    Work("one-million", "One trader of a million", "matches", _portfolios(_MILLION), (), _OURS),
+    Work("pairs-10000", "All pairs", "match pairs", _portfolios(10_000), (), _ALL),
+    Work("pairs", "All pairs", "match pairs", _portfolios(_FULL), _PAIRS, _MANY),
+    Work("pairs-zipf", "All pairs, popular tickers", "match pairs", _POPULAR, _PAIRS, _MANY),
+    Work("pairs-500", "All pairs, 500 tickers", "match pairs", _portfolios(_FULL, **_WIDE), _PAIRS, _MANY),
+    Work("quantities", "All pairs, quantities", "match pairs", _QUANTITIES, (), ("ours (quantities)",)),
+    Work("pairs-million", "All pairs", "match pairs", _portfolios(_MILLION), (), _OURS),
+    Work("million-500", "All pairs, 500 tickers", "match pairs", _portfolios(_MILLION, **_WIDE), (), _OURS),
+    Work("million-zipf", "All pairs, 500, popular ones", "match pairs", _MILLION_POPULAR, (), _OURS),
+]
 
 
-# ------------------------------------------------------------------------------------------------ tables
+def _size(task: Task) -> dict[str, int]:
+    return {"n_traders": task.X.shape[0], "n_tickers": task.X.shape[1]}
 
 
-def header_of(report: dict[str, Any]) -> list[str]:
-    """Header of a work's table."""
-    if report["kind"] == "matches":
-        return ["", "a trader", "turns", "over ours", "recall", "prepared in", "prepared memory"]
-    return ["", "time", "turns", "over ours", "recall", "pairs", "peak memory"]
-
-
-def lines_of(report: dict[str, Any]) -> list[list[str]]:
-    """Rows of a work's table, as text."""
-    lines = []
-    for row in report["rows"]:
-        if "seconds" not in row:
-            lines.append([row["contestant"], row["trouble"], *[""] * (len(header_of(report)) - 2)])
-            continue
-        cells = [row["contestant"], seconds(row["seconds"]), str(len(row["times"])), figure(row["ratio"], 3)]
-        cells.append("" if row["recall"] is None else f"{row['recall']:.1%}")
-        if report["kind"] == "matches":
-            cells += [seconds(row["prepare_seconds"]), f"{row['prepare_mb']:.0f} MB"]
-        else:
-            cells += [f"{row['n_pairs']:,}", f"{row['peak_mb']:.0f} MB"]
-        lines.append(cells)
-    return lines
-
-
-def caption_of(report: dict[str, Any]) -> str:
-    """Title and size of a work."""
+def _caption(report: Row) -> str:
     return f"{report['title']}: {report['n_traders']:,} traders, {report['n_tickers']} tickers"
 
 
-def markdown_of(report: dict[str, Any]) -> str:
-    """A work's heading, table and checks."""
-    checks = "\n".join(f"- {check_text(each)}" for each in report["checks"])
-    table = markdown_table(header_of(report), lines_of(report))
-    return f"### {caption_of(report)}\n\n{table}\n\n{checks}".rstrip()
+_SMALL = Task(sparse.csr_matrix(np.tri(8)), 4)
+CONTEST = Contest(WORKS, KINDS, _SMALL, _size, _caption, _figures, clock="process_time", repeats=5)
 
 
-def works_of(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Reports of all works with results, in the usual order."""
-    return [results["works"][work.name] for work in WORKS if work.name in results["works"]]
+def parts(results: Results) -> dict[str, list[Block]]:
+    """All works, and a summary with one row per work: our time, and times of the others relative to it."""
+    reports = CONTEST.reports(results)
+    works = [block for report in reports for block in CONTEST.blocks(report)]
+    by_name = [
+        {"work": report, **{row["contestant"]: row for row in report["rows"] if not row["trouble"]}}
+        for report in reports
+    ]
+
+    def ratio(name: str) -> Callable[[Row], str]:
+        return lambda row: figure(row.get(name, {}).get("ratio"), 3)
+
+    others = ("NearestNeighbors", "sparse products", "MinHashLSH")
+    columns = {
+        "": lambda row: _caption(row["work"]),
+        "ours": lambda row: seconds(row["ours"]["seconds"]),
+        **{f"{name}, over ours": ratio(name) for name in others},
+        "recall of MinHashLSH": lambda row: percent(row.get("MinHashLSH", {}).get("recall")),
+    }
+    summary = Table("Matches of 90 %", columns, [row for row in by_name if "ours" in row])
+    return {"matching": [environment_text(results), *works], "matching_summary": [summary]}
 
 
-def markdown_of_all(results: dict[str, Any]) -> str:
-    """The complete result page."""
-    versions = ", ".join(f"{name} {number}" for name, number in results["environment"]["versions"].items())
-    about = f"One thread, {results['environment']['machine']}. {versions}."
-    return "\n\n".join([about, *(markdown_of(report) for report in works_of(results))])
-
+BENCHMARK = Benchmark("matching", __doc__, CONTEST.measure, parts, CONTEST.add_options)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

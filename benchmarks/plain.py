@@ -42,10 +42,15 @@ def transform_length(n_timepoints: int) -> int:
     return int(fft.next_fast_len(2 * n_timepoints - 1, real=True))
 
 
-def correlations(spectra: np.ndarray, centers: np.ndarray, n_timepoints: int):
+def spectra_of(rows: np.ndarray) -> np.ndarray:
+    """Transforms of the rows."""
+    return fft.rfft(rows, n=transform_length(rows.shape[1]))
+
+
+def correlations(spectra: np.ndarray, centers: np.ndarray):
     """Yield blocks of rows, their maximum correlation with each center, and its position."""
-    length = transform_length(n_timepoints)
-    conjugate = fft.rfft(centers, n=length).conj()
+    length = transform_length(centers.shape[1])
+    conjugate = spectra_of(centers).conj()
     step = max(1, BLOCK_BYTES // (16 * length * len(centers)))
     for start in range(0, len(spectra), step):
         rows = slice(start, start + step)
@@ -60,7 +65,7 @@ def assign(spectra: np.ndarray, centers: np.ndarray) -> Assigned:
     n_series, length = len(spectra), transform_length(n_timepoints)
     labels, shifts = np.empty(n_series, dtype=np.intp), np.empty(n_series, dtype=np.intp)
     sbd = np.empty(n_series)
-    for rows, peak, position in correlations(spectra, unit_rows(centers), n_timepoints):
+    for rows, peak, position in correlations(spectra, unit_rows(centers)):
         labels[rows] = nearest = peak.argmax(axis=1)
         each = np.arange(len(peak))
         sbd[rows] = 1.0 - peak[each, nearest]
@@ -95,7 +100,7 @@ def k_shape(
 ) -> Result:
     """Cluster the rows of X from given centers until labels and shifts stay, or inertia stops falling."""
     unit = unit_rows(X)
-    spectra = fft.rfft(unit, n=transform_length(X.shape[1]))
+    spectra = spectra_of(unit)
     centers = np.array(centers, dtype=np.float64)
     assigned = assign(spectra, centers)
     best = Result(centers, assigned, float(assigned.sbd @ assigned.sbd), 0)

@@ -12,10 +12,11 @@ partition the market.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,20 +26,9 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import BisectingKMeans, KMeans, MiniBatchKMeans, SpectralCoclustering
 from sklearn.metrics import adjusted_mutual_info_score
 
-from benchmarks._common import (
-    Check,
-    PeakMemory,
-    check,
-    check_text,
-    environment,
-    figure,
-    in_one_thread,
-    markdown_table,
-    parse,
-    parser_of,
-    save,
-    seconds,
-)
+from benchmarks._arena import in_turns, timed
+from benchmarks._frame import Benchmark, Results, environment_text
+from benchmarks._report import Block, Columns, Table, check, figure, megabytes, percent, seconds, with_error
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.metrics import sampled_silhouette
 from shapecluster.remote import Rehearsal
@@ -47,29 +37,23 @@ from shapecluster.sagemaker import SageMakerKMeans
 K = 11  # as many as there are sectors
 REPEATS = 3
 BANDS, HASHES_OF_A_BAND = 8, 8  # two traders of Jaccard 0.8 collide in one of the bands with chance 0.77
-GENERATION_HEADER = ("portfolios", "time", "a trader", "peak memory")
-CLUSTERING_HEADER = (
-    *("", "time", "SSD", "silhouette", "exact copies whole", "near copies whole", "sectors (AMI)"),
-    *("clusters", "largest"),
-)
 
 
-def main() -> int:
-    """Measure, print and save."""
-    options = parse(parser_of("portfolios_clustering", __doc__))
-    in_one_thread("benchmarks.portfolios_clustering")
+def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
+    """Draw many portfolios, and cluster some."""
     n_large, n_traders = (50_000, 5_000) if options.quick else (1_000_000, 100_000)
-    results: dict[str, Any] = {"quick": options.quick, "environment": environment()}
     results["generation"] = generation(n_large)
+    taken = {entry["name"]: entry["seconds"] for entry in results["generation"]}
     results["clusterings"] = {
         "no home sectors": clusterings(n_traders, None),
         "home sectors, whose tickers are 20 times likelier": clusterings(n_traders, 20.0),
     }
-    results["checks"] = checks_of(results, n_large)
-    text = markdown_of(results)
-    print(text)
-    save("portfolios_clustering", results, text, options.out)
-    return 0
+    results["checks"] = [
+        check(f"Seconds for {n_large:,} traders x 500 tickers, {name}", taken[name], "<=", 5.0)
+        for name in ("uniform", "zipf")
+    ]
+    found = parts(results)
+    yield [*found["portfolios_drawn"], *found["portfolios_clustered"], results["checks"]]
 
 
 # ------------------------------------------------------------------------------------------- generation
@@ -77,52 +61,40 @@ def main() -> int:
 
 def generation(n_traders: int) -> list[dict[str, Any]]:
     """Time and memory of drawing many portfolios of 500 tickers, and of a loop over some of them."""
-    tickers = [f"T{i:03d}" for i in range(500)]
-    sectors = [f"sector {i % 11}" for i in range(500)]
     asked: dict[str, dict[str, Any]] = {
         "uniform": {},
         "zipf": {"popularity": "zipf"},
         "zipf, home sectors, a tenth copycats": {
             "popularity": "zipf",
-            "sectors": sectors,
+            "sectors": [f"sector {i % 11}" for i in range(500)],
             "copycats": Copycats(n_traders // 50, 5, 0.8),
         },
         "uniform, 3 to 50 holdings": {"max_holdings": 50},
     }
-    found = []
-    for name, arguments in asked.items():
-        times = []
-        for _ in range(REPEATS):
-            with PeakMemory() as peak:
-                began = time.perf_counter()
-                made = make_portfolios(n_traders, tickers, random_state=0, **arguments)
-                times.append(time.perf_counter() - began)
-            del made  # or the next peak would start from it
-        entry = {"name": name, "n": n_traders, "seconds": min(times), "times": times, "peak": peak.bytes}
-        print(f"{name}: {min(times):.2f} s", flush=True)
-        found.append(entry)
+    entries = in_turns(
+        {name: partial(draw, n_traders, **how) for name, how in asked.items()}, repeats=REPEATS
+    )
+    found = [
+        {"name": name, "n": n_traders, "seconds": min(entry.times), "times": entry.times, "peak": entry.peak}
+        for name, entry in entries.items()
+    ]
     n_few = n_traders // 100  # a loop over all traders would take minutes
     for name, weights in (("uniform", np.ones(500)), ("zipf", 1.0 / np.arange(1, 501))):
-        rng, shares = np.random.default_rng(0), weights / weights.sum()
-        began = time.perf_counter()
-        for count in rng.integers(3, 11, n_few):
-            rng.choice(500, size=count, replace=False, p=shares)
-        took = time.perf_counter() - began
+        took = timed(partial(draw_in_a_loop, n_few, weights / weights.sum())).seconds
         found.append({"name": f"{name}, a loop of Generator.choice", "n": n_few, "seconds": took})
     return found
 
 
-def generation_lines(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """One row per way of drawing."""
-    return [
-        (
-            f"{entry['n']:,} x 500, {entry['name']}",
-            seconds(entry["seconds"]),
-            f"{1e6 * entry['seconds'] / entry['n']:.2f} us",
-            f"{entry['peak'] / 1e6:.0f} MB" if "peak" in entry else "",
-        )
-        for entry in results["generation"]
-    ]
+def draw(n_traders: int, **how: Any) -> None:
+    """Draw portfolios. They are not returned, or they would be in memory when the next are drawn."""
+    make_portfolios(n_traders, [f"T{i:03d}" for i in range(500)], random_state=0, **how)
+
+
+def draw_in_a_loop(n_traders: int, shares: np.ndarray) -> None:
+    """Draw the tickers of one trader after another."""
+    rng = np.random.default_rng(0)
+    for count in rng.integers(3, 11, n_traders):
+        rng.choice(500, size=count, replace=False, p=shares)
 
 
 # ------------------------------------------------------------------------------------------ clusterings
@@ -140,20 +112,14 @@ def clusterings(n_traders: int, tilt: float | None) -> list[dict[str, Any]]:
     )
     X = held.matrix
     groups = groups_of(X, truth)
+    entries = in_turns({name: partial(label, X) for name, label in ALGORITHMS.items()}, repeats=REPEATS)
     found = []
-    for name, label in algorithms().items():
-        times = []
-        for _ in range(REPEATS):
-            began = time.perf_counter()
-            labels = label(X)
-            times.append(time.perf_counter() - began)
-        found.append(
-            {"name": name, "seconds": min(times), "times": times, **quality_of(X, labels, groups, truth)}
-        )
-        print(f"{name}: {min(times):.2f} s", flush=True)
+    for name, entry in entries.items():
+        taken = {"name": name, "seconds": min(entry.times), "times": entry.times}
+        found.append(taken | quality_of(X, entry.outcome, groups, truth))
         if name == "K-Means":
             # Clusters of the same sizes without any structure, for comparison.
-            shuffled = np.random.default_rng(0).permutation(labels)
+            shuffled = np.random.default_rng(0).permutation(entry.outcome)
             chance = {"name": "chance: its clusters, shuffled", "seconds": None}
             found.append(chance | quality_of(X, shuffled, groups, truth))
     return found
@@ -176,24 +142,6 @@ def quality_of(X: Any, labels: np.ndarray, groups: pd.DataFrame, truth: pd.DataF
     return entry
 
 
-def algorithms() -> dict[str, Callable[[Any], np.ndarray]]:
-    """The algorithms by name, as functions from rows to labels."""
-    return {
-        "K-Means": lambda X: KMeans(K, n_init=1, random_state=0).fit(X).labels_,
-        "K-Means, best of 10": lambda X: KMeans(K, n_init=10, random_state=0).fit(X).labels_,
-        "mini-batch K-Means": lambda X: MiniBatchKMeans(K, n_init=1, random_state=0).fit(X).labels_,
-        "bisecting K-Means": lambda X: BisectingKMeans(K, random_state=0).fit(X).labels_,
-        "SageMakerKMeans, rehearsed": _rehearsed,
-        "spectral co-clustering": lambda X: SpectralCoclustering(K, random_state=0).fit(X).row_labels_,
-        "MinHash collisions": min_hash,
-    }
-
-
-def _rehearsed(X: Any) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        return SageMakerKMeans(K, session=Rehearsal(folder, in_process=True)).fit(X).labels_
-
-
 def min_hash(X: Any) -> np.ndarray:
     """Join traders who collide in a band of MinHash signatures, directly or by way of others."""
     rng, n = np.random.default_rng(0), X.shape[0]
@@ -206,9 +154,8 @@ def min_hash(X: Any) -> np.ndarray:
         _, first, bucket = np.unique(key, return_index=True, return_inverse=True)
         traders.append(np.arange(n))
         others.append(first[bucket])
-    ends = tuple(
-        np.concatenate(side).astype(np.int32) for side in (traders, others)
-    )  # int32, because older SciPy accepts no other
+    # int32, because older SciPy accepts no other
+    ends = tuple(np.concatenate(side).astype(np.int32) for side in (traders, others))
     graph = sparse.coo_array((np.ones(len(ends[0]), dtype=bool), ends), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 
@@ -237,47 +184,55 @@ def whole(labels: np.ndarray, groups: pd.DataFrame) -> float:
     return float(np.mean([len(set(labels[traders].tolist())) == 1 for traders in groups["traders"]]))
 
 
-def clustering_lines(found: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One row per algorithm."""
-    lines = []
-    for entry in found:
-        silhouette = entry.get("silhouette")
-        lines.append(
-            (
-                entry["name"],
-                seconds(entry["seconds"]),
-                figure(entry["ssd"]),
-                f"{silhouette['mean']:.4f} ± {silhouette['error']:.4f}" if silhouette else "",
-                f"{entry['exact']:.1%}",
-                f"{entry['near']:.1%}",
-                f"{entry['ami']:.3f}" if "ami" in entry else "",
-                f"{entry['n_clusters']:,}",
-                f"{entry['largest']:.0%}",
-            )
-        )
-    return lines
+def _rehearsed(X: Any) -> np.ndarray:
+    with tempfile.TemporaryDirectory() as folder:
+        return SageMakerKMeans(K, session=Rehearsal(folder, in_process=True)).fit(X).labels_
 
 
-# ----------------------------------------------------------------------------------------------- results
+ALGORITHMS: dict[str, Callable[[Any], np.ndarray]] = {
+    "K-Means": KMeans(K, n_init=1, random_state=0).fit_predict,
+    "K-Means, best of 10": KMeans(K, n_init=10, random_state=0).fit_predict,
+    "mini-batch K-Means": MiniBatchKMeans(K, n_init=1, random_state=0).fit_predict,
+    "bisecting K-Means": BisectingKMeans(K, random_state=0).fit_predict,
+    "SageMakerKMeans, rehearsed": _rehearsed,
+    "spectral co-clustering": lambda X: SpectralCoclustering(K, random_state=0).fit(X).row_labels_,
+    "MinHash collisions": min_hash,
+}
 
 
-def checks_of(results: dict[str, Any], n_large: int) -> list[Check]:
-    """The targets."""
-    by_name = {entry["name"]: entry["seconds"] for entry in results["generation"]}
-    return [
-        check(f"Seconds for {n_large:,} traders x 500 tickers, {name}", by_name[name], "<=", 5.0)
-        for name in ("uniform", "zipf")
-    ]
+# ------------------------------------------------------------------------------------------------ report
+
+DRAWN: Columns = {
+    "portfolios": lambda row: f"{row['n']:,} x 500, {row['name']}",
+    "time": lambda row: seconds(row["seconds"]),
+    "a trader": lambda row: f"{1e6 * row['seconds'] / row['n']:.2f} us",
+    "peak memory": lambda row: megabytes(row.get("peak")),
+}
+CLUSTERED: Columns = {
+    "": lambda row: row["name"],
+    "time": lambda row: seconds(row["seconds"]),
+    "SSD": lambda row: figure(row["ssd"]),
+    "silhouette": lambda row: with_error(row.get("silhouette"), "mean", 4),
+    "exact copies whole": lambda row: percent(row["exact"]),
+    "near copies whole": lambda row: percent(row["near"]),
+    "sectors (AMI)": lambda row: f"{row['ami']:.3f}" if "ami" in row else "",
+    "clusters": lambda row: f"{row['n_clusters']:,}",
+    "largest": lambda row: f"{row['largest']:.0%}",
+}
 
 
-def markdown_of(results: dict[str, Any]) -> str:
-    """The complete result page."""
-    parts = [markdown_table(GENERATION_HEADER, generation_lines(results))]
-    for title, found in results["clusterings"].items():
-        parts += [f"With {title}:", markdown_table(CLUSTERING_HEADER, clustering_lines(found))]
-    parts.append("\n".join(f"- {check_text(each)}" for each in results["checks"]))
-    return "\n\n".join(parts)
+def parts(results: Results) -> dict[str, list[Block]]:
+    """Time and memory of drawing portfolios, and one table of clusterings per kind of traders."""
+    return {
+        "portfolios_environment": [environment_text(results)],
+        "portfolios_drawn": [Table("Drawing portfolios, one thread", DRAWN, results["generation"])],
+        "portfolios_clustered": [
+            Table(f"With {title}", CLUSTERED, found) for title, found in results["clusterings"].items()
+        ],
+    }
 
+
+BENCHMARK = Benchmark("portfolios_clustering", __doc__, measure, parts)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

@@ -7,7 +7,7 @@ import pytest
 from scipy import fft
 
 from benchmarks import plain
-from benchmarks.verdict import verdict
+from benchmarks.accuracy import verdict
 from shapecluster import LocalKShape
 from shapecluster._core.kshape.run import FitSettings, best_run
 from shapecluster._core.kshape.seeding import Start
