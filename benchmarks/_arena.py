@@ -150,11 +150,15 @@ class _Process:
             self.process.start()
             self.started = True
         self.here.send("go")
-        # A process that was killed, for its memory for example, sends no answer.
-        while not self.here.poll(1.0):
-            if not self.process.is_alive():
-                raise Failure(f"its process ended with code {self.process.exitcode}")
-        answer = self.here.recv()
+        try:
+            # The pipe of a killed process stays open as long as a process lives that it forked.
+            while not self.here.poll(1.0):
+                if not self.process.is_alive():
+                    raise EOFError
+            answer = self.here.recv()
+        except EOFError:  # killed, for its memory for example
+            self.process.join()
+            raise Failure(f"its process ended with code {self.process.exitcode}") from None
         if isinstance(answer, Failure):
             raise answer
         return answer
