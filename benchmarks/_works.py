@@ -90,10 +90,10 @@ class Contest:
         The works, and their kinds by name.
     small_task : Task
         A tiny task, which makes libraries import and compile all that they need.
-    size : callable
-        Function from a task to the sizes that its report holds.
-    caption : callable
-        Function from a report to the caption of its table.
+    sizes : sequence of str
+        Names of the sizes in a report: of the shape of `X`, and of `k`.
+    caption : str
+        Caption of a work's table, a format string for the entries of its report.
     figures : callable
         Function from an entry, all entries and the task to further figures of the entry's row.
     clock : str
@@ -105,8 +105,8 @@ class Contest:
     works: Sequence[Work]
     kinds: Mapping[str, Kind]
     small_task: Task
-    size: Callable[[Task], dict[str, int]]
-    caption: Callable[[Row], str]
+    sizes: Sequence[str]
+    caption: str
     figures: Callable[[Entry, dict[str, Entry], Task], dict[str, Any]]
     clock: str
     repeats: int
@@ -153,7 +153,8 @@ class Contest:
                 if each.contestant in there
             ]
         about = {"name": work.name, "title": work.title, "kind": work.kind}
-        return {**about, **self.size(task), "rows": rows, "checks": checks}
+        sizes = dict(zip(self.sizes, (*task.X.shape, task.k), strict=False))
+        return {**about, **sizes, "rows": rows, "checks": checks}
 
     def row(self, entry: Entry, entries: dict[str, Entry], task: Task) -> dict[str, Any]:
         """The row of a contestant in the table of a work."""
@@ -168,7 +169,7 @@ class Contest:
     def blocks(self, report: Row) -> list[Block]:
         """Table and checks of a work."""
         columns = self.kinds[report["kind"]].columns
-        return [Table(self.caption(report), columns, report["rows"]), report["checks"]]
+        return [Table(self.caption.format(**report), columns, report["rows"]), report["checks"]]
 
     def reports(self, results: Results) -> list[dict[str, Any]]:
         """Reports of all works with results, in the usual order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -37,19 +37,9 @@ NO_GAIN = 1e-12
 def ours(task: Task, dtype: Any = np.float64) -> Timed:
     """LocalKShape."""
     X = task.X.astype(dtype)
-
-    def fit() -> dict[str, Any]:
-        model = LocalKShape(task.k, init=X[: task.k], max_iter=MAX_ITER).fit(X)
-        return {
-            "centers": model.cluster_centers_,
-            "labels": model.labels_,
-            "shifts": model.shifts_,
-            "inertia": model.inertia_,
-            "n_iter": model.n_iter_,
-            "n_correlations": model.n_correlations_,
-        }
-
-    return fit
+    model = LocalKShape(task.k, init=X[: task.k], max_iter=MAX_ITER)
+    more = ("shifts", "inertia", "n_correlations")
+    return lambda: _outcome(model.fit(X), more=more)
 
 
 def ours_float32(task: Task) -> Timed:
@@ -184,14 +174,9 @@ def plain_neighbors(task: Task) -> Timed:
 
 def tslearn(task: Task) -> Timed:
     """KShape of tslearn; it accepts starting centers."""
-    KShape = tslearn_k_shape()
-    z = z_scores(task.X)[:, :, None]
-
-    def fit() -> dict[str, Any]:
-        model = KShape(task.k, init=z[: task.k].copy(), tol=NO_GAIN, max_iter=MAX_ITER).fit(z)
-        return {"centers": model.cluster_centers_[..., 0], "labels": model.labels_, "n_iter": model.n_iter_}
-
-    return fit
+    KShape, z = tslearn_k_shape(), z_scores(task.X)[:, :, None]
+    start = {"init": z[: task.k].copy(), "tol": NO_GAIN, "max_iter": MAX_ITER}
+    return lambda: _outcome(KShape(task.k, **start).fit(z))
 
 
 def tslearn_predict(task: Task) -> Timed:
@@ -222,8 +207,7 @@ def aeon(task: Task) -> Timed:
 
     def fit() -> dict[str, Any]:
         with random_draws:
-            model = KShape(task.k, init=z[: task.k].copy(), max_iter=MAX_ITER).fit(z)
-        return {"centers": model.cluster_centres_[:, 0], "labels": model.labels_, "n_iter": model.n_iter_}
+            return _outcome(KShape(task.k, init=z[: task.k].copy(), max_iter=MAX_ITER).fit(z))
 
     return fit
 
@@ -293,12 +277,15 @@ def k_means(task: Task) -> Timed:
     from sklearn.cluster import KMeans
 
     z = z_scores(task.X)
+    model = KMeans(task.k, init=z[: task.k], n_init=1, max_iter=MAX_ITER)
+    return lambda: _outcome(model.fit(z))
 
-    def fit() -> dict[str, Any]:
-        model = KMeans(task.k, init=z[: task.k], n_init=1, max_iter=MAX_ITER).fit(z)
-        return {"centers": model.cluster_centers_, "labels": model.labels_, "n_iter": model.n_iter_}
 
-    return fit
+def _outcome(model: Any, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Centers as rows, labels, the number of steps, and `more` attributes of a model."""
+    centers = model.cluster_centres_ if hasattr(model, "cluster_centres_") else model.cluster_centers_
+    outcome = {name: getattr(model, f"{name}_") for name in ("labels", "n_iter", *more)}
+    return outcome | {"centers": centers.reshape(len(centers), -1)}
 
 
 def _first_labels(task: Task) -> np.ndarray:

@@ -54,8 +54,7 @@ def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Bloc
     """Measure the given parts, and add them to the results of earlier runs."""
     for part in options.parts:
         print(f"\n{part}", flush=True)
-        work = {"levels": shapes, "returns": shapes, "peer": peer, "vectors": vectors}[part]
-        results[part] = work(part, options.quick)
+        results[part] = vectors(options.quick) if part == "vectors" else shapes(part, options.quick)
         results["checks"] = checks_of(results)
         yield blocks_of(part, results[part])
     yield [results["checks"]]
@@ -134,12 +133,21 @@ def curve_of(entries: dict[str, Entry], true: Answer, brute_ms: float, kind: str
 # ------------------------------------------------------------------------------------------------- parts
 
 
+SHAPES: dict[str, dict[str, Any]] = {
+    "levels": {"n_rows": 500_094, "n_cells": 1000, "n_train": 12_000, "n_queries": 100},
+    "returns": {"n_rows": 50_000, "n_cells": 200, "n_train": 4_000, "n_queries": 40},
+    "peer": {"n_rows": 10_000, "n_cells": 100, "n_train": 10_000, "n_queries": 200},
+}
+QUICK_SHAPES = {"n_rows": 2_000, "n_cells": 50, "n_train": 1_000, "n_queries": 20}
+
+
 def shapes(kind: str, quick: bool) -> Found:
-    """ClusterIndex and ShapeNeighbors on windows of prices."""
-    n_rows, n_cells, n_train = (500_094, 1000, 12_000) if kind == "levels" else (50_000, 200, 4_000)
-    n_queries, probes = 100 if kind == "levels" else 40, [1, 2, 4, 8, 16, 24, 32, 48, 64, 128]
-    if quick:
-        n_rows, n_cells, n_train, n_queries, probes = 5_000, 50, 1_000, 20, [1, 4, 16]
+    """ClusterIndex and ShapeNeighbors on windows of prices; on a small set of them, also pynndescent.
+
+    The metric of pynndescent is SBD by direct sums, compiled by numba.
+    """
+    n_rows, n_cells, n_train, n_queries = (QUICK_SHAPES if quick else SHAPES[kind]).values()
+    probes = (2, 4, 8, 16, 32) if kind == "peer" else (1, 2, 4, 8, 16, 24, 32, 48, 64, 128)
     X, Q = windows(kind, n_rows, n_queries)
     sample = X[np.sort(np.random.default_rng(1).permutation(len(X))[:n_train])]
     training = processor_time(lambda: LocalKShape(n_cells, max_iter=5, random_state=0).fit(sample))
@@ -149,10 +157,17 @@ def shapes(kind: str, quick: bool) -> Found:
     searches = {
         "exact search": partial(brute.kneighbors, Q),
         "exact mode": partial(index.kneighbors, Q, exact=True),
-        **probing("cells", index, Q, probes),
+        **probing("cells", index, Q, [n for n in probes if n <= n_cells]),
     }
+    more: Found = {}
+    if kind == "peer" and installed("pynndescent"):
+        graph_s, graph_searches = pynndescent(X, Q)
+        searches |= graph_searches
+        more["fit_s"] = {"cells": training.seconds + storing.seconds, "pynndescent": graph_s}
     entries = race(searches, n_queries)
     search, mode = entries["exact search"], entries["exact mode"]
+    if "fit_s" in more:
+        more["pynndescent"] = curve_of(entries, search.outcome, search.seconds, "pynndescent")
     return {
         "n_rows": len(X),
         "n_cells": n_cells,
@@ -164,34 +179,16 @@ def shapes(kind: str, quick: bool) -> Found:
         "exact_mode_same": all(map(np.array_equal, mode.outcome, search.outcome)),
         "tenth_sbd": np.quantile(search.outcome[0][:, -1], [0.1, 0.5, 0.9]).astype(float).tolist(),
         "curve": curve_of(entries, search.outcome, search.seconds, "cells"),
+        **more,
     }
 
 
-def peer(kind: str, quick: bool) -> Found:
-    """ClusterIndex and pynndescent on a small set; its metric is SBD by direct sums, compiled by numba."""
-    n_rows, n_queries = (1_000, 20) if quick else (10_000, 200)
-    X, Q = windows("levels", n_rows, n_queries)
-    brute = ShapeNeighbors(N_NEIGHBORS).fit(X)
-    model = LocalKShape(100, max_iter=5, random_state=0)
-    fitting = processor_time(lambda: ClusterIndex(model, n_neighbors=N_NEIGHBORS).fit(X))
-    searches: dict[str, Search] = {"exact search": partial(brute.kneighbors, Q)}
-    searches |= probing("cells", fitting.outcome, Q, (2, 4, 8, 16, 32))
-    fit_s = {"cells": fitting.seconds}
-    if find_spec("pynndescent") is not None:
-        fit_s["pynndescent"], graph_searches = pynndescent(X, Q)
-        searches |= graph_searches
-    else:
-        print("  pynndescent is not installed")
-    entries = race(searches, n_queries)
-    search = entries["exact search"]
-    curves = {
-        name: curve_of(entries, search.outcome, search.seconds, who)
-        for name, who in (("curve", "cells"), ("pynndescent", "pynndescent"))
-    }
-    if not curves["pynndescent"]:
-        del curves["pynndescent"]
-    sizes = {"n_rows": n_rows, "n_queries": n_queries}
-    return {**sizes, "fit_s": fit_s, "exact_search_ms": search.seconds, **curves}
+def installed(library: str) -> bool:
+    """Whether a peer takes part; its absence is told."""
+    found = find_spec(library) is not None
+    if not found:
+        print(f"  {library} is not installed", flush=True)
+    return found
 
 
 def pynndescent(X: np.ndarray, Q: np.ndarray) -> tuple[float, dict[str, Search]]:
@@ -226,7 +223,7 @@ def pynndescent(X: np.ndarray, Q: np.ndarray) -> tuple[float, dict[str, Search]]
     return taken, {f"pynndescent {percent}": partial(ask, percent / 100) for percent in (0, 10, 30)}
 
 
-def vectors(kind: str, quick: bool) -> Found:
+def vectors(quick: bool) -> Found:
     """ClusterIndex with and without faiss, faiss itself, and scikit-learn on vectors."""
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.neighbors import NearestNeighbors
@@ -240,11 +237,9 @@ def vectors(kind: str, quick: bool) -> Found:
         neighbors = NearestNeighbors(n_neighbors=N_NEIGHBORS, algorithm=how).fit(X)
         brute[how] = processor_time(partial(neighbors.kneighbors, few))
     indexes = {"ours without faiss": ClusterIndex(model, backend="numpy", n_neighbors=N_NEIGHBORS)}
-    if find_spec("faiss") is not None:
+    if installed("faiss"):
         indexes["ours"] = ClusterIndex(model, n_neighbors=N_NEIGHBORS)
         indexes["faiss"] = FaissIndex(model.cluster_centers_)
-    else:
-        print("  faiss is not installed")
     storing = {name: processor_time(partial(index.fit, X)).seconds for name, index in indexes.items()}
     searches: dict[str, Search] = {}
     for n_probe in (1, 4, 8, 16, 32, 64):
@@ -303,8 +298,8 @@ def checks_of(results: Results) -> list[Check]:
         times = levels["exact_search_ms"] / levels["exact_mode_ms"]
         checks.append(check("price levels, times exact search at recall 0.95", good, ">=", 20))
         checks.append(check("price levels, exact mode, times exact search", times, ">=", 3))
-    for name in ("levels", "returns"):
-        if name in results:
+    for name in ("levels", "returns", "peer"):
+        if "exact_mode_same" in results.get(name, {}):
             same = float(results[name]["exact_mode_same"])
             what = f"{name}, exact mode gives the bits of exact search"
             checks.append(check(what, same, ">=", 1, must=True))

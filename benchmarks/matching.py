@@ -134,16 +134,16 @@ WORKS = [
 ]
 
 
-def _size(task: Task) -> dict[str, int]:
-    return {"n_traders": task.X.shape[0], "n_tickers": task.X.shape[1]}
-
-
-def _caption(report: Row) -> str:
-    return f"{report['title']}: {report['n_traders']:,} traders, {report['n_tickers']} tickers"
-
-
-_SMALL = Task(sparse.csr_matrix(np.tri(8)), 4)
-CONTEST = Contest(WORKS, KINDS, _SMALL, _size, _caption, _figures, clock="process_time", repeats=5)
+CONTEST = Contest(
+    WORKS,
+    KINDS,
+    Task(sparse.csr_matrix(np.tri(8)), 4),
+    sizes=("n_traders", "n_tickers"),
+    caption="{title}: {n_traders:,} traders, {n_tickers} tickers",
+    figures=_figures,
+    clock="process_time",
+    repeats=5,
+)
 
 
 def parts(results: Results) -> dict[str, list[Block]]:
@@ -160,7 +160,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
 
     others = ("NearestNeighbors", "sparse products", "MinHashLSH")
     columns = {
-        "": lambda row: _caption(row["work"]),
+        "": lambda row: CONTEST.caption.format(**row["work"]),
         "ours": lambda row: seconds(row["ours"]["seconds"]),
         **{f"{name}, over ours": ratio(name) for name in others},
         "recall of MinHashLSH": lambda row: percent(row.get("MinHashLSH", {}).get("recall")),

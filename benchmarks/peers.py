@@ -202,16 +202,16 @@ WORKS = [
 ]
 
 
-def _size(task: Task) -> dict[str, int]:
-    return {"n_series": task.X.shape[0], "n_timepoints": task.X.shape[1], "k": task.k}
-
-
-def _caption(report: Row) -> str:
-    n_series, n_timepoints, k = report["n_series"], report["n_timepoints"], report["k"]
-    return f"{report['title']}. {n_series} series of {n_timepoints} points, k = {k}"
-
-
-CONTEST = Contest(WORKS, KINDS, _small_task(), _size, _caption, _figures, clock="perf_counter", repeats=7)
+CONTEST = Contest(
+    WORKS,
+    KINDS,
+    _small_task(),
+    sizes=("n_series", "n_timepoints", "k"),
+    caption="{title}. {n_series} series of {n_timepoints} points, k = {k}",
+    figures=_figures,
+    clock="perf_counter",
+    repeats=7,
+)
 
 
 def parts(results: Results) -> dict[str, list[Block]]:

@@ -224,18 +224,30 @@ def test_a_report_has_the_figures_ratios_and_targets_of_all_who_took_part(monkey
     columns = {**columns_of_all(), "n": lambda row: str(row["n"])}
     kind = Kind({"ours": ours, "skipped": slow, "peer": slow}, columns, lambda entries, rows: [])
     targets = [faster_than("peer", 5.0), faster_than("gone", 5.0)]
-    works = [Work(name, name, "fit", lambda quick: Task(7, 3), targets) for name in ("one", "two")]
+    works = [
+        Work(name, name, "fit", lambda quick: Task(np.ones((7, 2)), 3), targets) for name in ("one", "two")
+    ]
     benchmark = Contest(
-        *(works, {"fit": kind}, Task(1, 1), lambda task: {"size": task.X}),
-        *(lambda report: f"{report['title']} of {report['size']}", lambda entry, *_: entry.outcome),
-        *("perf_counter", 3),
+        works,
+        {"fit": kind},
+        Task(np.ones((1, 1)), 1),
+        sizes=("n", "m", "k"),
+        caption="{title} of {n} x {m}",
+        figures=lambda entry, *_: entry.outcome,
+        clock="perf_counter",
+        repeats=3,
     )
     results = {}
     blocks = [block for blocks in benchmark.measure(results, Options("two", quick=False)) for block in blocks]
     assert list(asked) == ["ours", "peer"]
     assert list(results["works"]) == ["two"]
     assert markdown(blocks).splitlines() == [
-        *("### two of 7", "", "|  | time | turns | over ours | n |", "| --- | ---: | ---: | ---: | ---: |"),
+        *(
+            "### two of 7 x 2",
+            "",
+            "|  | time | turns | over ours | n |",
+            "| --- | ---: | ---: | ---: | ---: |",
+        ),
         *("| ours | 2 s | 3 | 1 | 1 |", "| peer | 8 s | 1 | 4 | 2 |"),
         *("| gone | not installed (gone) |  |  |  |", ""),
         "- faster than peer by: 4 (target: at least 5, missed)",
