@@ -15,8 +15,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,73 +124,52 @@ def contest(
     If a library is missing or fails, its entry says why. A failure of a contestant of ours raises
     RuntimeError.
     """
-    processes = {name: _Process(work, small_task, task, clock) for name, work in contestants.items()}
-    try:
-        entries = in_turns(processes, repeats=repeats, budget=budget, take_turn=_Process.take_turn)
-    finally:
-        for process in processes.values():
-            process.stop()  # also after an interrupt, or the processes would wait for ever
+    # A forked process would inherit the parent's memory, and its imports.
+    context = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        pools = {
+            name: stack.enter_context(
+                ProcessPoolExecutor(1, context, _receive, (contestant, small_task, task, clock))
+            )
+            for name, contestant in contestants.items()
+        }
+        entries = in_turns(pools, repeats=repeats, budget=budget, take_turn=_turn_in)
     for name, entry in entries.items():
         if entry.failure and name.startswith("ours"):
             raise RuntimeError(f"{name} failed: {entry.failure}")
     return entries
 
 
-class _Process:
-    """The process of a contestant, seen from the parent. It starts with the first turn."""
-
-    def __init__(self, contestant: Contestant, small_task: Any, task: Any, clock: str) -> None:
-        # A forked process would inherit the parent's memory, and its imports.
-        context = multiprocessing.get_context("spawn")
-        self.here, there = context.Pipe()
-        self.process = context.Process(target=_serve, args=(there, contestant, small_task, task, clock))
-        self.started = False
-
-    def take_turn(self) -> Turn:
-        if not self.started:
-            self.process.start()
-            self.started = True
-        self.here.send("go")
-        try:
-            # The pipe of a killed process stays open as long as a process lives that it forked.
-            while not self.here.poll(1.0):
-                if not self.process.is_alive():
-                    raise EOFError
-            answer = self.here.recv()
-        except EOFError:  # killed, for its memory for example
-            self.process.join()
-            raise Failure(f"its process ended with code {self.process.exitcode}") from None
-        if isinstance(answer, Failure):
-            raise answer
-        return answer
-
-    def stop(self) -> None:
-        if self.started:
-            if self.process.is_alive():
-                self.here.send("stop")
-            self.process.join(10)  # a turn that still runs does not read the message
-            if self.process.is_alive():
-                self.process.kill()
+def _turn_in(pool: ProcessPoolExecutor) -> Turn:
+    try:
+        return pool.submit(_turn).result()
+    except ModuleNotFoundError as error:
+        raise Failure(f"not installed ({error.name})") from error
+    except BrokenProcessPool as error:
+        raise Failure("its process was killed, perhaps for its memory") from error
+    except Exception as error:
+        traceback.print_exception(error)
+        raise Failure(f"{type(error).__name__}: {error}") from error
 
 
 # ------------------------------------------------------------------------------- in the contestant's process
 
+_work: dict[str, Any] = {}
 
-def _serve(pipe: Connection, contestant: Contestant, small_task: Any, task: Any, clock: str) -> None:
-    call = None
-    while pipe.recv() == "go":
-        try:
-            if call is None:
-                contestant(small_task)()  # imports and compiles
-                call = contestant(task)
-            turn = timed(call, clock)
-            more = [timed(call, clock).seconds for _ in range(min(50, int(_MIN_SECONDS / turn.seconds)))]
-            pipe.send(turn._replace(seconds=statistics.median([turn.seconds, *more])))
-        except ModuleNotFoundError as error:
-            pipe.send(Failure(f"not installed ({error.name})"))
-        except Exception as error:
-            traceback.print_exc()
-            pipe.send(Failure(f"{type(error).__name__}: {error}"))
+
+def _receive(contestant: Contestant, small_task: Any, task: Any, clock: str) -> None:
+    _work.update(contestant=contestant, small_task=small_task, task=task, clock=clock)
+
+
+def _turn() -> Turn:
+    contestant, clock = _work["contestant"], _work["clock"]
+    if "call" not in _work:
+        contestant(_work["small_task"])()  # imports and compiles
+        _work["call"] = contestant(_work["task"])
+    turn = timed(_work["call"], clock)
+    n_more = min(50, int(_MIN_SECONDS / turn.seconds))
+    more = [timed(_work["call"], clock).seconds for _ in range(n_more)]
+    return turn._replace(seconds=statistics.median([turn.seconds, *more]))
 
 
 def _memory(entry: str) -> int:

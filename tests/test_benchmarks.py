@@ -142,7 +142,7 @@ def test_contestants_that_fail_are_killed_or_absent_say_so_and_the_others_go_on(
         "ours": "",
         "slow": "",
         "broken": "ValueError: no centers",
-        "killed": "its process ended with code 3",
+        "killed": "its process was killed, perhaps for its memory",
         "absent": "not installed (no_such_library)",
     }
     assert (len(entries["ours"].times), entries["ours"].outcome) == (2, 3)
