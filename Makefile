@@ -9,6 +9,7 @@ PYTHON ?=
 OUT ?= shapecluster-report
 WORKERS ?= auto
 TIMES ?= 20
+FILES ?= .
 PORTFOLIO ?= ENR01,HLC16,FIN08,TEC25,CST16
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= shapecluster:$(VERSION)
@@ -16,9 +17,10 @@ DOCKER ?= docker
 
 BIN := $(VENV)/bin
 ENVIRONMENT := PYTHON="$(PYTHON)" sh .ci/environment "$(VENV)"
+LINT_ENVIRONMENT := $(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format lines docs bench image clean
+.PHONY: help demo test faults mutants lint types format lines docs bench image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -43,17 +45,23 @@ faults: ## test every fault at every stage of a training job, TIMES times with o
 	@$(ENVIRONMENT) test -e ".[test]"
 	$(BIN)/python -m tests.faults --times $(TIMES) $(ARGS)
 
-lint: ## run ruff, mypy and pyright, at the versions in .ci/lint-requirements.txt
-	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
+lint: types ## run ruff, mypy and pyright, at the versions in .ci/lint-requirements.txt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: ## run mypy and pyright only
+	@$(LINT_ENVIRONMENT)
 	$(BIN)/mypy --strict src tests/typed_api.py
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-format: ## reformat, and apply the automatic fixes of ruff
-	@$(ENVIRONMENT) lint -e ".[market,plot,report,cli]" -r .ci/lint-requirements.txt
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+format: ## reformat, and apply the automatic fixes of ruff (FILES="a.py b.py": only to these)
+	@$(LINT_ENVIRONMENT)
+	$(BIN)/ruff check --fix $(FILES)
+	$(BIN)/ruff format $(FILES)
+
+mutants: ## change one line at a time, forty in all, and check that the named tests fail
+	@$(ENVIRONMENT) test -e ".[test]"
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 lines: ## count the lines of code by package (ARGS='--against COMMIT' compares)
 	@$(or $(PYTHON),python3) .ci/count_lines.py $(ARGS)
