@@ -1,4 +1,4 @@
-"""The content types of requests and responses, and a strict JSON parser for their bodies."""
+"""The content types of requests and responses, and strict parsers for JSON and for numbers in text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 from io import BytesIO
 from typing import Any, Literal, NoReturn, TypeAlias
 
+import numpy as np
+
+from shapecluster._typing import Float64Array
 from shapecluster.exceptions import ArtifactError
 
 MediaType: TypeAlias = Literal[
@@ -16,7 +19,7 @@ CSV: MediaType = "text/csv"
 JSON: MediaType = "application/json"
 JSON_LINES: MediaType = "application/jsonlines"
 RECORDIO: MediaType = "application/x-recordio-protobuf"
-_MAX_QUOTED = 60
+MAX_QUOTED = 40
 
 
 def media_type(content_type: str) -> MediaType:
@@ -47,7 +50,7 @@ def media_type(content_type: str) -> MediaType:
     if name not in (CSV, JSON, JSON_LINES, RECORDIO):
         raise ValueError(
             f"The content type must be {CSV}, {JSON}, {JSON_LINES} or {RECORDIO}. "
-            f"Got {content_type[:_MAX_QUOTED]!r} instead."
+            f"Got {content_type[:MAX_QUOTED]!r} instead."
         )
     return name
 
@@ -90,6 +93,34 @@ def _parse_json(text: bytes, subject: str, where: str) -> Any:
 def reject_constant(name: str) -> NoReturn:
     """Raise for NaN and Infinity, which Python's parser accepts by default and other parsers reject."""
     raise ValueError(f"{name} is not a number in JSON")
+
+
+def parse_numbers(
+    line: bytes, line_number: int, n_expected: int | None, first_field: int = 1
+) -> Float64Array:
+    """Parse the numbers between the commas of a line; raise ValueError for another number of them."""
+    n_found = line.count(b",") + 1  # before the line is split: it may be longer than any row
+    if n_expected is not None and n_found != n_expected:
+        raise ValueError(f"line {line_number} must have {n_expected:,} numbers. Got {n_found:,} instead")
+    tokens = line.split(b",")
+    try:
+        if b"_" in line:  # float() accepts 1_000, which no other program writes
+            raise ValueError
+        return np.array(list(map(float, tokens)))
+    except ValueError:
+        place = next(place for place, token in enumerate(tokens) if not _is_number(token))
+        raise ValueError(
+            f"field {first_field + place} of line {line_number} must be a number. "
+            f"Got {tokens[place][:MAX_QUOTED].decode('utf-8', 'replace')!r} instead"
+        ) from None
+
+
+def _is_number(token: bytes) -> bool:
+    try:
+        float(token)
+    except ValueError:
+        return False
+    return b"_" not in token
 
 
 def body_error(subject: str, problem: str) -> ArtifactError:

@@ -17,13 +17,15 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecluster._typing import Float64Array
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._streams import Readable, Writable, fill_buffer, write_all
+from shapecluster.formats._streams import Readable, Writable, fill_buffer, iter_blocks, write_all
 
 Numbers: TypeAlias = NDArray[np.number[Any]]
 FloatDtypeName: TypeAlias = Literal["float32", "float64"]
@@ -48,10 +50,27 @@ _BLOCK_BYTES = 1 << 20  # of frames that are written or compared at once
 _MAX_MESSAGE_BYTES = (1 << 29) - 1  # other readers use the three bits above as flags
 _MAX_FIELDS = 64  # of one message; bounds the Python objects that tiny fields create
 _MAX_NAME_BYTES = 100
+_PART_OVERHEAD = 512  # bytes that a row read on its own takes in addition to its values
 _INTEGER_BYTES = 1 << 18  # decoded at once, because decoding needs about 60 times as much memory
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class RecordBlock:
+    """Rows read from a RecordIO-protobuf file.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        float32, float64 or int32, as in the file.
+    labels : ndarray of shape (n_rows,) or None
+        The labels in float64, which represents each of them exactly; None if the rows have none.
+    """
+
+    values: Numbers
+    labels: Float64Array | None
+
+
+class _Column(NamedTuple):
     """The values of a tensor in one frame, and where the frame has them."""
 
     values: Numbers
@@ -66,7 +85,7 @@ def float_dtype(name: FloatDtypeName) -> np.dtype[Any]:
     return np.dtype(name).newbyteorder("<")
 
 
-def describe(key: Key) -> str:
+def _describe(key: Key) -> str:
     """Name a tensor for a message."""
     return f"{_MAP_NAMES[key[0]]} {key[1]!r}"
 
@@ -148,7 +167,51 @@ def _cast(values: Numbers, dtype: np.dtype[Any], first_row: int) -> Numbers:
     return out
 
 
-def iter_records(file: Readable, max_record_bytes: int) -> Iterator[tuple[int, dict[Key, Numbers]]]:
+def iter_record_blocks(
+    file: Readable, key: Key, label: Key, n_features: int | None, max_record_bytes: int
+) -> Iterator[RecordBlock]:
+    """Iterate over blocks of rows: one tensor, and with it another one of a single value, or none."""
+    return iter_blocks(
+        _iter_parts(file, key, label, n_features, max_record_bytes), join_records, _PART_OVERHEAD
+    )
+
+
+def _iter_parts(
+    file: Readable, key: Key, label: Key, n_features: int | None, max_record_bytes: int
+) -> Iterator[RecordBlock]:
+    expected: tuple[int, str] | None = None
+    for first, tensors in _iter_records(file, max_record_bytes):
+        if key not in tensors or not tensors.keys() <= {key, label}:
+            found = ", ".join(map(_describe, sorted(tensors))) or "nothing"
+            raise _recordio_error(
+                f"record {first} must have one {_describe(key)}, and optionally one {_describe(label)}. "
+                f"Got {found} instead"
+            )
+        values, labels = tensors[key], tensors.get(label)
+        if labels is not None and labels.shape[1] != 1:
+            raise _recordio_error(
+                f"record {first} must have one value as its {_describe(label)}. Got {labels.shape[1]} instead"
+            )
+        kind = f"of {values.dtype} and {'no' if labels is None else 'one'} {_describe(label)}"
+        expected = expected or (values.shape[1] if n_features is None else n_features, kind)
+        if (values.shape[1], kind) != expected:
+            raise _recordio_error(
+                f"record {first} must have {expected[0]} values {expected[1]}. "
+                f"Got {values.shape[1]} values {kind} instead"
+            )
+        yield RecordBlock(values, None if labels is None else labels[:, 0].astype(np.float64))
+
+
+def join_records(blocks: list[RecordBlock]) -> RecordBlock:
+    """Join blocks to one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    labels = [block.labels for block in blocks if block.labels is not None]
+    values: Numbers = np.concatenate([block.values for block in blocks])
+    return RecordBlock(values, np.concatenate(labels) if labels else None)
+
+
+def _iter_records(file: Readable, max_record_bytes: int) -> Iterator[tuple[int, dict[Key, Numbers]]]:
     """Iterate over runs of records of one layout: the index of the first one, and the values by tensor."""
     buffer = bytearray()
     first, n_expected = 0, 1
@@ -158,36 +221,36 @@ def iter_records(file: Readable, max_record_bytes: int) -> Iterator[tuple[int, d
         fill_buffer(file, buffer, n_expected * size)
         n_frames = min(n_expected, len(buffer) // size)
         if not n_frames:
-            raise recordio_error(f"it ends within record {first}, after {len(buffer)} of {size} bytes")
+            raise _recordio_error(f"it ends within record {first}, after {len(buffer)} of {size} bytes")
         frames = np.frombuffer(buffer[: n_frames * size], dtype=np.uint8).reshape(n_frames, size)
         try:
             columns = _parse_record(frames[0].data, _HEADER.size + length)
         except ArtifactError as error:
-            raise recordio_error(f"record {first} {error}") from None
+            raise _recordio_error(f"record {first} {error}") from None
         n_equal = _count_equal(frames, columns)
         yield first, {key: _read_values(frames[:n_equal], column) for key, column in columns.items()}
         del buffer[: n_equal * size]
         first += n_equal
-        # The number doubles: where all frames differ, comparing a whole block for each is quadratic.
-        n_expected = max(1, min(2 * n_equal, _BLOCK_BYTES // size))
+        # The number grows by and by: where all frames differ, comparing a whole block for each is quadratic.
+        n_expected = max(1, min(8 * n_equal, _BLOCK_BYTES // size))
 
 
 def _check_header(buffer: bytearray, index: int, max_record_bytes: int) -> int:
     """Return the length of the message of the next frame."""
     if len(buffer) < _HEADER.size:
-        raise recordio_error(f"it ends within the header of record {index}")
+        raise _recordio_error(f"it ends within the header of record {index}")
     magic, length = _HEADER.unpack_from(buffer)
     if magic != _MAGIC:
-        raise recordio_error(f"record {index} starts with {magic:#010x} where {_MAGIC:#010x} was expected")
+        raise _recordio_error(f"record {index} starts with {magic:#010x} where {_MAGIC:#010x} was expected")
     if length > max_record_bytes:
-        raise recordio_error(
+        raise _recordio_error(
             f"record {index} claims {length:,} bytes, above the limit of {max_record_bytes:,} "
             "(raise `max_record_bytes` if rows are really so wide)"
         )
     return int(length)
 
 
-def _count_equal(frames: NDArray[np.uint8], columns: dict[Key, Column]) -> int:
+def _count_equal(frames: NDArray[np.uint8], columns: dict[Key, _Column]) -> int:
     """Count the leading frames that equal the first one outside of its floats."""
     if len(frames) == 1:
         return 1
@@ -198,7 +261,7 @@ def _count_equal(frames: NDArray[np.uint8], columns: dict[Key, Column]) -> int:
     return len(frames) if equal.all() else int(np.argmin(equal))
 
 
-def _read_values(frames: NDArray[np.uint8], column: Column) -> Numbers:
+def _read_values(frames: NDArray[np.uint8], column: _Column) -> Numbers:
     """Return the values of a tensor in frames that equal the first one outside of its floats."""
     values, start, stop = column
     if values.dtype.kind != "f":
@@ -206,11 +269,11 @@ def _read_values(frames: NDArray[np.uint8], column: Column) -> Numbers:
     return np.ascontiguousarray(frames[:, start:stop]).view(values.dtype)
 
 
-def _parse_record(data: memoryview, stop: int) -> dict[Key, Column]:
+def _parse_record(data: memoryview, stop: int) -> dict[Key, _Column]:
     """Find the tensors of the message between the header of a frame and `stop`."""
     if any(data[stop:]):
         raise ArtifactError("is not followed by zeros up to a multiple of 4 bytes")
-    columns: dict[Key, Column] = {}
+    columns: dict[Key, _Column] = {}
     for number, span in _fields(data, _HEADER.size, stop):
         if number not in _MAP_NAMES:
             continue
@@ -220,12 +283,12 @@ def _parse_record(data: memoryview, stop: int) -> dict[Key, Column]:
         start, end = entry[_MAP_KEY]
         key = number, bytes(data[start : min(end, start + _MAX_NAME_BYTES)]).decode("utf-8", "replace")
         if key in columns:
-            raise ArtifactError(f"has its {describe(key)} twice")
-        columns[key] = _parse_value(data, entry[_MAP_VALUE], describe(key))
+            raise ArtifactError(f"has its {_describe(key)} twice")
+        columns[key] = _parse_value(data, entry[_MAP_VALUE], _describe(key))
     return columns
 
 
-def _parse_value(data: memoryview, span: Span, subject: str) -> Column:
+def _parse_value(data: memoryview, span: Span, subject: str) -> _Column:
     """Find the one tensor in a Value; `subject` is its name in messages."""
     value = _unique_fields(data, *span)
     if len(value) != 1 or not value.keys() <= _TENSORS.keys():
@@ -246,7 +309,7 @@ def _parse_value(data: memoryview, span: Span, subject: str) -> Column:
         shape = _unpack_integers(data[slice(*tensor[_SHAPE])]).tolist()
         if shape != [len(values)]:
             raise ArtifactError(f"has {len(values)} values and the shape {shape[:8]} as its {subject}")
-    return Column(values, start, stop)
+    return _Column(values, start, stop)
 
 
 def _unique_fields(data: memoryview, start: int, stop: int) -> dict[int, Span]:
@@ -299,7 +362,7 @@ def _unpack_integers(data: memoryview) -> NDArray[np.int32]:
     return np.concatenate(pieces)
 
 
-def recordio_error(problem: str) -> ArtifactError:
+def _recordio_error(problem: str) -> ArtifactError:
     """Make the error for bytes that are not a complete RecordIO file."""
     return ArtifactError(
         f"RecordIO data cannot be read: {problem}. The file is damaged, truncated or of another format: "

@@ -10,6 +10,7 @@ import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.exceptions import ArtifactError
+from shapecluster.formats._media_types import MAX_QUOTED, parse_numbers
 from shapecluster.formats._streams import CHUNK_BYTES, Readable, Writable, iter_blocks, read_blocks, write_all
 
 __all__ = ["NamedRows", "iter_csv", "read_csv", "write_csv"]
@@ -18,7 +19,6 @@ MAX_BYTES = 1 << 32
 MAX_LINE_BYTES = 1 << 23
 _ROW_OVERHEAD = 256  # bytes that a row takes in addition to its numbers, before rows are stacked
 _NUMBER_BYTES = 20  # of the text of one float64 and its comma, at about 17 digits
-_MAX_QUOTED = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,7 @@ def iter_csv(
     """
     if label_size not in (0, 1):
         raise ValueError(f"label_size must be 0 or 1. Got {label_size!r} instead.")
-    return iter_blocks(_iter_rows(file, label_size, n_timepoints, max_line_bytes), _join, _ROW_OVERHEAD)
+    yield from iter_blocks(_iter_rows(file, label_size, n_timepoints, max_line_bytes), _join, _ROW_OVERHEAD)
 
 
 def _iter_rows(
@@ -224,34 +224,6 @@ def _iter_lines(file: Readable, max_line_bytes: int) -> Iterator[bytes]:
     yield rest
 
 
-def parse_numbers(
-    line: bytes, line_number: int, n_expected: int | None, first_field: int = 1
-) -> Float64Array:
-    """Parse the numbers between the commas of a line; raise ValueError for another number of them."""
-    n_found = line.count(b",") + 1  # before the line is split: it may be longer than any row
-    if n_expected is not None and n_found != n_expected:
-        raise ValueError(f"line {line_number} must have {n_expected:,} numbers. Got {n_found:,} instead")
-    tokens = line.split(b",")
-    try:
-        if b"_" in line:  # float() accepts 1_000, which no other program writes
-            raise ValueError
-        return np.array(list(map(float, tokens)))
-    except ValueError:
-        place = next(place for place, token in enumerate(tokens) if not _is_number(token))
-        raise ValueError(
-            f"field {first_field + place} of line {line_number} must be a number. "
-            f"Got {tokens[place][:_MAX_QUOTED].decode('utf-8', 'replace')!r} instead"
-        ) from None
-
-
-def _is_number(token: bytes) -> bool:
-    try:
-        float(token)
-    except ValueError:
-        return False
-    return b"_" not in token
-
-
 def _join(blocks: list[NamedRows]) -> NamedRows:
     named = [block.names for block in blocks if block.names is not None]
     values = np.concatenate([block.values for block in blocks])
@@ -264,7 +236,7 @@ def _split_name(line: bytes, line_number: int) -> tuple[str, bytes]:
     if not comma:
         raise _csv_error(
             f"line {line_number} must have a name and then numbers. "
-            f"Got {name[:_MAX_QUOTED].decode('utf-8', 'replace')!r} instead"
+            f"Got {name[:MAX_QUOTED].decode('utf-8', 'replace')!r} instead"
         )
     if line.startswith(b'"'):
         end = 1

@@ -143,7 +143,7 @@ def decode_ndarrays(
     >>> decode_ndarrays(b"k,m")
     Traceback (most recent call last):
         ...
-    shapecluster.exceptions.ArtifactError: The NDArray list cannot be read: it ends at byte 3 where 5 more...
+    shapecluster.exceptions.ArtifactError: The NDArray list cannot be read: it ends within the 24 bytes...
     """
     view = bounded_view(data, max_bytes, "An NDArray list")
     file = io.BytesIO(data)
@@ -185,16 +185,14 @@ class _Reader:
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file = file
-        self._size = self.n_left = size
+        self.n_read, self.n_left = 0, size
 
     def read(self, size: int) -> bytearray:
         """Read some bytes."""
         data = bytearray()
         if size > self.n_left or not fill_buffer(self._file, data, size):
-            raise _ndarray_error(
-                f"it ends at byte {self._size} where {size - self.n_left:,} more were expected"
-            )
-        self.n_left -= size
+            raise _ndarray_error(f"it ends within the {size:,} bytes that were expected at {self.n_read:,}")
+        self.n_read, self.n_left = self.n_read + size, self.n_left - size
         return data
 
     def numbers(self, layout: str) -> tuple[Any, ...]:

@@ -19,10 +19,9 @@ from shapecluster.formats._media_types import (
     encode_objects,
     media_type,
 )
-from shapecluster.formats._records import LABEL, float_dtype, write_records
+from shapecluster.formats._records import LABEL, float_dtype, iter_record_blocks, write_records
 from shapecluster.formats._streams import BytesLike, bounded_view
 from shapecluster.formats.csv_rows import read_csv, write_csv
-from shapecluster.formats.recordio import iter_tensors
 
 __all__ = ["Predictions", "decode_predictions", "encode_predictions"]
 
@@ -131,15 +130,15 @@ def decode_predictions(
     if media == CSV:
         return _validated(read_csv(BytesIO(view)).values, n_rows)
     if media == RECORDIO:
-        blocks = iter_tensors(BytesIO(view), (LABEL, _CLUSTER), (LABEL, _DISTANCE), 1, max_bytes)
-        columns = ([b.values] if b.labels is None else [b.values, b.labels] for b in blocks)
-        tables = [np.column_stack(both).astype(np.float64) for both in columns]
+        blocks = iter_record_blocks(BytesIO(view), (LABEL, _CLUSTER), (LABEL, _DISTANCE), 1, max_bytes)
+        pairs = ([b.values] if b.labels is None else [b.values, b.labels] for b in blocks)
+        tables = [np.column_stack(pair).astype(np.float64) for pair in pairs]
         return _validated(np.concatenate(tables) if tables else np.empty((0, 1)), n_rows)
     objects = decode_objects(view, media, _BODY, "predictions")
     distant = any(isinstance(item, dict) and _DISTANCE in item for _, item in objects)
     names = [_CLUSTER, _DISTANCE] if distant else [_CLUSTER]
-    rows = [[_read_number(item, name, where) for name in names] for where, item in objects]
-    return _validated(np.array(rows).reshape(len(rows), len(names)), n_rows)
+    columns = [[_read_number(item, name, where) for where, item in objects] for name in names]
+    return _validated(np.array(columns).T, n_rows)
 
 
 def _read_number(item: Any, name: str, where: str) -> float:

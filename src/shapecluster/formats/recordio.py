@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from shapecluster._typing import Float64Array, FloatArray
+from shapecluster._typing import FloatArray
 from shapecluster.formats._records import (
     FEATURES,
     LABEL,
     FloatDtypeName,
-    Key,
-    Numbers,
-    describe,
+    RecordBlock,
     float_dtype,
-    iter_records,
-    recordio_error,
+    iter_record_blocks,
+    join_records,
     write_records,
 )
-from shapecluster.formats._streams import Readable, Writable, iter_blocks, read_blocks
+from shapecluster.formats._streams import Readable, Writable, read_blocks
 
 __all__ = ["RecordBlock", "iter_recordio", "read_recordio", "write_recordio"]
 
-_VALUES, _LABEL = (FEATURES, "values"), (LABEL, "values")  # the built-in algorithms look for no others
-_PART_OVERHEAD = 512  # bytes that a row read on its own takes in addition to its values
+# The built-in algorithms look for no others.
+_VALUES, _LABEL = (FEATURES, "values"), (LABEL, "values")
 MAX_RECORD_BYTES = 1 << 24
 MAX_BYTES = 1 << 32
-
-
-@dataclass(frozen=True, eq=False)
-class RecordBlock:
-    """Rows read from a RecordIO-protobuf file.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_rows, n_features)
-        float32, float64 or int32, as in the file.
-    labels : ndarray of shape (n_rows,) or None
-        The labels in float64, which represents each of them exactly; None if the rows have none.
-    """
-
-    values: Numbers
-    labels: Float64Array | None
 
 
 def write_recordio(
@@ -155,7 +136,9 @@ def read_recordio(
     """
     rows = iter_recordio(file, n_features=n_features, max_record_bytes=max_record_bytes)
     blocks = read_blocks(rows, n_rows, max_bytes, "RecordIO data")
-    return _join(blocks) if blocks else RecordBlock(np.empty((0, n_features or 0), dtype=np.float32), None)
+    if not blocks:
+        return RecordBlock(np.empty((0, n_features or 0), dtype=np.float32), None)
+    return join_records(blocks)
 
 
 def iter_recordio(
@@ -196,47 +179,4 @@ def iter_recordio(
     >>> [(block.values.shape, block.labels.tolist()) for block in iter_recordio(file)]
     [((3, 2), [0.0, 1.0, 1.0])]
     """
-    return iter_tensors(file, _VALUES, _LABEL, n_features, max_record_bytes)
-
-
-def iter_tensors(
-    file: Readable, key: Key, label: Key, n_features: int | None, max_record_bytes: int
-) -> Iterator[RecordBlock]:
-    """Iterate over blocks of rows: one tensor, and with it another one of a single value, or none."""
-    parts = _iter_parts(file, key, label, n_features, max_record_bytes)
-    return iter_blocks(parts, _join, _PART_OVERHEAD)
-
-
-def _iter_parts(
-    file: Readable, key: Key, label: Key, n_features: int | None, max_record_bytes: int
-) -> Iterator[RecordBlock]:
-    expected: tuple[object, ...] | None = None
-    for first, tensors in iter_records(file, max_record_bytes):
-        if key not in tensors or not tensors.keys() <= {key, label}:
-            found = ", ".join(map(describe, sorted(tensors))) or "nothing"
-            raise recordio_error(
-                f"record {first} must have one {describe(key)}, and optionally one {describe(label)}. "
-                f"Got {found} instead"
-            )
-        values, labels = tensors[key], tensors.get(label)
-        if labels is not None and labels.shape[1] != 1:
-            raise recordio_error(
-                f"record {first} must have one value as its {describe(label)}. Got {labels.shape[1]} instead"
-            )
-        width, kind = values.shape[1], (values.dtype, "no" if labels is None else "one")
-        expected = expected or (width if n_features is None else n_features, *kind)
-        if (width, *kind) != expected:
-            wanted, found = (
-                "{} values of {} and {} {}".format(*row, describe(label))
-                for row in (expected, (width, *kind))
-            )
-            raise recordio_error(f"record {first} must have {wanted}. Got {found} instead")
-        yield RecordBlock(values, None if labels is None else labels[:, 0].astype(np.float64))
-
-
-def _join(blocks: list[RecordBlock]) -> RecordBlock:
-    if len(blocks) == 1:
-        return blocks[0]
-    labels = [block.labels for block in blocks if block.labels is not None]
-    values: Numbers = np.concatenate([block.values for block in blocks])
-    return RecordBlock(values, np.concatenate(labels) if labels else None)
+    yield from iter_record_blocks(file, _VALUES, _LABEL, n_features, max_record_bytes)
