@@ -238,7 +238,7 @@ def copy_of(job: JobFolder, folder: Path) -> Path:
         ("shapecluster.json", b"[" * 100_000, "cannot be read"),
         ("shapecluster.json", b'{"algorithm": "k-shape"}', "does not describe a k-Shape model"),
         ("shapecluster.json", b'{"algorithm": "k-means"}', "must hold a file 'model_algo-*'"),
-        ("centroids", b"1,2\n", "line 1 has 2 values where 16 were expected"),
+        ("centroids", b"1,2\n", "line 1 must have 16 numbers. Got 2 instead"),
         ("centroids", b"\n".join([b"nan" + b",1" * 15] * 2), "can be used"),
         (
             "centroids",

@@ -96,8 +96,8 @@ def test_empty_requests_have_no_rows(media):
     [
         (b"", JSON, "it is not valid JSON"),
         (b"\xff", JSON, "it is not valid JSON"),
-        (b"3", JSON, "list of lists"),
-        (b'{"rows": []}', JSON, "list of lists"),
+        (b"3", JSON, r'it must be {"instances": \[\.\.\.\]} or a list'),
+        (b'{"rows": []}', JSON, r'it must be {"instances": \[\.\.\.\]} or a list'),
         (b"[1, 2]", JSON, "row 0 must be a list of numbers"),
         (b'[[1, 2], ["3", 4]]', JSON, "row 1 must be a list of numbers"),
         (b"[[1, true]]", JSON, "row 0 must be a list of numbers"),
@@ -110,7 +110,7 @@ def test_empty_requests_have_no_rows(media):
         (b"[[1" + b"0" * 5000 + b"]]", JSON, "it is not valid JSON"),
         (b"[" * 100_000, JSON, "nested too deeply"),
         (b'[{"features": {"values": [1], "keys": [0], "shape": [9]}}]', JSON, "row 0 must be dense"),
-        (b"[1, 2]\n[1, x]\n", LINES, "Line 2 of the request cannot be read"),
+        (b"[1, 2]\n[1, x]\n", LINES, "The request cannot be read: line 2 is not valid JSON"),
         (b'[1, 2]\n\n{"a": 1}', LINES, "line 3 must be a list"),
         (b"AAPL,1\n", CSV, "field 1 of line 1"),
         (b"1,2\n3\n", CSV, "line 2 must have 2 numbers"),
@@ -125,7 +125,7 @@ def test_invalid_requests_are_rejected(body, media, problem):
 @pytest.mark.parametrize("media", MEDIA)
 def test_width_and_size_are_checked(media):
     body = encode_rows(ROWS, media)
-    with pytest.raises(ArtifactError, match=r"must have 4 (values|numbers)\. Got 3"):
+    with pytest.raises(ArtifactError, match=r"must have 4 (values|numbers).*\. Got 3"):
         decode_rows(body, media, n_timepoints=4)
     with pytest.raises(ArtifactError, match="request must have at most 10 bytes"):
         decode_rows(body, media, max_bytes=10)
@@ -221,14 +221,17 @@ def test_responses_with_ids_only_are_read():
         (b"<html>", CSV, "field 1 of line 1"),
         (b"[]", JSON, 'it must be {"predictions"'),
         (b'{"predictions": {}}', JSON, 'it must be {"predictions"'),
-        (b'{"predictions": [1]}', JSON, "prediction 0 must have a number 'closest_cluster'"),
-        (b'{"predictions": [{"closest_cluster": "1"}]}', JSON, "prediction 0 must have a number"),
-        (b'{"predictions": [{"closest_cluster": true}]}', JSON, "prediction 0 must have a number"),
+        (b'{"predictions": [1]}', JSON, "row 0 must have a number 'closest_cluster'"),
+        (b'{"predictions": [{"closest_cluster": "1"}]}', JSON, "row 0 must have a number"),
+        (b'{"predictions": [{"closest_cluster": true}]}', JSON, "row 0 must have a number"),
         (b'{"predictions": [{"closest_cluster": 1e999}]}', JSON, "Got inf"),
-        (b'{"closest_cluster": 1%s}' % (b"0" * 400), LINES, "prediction 0 must have a number"),
-        (b'{"closest_cluster": 1, "distance_to_cluster": 1}\n{"closest_cluster": 1}', LINES, "2 clusters"),
-        (frame(b""), RECORDIO, "record 0 must have a label 'closest_cluster'"),
-        (encode_rows(ROWS, RECORDIO), RECORDIO, "record 0 must have a label 'closest_cluster'"),
+        (b'{"closest_cluster": 1%s}' % (b"0" * 400), LINES, "line 1 must have a number"),
+        (b'{"closest_cluster": 1, "distance_to_cluster": 1}\n{"closest_cluster": 1}', LINES,
+         "line 2 must have a number 'distance_to_cluster'"),
+        (b'{"closest_cluster": 1}\n{"closest_cluster": 1, "distance_to_cluster": 1}', LINES,
+         "line 1 must have a number 'distance_to_cluster'"),
+        (frame(b""), RECORDIO, "record 0 must have one label 'closest_cluster', .* Got"),
+        (encode_rows(ROWS, RECORDIO), RECORDIO, "record 0 must have one label 'closest_cluster', .* Got"),
     ],
 )  # fmt: skip
 def test_invalid_responses_are_rejected(body, media, problem):

@@ -127,13 +127,13 @@ def test_channels_stand_next_to_each_other_and_are_normalized_each(rng):
         (b"", "0 of 2 centroids can be used. Clusters 0, 1 are missing"),
         (b"nan,nan\n", "Cluster 1 is missing. Cluster 0 holds NaN"),
         (b"-1,1\n1,-1\n0,0\n", "it has 3 lines for 2 clusters"),
-        (b"-1,1\n1,-1,0\n", "line 2 has 3 values where 2 were expected"),
-        (b"-1,1\n1\n", "line 2 has 1 values where 2 were expected"),
-        (b"-1 1\n", "line 1 has 1 values where 2"),
-        (b"a,b\n-1,1\n", "value 1 of line 1 must be a number. Got 'a' instead"),
-        (b"-1,\n", "value 2 of line 1 must be a number. Got '' instead"),
+        (b"-1,1\n1,-1,0\n", r"line 2 must have 2 numbers\. Got 3 instead"),
+        (b"-1,1\n1\n", r"line 2 must have 2 numbers\. Got 1 instead"),
+        (b"-1 1\n", r"line 1 must have 2 numbers\. Got 1"),
+        (b"a,b\n-1,1\n", "field 1 of line 1 must be a number. Got 'a' instead"),
+        (b"-1,\n", "field 2 of line 1 must be a number. Got '' instead"),
         (b"-1,1_0\n", "Got '1_0' instead"),
-        (b"-1,\xc2\xb2\n", "value 2 of line 1 must be a number"),
+        (b"-1,\xc2\xb2\n", "field 2 of line 1 must be a number"),
         (b"-1,0x1p3\n", "Got '0x1p3'"),
     ],
 )
@@ -159,7 +159,7 @@ def test_sizes_are_bounded():
     with pytest.raises(ArtifactError, match="`max_bytes`"):
         decode_centroids(b"1,-1\n" * 1000, 1000, 2, max_bytes=100)
     commas = b"," * (4 * MB)
-    with at_most(9 * MB), pytest.raises(ArtifactError, match="4,194,305 values where 2"):
+    with at_most(9 * MB), pytest.raises(ArtifactError, match=r"must have 2 numbers\. Got 4,194,305"):
         decode_centroids(commas, 2, 2)
     with at_most(9 * MB), pytest.raises(ArtifactError, match="4,194,305 lines for 2"):
         decode_centroids(b"\n" * 4 * MB + b"1", 2, 2)

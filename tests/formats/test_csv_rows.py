@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats import csv_rows, iter_csv, read_csv, write_csv
+from shapecluster.formats import _streams, csv_rows, iter_csv, read_csv, write_csv
 from tests.formats.damage import MB, at_most, read_damaged
 
 TICKERS = st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable() and name == name.strip())
@@ -126,8 +126,10 @@ def test_malformed_lines_are_named(text, label_size, problem):
 
 
 def test_expected_rows_and_columns_are_checked():
-    with pytest.raises(ArtifactError, match=r"must have 3 lines\. Got 2"):
+    with pytest.raises(ArtifactError, match=r"must have 3 rows\. Got 2"):
         read(b"1\n2\n", n_rows=3)
+    with pytest.raises(ArtifactError, match=r"must have 1 rows\. Got more"):
+        read(b"1\n2\n", n_rows=1)
     with pytest.raises(ArtifactError, match=r"line 1 must have 2 numbers\. Got 1"):
         read(b"1\n2\n", n_timepoints=2)
     with pytest.raises(ValueError, match=r"label_size must be 0 or 1\. Got 2"):
@@ -144,9 +146,25 @@ def test_sizes_are_bounded():
         read_csv(endless, max_line_bytes=MB)
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r"])
+def test_the_longest_line_may_have_any_end(end):
+    line = b"\xef\xbb\xbf" + b"1" * 20 + end
+    assert len(read(line, max_line_bytes=20).values) == 1
+    for reader in (io.BytesIO(line), Slow(line)):
+        with pytest.raises(ArtifactError, match="line 1 has more than 19 bytes"):
+            read_csv(reader, max_line_bytes=19)
+
+
+class Slow(io.BytesIO):
+    """A stream that gives a few bytes at a time."""
+
+    def read(self, size=-1, /):
+        return super().read(min(size, 3))
+
+
 def test_blocks_are_read_and_written_in_bounded_memory(monkeypatch):
     monkeypatch.setattr(csv_rows, "CHUNK_BYTES", 1 << 16)
-    monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 1 << 18)
+    monkeypatch.setattr(_streams, "BLOCK_BYTES", 1 << 18)
     X = np.broadcast_to(np.arange(50.0), (12_000, 50))
     file = io.BytesIO(bytes(4 * MB))
     with at_most(MB // 2):
@@ -160,10 +178,6 @@ def test_blocks_are_read_and_written_in_bounded_memory(monkeypatch):
 
 
 def test_a_stream_that_gives_a_few_bytes_at_a_time_is_read():
-    class Slow(io.BytesIO):
-        def read(self, size=-1, /):
-            return super().read(min(size, 3))
-
     assert read_csv(Slow(b"AB,1.5\r\nC,2\r\n"), label_size=1).names == ["AB", "C"]
 
 

@@ -229,7 +229,7 @@ def test_a_job_that_is_refused_leaves_the_estimator_as_it_was(rng, cloud, monkey
 def test_an_artifact_that_cannot_be_used_keeps_the_jobs_name(rng, cloud):
     X = walks(rng)
     model = waving(cloud, timepoints=39)
-    with pytest.raises(ArtifactError, match=r"39 values where 40 were expected") as caught:
+    with pytest.raises(ArtifactError, match=r"must have 40 numbers. Got 39 instead") as caught:
         model.fit(X)
     assert model.training_job_name_ in str(caught.value)
     assert not hasattr(model, "labels_")

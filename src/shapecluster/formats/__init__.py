@@ -13,7 +13,7 @@ jobs              hyperparameters   parameters as strings, and back
 indexes           arrays            one checksummed file of named arrays
 endpoints         payloads          series of a request, as CSV, JSON, JSON Lines or RecordIO
                   predictions       clusters of a response, in the same formats
-parts of these    _recordio_frames, _protobuf_record, _protobuf_wire, _tar, _streams, _media_types
+parts of these    _records, _streams, _media_types
 ```
 
 `read_`, `iter_` and `write_` work on files in chunks; `decode_` and `encode_` work on bytes in memory.

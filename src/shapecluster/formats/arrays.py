@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from shapecluster._files import atomic_write
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._streams import CHUNK_BYTES, write_all
+from shapecluster.formats._streams import byte_view, fill_array, write_all
 
 __all__ = ["ArrayFile", "read_arrays", "write_arrays"]
 
@@ -96,11 +96,9 @@ def write_arrays(
             f"settings must take at most {_MAX_HEADER_BYTES:,} bytes. Got {len(header):,} instead."
         )
     digest = hashlib.sha256()
-    start = MAGIC + VERSION.to_bytes(4, "little") + len(header).to_bytes(4, "little") + header
-    pieces: list[bytes | memoryview] = [start]
-    pieces += [_byte_view(array) for array in converted.values() if array.size]
+    start = memoryview(MAGIC + VERSION.to_bytes(4, "little") + len(header).to_bytes(4, "little") + header)
     with atomic_write(path) as file:
-        for piece in pieces:
+        for piece in (start, *map(byte_view, converted.values())):
             digest.update(piece)
             write_all(file, piece)
         write_all(file, digest.digest())
@@ -145,8 +143,9 @@ def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
         arrays = {}
         for name, dtype, shape in _parse_listing(header, size - file.tell() - _DIGEST_BYTES):
             array = np.empty(shape, dtype=dtype)
-            if array.size:
-                _read_into(file, _byte_view(array), digest)
+            if not fill_array(file, array):  # its size was right before: another process truncated it
+                raise ArtifactError("The file ended while it was read.")
+            digest.update(byte_view(array))
             arrays[name] = array
         # One byte more than the checksum has, so that anything after it is damage too.
         if file.read(_DIGEST_BYTES + 1) != digest.digest():
@@ -208,25 +207,9 @@ def _parse_listing(header: dict[str, Any], available: int) -> list[tuple[str, st
     return listing
 
 
-def _read_into(file: BinaryIO, buffer: memoryview, digest: hashlib._Hash) -> None:
-    n_read = 0
-    while n_read < len(buffer):
-        chunk = file.read(min(CHUNK_BYTES, len(buffer) - n_read))
-        if not chunk:  # its size was right before: another process truncated it
-            raise ArtifactError("The file ended while it was read.")
-        buffer[n_read : n_read + len(chunk)] = chunk
-        digest.update(chunk)
-        n_read += len(chunk)
-
-
 def _to_little_endian(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return the array in C order and little-endian, so that equal arrays give equal bytes."""
     dtype = array.dtype.newbyteorder("<")
     if dtype.str not in _DTYPES:
         raise TypeError(f"array {name!r} must be of one of the types {_DTYPES}. Got {array.dtype} instead.")
     return np.ascontiguousarray(array, dtype=dtype)
-
-
-def _byte_view(array: NDArray[Any]) -> memoryview:
-    flat: Any = array.reshape(-1).view(np.uint8)
-    return memoryview(flat)

@@ -9,6 +9,7 @@ import numpy as np
 from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array
 from shapecluster.exceptions import ArtifactError
+from shapecluster.formats._media_types import parse_numbers
 from shapecluster.formats._streams import BytesLike, bounded_view
 
 __all__ = ["CentroidReport", "decode_centroids", "encode_centroids"]
@@ -16,7 +17,6 @@ __all__ = ["CentroidReport", "decode_centroids", "encode_centroids"]
 MAX_BYTES = 1 << 28
 _FLOAT64_TOLERANCE = 1e-12  # bounds the rounding of mean and standard deviation in float64
 _MAX_LISTED = 10
-_MAX_QUOTED = 40
 
 
 @dataclass(frozen=True)
@@ -166,28 +166,27 @@ def decode_centroids(
     lines = _split_lines(data, n_clusters, max_bytes)
     kept: dict[int, Float64Array] = {}
     renormalized: dict[int, float] = {}
-    missing: list[int] = []
-    not_finite: list[int] = []
-    flat: list[int] = []
-    for cluster in range(n_clusters):
-        line = lines[cluster] if cluster < len(lines) else b""
+    left_out: dict[str, list[int]] = {"missing": [], "not_finite": [], "flat": []}
+    for cluster, line in enumerate(lines):
         if not line.strip():
-            missing.append(cluster)
+            left_out["missing"].append(cluster)
             continue
-        values = _parse_line(line, cluster, width)
+        try:
+            values = parse_numbers(line, cluster + 1, width)
+        except ValueError as error:
+            raise _centroids_error(str(error)) from None
         if not np.isfinite(values).all():
-            not_finite.append(cluster)
+            left_out["not_finite"].append(cluster)
             continue
         centroid, deviation = _normalize(values.reshape(n_timepoints, -1), tolerance)
         if centroid is None:
-            flat.append(cluster)
+            left_out["flat"].append(cluster)
             continue
         kept[cluster] = centroid
         if deviation > tolerance:
             renormalized[cluster] = deviation
-    report = CentroidReport(
-        n_clusters, tuple(kept), renormalized, tuple(missing), tuple(not_finite), tuple(flat)
-    )
+    faults = {name: tuple(clusters) for name, clusters in left_out.items()}
+    report = CentroidReport(n_clusters, tuple(kept), renormalized, **faults)
     if not kept:
         raise _centroids_error(str(report)[:-1])
     centroids = np.stack(list(kept.values()))
@@ -195,31 +194,13 @@ def decode_centroids(
 
 
 def _split_lines(data: BytesLike, n_clusters: int, max_bytes: int) -> list[bytes]:
-    """Split the file into lines, ignoring empty ones at its end."""
+    """Split the file into one line per cluster; those after its end are empty."""
     # Lines are counted before they are split: a file of line ends must not become a list of millions.
     text = bytes(bounded_view(data, max_bytes, "A file of centroids")).rstrip()
     n_lines = text.count(b"\n") + 1
     if n_lines > n_clusters:
         raise _centroids_error(f"it has {n_lines:,} lines for {n_clusters:,} clusters")
-    return text.split(b"\n")
-
-
-def _parse_line(line: bytes, cluster: int, width: int) -> Float64Array:
-    n_found = line.count(b",") + 1
-    if n_found != width:
-        raise _centroids_error(f"line {cluster + 1} has {n_found:,} values where {width:,} were expected")
-    numbers = np.empty(width)
-    for column, token in enumerate(line.split(b",")):
-        try:
-            if b"_" in token:  # float() accepts 1_000, which no other program writes
-                raise ValueError
-            numbers[column] = float(token)
-        except ValueError:
-            raise _centroids_error(
-                f"value {column + 1} of line {cluster + 1} must be a number. "
-                f"Got {token[:_MAX_QUOTED].decode('ascii', 'replace')!r} instead"
-            ) from None
-    return numbers
+    return text.split(b"\n") + [b""] * (n_clusters - n_lines)
 
 
 def _normalize(values: Float64Array, tolerance: float) -> tuple[Float64Array | None, float]:

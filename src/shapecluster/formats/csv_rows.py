@@ -10,16 +10,15 @@ import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._streams import CHUNK_BYTES, Readable, Writable, write_all
+from shapecluster.formats._media_types import MAX_QUOTED, parse_numbers
+from shapecluster.formats._streams import CHUNK_BYTES, Readable, Writable, iter_blocks, read_blocks, write_all
 
 __all__ = ["NamedRows", "iter_csv", "read_csv", "write_csv"]
 
 MAX_BYTES = 1 << 32
 MAX_LINE_BYTES = 1 << 23
-_BLOCK_BYTES = 1 << 22  # of numbers in one block of rows
 _ROW_OVERHEAD = 256  # bytes that a row takes in addition to its numbers, before rows are stacked
 _NUMBER_BYTES = 20  # of the text of one float64 and its comma, at about 17 digits
-_MAX_QUOTED = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,25 +137,11 @@ def read_csv(
         ...
     shapecluster.exceptions.ArtifactError: CSV data cannot be read: field 1 of line 1 must be a number...
     """
-    blocks: list[NamedRows] = []
-    size = n_found = 0
-    for block in iter_csv(
-        file, label_size=label_size, n_timepoints=n_timepoints, max_line_bytes=max_line_bytes
-    ):
-        blocks.append(block)
-        n_found += len(block.values)
-        size += block.values.nbytes
-        if size > max_bytes:
-            raise ArtifactError(
-                f"CSV data must have at most {max_bytes:,} bytes of numbers, and has more. "
-                "Raise `max_bytes`, or read it in blocks with iter_csv."
-            )
-    if n_rows is not None and n_found != n_rows:
-        raise _csv_error(f"it must have {n_rows:,} lines. Got {n_found:,} instead")
-    if not blocks:
-        return NamedRows(np.empty((0, n_timepoints or 0)), [] if label_size else None)
-    names = [name for block in blocks for name in block.names or []]
-    return NamedRows(np.concatenate([block.values for block in blocks]), names if label_size else None)
+    rows = iter_csv(file, label_size=label_size, n_timepoints=n_timepoints, max_line_bytes=max_line_bytes)
+    blocks = read_blocks(rows, n_rows, max_bytes, "CSV data")
+    return (
+        _join(blocks) if blocks else NamedRows(np.empty((0, n_timepoints or 0)), [] if label_size else None)
+    )
 
 
 def iter_csv(
@@ -198,106 +183,73 @@ def iter_csv(
     """
     if label_size not in (0, 1):
         raise ValueError(f"label_size must be 0 or 1. Got {label_size!r} instead.")
-    rows: list[Float64Array] = []
-    names: list[str] = []
-    size = 0
-    for line_number, line in _iter_lines(file, max_line_bytes):
-        name, values = _parse_line(line, line_number, label_size, n_timepoints)
+    yield from iter_blocks(_iter_rows(file, label_size, n_timepoints, max_line_bytes), _join, _ROW_OVERHEAD)
+
+
+def _iter_rows(
+    file: Readable, label_size: int, n_timepoints: int | None, max_line_bytes: int
+) -> Iterator[NamedRows]:
+    first_empty = 0
+    for number, line in enumerate(_iter_lines(file, max_line_bytes), start=1):
+        line = line.removesuffix(b"\r")
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")  # Excel writes this mark before UTF-8
+        if not line:
+            first_empty = first_empty or number
+            continue
+        # An empty line is an error only if rows follow it: it may be a row that was lost.
+        if first_empty:
+            raise _csv_error(f"line {first_empty} is empty")
+        if len(line) > max_line_bytes:
+            raise _csv_error(f"line {number} has more than {max_line_bytes:,} bytes (`max_line_bytes`)")
+        names = None
+        if label_size:
+            name, line = _split_name(line, number)
+            names = [name]
+        try:
+            values = parse_numbers(line, number, n_timepoints, 1 + label_size)
+        except ValueError as error:
+            raise _csv_error(f"{error}{' (it must have no header)' if number == 1 else ''}") from None
         n_timepoints = len(values)
-        rows.append(values)
-        names.append(name)
-        size += values.nbytes + _ROW_OVERHEAD
-        if size > _BLOCK_BYTES:
-            yield NamedRows(np.stack(rows), names if label_size else None)
-            rows, names, size = [], [], 0
-    if rows:
-        yield NamedRows(np.stack(rows), names if label_size else None)
+        yield NamedRows(values[None], names)
 
 
-def _iter_lines(file: Readable, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Iterate over the lines without their ends, numbered from 1; ignore empty lines at the end."""
+def _iter_lines(file: Readable, max_line_bytes: int) -> Iterator[bytes]:
+    """Iterate over the lines without their ends. The last one may be cut if it is too long."""
     rest = b""
-    line_number = first_empty = 0
-    while True:
-        chunk = file.read(CHUNK_BYTES) or b""
+    # The four bytes are a mark and a line end, which do not count.
+    while len(rest) <= max_line_bytes + 4 and (chunk := file.read(CHUNK_BYTES)):
         *lines, rest = (rest + chunk).split(b"\n")
-        if not chunk:
-            lines, rest = [rest], b""
-        for line in lines:
-            line_number += 1
-            line = line.removesuffix(b"\r")
-            if line_number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")  # Excel writes this mark before UTF-8
-            if not line:
-                first_empty = first_empty or line_number
-                continue
-            # An empty line is an error only if rows follow it: it may be a row that was lost.
-            if first_empty:
-                raise _csv_error(f"line {first_empty} is empty")
-            if len(line) > max_line_bytes:
-                raise _line_length_error(line_number, max_line_bytes)
-            yield line_number, line
-        if len(rest) > max_line_bytes:
-            raise _line_length_error(line_number + 1, max_line_bytes)
-        if not chunk:
-            return
+        yield from lines
+    yield rest
 
 
-def _parse_line(
-    line: bytes, line_number: int, label_size: int, n_timepoints: int | None
-) -> tuple[str, Float64Array]:
-    """Return the name, empty if none is expected, and the numbers of a line."""
-    name = ""
-    if label_size:
-        name, line = _split_name(line, line_number)
-    n_found = line.count(b",") + 1
-    if n_timepoints is not None and n_found != n_timepoints:
-        raise _csv_error(f"line {line_number} must have {n_timepoints:,} numbers. Got {n_found:,} instead")
-    tokens = line.split(b",")
-    try:
-        if b"_" in line:  # float() accepts 1_000, which no other program writes
-            raise ValueError
-        return name, np.array(list(map(float, tokens)))
-    except ValueError:
-        raise _number_error(tokens, line_number, label_size) from None
+def _join(blocks: list[NamedRows]) -> NamedRows:
+    named = [block.names for block in blocks if block.names is not None]
+    values = np.concatenate([block.values for block in blocks])
+    return NamedRows(values, [name for names in named for name in names] if named else None)
 
 
 def _split_name(line: bytes, line_number: int) -> tuple[str, bytes]:
     """Split a line into the name before the first comma, which may be quoted, and the rest."""
+    name, comma, numbers = line.partition(b",")
+    if not comma:
+        raise _csv_error(
+            f"line {line_number} must have a name and then numbers. "
+            f"Got {name[:MAX_QUOTED].decode('utf-8', 'replace')!r} instead"
+        )
+    if line.startswith(b'"'):
+        end = 1
+        # Inside quotes, two quotes are one character of the name.
+        while (end := line.find(b'"', end)) >= 0 and line[end + 1 : end + 2] == b'"':
+            end += 2
+        if end < 0 or line[end + 1 : end + 2] != b",":
+            raise _csv_error(f"the quotes around the name in line {line_number} do not match")
+        name, numbers = line[1:end].replace(b'""', b'"'), line[end + 2 :]
     try:
-        text = str(line, "utf-8") if line.startswith(b'"') else str(line[: line.find(b",")], "utf-8")
+        return name.decode("utf-8"), numbers
     except UnicodeDecodeError:
         raise _csv_error(f"the name in line {line_number} is not UTF-8") from None
-    if b"," not in line:
-        raise _csv_error(
-            f"line {line_number} must have a name and then numbers. Got {text[:_MAX_QUOTED]!r} instead"
-        )
-    if not line.startswith(b'"'):
-        return text, line[line.find(b",") + 1 :]
-    end = 1
-    # Inside quotes, two quotes are one character of the name.
-    while (end := text.find('"', end)) >= 0 and text[end + 1 : end + 2] == '"':
-        end += 2
-    if end < 0 or text[end + 1 : end + 2] != ",":
-        raise _csv_error(f"the quotes around the name in line {line_number} do not match")
-    return text[1:end].replace('""', '"'), text[end + 2 :].encode()
-
-
-def _number_error(tokens: list[bytes], line_number: int, label_size: int) -> ArtifactError:
-    column = next(column for column, token in enumerate(tokens) if not _is_number(token))
-    hint = " (it must have no header)" if line_number == 1 else ""
-    return _csv_error(
-        f"field {column + 1 + label_size} of line {line_number} must be a number. "
-        f"Got {tokens[column][:_MAX_QUOTED].decode('utf-8', 'replace')!r} instead{hint}"
-    )
-
-
-def _is_number(token: bytes) -> bool:
-    try:
-        float(token)
-    except ValueError:
-        return False
-    return b"_" not in token
 
 
 def _quote_name(name: str) -> str:
@@ -307,10 +259,6 @@ def _quote_name(name: str) -> str:
             f"Got {name!r} instead: rename that series."
         )
     return '"' + name.replace('"', '""') + '"' if "," in name or '"' in name else name
-
-
-def _line_length_error(line_number: int, max_line_bytes: int) -> ArtifactError:
-    return _csv_error(f"line {line_number} has more than {max_line_bytes:,} bytes (`max_line_bytes`)")
 
 
 def _csv_error(problem: str) -> ArtifactError:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
+
+from shapecluster.formats._media_types import reject_constant
 
 __all__ = [
     "BOOLEAN",
@@ -173,16 +174,7 @@ def integer(minimum: int | None = None, maximum: int | None = None) -> Hyperpara
     >>> integer(1).parse("20")
     20
     """
-
-    def parse(text: str) -> int:
-        # int() also accepts underscores and the digits of other scripts.
-        if not re.fullmatch(r"[+-]?[0-9]+", text.strip(" ")):
-            raise ValueError(text)
-        value = int(text)
-        _check_range(value, minimum, maximum)
-        return value
-
-    return HyperparameterType(f"an integer{_describe_range(minimum, maximum)}", parse)
+    return _ranged("an integer", int, minimum, maximum)
 
 
 def number(minimum: float | None = None, maximum: float | None = None) -> HyperparameterType:
@@ -204,17 +196,7 @@ def number(minimum: float | None = None, maximum: float | None = None) -> Hyperp
     >>> number(0, 1).parse("1e-4")
     0.0001
     """
-
-    def parse(text: str) -> float:
-        if "_" in text or not text.isascii():
-            raise ValueError(text)
-        value = float(text)
-        if math.isnan(value):
-            raise ValueError(text)
-        _check_range(value, minimum, maximum)
-        return value
-
-    return HyperparameterType(f"a number{_describe_range(minimum, maximum)}", parse)
+    return _ranged("a number", float, minimum, maximum)
 
 
 def one_of(*words: str) -> HyperparameterType:
@@ -236,13 +218,7 @@ def one_of(*words: str) -> HyperparameterType:
     >>> one_of("random", "kmeans++").description
     "'random' or 'kmeans++'"
     """
-
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(text)
-        return text
-
-    return HyperparameterType(" or ".join(repr(word) for word in words), parse)
+    return HyperparameterType(" or ".join(map(repr, words)), _choice({word: word for word in words}))
 
 
 def either(*types: HyperparameterType) -> HyperparameterType:
@@ -274,25 +250,48 @@ def either(*types: HyperparameterType) -> HyperparameterType:
     return HyperparameterType(" or ".join(candidate.description for candidate in types), parse)
 
 
-def _parse_boolean(text: str) -> bool:
-    words = {"True": True, "true": True, "False": False, "false": False}
-    if text not in words:
-        raise ValueError(text)
-    return words[text]
+def _ranged(
+    kind: str, cast: Callable[[str], float], minimum: float | None, maximum: float | None
+) -> HyperparameterType:
+    """Declare a kind of number in a range; None is no limit."""
+
+    def parse(text: str) -> float:
+        # The casts also accept underscores, tabs and the digits of other scripts.
+        if "_" in text or not text.isascii() or not text.isprintable():
+            raise ValueError(text)
+        value = cast(text)
+        low, high = -math.inf if minimum is None else minimum, math.inf if maximum is None else maximum
+        if not low <= value <= high:  # NaN too, for which every comparison is False
+            raise ValueError(text)
+        return value
+
+    if None not in (minimum, maximum):
+        return HyperparameterType(f"{kind} from {minimum} to {maximum}", parse)
+    ends = "" if minimum is None else f" >= {minimum}", "" if maximum is None else f" <= {maximum}"
+    return HyperparameterType(kind + "".join(ends), parse)
+
+
+def _choice(words: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Make a parser of words, each with its value."""
+
+    def parse(text: str) -> Any:
+        if text not in words:
+            raise ValueError(text)
+        return words[text]
+
+    return parse
 
 
 def _parse_json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_reject_constant)
+        return json.loads(text, parse_constant=reject_constant)
     except RecursionError:
         raise ValueError(text) from None
 
 
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-BOOLEAN = HyperparameterType("'True' or 'False'", _parse_boolean)
+BOOLEAN = HyperparameterType(
+    "'True' or 'False'", _choice({"True": True, "true": True, "False": False, "false": False})
+)
 TEXT = HyperparameterType("text", str)
 JSON = HyperparameterType("JSON", _parse_json)
 
@@ -341,17 +340,6 @@ def _to_builtin(name: str, value: Any, *, inside: bool = False) -> Any:
         f"{name} must be a number, a text, a bool, None, or a list of these as a hyperparameter. "
         f"Got {type(value).__name__} instead."
     )
-
-
-def _check_range(value: float, minimum: float | None, maximum: float | None) -> None:
-    if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        raise ValueError(value)
-
-
-def _describe_range(minimum: float | None, maximum: float | None) -> str:
-    if minimum is None:
-        return "" if maximum is None else f" <= {maximum}"
-    return f" >= {minimum}" if maximum is None else f" from {minimum} to {maximum}"
 
 
 def _shorten(value: object) -> str:

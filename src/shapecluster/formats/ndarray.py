@@ -3,7 +3,8 @@
 ```
 u64 0x112 | u64 0 | u64 n_arrays | arrays | u64 n_names | (u64 length, bytes) per name
 ```
-All numbers are little-endian. An array has one of four layouts (V0 to V3): all are read, and V2 is written.
+All numbers are little-endian. Of the four layouts that an array may have, SageMaker's versions of MXNet write
+V1 and V2: these are read, and V2 is written.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._streams import BytesLike, bounded_view
+from shapecluster.formats._streams import BytesLike, bounded_view, fill_buffer
 
 __all__ = ["ArrayList", "decode_ndarrays", "encode_ndarrays"]
 
 _LIST_MAGIC = 0x112
-_MAGIC_V1, _MAGIC_V2, _MAGIC_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+_MAGIC_V1, _MAGIC_V2 = 0xF993FAC8, 0xF993FAC9
 _DENSE = 0
 _CPU = 1
 _MAX_DIMENSIONS = 32  # of a NumPy array
@@ -34,6 +35,9 @@ _MAX_DIMENSIONS = 32  # of a NumPy array
 _DTYPES = [np.dtype(code) for code in ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8")]
 MAX_BYTES = 1 << 30
 MAX_ARRAYS = 10_000
+# No model compresses further than this: a larger member of a zip archive is there to fill the memory.
+_MAX_RATIO = 100
+_SMALL_BYTES = 1 << 26  # always accepted
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +143,65 @@ def decode_ndarrays(
     >>> decode_ndarrays(b"k,m")
     Traceback (most recent call last):
         ...
-    shapecluster.exceptions.ArtifactError: The NDArray list cannot be read: it ends at byte 3 where 5 more...
+    shapecluster.exceptions.ArtifactError: The NDArray list cannot be read: it ends within the 24 bytes...
     """
     view = bounded_view(data, max_bytes, "An NDArray list")
-    if bytes(view[:2]) == b"PK":
-        view = memoryview(_read_zip_member(view, max_bytes))
-    reader = _ByteReader(view)
-    magic, reserved, n_arrays = reader.u64(), reader.u64(), reader.u64()
+    file = io.BytesIO(data)
+    if bytes(view[:2]) != b"PK":
+        return _read_list(_Reader(file, len(view)), max_arrays)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            member = _find_list(archive, min(max_bytes, max(_SMALL_BYTES, _MAX_RATIO * len(view))))
+            with archive.open(member) as content:
+                return _read_list(_Reader(content, member.file_size), max_arrays)
+    except ArtifactError:
+        raise
+    # zipfile raises all of these for archives that are damaged, encrypted or too new.
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as error:
+        raise _ndarray_error(f"its zip archive is damaged ({error})") from None
+    except (ValueError, struct.error, OverflowError, IndexError) as error:
+        raise _ndarray_error(f"its zip archive is invalid ({error})") from None
+
+
+def _find_list(archive: zipfile.ZipFile, max_bytes: int) -> zipfile.ZipInfo:
+    """Find the first member that starts like an NDArray list, and check the size that it claims."""
+    for member in archive.infolist():
+        if member.is_dir() or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            continue
+        with archive.open(member) as file:
+            if file.read(8) != struct.pack("<Q", _LIST_MAGIC):
+                continue
+        if member.file_size > max_bytes:  # zipfile never returns more bytes than this claim
+            raise _ndarray_error(
+                f"{member.filename!r} in its zip archive claims {member.file_size:,} bytes, above the limit "
+                f"of {max_bytes:,} (`max_bytes`, and {_MAX_RATIO} times the size of the archive)"
+            )
+        return member
+    raise _ndarray_error("no member of its zip archive is an NDArray list")
+
+
+class _Reader:
+    """Read from a stream of a claimed size, which bounds what is allocated before it is read."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self.n_read, self.n_left = 0, size
+
+    def read(self, size: int) -> bytearray:
+        """Read some bytes."""
+        data = bytearray()
+        if size > self.n_left or not fill_buffer(self._file, data, size):
+            raise _ndarray_error(f"it ends within the {size:,} bytes that were expected at {self.n_read:,}")
+        self.n_read, self.n_left = self.n_read + size, self.n_left - size
+        return data
+
+    def numbers(self, layout: str) -> tuple[Any, ...]:
+        """Read integers in a layout of `struct`."""
+        return struct.unpack(f"<{layout}", self.read(struct.calcsize(f"<{layout}")))
+
+
+def _read_list(reader: _Reader, max_arrays: int) -> ArrayList:
+    magic, reserved, n_arrays = reader.numbers("QQQ")
     if magic != _LIST_MAGIC or reserved:
         raise _ndarray_error(
             f"it starts with {magic:#x}, {reserved:#x} where {_LIST_MAGIC:#x}, 0x0 was expected"
@@ -155,108 +211,39 @@ def decode_ndarrays(
             f"it claims {n_arrays:,} arrays, above the limit of {max_arrays:,} (`max_arrays`)"
         )
     arrays = [_read_array(reader, index) for index in range(n_arrays)]
-    n_names = reader.u64()
+    (n_names,) = reader.numbers("Q")
     if n_names not in (0, n_arrays):
         raise _ndarray_error(f"it has {n_names:,} names for {n_arrays:,} arrays")
-    names = [_read_name(reader) for _ in range(n_names)]
-    if reader.position != len(view):
-        raise _ndarray_error(f"{len(view) - reader.position:,} bytes follow its end")
+    try:
+        names = [reader.read(*reader.numbers("Q")).decode() for _ in range(n_names)]
+    except UnicodeDecodeError:
+        raise _ndarray_error("the name of an array is not UTF-8") from None
+    if reader.n_left:
+        raise _ndarray_error(f"{reader.n_left:,} bytes follow its end")
     return ArrayList(arrays, names)
 
 
-class _ByteReader:
-    """Read numbers and bytes from the front, and raise at the end."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self.position = 0
-
-    def read(self, size: int) -> memoryview:
-        n_left = len(self._data) - self.position
-        if size > n_left:
-            raise _ndarray_error(
-                f"it ends at byte {len(self._data)} where {size - n_left:,} more were expected"
-            )
-        self.position += size
-        return self._data[self.position - size : self.position]
-
-    def u32(self) -> int:
-        return int.from_bytes(self.read(4), "little")
-
-    def i32(self) -> int:
-        return int.from_bytes(self.read(4), "little", signed=True)
-
-    def u64(self) -> int:
-        return int.from_bytes(self.read(8), "little")
-
-    def i64(self) -> int:
-        return int.from_bytes(self.read(8), "little", signed=True)
-
-
-def _read_array(reader: _ByteReader, index: int) -> NDArray[Any]:
-    magic = reader.u32()
-    if magic in (_MAGIC_V2, _MAGIC_V3):
-        storage = reader.i32()
-        if storage != _DENSE:
-            raise _ndarray_error(
-                f"array {index} has storage type {storage}: only dense arrays (0) can be read"
-            )
-        n_dimensions = reader.i32()
-    else:
-        # The oldest layout has no magic number: it starts with the number of dimensions.
-        n_dimensions = reader.u32() if magic == _MAGIC_V1 else magic
+def _read_array(reader: _Reader, index: int) -> NDArray[Any]:
+    (magic,) = reader.numbers("I")
+    if magic not in (_MAGIC_V1, _MAGIC_V2):
+        raise _ndarray_error(
+            f"array {index} has an unknown layout ({magic:#x}): V1 and V2 of MXNet can be read"
+        )
+    storage, n_dimensions = reader.numbers("ii") if magic == _MAGIC_V2 else (_DENSE, *reader.numbers("I"))
+    if storage != _DENSE:
+        raise _ndarray_error(f"array {index} has storage type {storage}: only dense arrays (0) can be read")
     if not 0 <= n_dimensions <= _MAX_DIMENSIONS:
-        raise _ndarray_error(f"array {index} has {n_dimensions} dimensions, or an unknown layout")
-    # No dimensions are an array without data before V3, and a scalar in V3.
-    if n_dimensions == 0 and magic != _MAGIC_V3:
-        return np.empty(0, dtype=np.float32)
-    is_v0 = magic not in (_MAGIC_V1, _MAGIC_V2, _MAGIC_V3)
-    shape = [reader.u32() if is_v0 else reader.i64() for _ in range(n_dimensions)]
-    reader.read(8)  # type and number of the device that held the array
-    code = reader.i32()
+        raise _ndarray_error(f"array {index} has {n_dimensions} dimensions")
+    if n_dimensions == 0:
+        return np.empty(0, dtype=np.float32)  # an array without data, after which nothing follows
+    *shape, _device, _device_number, code = reader.numbers(f"{n_dimensions}qiii")
     if not 0 <= code < len(_DTYPES):
         raise _ndarray_error(f"array {index} has the unknown type {code}")
-    dtype = _DTYPES[code]
     # Zeros count as ones, because NumPy rejects too large dimensions next to an empty one as well.
-    if min(shape, default=1) < 0 or math.prod(max(n, 1) for n in shape) * dtype.itemsize >= 1 << 63:
+    if min(shape) < 0 or math.prod(max(n, 1) for n in shape) * _DTYPES[code].itemsize >= 1 << 63:
         raise _ndarray_error(f"array {index} has the impossible shape {shape}")
-    raw = reader.read(math.prod(shape) * dtype.itemsize)
-    return np.frombuffer(raw, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
-
-
-def _read_name(reader: _ByteReader) -> str:
-    try:
-        return str(reader.read(reader.u64()), "utf-8")
-    except UnicodeDecodeError:
-        raise _ndarray_error(f"the name before byte {reader.position} is not UTF-8") from None
-
-
-def _read_zip_member(data: memoryview, max_bytes: int) -> bytes:
-    """Return the first member of a zip archive that starts like an NDArray list."""
-    start = struct.pack("<Q", _LIST_MAGIC)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for member in archive.infolist():
-                if member.is_dir() or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    continue
-                with archive.open(member) as file:
-                    if file.read(len(start)) != start:
-                        continue
-                    # Up to one byte above the limit, since the archive may claim any size.
-                    content = start + file.read(max_bytes - len(start) + 1)
-                if len(content) > max_bytes:
-                    raise _ndarray_error(
-                        f"{member.filename!r} in its zip archive has more than {max_bytes:,} bytes"
-                    )
-                return content
-    except ArtifactError:
-        raise
-    # zipfile raises all of these for archives that are damaged, encrypted or too new.
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
-        raise _ndarray_error(f"its zip archive is damaged ({error})") from None
-    except (ValueError, struct.error, OverflowError, UnicodeError, IndexError) as error:
-        raise _ndarray_error(f"its zip archive is invalid ({error})") from None
-    raise _ndarray_error("no member of its zip archive is an NDArray list")
+    raw = reader.read(math.prod(shape) * _DTYPES[code].itemsize)
+    return np.frombuffer(raw, dtype=_DTYPES[code]).reshape(shape)
 
 
 def _ndarray_error(problem: str) -> ArtifactError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from typing import Any
 
@@ -11,12 +10,11 @@ import numpy as np
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.formats._media_types import (
     CSV,
-    JSON,
-    JSON_LINES,
+    RECORDIO,
     body_error,
-    iter_json_lines,
+    decode_objects,
+    encode_objects,
     media_type,
-    parse_json,
 )
 from shapecluster.formats._streams import BytesLike, bounded_view
 from shapecluster.formats.csv_rows import read_csv, write_csv
@@ -63,22 +61,19 @@ def encode_rows(X: FloatArray, content_type: str) -> bytes:
             "X of encode_rows must be a matrix of floats. "
             f"Got shape {matrix.shape} of {matrix.dtype} instead."
         )
-    if media in (JSON, JSON_LINES):
+    file = BytesIO()
+    if media == CSV:
+        write_csv(file, matrix)
+    elif media == RECORDIO:
+        write_recordio(file, matrix, dtype="float64" if matrix.dtype.itemsize > 4 else "float32")
+    else:
         finite = np.isfinite(matrix).all(axis=1)
         if not finite.all():
             raise ValueError(
                 f"X must be finite to be sent as JSON. Got NaN or infinity in row {int(np.argmin(finite))} "
                 "instead: send it as text/csv."
             )
-        instances = [{"features": row} for row in matrix.tolist()]
-        if media == JSON:
-            return json.dumps({"instances": instances}).encode()
-        return "".join(f"{json.dumps(instance)}\n" for instance in instances).encode()
-    file = BytesIO()
-    if media == CSV:
-        write_csv(file, matrix)
-    else:
-        write_recordio(file, matrix, dtype="float64" if matrix.dtype.itemsize > 4 else "float32")
+        return encode_objects([{"features": row} for row in matrix.tolist()], media, "instances")
     return file.getvalue()
 
 
@@ -125,28 +120,15 @@ def decode_rows(
     view = bounded_view(body, max_bytes, _BODY)
     if media == CSV:
         return read_csv(BytesIO(view), n_timepoints=n_timepoints, max_line_bytes=max_bytes).values
-    if media == JSON:
-        value = parse_json(bytes(view), _BODY)
-        instances = value.get("instances") if isinstance(value, dict) else value
-        if not isinstance(instances, list):
-            raise body_error(_BODY, 'it must be {"instances": [{"features": [...]}]} or a list of lists')
-        rows = [_parse_instance(instance, f"row {row}") for row, instance in enumerate(instances)]
-    elif media == JSON_LINES:
-        rows = [
-            _parse_instance(instance, f"line {line_number}")
-            for line_number, instance in iter_json_lines(bytes(view), _BODY)
-        ]
-    else:
+    if media == RECORDIO:
         block = read_recordio(BytesIO(view), n_features=n_timepoints, max_record_bytes=max_bytes)
         return block.values.astype(np.float64)
-    return _to_matrix(rows, n_timepoints)
-
-
-def _to_matrix(rows: list[list[float]], n_timepoints: int | None) -> Float64Array:
+    objects = decode_objects(view, media, _BODY, "instances", bare=True)
+    rows = [_parse_instance(item, where) for where, item in objects]
     width = n_timepoints if n_timepoints is not None else len(rows[0]) if rows else 0
-    for index, row in enumerate(rows):
+    for (where, _), row in zip(objects, rows, strict=True):
         if len(row) != width or not row:
-            raise body_error(_BODY, f"row {index} must have {width or 'some'} values. Got {len(row)} instead")
+            raise body_error(_BODY, f"{where} must have {width or 'some'} values. Got {len(row)} instead")
     try:
         return np.array(rows, dtype=np.float64).reshape(len(rows), width)
     except OverflowError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,27 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from shapecluster._typing import Float64Array, FloatArray, IntArray
+from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats._media_types import (
     CSV,
-    JSON,
-    JSON_LINES,
+    RECORDIO,
     body_error,
-    iter_json_lines,
+    decode_objects,
+    encode_objects,
     media_type,
-    parse_json,
 )
-from shapecluster.formats._protobuf_record import LABEL, entry_header, float_dtype
-from shapecluster.formats._recordio_frames import (
-    FramePart,
-    read_record_batches,
-    recordio_error,
-    scalar_values,
-    write_frames,
-)
+from shapecluster.formats._records import LABEL, float_dtype, iter_record_blocks, write_records
 from shapecluster.formats._streams import BytesLike, bounded_view
-from shapecluster.formats.csv_rows import read_csv
+from shapecluster.formats.csv_rows import read_csv, write_csv
 
 __all__ = ["Predictions", "decode_predictions", "encode_predictions"]
 
@@ -88,20 +79,15 @@ def encode_predictions(predictions: Predictions, accept: str) -> bytes:
     columns: dict[str, FloatArray] = {_CLUSTER: predictions.closest_cluster.astype(np.float64)}
     if predictions.distance_to_cluster is not None:
         columns[_DISTANCE] = predictions.distance_to_cluster
-    if media in (CSV, JSON, JSON_LINES):
-        rows = list(zip(*(column.tolist() for column in columns.values()), strict=True))
-        if media == CSV:
-            return "".join(",".join(map(repr, row)) + "\n" for row in rows).encode()
-        objects = [dict(zip(columns, row, strict=True)) for row in rows]
-        if media == JSON:
-            return json.dumps({"predictions": objects}).encode()
-        return "".join(f"{json.dumps(prediction)}\n" for prediction in objects).encode()
-    target = float_dtype("float32")
-    parts: list[FramePart] = []
-    for name, column in columns.items():
-        parts += [entry_header(LABEL, name, target, target.itemsize), column[:, None]]
     file = BytesIO()
-    write_frames(file, parts, target)
+    if media == CSV:
+        write_csv(file, np.column_stack(list(columns.values())))
+    elif media == RECORDIO:
+        tensors = {(LABEL, name): column[:, None] for name, column in columns.items()}
+        write_records(file, tensors, float_dtype("float32"))
+    else:
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return encode_objects([dict(zip(columns, row, strict=True)) for row in rows], media, "predictions")
     return file.getvalue()
 
 
@@ -142,85 +128,57 @@ def decode_predictions(
     media = media_type(content_type)
     view = bounded_view(body, max_bytes, _BODY)
     if media == CSV:
-        table = read_csv(BytesIO(view)).values
-        if len(table) and table.shape[1] > 2:
-            raise body_error(
-                _BODY,
-                f"a line must hold an id, or an id and a distance. Got {table.shape[1]} numbers instead",
-            )
-        distances = table[:, 1] if table.shape[1] == 2 else None
-        return _validated(table[:, 0] if len(table) else np.empty(0), distances, n_rows)
-    if media == JSON:
-        value = parse_json(bytes(view), _BODY)
-        objects = value.get("predictions") if isinstance(value, dict) else None
-        if not isinstance(objects, list):
-            raise body_error(_BODY, 'it must be {"predictions": [...]}')
-        return _from_objects(objects, n_rows)
-    if media == JSON_LINES:
-        return _from_objects([value for _, value in iter_json_lines(bytes(view), _BODY)], n_rows)
-    return _from_recordio(view, n_rows, max_bytes)
+        return _validated(read_csv(BytesIO(view)).values, n_rows)
+    if media == RECORDIO:
+        blocks = iter_record_blocks(BytesIO(view), (LABEL, _CLUSTER), (LABEL, _DISTANCE), 1, max_bytes)
+        pairs = ([b.values] if b.labels is None else [b.values, b.labels] for b in blocks)
+        tables = [np.column_stack(pair).astype(np.float64) for pair in pairs]
+        return _validated(np.concatenate(tables) if tables else np.empty((0, 1)), n_rows)
+    objects = decode_objects(view, media, _BODY, "predictions")
+    distant = any(isinstance(item, dict) and _DISTANCE in item for _, item in objects)
+    names = [_CLUSTER, _DISTANCE] if distant else [_CLUSTER]
+    columns = [[_read_number(item, name, where) for where, item in objects] for name in names]
+    return _validated(np.array(columns).T, n_rows)
 
 
-def _from_objects(objects: list[Any], n_rows: int | None) -> Predictions:
-    clusters = [_read_number(prediction, _CLUSTER, row) for row, prediction in enumerate(objects)]
-    distances = [
-        _read_number(prediction, _DISTANCE, row)
-        for row, prediction in enumerate(objects)
-        if _DISTANCE in prediction
-    ]
-    return _validated(np.array(clusters), np.array(distances) if distances else None, n_rows)
-
-
-def _read_number(prediction: Any, name: str, row: int) -> float:
-    value = prediction.get(name) if isinstance(prediction, dict) else None
+def _read_number(item: Any, name: str, where: str) -> float:
+    value = item.get(name) if isinstance(item, dict) else None
     # By exact type, because True is an int too.
     if type(value) is int or type(value) is float:
         with suppress(OverflowError):  # an integer beyond the range of a float
             return float(value)
-    raise body_error(_BODY, f"prediction {row} must have a number {name!r}")
+    raise body_error(_BODY, f"{where} must have a number {name!r}")
 
 
-def _from_recordio(view: memoryview, n_rows: int | None, max_bytes: int) -> Predictions:
-    clusters: list[Float64Array] = [np.empty(0)]
-    distances: list[Float64Array] = []
-    for batch in read_record_batches(BytesIO(view), max_bytes):
-        label = batch.record.label
-        if _CLUSTER not in label or set(label) - {_CLUSTER, _DISTANCE}:
-            raise recordio_error(
-                f"record {batch.first} must have a label {_CLUSTER!r}. Got {sorted(label)} instead"
-            )
-        clusters.append(scalar_values(label[_CLUSTER], batch))
-        if _DISTANCE in label:
-            distances.append(scalar_values(label[_DISTANCE], batch))
-    return _validated(np.concatenate(clusters), np.concatenate(distances) if distances else None, n_rows)
-
-
-def _validated(clusters: Float64Array, distances: Float64Array | None, n_rows: int | None) -> Predictions:
-    """Make predictions of the numbers of a response, once they are valid."""
-    if n_rows is not None and len(clusters) != n_rows:
+def _validated(table: Float64Array, n_rows: int | None) -> Predictions:
+    """Make predictions of the numbers of a response, one row each, once they are valid."""
+    if n_rows is not None and len(table) != n_rows:
         raise ArtifactError(
-            f"{_BODY} must have {n_rows:,} predictions. Got {len(clusters):,} instead: "
+            f"{_BODY} must have {n_rows:,} predictions. Got {len(table):,} instead: "
             "check that the request had one row per series and nothing else."
         )
-    # Negated as a whole, so that NaN, for which every comparison is False, is invalid.
-    invalid = ~((clusters >= 0) & (clusters < _MAX_CLUSTERS) & (clusters == np.floor(clusters)))
-    if invalid.any():
-        row = int(np.argmax(invalid))
-        raise ArtifactError(
-            f"Prediction {row} of the response must be the id of a cluster, an integer from 0. "
-            f"Got {clusters[row]} instead: check that the endpoint runs a clustering."
+    if not len(table):
+        return Predictions(np.empty(0, dtype=np.intp))
+    if table.shape[1] > 2:
+        raise body_error(
+            _BODY, f"a line must hold an id, or an id and a distance. Got {table.shape[1]} numbers instead"
         )
+    clusters, distances = table[:, 0], table[:, 1] if table.shape[1] == 2 else None
+    # NaN, for which every comparison is False, is invalid as well.
+    _check_each(
+        (clusters >= 0) & (clusters < _MAX_CLUSTERS) & (clusters == np.floor(clusters)),
+        clusters,
+        "be the id of a cluster, an integer from 0",
+    )
     if distances is not None:
-        if len(distances) != len(clusters):
-            raise ArtifactError(
-                f"{_BODY} has {len(clusters):,} clusters and {len(distances):,} distances: "
-                "either all of its rows must have a distance, or none. Check the endpoint's program."
-            )
-        invalid = ~np.isfinite(distances)
-        if invalid.any():
-            row = int(np.argmax(invalid))
-            raise ArtifactError(
-                f"Prediction {row} of the response must have a finite distance. "
-                f"Got {distances[row]} instead: check the row that was sent."
-            )
+        _check_each(np.isfinite(distances), distances, "have a finite distance")
     return Predictions(clusters.astype(np.intp), distances)
+
+
+def _check_each(valid: BoolArray, column: Float64Array, requirement: str) -> None:
+    if not valid.all():
+        row = int(np.argmin(valid))
+        raise ArtifactError(
+            f"Prediction {row} of the response must {requirement}. Got {column[row]} instead: "
+            "check the row that was sent, and that the endpoint runs a clustering."
+        )
