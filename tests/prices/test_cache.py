@@ -169,13 +169,6 @@ def test_a_cache_of_another_format_is_ignored(yahoo, fetch, tmp_path, caplog):
     assert caplog.records == []
 
 
-def test_a_folder_that_looks_like_a_partition_of_a_table_is_a_folder(yahoo, fetch, tmp_path):
-    for _ in range(2):
-        prices = fetch(["AAA"], cache_dir=tmp_path / "user=ann")
-    assert prices.shape == (1, 5)
-    assert yahoo.charts["AAA"] == 1
-
-
 def test_what_crashes_left_behind_is_removed(yahoo, fetch, tmp_path):
     (tmp_path / "cache").mkdir()
     for name in (new_name(".parquet"), "other"):

@@ -51,9 +51,7 @@ class PriceCache:
             return None
         path = self._path(self._folder, ticker)
         try:
-            # An open file, because pyarrow takes folders such as "user=ann" for columns of the table.
-            with path.open("rb") as file:
-                table = pd.read_parquet(file, engine="pyarrow", page_checksum_verification=True)
+            table = pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
             prices = table.loc[str(self._start) : str(self._end), ticker.upper()]
             stored = table["stored"].iloc[0]
             if len(prices) < len(table):  # checksums do not cover the description of the columns

@@ -12,15 +12,10 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._sklearn_compat import StrOptions, validate_params
-from shapecluster._tables import FrameTable, Table, TextTable, read_parquet, read_text
+from shapecluster._tables import Table, check_file, read_parquet, read_text, table_of_frame, table_of_text
 from shapecluster._text import listing
 from shapecluster.exceptions import PriceFileError
-from shapecluster.prices._frames import (
-    check_day_order,
-    check_tickers,
-    rows_from_triples,
-    series_as_rows,
-)
+from shapecluster.prices._frames import check_day_order, check_tickers, price_frame, rows_from_triples
 
 _TEXT = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -179,7 +174,7 @@ def load_sectors(
             raise ValueError(
                 f"sectors are read from {' and '.join(_TEXT)} files. Got {path.suffix!r} instead."
             )
-        table = TextTable(_checked_text(path), sep=",", decimal=".", date_format=None)
+        table = _read_table(path, sep=",", decimal=".", date_format=None)
         names = table.texts(_column(table.header, ticker, "ticker"))
         sectors = table.texts(_column(table.header, sector, "sector"))
         check_tickers(names, table.row_place)
@@ -192,27 +187,14 @@ def load_sectors(
 
 
 def _read_table(path: Path, *, sep: str, decimal: str, date_format: str | None) -> Table:
+    check_file(path)
     name = path.name.lower()
     if name.endswith(_TEXT):
-        return TextTable(_checked_text(path), sep=sep, decimal=decimal, date_format=date_format)
+        return table_of_text(read_text(path), sep=sep, decimal=decimal, date_format=date_format)
     if name.endswith(_PARQUET):
-        _check_exists(path)
-        return FrameTable(read_parquet(path), date_format=date_format)
-    _check_exists(path)
+        return table_of_frame(read_parquet(path), date_format=date_format)
     known = ", ".join(_TEXT + _PARQUET)
     raise ValueError(f"the name must end in one of {known}. Got {path.suffix or 'no suffix'!r} instead.")
-
-
-def _check_exists(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError("this is a directory, not a file of prices.")
-    if not path.exists():
-        raise ValueError("there is no such file.")
-
-
-def _checked_text(path: Path) -> str:
-    _check_exists(path)
-    return read_text(path)
 
 
 def _is_long(header: list[str], ticker: str | None, price: str | None) -> bool:
@@ -235,16 +217,15 @@ def _from_wide(table: Table, date: str | None, *, sort_dates: bool) -> pd.DataFr
         raise ValueError(f"there is no column of prices besides the dates (the header is {header}).")
     tickers = [header[column] for column in columns]
     _refuse_fields_as_tickers(table, tickers)
-    check_tickers(tickers, lambda position: table.column_place(columns[position]))
+    check_tickers(tickers, lambda position: f"column {columns[position] + 1}")
     dates = table.dates(at)
-    places = np.arange(len(dates))  # the line of each date, for messages after sorting
-    if sort_dates:
-        places = np.argsort(dates.asi8, kind="stable")
-        dates = dates[places]
+    # The line of each date, in the order of the result.
+    places = np.argsort(dates.asi8, kind="stable") if sort_dates else np.arange(len(dates))
+    dates = dates[places]
     remedy = "If the order is intended, pass sort_dates=True to sort them."
     check_day_order(dates, lambda row: table.row_place(int(places[row])), remedy=remedy)
-    values = [table.numbers(column) for column in columns]
-    return series_as_rows(np.column_stack(values)[places], dates, tickers)
+    values = np.stack([table.numbers(column) for column in columns])
+    return price_frame(values.take(places, axis=1), tickers, dates)
 
 
 def _wide_date_column(header: list[str]) -> int:
