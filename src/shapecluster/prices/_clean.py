@@ -157,7 +157,7 @@ def clean_prices(
     cleaner.fill_or_drop_gaps(fill=fill, keep_long=long_gaps == "keep")
     cleaner.drop_incomplete_days(keep_gaps=fill, keep_unlisted=late_listings == "keep")
     cleaner.screen(min_print, min_jump, flat_days, repair=bad_prints == "repair")
-    cleaned = cleaner.frame()
+    cleaned = pd.DataFrame(cleaner.values, index=cleaner.tickers, columns=cleaner.days)
     return CleanedPrices(cleaned, CleaningReport(tuple(cleaner.events), prices.shape, cleaned.shape))
 
 
@@ -171,9 +171,6 @@ class _PriceCleaner:
         self.values: FloatArray = frame.to_numpy(copy=True)
         self.filled = np.zeros(self.values.shape, dtype=bool)
         self.events: list[Event] = []
-
-    def frame(self) -> pd.DataFrame:
-        return pd.DataFrame(self.values, index=self.tickers, columns=self.days)
 
     def drop_nonpositive(self) -> None:
         bad = self.values <= 0

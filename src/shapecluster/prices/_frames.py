@@ -15,7 +15,7 @@ import pandas as pd
 
 from shapecluster._tables import days
 from shapecluster._text import listing
-from shapecluster._typing import FloatArray, IntArray
+from shapecluster._typing import FloatArray
 from shapecluster._validation import check_labels
 
 SourceLocation = Callable[[int], str]
@@ -38,35 +38,27 @@ def rows_from_series(series: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
 
 
 def rows_from_triples(
-    ticker_codes: IntArray,
-    date_codes: IntArray,
-    values: FloatArray,
-    tickers: Sequence[str],
-    dates: pd.DatetimeIndex,
-    where: SourceLocation,
+    names: Sequence[str], dates: pd.DatetimeIndex, values: FloatArray, where: SourceLocation
 ) -> pd.DataFrame:
-    """Convert a long table (one price per line) to a frame with tickers as rows.
+    """Convert a long table (a ticker, a day and a price per line) to a frame with tickers as rows.
 
-    `ticker_codes` and `date_codes` point into `tickers` and `dates`, which need not be sorted. Two prices of
-    one ticker on one day are an error.
+    Tickers keep their order, and days are sorted. Two prices of one ticker on one day are an error.
     """
-    order = np.argsort(dates.asi8, kind="stable")
-    rank = np.empty(len(dates), dtype=np.intp)
-    rank[order] = np.arange(len(dates))
+    ticker_codes, tickers = pd.factorize(np.array(names, dtype=object))
+    date_codes, columns = pd.factorize(dates, sort=True)
     # One number per (ticker, day): equal neighbors after sorting are repeated prices.
-    cells = ticker_codes * len(dates) + rank[date_codes]
+    cells = ticker_codes * len(columns) + date_codes
     by_cell = np.argsort(cells, kind="stable")
     twice = np.flatnonzero(np.diff(cells[by_cell]) == 0)
     if twice.size:
-        first, second = by_cell[twice[0]], by_cell[twice[0] + 1]
+        first, second = (int(line) for line in by_cell[twice[0] : twice[0] + 2])
         raise ValueError(
-            f"{where(int(second))}: {tickers[ticker_codes[second]]!r} has a second price for "
-            f"{dates[date_codes[second]].date()} (the first: {where(int(first))}). "
-            "One price per ticker and day is expected."
+            f"{where(second)}: {names[second]!r} has a second price for {dates[second].date()} "
+            f"(the first: {where(first)}). One price per ticker and day is expected."
         )
-    grid = np.full(len(tickers) * len(dates), np.nan, dtype=values.dtype)
+    grid = np.full(len(tickers) * len(columns), np.nan, dtype=values.dtype)
     grid[cells] = values
-    return price_frame(grid.reshape(len(tickers), len(dates)), tickers, dates[order])
+    return price_frame(grid.reshape(len(tickers), -1), tickers, pd.DatetimeIndex(columns))
 
 
 def check_tickers(tickers: Sequence[str], where: SourceLocation) -> None:
