@@ -12,9 +12,10 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,15 @@ def parse_days(written: Sequence[str], date_format: str | None) -> pd.DatetimeIn
     return days(parsed.where(sensible))
 
 
+@contextmanager
+def errors_of_file(path: str | PathLike[str], kind: type[ValueError]) -> Iterator[None]:
+    """Raise the ValueErrors of the block as errors of a kind that name the file."""
+    try:
+        yield
+    except ValueError as error:
+        raise kind(f"{path}: {error}") from error
+
+
 def check_file(path: Path) -> None:
     """Raise a ValueError unless there is such a file."""
     if path.is_dir():
@@ -221,6 +231,7 @@ def check_file(path: Path) -> None:
 
 def read_text(path: Path) -> str:
     """Read a whole UTF-8 file, and unpack .gz; every failure is a ValueError of one sentence."""
+    check_file(path)
     try:
         raw = path.read_bytes()
         if path.suffix.lower() == ".gz":
@@ -243,6 +254,7 @@ def read_text(path: Path) -> str:
 
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read a parquet file; every failure is a ValueError of one sentence."""
+    check_file(path)
     import_optional("pyarrow", extra="market", needed_for="Reading a parquet file")
     try:
         return pd.read_parquet(path, engine="pyarrow")

@@ -274,6 +274,17 @@ def test_settings_of_the_process_are_left_as_they_were(yahoo, fetch):
     assert warnings.filters == filters
 
 
+def test_a_filter_that_other_code_resets_is_set_again_for_the_next_request(yahoo, fetch, monkeypatch):
+    yahoo.faults["AAA"] = Fault("garbage", times=1)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: warnings.resetwarnings())
+    monkeypatch.setattr(_download, "time", clock)
+    ignored: list[str] = []
+    with warnings.catch_warnings():
+        fetch(["AAA"], progress=lambda *_: ignored.extend(one[3].pattern for one in warnings.filters))
+        assert ignored == ["yfinance"]
+        assert warnings.filters == []
+
+
 def test_a_request_that_was_left_behind_says_nothing_when_it_ends(yahoo, fetch):
     yahoo.faults["BBB"] = Fault("late")
     with warnings.catch_warnings(record=True) as caught:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -15,7 +13,6 @@ import pandas as pd
 from shapecluster import _tables
 from shapecluster._files import atomic_write
 from shapecluster._optional import import_optional
-from shapecluster.exceptions import PortfolioFileError
 from shapecluster.portfolios._frames import TICKER, TRADER
 
 _CSV = (".csv", ".csv.gz")
@@ -45,9 +42,7 @@ def write_parquet(path: str | PathLike[str], frame: pd.DataFrame) -> None:
 
 def read_csv(path: str | PathLike[str]) -> pd.DataFrame:
     """Read a .csv or .csv.gz file as text: tickers such as NA and TRUE keep their names."""
-    source = _check_path(path, _CSV)
-    _tables.check_file(source)
-    header, rows, _ = _tables.read_rows(_tables.read_text(source))
+    header, rows, _ = _tables.read_rows(_tables.read_text(_check_path(path, _CSV)))
     if not header:
         raise ValueError(f"the file is empty. A header such as {TRADER},{TICKER}1,{TICKER}2 is expected.")
     frame = pd.DataFrame(rows, columns=header, dtype=object)
@@ -63,18 +58,7 @@ def read_csv(path: str | PathLike[str]) -> pd.DataFrame:
 
 def read_parquet(path: str | PathLike[str]) -> pd.DataFrame:
     """Read a parquet file."""
-    source = _check_path(path, _PARQUET)
-    _tables.check_file(source)
-    return _tables.read_parquet(source)
-
-
-@contextmanager
-def errors_with_name(path: str | PathLike[str]) -> Iterator[None]:
-    """Raise ValueErrors of the block as errors of a file."""
-    try:
-        yield
-    except ValueError as error:
-        raise PortfolioFileError(f"{path}: {error}") from error
+    return _tables.read_parquet(_check_path(path, _PARQUET))
 
 
 def _check_path(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path:

@@ -20,8 +20,12 @@ from shapecluster._typing import Float64Array, IntArray, is_integer
 from shapecluster._validation import all_or_nothing
 from shapecluster.portfolios._inputs import PortfoliosLike, append_traders, as_portfolios
 from shapecluster.portfolios._portfolios import Portfolios
-from shapecluster.portfolios._query import external_portfolio, known_trader
-from shapecluster.portfolios._results import empty_match_table, match_table
+from shapecluster.portfolios._query import (
+    empty_match_table,
+    external_portfolio,
+    known_trader,
+    match_table,
+)
 
 if TYPE_CHECKING:
     from typing import Self

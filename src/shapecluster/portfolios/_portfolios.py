@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shapecluster._tables import errors_of_file
 from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, IntArray
+from shapecluster.exceptions import PortfolioFileError
 from shapecluster.portfolios import _files, _frames
 
 TraderIds: TypeAlias = NDArray[np.int64] | NDArray[np.object_]
@@ -269,7 +271,7 @@ class Portfolios:
         PortfolioFileError
             If the file does not contain holdings. The message names the file and the problem.
         """
-        with _files.errors_with_name(path):
+        with errors_of_file(path, PortfolioFileError):
             return cls.from_frame(_files.read_csv(path), tickers)
 
     def to_parquet(self, path: str | PathLike[str], layout: _frames.Layout = "auto") -> None:
@@ -312,7 +314,7 @@ class Portfolios:
         ImportError
             If pyarrow is not installed.
         """
-        with _files.errors_with_name(path):
+        with errors_of_file(path, PortfolioFileError):
             return cls.from_frame(_files.read_parquet(path), tickers)
 
 

@@ -12,7 +12,15 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._sklearn_compat import StrOptions, validate_params
-from shapecluster._tables import Table, check_file, read_parquet, read_text, table_of_frame, table_of_text
+from shapecluster._tables import (
+    Table,
+    check_file,
+    errors_of_file,
+    read_parquet,
+    read_text,
+    table_of_frame,
+    table_of_text,
+)
 from shapecluster._text import listing
 from shapecluster.exceptions import PriceFileError
 from shapecluster.prices._frames import check_day_order, check_tickers, price_frame, rows_from_triples
@@ -121,14 +129,11 @@ def load_prices(
             f"sep of load_prices must be one character, other than decimal ({decimal!r}). "
             f"Got {sep!r} instead."
         )
-    path = Path(path)
-    try:
-        table = _read_table(path, sep=sep, decimal=decimal, date_format=date_format)
+    with errors_of_file(path, PriceFileError):
+        table = _read_table(Path(path), sep=sep, decimal=decimal, date_format=date_format)
         if _is_long(table.header, ticker, price):
             return _from_long(table, ticker, date, price)
         return _from_wide(table, date, sort_dates=sort_dates)
-    except ValueError as error:
-        raise PriceFileError(f"{path}: {error}") from error
 
 
 def load_sectors(
@@ -168,31 +173,27 @@ def load_sectors(
     ...     load_sectors(path).to_dict()
     {'AAPL': 'Technology', 'XOM': 'Energy'}
     """
-    path = Path(path)
-    try:
-        if not path.name.lower().endswith(_TEXT):
-            raise ValueError(
-                f"sectors are read from {' and '.join(_TEXT)} files. Got {path.suffix!r} instead."
-            )
-        table = _read_table(path, sep=",", decimal=".", date_format=None)
+    with errors_of_file(path, PriceFileError):
+        if not Path(path).name.lower().endswith(_TEXT):
+            known = " and ".join(_TEXT)
+            raise ValueError(f"sectors are read from {known} files. Got {Path(path).suffix!r} instead.")
+        table = _read_table(Path(path), sep=",", decimal=".", date_format=None)
         names = table.texts(_column(table.header, ticker, "ticker"))
         sectors = table.texts(_column(table.header, sector, "sector"))
         check_tickers(names, table.row_place)
         for row, text in enumerate(sectors):
             if not text:
                 raise ValueError(f"{table.row_place(row)}: {names[row]!r} has no sector.")
-    except ValueError as error:
-        raise PriceFileError(f"{path}: {error}") from error
     return pd.Series(sectors, index=pd.Index(names, name="ticker"), name="sector")
 
 
 def _read_table(path: Path, *, sep: str, decimal: str, date_format: str | None) -> Table:
-    check_file(path)
     name = path.name.lower()
     if name.endswith(_TEXT):
         return table_of_text(read_text(path), sep=sep, decimal=decimal, date_format=date_format)
     if name.endswith(_PARQUET):
         return table_of_frame(read_parquet(path), date_format=date_format)
+    check_file(path)
     known = ", ".join(_TEXT + _PARQUET)
     raise ValueError(f"the name must end in one of {known}. Got {path.suffix or 'no suffix'!r} instead.")
 
