@@ -382,7 +382,7 @@ def test_dates_may_be_dates_timestamps_or_text(yahoo, fetch):
 # A process of its own
 
 _FETCH_AND_EXIT = """
-import sys
+import sys, time
 from tests.prices.yahoo import connect_yfinance
 from shapecluster.prices import fetch_prices
 from shapecluster.exceptions import MissingPricesError
@@ -391,23 +391,24 @@ connect_yfinance(int(sys.argv[1]), sys.argv[2])
 try:
     fetch_prices(["BBB"], "2020-02-03", "2020-02-07", cache_dir=None, deadline=1.0, timeout=600.0)
 except MissingPricesError as error:
-    print(sorted(error.missing))
+    print(*error.missing, time.time())
 sys.exit(7)
 """
 
 
 def test_a_request_that_hangs_does_not_keep_the_interpreter_from_exiting(yahoo, tmp_path):
     yahoo.faults["BBB"] = Fault("hang")  # for 30 seconds
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", _FETCH_AND_EXIT, str(yahoo.server_address[1]), str(tmp_path / "child")],
         cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.stdout.strip() == "['BBB']", done.stderr
+    ended = time.time()
+    missing, call_ended = done.stdout.split()
+    assert missing == "BBB", done.stderr
+    assert ended - float(call_ended) < 10
     assert done.returncode == 7
     assert yahoo.charts["BBB"] == 1
     assert done.stderr == ""
-    assert time.monotonic() - began < 20
 
 
 _INTERRUPTED = """
@@ -417,9 +418,9 @@ from shapecluster.prices import fetch_prices
 
 connect_yfinance(int(sys.argv[1]), sys.argv[2])
 try:
-    fetch_prices(["AAA", "BBB", "CCC"], "2020-02-03", "2020-02-07", cache_dir=sys.argv[3], timeout=5.0)
+    fetch_prices(["AAA", "BBB", "CCC"], "2020-02-03", "2020-02-07", cache_dir=sys.argv[3], timeout=25.0)
 except KeyboardInterrupt:
-    print(time.time())
+    print(time.time(), flush=True)
 """
 
 
@@ -434,8 +435,10 @@ def test_an_interrupt_ends_the_call_at_once_and_what_arrived_stays_in_the_cache(
         wait_for(lambda: len(list((tmp_path / "cache").glob("prices-*"))) == 2, seconds=60.0)
         interrupted = time.time()
         child.send_signal(signal.SIGINT)
-        printed, _ = child.communicate(timeout=60)
-    assert float(printed) - interrupted < 1.0
+        seconds = float(child.stdout.readline()) - interrupted
+        yahoo.release.set()  # the process waits for its last request, at most until that times out
+        child.wait(60)
+    assert seconds < 5
     assert child.returncode == 0
     assert {path.name[:10] for path in (tmp_path / "cache").iterdir()} == {"prices-AAA", "prices-CCC"}
 
