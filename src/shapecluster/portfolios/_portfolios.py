@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -271,8 +272,7 @@ class Portfolios:
         PortfolioFileError
             If the file does not contain holdings. The message names the file and the problem.
         """
-        with errors_of_file(path, PortfolioFileError):
-            return cls.from_frame(_files.read_csv(path), tickers)
+        return cls._from_file(_files.read_csv, path, tickers)
 
     def to_parquet(self, path: str | PathLike[str], layout: _frames.Layout = "auto") -> None:
         """Write the holdings to a parquet file.
@@ -314,8 +314,16 @@ class Portfolios:
         ImportError
             If pyarrow is not installed.
         """
+        return cls._from_file(_files.read_parquet, path, tickers)
+
+    @classmethod
+    def _from_file(
+        cls, read: Callable[[Path], pd.DataFrame], path: str | PathLike[str], tickers: ArrayLike | None
+    ) -> Portfolios:
+        if tickers is not None:
+            tickers = check_tickers(tickers)  # first, because the file is not to blame for them
         with errors_of_file(path, PortfolioFileError):
-            return cls.from_frame(_files.read_parquet(path), tickers)
+            return cls.from_frame(read(Path(path)), tickers)
 
 
 def check_tickers(tickers: ArrayLike | Iterable[str]) -> NDArray[np.object_]:
