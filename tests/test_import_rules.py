@@ -51,7 +51,7 @@ PACKAGES: dict[str, set[str]] = {
     "cluster": {"_core.kshape", "_core.sbd"},
     "model_selection": {"metrics"},
     "portfolios": {"_core.matching"},
-    "datasets": {"portfolios"},
+    "datasets": {"_core.sbd", "portfolios"},
     "neighbors": {"_core.index", "_core.kshape", "_core.sbd", "formats"},
     "analogues": {"_core.index", "cluster", "neighbors"},
     "container": {"cluster", "formats"},

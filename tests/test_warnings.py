@@ -190,7 +190,7 @@ def test_small_samples_of_mini_batches():
 
 def test_missing_prices(monkeypatch):
     missing = {"A": FetchError(DownloadFailure.EMPTY)}
-    monkeypatch.setattr("shapecluster.prices._fetch.run_request", lambda *args, **kwargs: missing)
+    monkeypatch.setattr("shapecluster.prices._fetch.download", lambda *args, **kwargs: missing)
     call = lambda: fetch_prices(["A"], "2020-02-03", "2020-02-04", cache_dir=None, on_missing="warn")  # noqa: E731
     (warning,) = record(call)
     assert warning.category is MissingPricesWarning

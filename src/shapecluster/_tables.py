@@ -12,13 +12,16 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_any_real_numeric_dtype
 
 from shapecluster._optional import import_optional
 from shapecluster._typing import Float64Array, FloatArray
@@ -37,230 +40,163 @@ def days(values: Any) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(index.normalize().as_unit("ns").to_numpy(), name="date")
 
 
-class Table(Protocol):
-    """Named columns of equal length, with the place of each row and column in the file.
+@dataclass(frozen=True)
+class Table:
+    """Named columns of equal length, with the place of each row in the file.
 
     Attributes
     ----------
+    header : list of str
+        The names of the columns.
+    columns : list of sequences of str, or of Series
+        The cells of each column: text as it stands in a file, or values of any type.
+    row_place : callable
+        Describes the place of a row: "line 7".
     writer : str
         The method of a DataFrame that writes such a file.
+    date_format : str or None
+        The format of dates given as text, in the codes of `strptime`; None: ISO 8601.
+    sep, decimal : str
+        The separator of the cells (None if they are separate already), and the decimal sign.
     """
 
+    header: list[str]
+    columns: list[Sequence[str] | pd.Series[Any]]
+    row_place: Callable[[int], str]
     writer: str
-
-    @property
-    def header(self) -> list[str]:
-        """The names of the columns."""
-
-    def row_place(self, row: int) -> str:
-        """Describe the place of a row: "line 7"."""
-
-    def column_place(self, column: int) -> str:
-        """Describe the place of a column: "column 3"."""
+    date_format: str | None
+    sep: str | None = None
+    decimal: str = "."
 
     def texts(self, column: int) -> list[str]:
-        """Return the cells of a column as stripped text."""
+        """Return the cells of a column as stripped text; a missing value is empty."""
+        cells = self.columns[column]
+        if isinstance(cells, pd.Series):
+            cells = cells.astype(object).where(cells.notna(), "")
+        return [str(cell).strip() for cell in cells]
 
     def dates(self, column: int) -> pd.DatetimeIndex:
         """Return the cells of a column as whole days."""
+        cells = self.columns[column]
+        if isinstance(cells, pd.Series) and cells.dtype.kind == "M":
+            dates = days(cells)
+        else:
+            # A long file repeats each day once per ticker; every distinct text is parsed once.
+            codes, written = pd.factorize(np.array(self.texts(column), dtype=object))
+            dates = parse_days([str(text) for text in written], self.date_format)[codes]
+        bad = np.flatnonzero(dates.isna())
+        if bad.size:
+            wanted = f"of the form {self.date_format}" if self.date_format else "such as 2020-02-03"
+            hint = " (date_format= says how dates are written)."
+            raise self._unexpected(int(bad[0]), column, f"a date {wanted}", hint)
+        return dates
 
     def numbers(self, column: int) -> FloatArray:
-        """Return the cells of a column as numbers, NaN for missing values."""
-
-
-class TextTable:
-    """A table read from separated text.
-
-    Parameters
-    ----------
-    text : str
-        The whole file.
-    sep : str
-        The separator of the cells of a line.
-    decimal : str
-        The decimal sign.
-    date_format : str or None
-        The format of dates, in the codes of `strptime`; None: ISO 8601.
-    """
-
-    writer = "to_csv"
-
-    def __init__(self, text: str, *, sep: str, decimal: str, date_format: str | None) -> None:
-        self._sep, self._decimal = sep, decimal
-        self._date_format = date_format
-        self._lines: list[int] = []
-        rows: list[list[str]] = []
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
-        try:
-            self.header = [name.strip() for name in next((row for row in reader if row), [])]
-            self._header_line = reader.line_num
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(self.header):
-                    raise ValueError(
-                        f"line {reader.line_num} has {len(row)} fields where the header has "
-                        f"{len(self.header)}. The file may be cut off or damaged."
-                    )
-                rows.append(row)
-                self._lines.append(reader.line_num)
-        except csv.Error as error:
-            raise ValueError(f"line {reader.line_num} is not readable as separated text: {error}.") from error
-        self._columns: list[Sequence[str]] = list(zip(*rows, strict=True))
-        self._check_filled()
-
-    def _check_filled(self) -> None:
-        if not self.header:
-            raise ValueError("the file is empty. A line of column names and a line per day are expected.")
-        if not self._lines:
-            raise ValueError(f"the file has a header (line {self._header_line}) and no prices below it.")
-        others = [other for other in ",;\t|" if other != self._sep and other in self.header[0]]
-        if len(self.header) == 1 and others:
-            raise ValueError(
-                f"line {self._header_line} has one column only, {self.header[0][:40]!r}. "
-                f"If the separator is {others[0]!r}, pass sep={others[0]!r}."
-            )
-
-    def row_place(self, row: int) -> str:
-        return f"line {self._lines[row]}"
-
-    def column_place(self, column: int) -> str:
-        return f"column {column + 1}"
-
-    def texts(self, column: int) -> list[str]:
-        return [cell.strip() for cell in self._columns[column]]
-
-    def dates(self, column: int) -> pd.DatetimeIndex:
-        # A long file repeats each day once per ticker; every distinct text is parsed once.
-        codes, written = pd.factorize(np.array(self.texts(column), dtype=object))
-        parsed = parse_days([str(text) for text in written], self._date_format)
-        bad = np.flatnonzero(parsed.isna())
-        if bad.size:
-            row = int(np.flatnonzero(codes == bad[0])[0])
-            wanted = f"of the form {self._date_format}" if self._date_format else "such as 2020-02-03"
-            raise ValueError(
-                f"{self.row_place(row)}, column {self.header[column] or column + 1!r}: a date {wanted} is "
-                f"expected. Got {written[bad[0]]!r} instead (date_format= says how dates are written)."
-            )
-        return parsed[codes]
-
-    def numbers(self, column: int) -> Float64Array:
-        cells = self._columns[column]
-        values = None
-        together = "".join(cells)
-        # float() also reads 1_5 as 15, and digits of other scripts.
-        if self._decimal == "." and together.isascii() and "_" not in together:
-            with suppress(ValueError):  # the fast way, for columns without missing cells
-                values = np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
-        if values is None:
-            values = self._numbers_one_by_one(column)
+        """Return the cells of a column as finite numbers, NaN for missing values."""
+        cells = self.columns[column]
+        if isinstance(cells, pd.Series) and is_any_real_numeric_dtype(cells.dtype):
+            dtype = np.float32 if cells.dtype == np.float32 else np.float64
+            values = cells.to_numpy(dtype=dtype, na_value=np.nan)
+        else:
+            values = self._parsed_numbers(column)
         infinite = np.flatnonzero(np.isinf(values))
         if infinite.size:
-            raise self._not_a_number(column, int(infinite[0]))
+            raise self._not_a_number(int(infinite[0]), column)
         return values
 
-    def _numbers_one_by_one(self, column: int) -> Float64Array:
-        values = np.full(len(self._lines), np.nan)
-        for row, cell in enumerate(self._columns[column]):
-            text = cell.strip()
+    def _parsed_numbers(self, column: int) -> Float64Array:
+        cells = self.columns[column]
+        texts = self.texts(column) if isinstance(cells, pd.Series) else cells
+        together = "".join(texts)
+        # float() also reads 1_5 as 15, and digits of other scripts.
+        if self.decimal == "." and together.isascii() and "_" not in together:
+            with suppress(ValueError):  # the fast way, for columns without missing cells
+                return np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
+        values = np.full(len(texts), np.nan)
+        for row, text in enumerate(self.texts(column)):
             if text.lower() in _MISSING:
                 continue
-            if self._decimal != ".":  # a point may be a thousands separator, so it is an error
-                text = text.replace(".", "?").replace(self._decimal, ".")
+            if self.decimal != ".":  # a point may be a thousands separator, so it is an error
+                text = text.replace(".", "?").replace(self.decimal, ".")
             if not _NUMBER.fullmatch(text):
-                raise self._not_a_number(column, row)
+                raise self._not_a_number(row, column)
             values[row] = float(text)
         return values
 
-    def _not_a_number(self, column: int, row: int) -> ValueError:
-        cell = self._columns[column][row].strip()
-        hint = ""
-        if self._decimal == "." and re.fullmatch(r"-?\d+,\d+", cell):
-            hint = " If the comma is the decimal sign, pass decimal=','"
-            hint += " and another separator." if self._sep == "," else "."
-        elif self._decimal != "." and "." in cell:
-            hint = f" With decimal={self._decimal!r} there must be no points."
+    def _not_a_number(self, row: int, column: int) -> ValueError:
+        text, hint = str(self.columns[column][row]).strip(), "."
+        if self.sep and self.decimal == "." and re.fullmatch(r"-?\d+,\d+", text):
+            another = " and another separator" if self.sep == "," else ""
+            hint = f". If the comma is the decimal sign, pass decimal=','{another}."
+        elif self.decimal != "." and "." in text:
+            hint = f". With decimal={self.decimal!r} there must be no points."
+        return self._unexpected(row, column, "a finite number", hint)
+
+    def _unexpected(self, row: int, column: int, expected: str, hint: str) -> ValueError:
+        cell = self.columns[column][row]
+        shown = cell.strip() if isinstance(cell, str) else cell
+        name = self.header[column] or column + 1
         return ValueError(
-            f"{self.row_place(row)}, column {self.header[column]!r}: a finite number is expected. "
-            f"Got {cell!r} instead.{hint}"
+            f"{self.row_place(row)}, column {name!r}: {expected} is expected. Got {shown!r} instead{hint}"
         )
 
 
-class FrameTable:
-    """A table read from parquet; rows are counted from 0, as in pandas."""
-
-    writer = "to_parquet"
-
-    def __init__(self, frame: pd.DataFrame, *, date_format: str | None) -> None:
-        self._date_format = date_format
-        if frame.columns.nlevels > 1:
-            raise ValueError(
-                f"the columns have {frame.columns.nlevels} levels (the first is {frame.columns[0]}), as "
-                "yfinance makes them. One price per ticker is expected: frame['Close'].to_parquet(path)."
-            )
-        if not isinstance(frame.index, pd.RangeIndex):
-            frame = frame.reset_index()  # pandas calls an index without a name "index"
-        self._frame = frame
-        self.header = [str(name).strip() for name in frame.columns]
-        if not self.header or not len(frame):
-            raise ValueError(f"the table is empty: {frame.shape[0]} rows and {frame.shape[1]} columns.")
-
-    def row_place(self, row: int) -> str:
-        return f"row {row}"
-
-    def column_place(self, column: int) -> str:
-        return f"column {column + 1}"
-
-    def texts(self, column: int) -> list[str]:
-        values = self._frame.iloc[:, column]
-        return [
-            "" if missing else str(value).strip()
-            for value, missing in zip(values, values.isna(), strict=True)
-        ]
-
-    def dates(self, column: int) -> pd.DatetimeIndex:
-        values = self._frame.iloc[:, column]
-        if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
-            parsed = days(values)
-        else:
-            parsed = parse_days(self.texts(column), self._date_format)
-        bad = np.flatnonzero(parsed.isna())
-        if bad.size:
-            raise ValueError(
-                f"{self.row_place(int(bad[0]))}, column {self.header[column]!r}: a date is expected. "
-                f"Got {values.iloc[bad[0]]!r} instead."
-            )
-        return parsed
-
-    def numbers(self, column: int) -> FloatArray:
-        values = self._frame.iloc[:, column]
-        if values.dtype == np.float32:
-            numbers: FloatArray = values.to_numpy()
-        elif pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
-            numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        else:
-            numbers = self._coerce(column)
-        infinite = np.flatnonzero(np.isinf(numbers))
-        if infinite.size:
-            raise self._not_a_number(column, int(infinite[0]))
-        return numbers
-
-    def _coerce(self, column: int) -> Float64Array:
-        """Convert decimals or text to numbers; dates and booleans are errors."""
-        values = self._frame.iloc[:, column]
-        if values.dtype.kind in "Mmb":
-            raise self._not_a_number(column, 0)
-        numbers = pd.to_numeric(values.astype(object), errors="coerce")
-        bad = np.flatnonzero((numbers.isna() & values.notna()).to_numpy())
-        if bad.size:
-            raise self._not_a_number(column, int(bad[0]))
-        return np.asarray(numbers, dtype=np.float64)
-
-    def _not_a_number(self, column: int, row: int) -> ValueError:
-        return ValueError(
-            f"{self.row_place(row)}, column {self.header[column]!r}: a finite number is expected. "
-            f"Got {self._frame.iloc[row, column]!r} instead."
+def table_of_text(text: str, *, sep: str, decimal: str, date_format: str | None) -> Table:
+    """Split separated text into a table of text; lines are counted as in an editor."""
+    header, rows, lines = read_rows(text, sep)
+    if not header:
+        raise ValueError("the file is empty. A line of column names and a line per day are expected.")
+    if not rows:
+        raise ValueError(f"the file has a header (line {lines[0]}) and no prices below it.")
+    others = [other for other in ",;\t|" if other != sep and other in header[0]]
+    if len(header) == 1 and others:
+        raise ValueError(
+            f"line {lines[0]} has one column only, {header[0][:40]!r}. "
+            f"If the separator is {others[0]!r}, pass sep={others[0]!r}."
         )
+    columns: list[Any] = list(zip(*rows, strict=True))
+    return Table(header, columns, lambda row: f"line {lines[row + 1]}", "to_csv", date_format, sep, decimal)
+
+
+def table_of_frame(frame: pd.DataFrame, *, date_format: str | None) -> Table:
+    """Take a table from a file of typed columns; rows are counted from 0, as in pandas."""
+    if frame.columns.nlevels > 1:
+        raise ValueError(
+            f"the columns have {frame.columns.nlevels} levels (the first is {frame.columns[0]}), as "
+            "yfinance makes them. One price per ticker is expected: frame['Close'].to_parquet(path)."
+        )
+    # Row numbers hold nothing. pandas calls another index without a name "index".
+    frame = frame.reset_index(drop=isinstance(frame.index, pd.RangeIndex))
+    if not frame.size:
+        raise ValueError(f"the table is empty: {frame.shape[0]} rows and {frame.shape[1]} columns.")
+    header = [str(name).strip() for name in frame.columns]
+    columns: list[Any] = [frame.iloc[:, column] for column in range(len(header))]
+    return Table(header, columns, lambda row: f"row {row}", "to_parquet", date_format)
+
+
+def read_rows(text: str, sep: str = ",") -> tuple[list[str], list[list[str]], list[int]]:
+    """Split separated text into names of columns, rows, and the number of each line, the header's first.
+
+    Names are stripped, and blank lines are skipped. The header of an empty file is empty.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
+    rows, lines = [], []
+    try:
+        header = [name.strip() for name in next((row for row in reader if row), [])]
+        lines.append(reader.line_num)
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise ValueError(
+                    f"line {reader.line_num} has {len(row)} fields where the header has {len(header)}. "
+                    "The file may be cut off or damaged."
+                )
+            rows.append(row)
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num} is not readable as separated text: {error}.") from error
+    return header, rows, lines
 
 
 def parse_days(written: Sequence[str], date_format: str | None) -> pd.DatetimeIndex:
@@ -276,8 +212,26 @@ def parse_days(written: Sequence[str], date_format: str | None) -> pd.DatetimeIn
     return days(parsed.where(sensible))
 
 
+@contextmanager
+def errors_of_file(path: str | PathLike[str], kind: type[ValueError]) -> Iterator[None]:
+    """Raise the ValueErrors of the block as errors of a kind that name the file."""
+    try:
+        yield
+    except ValueError as error:
+        raise kind(f"{path}: {error}") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise a ValueError unless there is such a file."""
+    if path.is_dir():
+        raise ValueError("this is a directory, not a file.")
+    if not path.exists():
+        raise ValueError("there is no such file.")
+
+
 def read_text(path: Path) -> str:
     """Read a whole UTF-8 file, and unpack .gz; every failure is a ValueError of one sentence."""
+    check_file(path)
     try:
         raw = path.read_bytes()
         if path.suffix.lower() == ".gz":
@@ -300,6 +254,7 @@ def read_text(path: Path) -> str:
 
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read a parquet file; every failure is a ValueError of one sentence."""
+    check_file(path)
     import_optional("pyarrow", extra="market", needed_for="Reading a parquet file")
     try:
         return pd.read_parquet(path, engine="pyarrow")

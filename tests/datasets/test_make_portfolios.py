@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shapecluster.datasets import Copycats, _weighted_sampling, make_portfolios
+from shapecluster.datasets import Copycats, _copycats, _weighted_sampling, make_portfolios
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
 from shapecluster.portfolios import Portfolios
 from tests.reference.weighted_sampling import set_probabilities
@@ -146,7 +146,8 @@ def test_results_do_not_depend_on_the_block_size(monkeypatch, popularity):
         )
 
     whole = make()
-    monkeypatch.setattr(_weighted_sampling, "_BLOCK_CELLS", 300)
+    for module in (_weighted_sampling, _copycats):
+        monkeypatch.setattr(module, "BLOCK_CELLS", 300)
     assert same_matrix(make(), whole)
 
 

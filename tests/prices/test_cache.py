@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from shapecluster._files import new_name
-from shapecluster.prices import _retry as fetching
-from shapecluster.prices._cache import PriceCache, Slot
+from shapecluster.prices import _cache
+from shapecluster.prices._cache import PriceCache
 
 
 def test_a_range_that_is_over_is_asked_for_once(yahoo, fetch):
@@ -43,8 +43,8 @@ def test_auto_is_the_users_cache_folder(yahoo, fetch, tmp_path, monkeypatch):
     for variable in ("XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(variable, str(tmp_path / "user"))
     fetch(["AAA"], cache_dir="auto")
-    assert [path.name for path in (tmp_path / "user").rglob("*.csv")] == [
-        "prices-AAA-2020-02-03-2020-02-07-adjusted.csv"
+    assert [path.name for path in (tmp_path / "user").rglob("*.parquet")] == [
+        "prices-AAA-2020-02-03-2020-02-07-adjusted.parquet"
     ]
 
 
@@ -52,7 +52,6 @@ def test_auto_is_the_users_cache_folder(yahoo, fetch, tmp_path, monkeypatch):
     "damage",
     [
         lambda raw: raw[: len(raw) // 2],
-        lambda raw: raw.replace(b"1.3", b"9.3"),
         lambda raw: raw.replace(b"AAA", b"BBB"),
         lambda raw: b"",
         lambda raw: b"{}\n",
@@ -73,6 +72,22 @@ def test_a_damaged_file_is_named_and_fetched_again(yahoo, fetch, tmp_path, caplo
     fetch(["AAA"])  # whole again
     assert caplog.records == []
     assert yahoo.charts["AAA"] == 2
+
+
+def test_no_changed_bit_of_the_prices_passes_for_a_price(tmp_path, rng):
+    days = pd.DatetimeIndex(pd.bdate_range("2020-01-01", periods=50).to_numpy(), name="date")
+    prices = pd.Series(rng.random(50), index=days)
+    cache = PriceCache(tmp_path, days[0].date(), days[-1].date(), True)
+    cache.store("AAA", prices)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    n_found = 0
+    for place in range(4, 900, 5):  # the pages with the prices come first
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        loaded = cache.load("AAA")
+        n_found += loaded is None
+        assert loaded is None or loaded.tolist() == prices.tolist()
+    assert n_found > 100
 
 
 def test_what_was_fetched_before_a_crash_stays(yahoo, fetch, tmp_path):
@@ -103,19 +118,23 @@ def test_a_folder_that_cannot_be_made_is_named_and_does_no_harm(yahoo, fetch, tm
     assert any(str(tmp_path / "file") in record.getMessage() for record in caplog.records)
 
 
-def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, tmp_path, monkeypatch):
+@pytest.fixture
+def set_clock(monkeypatch):
+    def set_clock(now: datetime) -> None:
+        monkeypatch.setattr(_cache, "datetime", SimpleNamespace(now=lambda zone: now))
+
+    return set_clock
+
+
+def test_a_range_that_is_not_over_is_kept_for_minutes_only(yahoo, fetch, set_clock):
     today = datetime.now(UTC)
-    yahoo.add("NOW", str((today - timedelta(days=9)).date()), [1.0, 2.0, 3.0])
-    policy = fetching.RetryPolicy(deadline=20.0, timeout=5.0, retries=0, backoff=0.0, n_jobs=1)
+    start = (today - timedelta(days=9)).date()
+    yahoo.add("NOW", str(start), [1.0, 2.0, 3.0])
     requested = {}
     for end in (0, 1, 2):  # today, yesterday, and a day that is over everywhere
-        request = fetching.DownloadRequest(
-            ("NOW",), (today - timedelta(days=9)).date(), (today - timedelta(days=end)).date(), True
-        )
         for later in (timedelta(0), timedelta(minutes=10), timedelta(minutes=20), timedelta(days=400)):
-            clock = SimpleNamespace(now=lambda zone, later=later: today + later)
-            monkeypatch.setattr(fetching, "datetime", clock)
-            fetching.run_request(request, policy, PriceCache(tmp_path))
+            set_clock(today + later)
+            fetch(["NOW"], start, today - timedelta(days=end))
         requested[end] = yahoo.charts.pop("NOW")
     assert requested == {0: 3, 1: 3, 2: 1}
 
@@ -130,20 +149,29 @@ def test_tickers_with_odd_characters_have_files_of_their_own(yahoo, fetch, tmp_p
     assert set(yahoo.charts.values()) == {1}
 
 
-def test_prices_from_the_future_are_not_trusted(tmp_path):
+def test_prices_from_the_future_are_not_trusted(tmp_path, set_clock):
     """As when a clock was wrong and has been put right."""
     now = datetime(2020, 2, 7, 12, tzinfo=UTC)
-    slot = Slot("AAA", now.date(), now.date(), True)
     prices = pd.Series([1.0], index=pd.DatetimeIndex(["2020-02-07"], name="date"))
-    cache = PriceCache(tmp_path)
-    cache.store(slot, prices, now=now + timedelta(hours=1))
-    assert cache.load(slot, now=now) is None
-    pd.testing.assert_series_equal(cache.load(slot, now=now + timedelta(hours=1)), prices, check_index=False)
+    cache = PriceCache(tmp_path, now.date(), now.date(), True)
+    set_clock(now + timedelta(hours=1))
+    cache.store("AAA", prices)
+    pd.testing.assert_series_equal(cache.load("AAA"), prices, check_index_type=False, check_names=False)
+    set_clock(now)
+    assert cache.load("AAA") is None
+
+
+def test_a_cache_of_another_format_is_ignored(yahoo, fetch, tmp_path, caplog):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "prices-AAA-2020-02-03-2020-02-07-adjusted.csv").write_text("2020-02-03,1\n")
+    assert len(fetch(["AAA"])) == 1
+    assert yahoo.charts["AAA"] == 1
+    assert caplog.records == []
 
 
 def test_what_crashes_left_behind_is_removed(yahoo, fetch, tmp_path):
     (tmp_path / "cache").mkdir()
-    for name in (new_name(".csv"), "other"):
+    for name in (new_name(".parquet"), "other"):
         (tmp_path / "cache" / name).write_text("half")
     fetch(["AAA", "BBB"])
     left = {path.name for path in (tmp_path / "cache").iterdir()}

@@ -185,6 +185,11 @@ def test_parquet_with_mixed_dtypes_becomes_float64(save_parquet):
     np.testing.assert_array_equal(prices, [[1, 2], [3, 4], [5, np.nan]])
 
 
+def test_text_in_parquet_is_read_as_in_csv(save_parquet):
+    frame = pd.DataFrame({"date": ["2020-02-03", "2020-02-04"], "A": [" 1.5", "NA"], "B": [None, "-"]})
+    np.testing.assert_array_equal(load_prices(save_parquet(frame)), [[1.5, np.nan], [np.nan, np.nan]])
+
+
 def test_parquet_long_and_with_a_time_zone(save_parquet):
     stamps = pd.DatetimeIndex(["2020-02-03 09:00", "2020-02-04 09:00"], tz="Australia/Sydney")
     frame = pd.DataFrame({"symbol": ["A", "A"], "date": stamps, "close": np.float32([1, 2])})

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
+from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import IntArray, is_integer
+from shapecluster.datasets._parameters import is_range, require
 from shapecluster.datasets._weighted_sampling import (
+    BLOCK_CELLS,
     Popularity,
     RaggedRows,
     merge_rows,
     next_by_arrival,
-    row_blocks,
 )
 
 
@@ -55,26 +57,18 @@ class Copycats:
     match: float = 1.0
 
     def __post_init__(self) -> None:
-        _require("n_groups", self.n_groups, _is_whole(self.n_groups, 1), "a whole number of at least 1")
-        size = self.size if isinstance(self.size, tuple) else (self.size, self.size)
-        holds = len(size) == 2 and all(_is_whole(end, 2) for end in size) and size[0] <= size[1]
-        _require("size", self.size, holds, "at least 2: a whole number, or two, the smaller first")
-        holds = isinstance(self.match, Real) and not isinstance(self.match, bool) and 0 < self.match <= 1
-        _require("match", self.match, holds, "a number above 0 and at most 1")
+        n_groups, size, match = self.n_groups, self.size, self.match
+        holds = is_integer(n_groups) and n_groups >= 1
+        require(holds, "Copycats", "n_groups", "be a whole number of at least 1", repr(n_groups))
+        expected = "be at least 2: a whole number, or two, the smaller first"
+        require(is_range(self.sizes, Integral, 2), "Copycats", "size", expected, repr(size))
+        holds = isinstance(match, Real) and not isinstance(match, bool) and 0 < match <= 1
+        require(holds, "Copycats", "match", "be a number above 0 and at most 1", repr(match))
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Minimum and maximum number of traders in a group."""
         return self.size if isinstance(self.size, tuple) else (self.size, self.size)
-
-
-def _require(name: str, value: object, holds: bool, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"The {name!r} parameter of Copycats must be {expected}. Got {value!r} instead.")
-
-
-def _is_whole(value: object, lowest: int) -> bool:
-    return is_integer(value) and value >= lowest
 
 
 @dataclass(frozen=True)
@@ -177,7 +171,7 @@ def write_copies(
     """Write the copies: the leader's tickers without those sold, and purchases drawn by popularity."""
     n_tickers, longest = rows.n_tickers, int(rows.lengths.max())
     selling, buying = bool(plan.sold.any()), bool(plan.bought.any())
-    for part in row_blocks(len(plan.copies), n_tickers):
+    for part in row_blocks(len(plan.copies), n_tickers, BLOCK_CELLS):
         copied = rows[plan.leaders[part]]
         kept = copied
         if selling:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias, overload
+from numbers import Real
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster.datasets._copycats import Copycats, CopyPlan, plan_copies, write_copies
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
+from shapecluster.datasets._parameters import AT_LEAST_1, RANDOM_STATE, require
 from shapecluster.datasets._random_streams import RandomSource, spawn_generators
 from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, sample_rows
 from shapecluster.portfolios._portfolios import Portfolios, check_tickers
@@ -27,7 +28,17 @@ SectorsLike: TypeAlias = "Literal['lab'] | Mapping[str, str] | pd.Series[str] | 
 # seed: new features go to the end.
 _FEATURES = ("counts", "homes", "draws", "arrivals", "groups", "edits", "sales", "purchases")
 
-_AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
+
+class _Options(TypedDict, total=False):
+    """The parameters of `make_portfolios` by keyword, but for `return_truth`."""
+
+    min_holdings: int
+    max_holdings: int
+    popularity: PopularityLike
+    sectors: SectorsLike
+    sector_tilt: float
+    copycats: Copycats | None
+    random_state: RandomSource
 
 
 @overload
@@ -35,14 +46,8 @@ def make_portfolios(
     n_traders: int = ...,
     tickers: ArrayLike | None = ...,
     *,
-    min_holdings: int = ...,
-    max_holdings: int = ...,
-    popularity: PopularityLike = ...,
-    sectors: SectorsLike = ...,
-    sector_tilt: float = ...,
-    copycats: Copycats | None = ...,
     return_truth: Literal[False] = ...,
-    random_state: RandomSource = ...,
+    **options: Unpack[_Options],
 ) -> Portfolios: ...
 
 
@@ -51,14 +56,8 @@ def make_portfolios(
     n_traders: int = ...,
     tickers: ArrayLike | None = ...,
     *,
-    min_holdings: int = ...,
-    max_holdings: int = ...,
-    popularity: PopularityLike = ...,
-    sectors: SectorsLike = ...,
-    sector_tilt: float = ...,
-    copycats: Copycats | None = ...,
     return_truth: Literal[True],
-    random_state: RandomSource = ...,
+    **options: Unpack[_Options],
 ) -> tuple[Portfolios, pd.DataFrame]: ...
 
 
@@ -67,34 +66,23 @@ def make_portfolios(
     n_traders: int = ...,
     tickers: ArrayLike | None = ...,
     *,
-    min_holdings: int = ...,
-    max_holdings: int = ...,
-    popularity: PopularityLike = ...,
-    sectors: SectorsLike = ...,
-    sector_tilt: float = ...,
-    copycats: Copycats | None = ...,
     return_truth: bool,
-    random_state: RandomSource = ...,
+    **options: Unpack[_Options],
 ) -> Portfolios | tuple[Portfolios, pd.DataFrame]: ...
 
 
 @validate_params(
     {
-        "n_traders": _AT_LEAST_1,
+        "n_traders": AT_LEAST_1,
         "tickers": ["array-like", None],
-        "min_holdings": _AT_LEAST_1,
-        "max_holdings": _AT_LEAST_1,
+        "min_holdings": AT_LEAST_1,
+        "max_holdings": AT_LEAST_1,
         "popularity": [StrOptions({"uniform", "zipf"}), "array-like"],
         "sectors": [StrOptions({"lab"}), Mapping, "array-like", None],
         "sector_tilt": [Interval(Real, 0, None, closed="neither")],
         "copycats": [Copycats, None],
         "return_truth": ["boolean"],
-        "random_state": [
-            Interval(Integral, 0, None, closed="left"),
-            np.random.Generator,
-            np.random.RandomState,
-            None,
-        ],
+        "random_state": RANDOM_STATE,
     },
     prefer_skip_nested_validation=True,
 )
@@ -187,7 +175,11 @@ def make_portfolios(
     names = check_tickers(LAB_TICKERS if tickers is None else tickers)
     weights = _weights(popularity, names)
     homes, kinds = _sectors(sectors, names, lab=tickers is None)
-    _check_holdings(min_holdings, max_holdings, weights)
+    expected = f"be at least min_holdings = {min_holdings}"
+    _require(max_holdings >= min_holdings, "max_holdings", expected, max_holdings)
+    n_available = int(np.count_nonzero(weights))
+    expected = f"be at most the number of tickers with a weight above 0, which is {n_available}"
+    _require(max_holdings <= n_available, "max_holdings", expected, max_holdings)
     streams = spawn_generators(random_state, _FEATURES)
 
     counts = streams["counts"].integers(min_holdings, max_holdings + 1, n_traders)
@@ -199,7 +191,7 @@ def make_portfolios(
         kind = streams["homes"].choice(len(homes), size=n_traders, p=chances / chances.sum())
     plan = CopyPlan.empty(n_traders)
     if copycats is not None:
-        limits = (min_holdings, max_holdings, int(np.count_nonzero(weights)))
+        limits = (min_holdings, max_holdings, n_available)
         plan = plan_copies(copycats, counts, limits, (streams["groups"], streams["edits"]))
 
     weights_of_kinds = Popularity.from_weights(by_kind)
@@ -237,17 +229,11 @@ def _weights(popularity: PopularityLike, tickers: NDArray[np.object_]) -> Float6
     if isinstance(popularity, pd.Series):
         popularity = _by_ticker(popularity.to_dict(), tickers, "popularity")
     weights = np.array(popularity, dtype=np.float64)
-    if weights.shape != tickers.shape:
-        raise ValueError(
-            "The 'popularity' parameter of make_portfolios must have a weight for each of the "
-            f"{len(tickers)} tickers. Got shape {weights.shape} instead."
-        )
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
-    if wrong.size:
-        raise ValueError(
-            "The 'popularity' parameter of make_portfolios must be weights that are finite and not negative. "
-            f"Got {weights[wrong[0]]} for {tickers[wrong[0]]!r} instead."
-        )
+    expected = f"have a weight for each of the {len(tickers)} tickers"
+    _require(weights.shape == tickers.shape, "popularity", expected, f"shape {weights.shape}")
+    expected = "be weights that are finite and not negative"
+    for ticker, weight in zip(tickers, weights, strict=True):
+        _require(np.isfinite(weight) and weight >= 0, "popularity", expected, f"{weight} for {ticker!r}")
     # Keeps sums of weights from overflowing; `tiny` prevents 0 / 0 if no ticker has a weight.
     weights /= max(weights.max(), np.finfo(np.float64).tiny)
     return weights
@@ -267,11 +253,8 @@ def _sectors(sectors: SectorsLike, tickers: NDArray[np.object_], *, lab: bool) -
     if isinstance(sectors, Mapping | pd.Series):
         sectors = _by_ticker(dict(sectors), tickers, "sectors")
     names: list[Any] = list(sectors)  # type: ignore[arg-type]  # ArrayLike has scalars, which raised above
-    if len(names) != len(tickers):
-        raise ValueError(
-            "The 'sectors' parameter of make_portfolios must have a sector for each of the "
-            f"{len(tickers)} tickers. Got {len(names)} instead."
-        )
+    expected = f"have a sector for each of the {len(tickers)} tickers"
+    _require(len(names) == len(tickers), "sectors", expected, len(names))
     unnamed = [ticker for ticker, name in zip(tickers, names, strict=True) if not isinstance(name, str)]
     if unnamed:
         raise ValueError(
@@ -289,15 +272,5 @@ def _by_ticker(values: Mapping[Any, Any], tickers: NDArray[np.object_], paramete
     return [values[ticker] for ticker in tickers]
 
 
-def _check_holdings(low: int, high: int, weights: Float64Array) -> None:
-    if high < low:
-        raise ValueError(
-            f"The 'max_holdings' parameter of make_portfolios must be at least min_holdings = {low}. "
-            f"Got {high} instead."
-        )
-    n_available = int(np.count_nonzero(weights))
-    if high > n_available:
-        raise ValueError(
-            "The 'max_holdings' parameter of make_portfolios must be at most the number of tickers with a "
-            f"weight above 0, which is {n_available}. Got {high} instead."
-        )
+def _require(holds: bool | np.bool_, name: str, expected: str, got: object) -> None:
+    require(holds, "make_portfolios", name, expected, got)

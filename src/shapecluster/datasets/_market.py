@@ -22,7 +22,7 @@ from shapecluster.datasets._market_defects import (
     plant_halts,
     plant_late_listings,
 )
-from shapecluster.datasets._market_parameters import CONSTRAINTS, check_combinations
+from shapecluster.datasets._parameters import MARKET, check_market, require
 from shapecluster.datasets._random_streams import RandomSource, spawn_generators
 
 _SECTORS = (
@@ -100,7 +100,7 @@ class Market:
         )
 
 
-@validate_params(CONSTRAINTS, prefer_skip_nested_validation=True)
+@validate_params(MARKET, prefer_skip_nested_validation=True)
 def make_market(
     n_stocks: int = 300,
     n_sectors: int = 10,
@@ -212,7 +212,7 @@ def make_market(
     2020-01-08    85.85
     Name: ENR01, dtype: float64
     """
-    check_combinations(locals())  # only the parameters are local so far
+    check_market(locals())  # only the parameters are local so far
     streams = spawn_generators(random_state, _FEATURES)
     dates = pd.DatetimeIndex(pd.bdate_range(start, periods=n_days).to_numpy(), name="date")
     tickers, names, sector = _sectors(n_stocks, n_sectors)
@@ -314,11 +314,11 @@ def _choose_pairs(rng: np.random.Generator, sector: IntArray, n_pairs: int) -> I
     for number in range(sector[-1] + 1):
         members = rng.permutation(np.flatnonzero(sector == number))
         possible.extend(members[: len(members) // 2 * 2].reshape(-1, 2))
-    if n_pairs > len(possible):
-        raise ValueError(
-            f"The 'n_pairs' parameter of make_market must be at most {len(possible)}, because both stocks of "
-            f"a pair are of one sector and no stock is in two pairs. Got {n_pairs} instead."
-        )
+    expected = (
+        f"be at most {len(possible)}, because both stocks of a pair are of one sector and no stock is in two "
+        "pairs"
+    )
+    require(n_pairs <= len(possible), "make_market", "n_pairs", expected, n_pairs)
     # All possible pairs are shuffled, so that asking for more keeps the first ones.
     chosen = np.array(possible, dtype=np.intp).reshape(-1, 2)
     return chosen[rng.permutation(len(possible))[:n_pairs]]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._typing import BoolArray, Float64Array
+from shapecluster.datasets._parameters import require
 
 Defect = tuple[Any, ...]
 
@@ -75,11 +76,8 @@ def plant_bad_prints(
     trades = ~halted & ~np.isnan(shown)
     eligible = trades[:, :-2] & trades[:, 1:-1] & trades[:, 2:]  # of days 1 to n_days - 2
     order = order[eligible[order].any(axis=1)]
-    if n_bad_prints > len(order):
-        raise ValueError(
-            f"The 'n_bad_prints' parameter of make_market must be at most {len(order)}, the number of stocks "
-            f"that trade three days in a row. Got {n_bad_prints} instead."
-        )
+    expected = f"be at most {len(order)}, the number of stocks that trade three days in a row"
+    require(n_bad_prints <= len(order), "make_market", "n_bad_prints", expected, n_bad_prints)
     defects: list[Defect] = []
     for stock, (when, sign, amount) in zip(order[:n_bad_prints], draws, strict=False):
         days = np.flatnonzero(eligible[stock]) + 1

@@ -26,7 +26,6 @@ variables with general distributions. ACM Transactions on Mathematical Software 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -34,12 +33,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import pdtrc
 
+from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import Float64Array, IntArray
 
 Codes: TypeAlias = NDArray[np.signedinteger[Any]]
 """Ticker numbers; the number `n_tickers` is padding, and sorts last."""
 
-_BLOCK_CELLS = 1 << 18  # cells per block of rows: temporaries of a few MB, which stay in cache
+BLOCK_CELLS = 1 << 18
+"""Cells per block of rows: temporaries of a few MB, which stay in cache."""
+
 # Rough costs: one draw (a random number, its ticker, its place in the sort), one comparison of two draws, one
 # exponential arrival time. Their ratios decide how many draws with replacement a row gets.
 _DRAW_COST, _COMPARISON_COST, _ARRIVAL_COST = 25.0, 0.5, 12.0
@@ -175,13 +177,13 @@ def sample_rows(
     n_draws = _best_number_of_draws(popularity.shares, int(wanted.max()))
     rows = RaggedRows(lengths, n_tickers, popularity.dtype)
     incomplete = [] if n_draws else [np.arange(n_rows)]
-    for part in row_blocks(n_rows if n_draws else 0, n_draws):
+    for part in row_blocks(n_rows if n_draws else 0, n_draws, BLOCK_CELLS):
         drawn, n_distinct = _first_distinct(wanted[part], kinds[part], n_draws, popularity, streams[0])
         block = np.arange(part.start, part.stop)
         rows[block] = drawn
         incomplete.append(block[n_distinct < wanted[part]])
     unfinished = np.concatenate(incomplete)
-    for part in row_blocks(len(unfinished), n_tickers):
+    for part in row_blocks(len(unfinished), n_tickers, BLOCK_CELLS):
         block = unfinished[part]
         held = rows[block]
         need = wanted[block] - np.sum(held < n_tickers, axis=1)
@@ -241,13 +243,6 @@ def merge_rows(held: Codes, more: Codes, need: IntArray, n_tickers: int) -> Code
     both = np.concatenate([held, np.full_like(more, n_tickers)], axis=1)
     both[row, held.shape[1] + at] = more[row, at]
     return np.sort(both, axis=1)
-
-
-def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Slices of rows whose tables fit in cache."""
-    size = max(1, _BLOCK_CELLS // max(n_columns, 1))
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
 
 
 def _best_number_of_draws(shares: Float64Array, wanted: int) -> int:

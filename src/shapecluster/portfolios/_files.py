@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import re
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
@@ -16,8 +13,7 @@ import pandas as pd
 from shapecluster import _tables
 from shapecluster._files import atomic_write
 from shapecluster._optional import import_optional
-from shapecluster.exceptions import PortfolioFileError
-from shapecluster.portfolios._frames import TICKER, TRADER, Names, Parts, read_frame
+from shapecluster.portfolios._frames import TICKER, TRADER
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -44,48 +40,12 @@ def write_parquet(path: str | PathLike[str], frame: pd.DataFrame) -> None:
         frame.to_parquet(file, engine="pyarrow", index=False)
 
 
-def read_csv(path: str | PathLike[str], tickers: Names | None) -> Parts:
-    """Read holdings from a .csv or .csv.gz file."""
-    return _from_file(path, _CSV, _csv_frame, tickers)
-
-
-def read_parquet(path: str | PathLike[str], tickers: Names | None) -> Parts:
-    """Read holdings from a parquet file."""
-    return _from_file(path, _PARQUET, _tables.read_parquet, tickers)
-
-
-def _from_file(
-    path: str | PathLike[str],
-    suffixes: tuple[str, ...],
-    read: Callable[[Path], pd.DataFrame],
-    tickers: Names | None,
-) -> Parts:
-    try:
-        source = _check_path(path, suffixes)
-        if not source.is_file():
-            raise ValueError("there is no such file.")
-        return read_frame(read(source), tickers)
-    except ValueError as error:
-        raise PortfolioFileError(f"{path}: {error}") from error
-
-
-def _csv_frame(path: Path) -> pd.DataFrame:
-    """The cells as text: a ticker called NA or TRUE stays a ticker, and an empty cell stays empty."""
-    lines = csv.reader(io.StringIO(_tables.read_text(path), newline=""), strict=True)
-    try:
-        numbered = [(lines.line_num, row) for row in lines if row]
-    except csv.Error as error:
-        raise ValueError(f"line {lines.line_num} is not readable as separated text: {error}.") from error
-    if not numbered:
+def read_csv(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read a .csv or .csv.gz file as text: tickers such as NA and TRUE keep their names."""
+    header, rows, _ = _tables.read_rows(_tables.read_text(_check_path(path, _CSV)))
+    if not header:
         raise ValueError(f"the file is empty. A header such as {TRADER},{TICKER}1,{TICKER}2 is expected.")
-    header = [name.strip() for name in numbered[0][1]]
-    for line, row in numbered:
-        if len(row) != len(header):
-            raise ValueError(
-                f"line {line} has {len(row)} fields where the header has {len(header)}. The file may be "
-                "cut off or damaged."
-            )
-    frame = pd.DataFrame([row for _, row in numbered[1:]], columns=header, dtype=object)
+    frame = pd.DataFrame(rows, columns=header, dtype=object)
     trader_columns = [at for at, name in enumerate(header) if name.lower() == TRADER.lower()]
     if len(trader_columns) == 1:
         column = trader_columns[0]
@@ -94,6 +54,11 @@ def _csv_frame(path: Path) -> pd.DataFrame:
         whole = bool(ids.map(_WHOLE_NUMBER.fullmatch).notna().all())
         frame[frame.columns[column]] = ids.astype(np.int64) if whole else ids.replace("", None)
     return frame
+
+
+def read_parquet(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read a parquet file."""
+    return _tables.read_parquet(_check_path(path, _PARQUET))
 
 
 def _check_path(path: str | PathLike[str], suffixes: tuple[str, ...]) -> Path:

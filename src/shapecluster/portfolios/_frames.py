@@ -54,7 +54,10 @@ def read_frame(frame: pd.DataFrame, tickers: Names | None) -> Parts:
         )
     if not len(frame):
         raise ValueError("the table of portfolios has no rows: at least one trader is expected.")
-    ids = _trader_column(frame.iloc[:, lowered.index(TRADER.lower())])
+    ids = frame.iloc[:, lowered.index(TRADER.lower())]
+    missing = np.flatnonzero(ids.isna().to_numpy())
+    if missing.size:
+        raise ValueError(f"row {missing[0]} of the table has no {TRADER}.")
     numbered = [at for at, name in enumerate(lowered) if _NUMBERED.fullmatch(name)]
     others = [at for at in range(len(lowered)) if at not in numbered and lowered[at] != TRADER.lower()]
     if numbered and not others:
@@ -67,13 +70,6 @@ def read_frame(frame: pd.DataFrame, tickers: Names | None) -> Parts:
         f"a table of portfolios has the columns {TRADER}, {TICKER}1 ... {TICKER}N (one row per trader), or "
         f"{TRADER}, {TICKER} and {QUANTITY} (one row per holding). Got {listing(frame.columns)} instead."
     )
-
-
-def _trader_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    missing = np.flatnonzero(column.isna().to_numpy())
-    if missing.size:
-        raise ValueError(f"row {missing[0]} of the table has no {TRADER}.")
-    return column
 
 
 def _read_wide(cells: pd.DataFrame, ids: pd.Series[Any], tickers: Names | None) -> Parts:

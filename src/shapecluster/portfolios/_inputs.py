@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -40,13 +40,6 @@ def as_portfolios(
     matrix = validate_data(
         estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=True
     )
-    _check_not_negative(estimator, matrix)
-    tickers = getattr(estimator, "feature_names_in_", None)
-    ids = X.index if isinstance(X, pd.DataFrame) else np.arange(first_id, first_id + matrix.shape[0])
-    return Portfolios(matrix, tickers, ids), False
-
-
-def _check_not_negative(estimator: BaseEstimator, matrix: Any) -> None:
     minimum = matrix.min() if matrix.shape[0] else 0
     if minimum < 0:
         # The first words are scikit-learn's own: its estimator checks look for them.
@@ -54,6 +47,9 @@ def _check_not_negative(estimator: BaseEstimator, matrix: Any) -> None:
             f"Negative values in data passed to {type(estimator).__name__}: a quantity is at least 0. "
             f"Got {minimum} instead."
         )
+    tickers = getattr(estimator, "feature_names_in_", None)
+    ids = X.index if isinstance(X, pd.DataFrame) else np.arange(first_id, first_id + matrix.shape[0])
+    return Portfolios(matrix, tickers, ids), False
 
 
 def append_traders(before: Portfolios, new: Portfolios) -> Portfolios:

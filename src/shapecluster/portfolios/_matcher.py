@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shapecluster._core.matching.criterion import MatchCriterion, MatchMetric
-from shapecluster._core.matching.distinct import DistinctPortfolios, distinct_portfolios
+from shapecluster._core.matching.distinct import distinct_portfolios
 from shapecluster._core.matching.pairs import expand_to_traders, identical_trader_pairs, matching_pairs
 from shapecluster._core.matching.search import Postings, find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
@@ -20,8 +20,12 @@ from shapecluster._typing import Float64Array, IntArray, is_integer
 from shapecluster._validation import all_or_nothing
 from shapecluster.portfolios._inputs import PortfoliosLike, append_traders, as_portfolios
 from shapecluster.portfolios._portfolios import Portfolios
-from shapecluster.portfolios._query import external_portfolio, known_trader
-from shapecluster.portfolios._results import empty_match_table, match_table
+from shapecluster.portfolios._query import (
+    empty_match_table,
+    external_portfolio,
+    known_trader,
+    match_table,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -283,14 +287,13 @@ class PortfolioMatcher(BaseEstimator):
                 "memory is enough, or raise min_match. groups_ lists the traders with identical portfolios."
             )
         a, b, pair = expand_to_traders(self._distinct, first, second)
-        same = identical_trader_pairs(self._distinct)
-        similarity = np.concatenate([similarity[pair], np.ones(len(same[0]))])
-        a, b = np.concatenate([a, same[0]]), np.concatenate([b, same[1]])
+        same_a, same_b = identical_trader_pairs(self._distinct)
         if directions == 2:
             # `_distinct_pairs` returns both directions already, so only identical portfolios lack one.
-            a, b = np.concatenate([a, same[1]]), np.concatenate([b, same[0]])
-            similarity = np.concatenate([similarity, np.ones(len(same[0]))])
-        else:
+            same_a, same_b = np.concatenate([same_a, same_b]), np.concatenate([same_b, same_a])
+        a, b = np.concatenate([a, same_a]), np.concatenate([b, same_b])
+        similarity = np.concatenate([similarity[pair], np.ones(len(same_a))])
+        if directions == 1:
             a, b = np.minimum(a, b), np.maximum(a, b)
         order = np.argsort(a * len(self.portfolios_) + b)
         ids = self.portfolios_.trader_ids
@@ -316,7 +319,9 @@ class PortfolioMatcher(BaseEstimator):
         # The criterion is stored, so that parameters set later count from the next fit on.
         self._criterion = MatchCriterion(self.metric, _as_decimal(self.min_match), self.quantities)
         self._distinct = distinct_portfolios(portfolios.matrix, self._criterion)
-        _check_finite_weights(self._distinct, portfolios)
+        if not np.isfinite(self._distinct.weights[-1:]).all():  # the heaviest comes last
+            trader = portfolios.trader_ids[self._distinct.traders[-1]]
+            raise ValueError(f"the quantities of trader {trader} are too large to be added up.")
         self._postings = Postings.from_portfolios(self._distinct, self._criterion)
         self._empty_table = empty_match_table(portfolios)
         self.portfolios_ = portfolios
@@ -344,11 +349,3 @@ def _as_decimal(min_match: float | Fraction) -> Fraction:
             f"Got {min_match!r} instead."
         )
     return threshold
-
-
-def _check_finite_weights(distinct: DistinctPortfolios, portfolios: Portfolios) -> None:
-    """Raise if a sum of quantities is infinite, though each quantity is finite."""
-    heaviest = distinct.weights[-1:]
-    if len(heaviest) and not np.isfinite(heaviest[0]):
-        trader = portfolios.trader_ids[distinct.traders[-1]]
-        raise ValueError(f"the quantities of trader {trader} are too large to be added up.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,8 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shapecluster._tables import errors_of_file
 from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, IntArray
+from shapecluster.exceptions import PortfolioFileError
 from shapecluster.portfolios import _files, _frames
 
 TraderIds: TypeAlias = NDArray[np.int64] | NDArray[np.object_]
@@ -205,10 +208,11 @@ class Portfolios:
         DataFrame
             The table. Tickers without a holder are not in it.
         """
-        wide = self._is_wide(layout)
-        return (_frames.wide_frame if wide else _frames.long_frame)(
-            self._matrix, self._tickers, self._trader_ids
-        )
+        if layout not in ("auto", "wide", "long"):
+            raise ValueError(f"layout must be 'auto', 'wide' or 'long'. Got {layout!r} instead.")
+        wide = layout == "wide" or (layout == "auto" and not self.has_quantities)
+        write = _frames.wide_frame if wide else _frames.long_frame
+        return write(self._matrix, self._tickers, self._trader_ids)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, tickers: ArrayLike | None = None) -> Portfolios:
@@ -268,7 +272,7 @@ class Portfolios:
         PortfolioFileError
             If the file does not contain holdings. The message names the file and the problem.
         """
-        return cls(*_files.read_csv(path, None if tickers is None else check_tickers(tickers)))
+        return cls._from_file(_files.read_csv, path, tickers)
 
     def to_parquet(self, path: str | PathLike[str], layout: _frames.Layout = "auto") -> None:
         """Write the holdings to a parquet file.
@@ -310,26 +314,25 @@ class Portfolios:
         ImportError
             If pyarrow is not installed.
         """
-        return cls(*_files.read_parquet(path, None if tickers is None else check_tickers(tickers)))
+        return cls._from_file(_files.read_parquet, path, tickers)
 
-    def _is_wide(self, layout: _frames.Layout) -> bool:
-        if layout not in ("auto", "wide", "long"):
-            raise ValueError(f"layout must be 'auto', 'wide' or 'long'. Got {layout!r} instead.")
-        return layout == "wide" or (layout == "auto" and not self.has_quantities)
+    @classmethod
+    def _from_file(
+        cls, read: Callable[[Path], pd.DataFrame], path: str | PathLike[str], tickers: ArrayLike | None
+    ) -> Portfolios:
+        if tickers is not None:
+            tickers = check_tickers(tickers)  # first, because the file is not to blame for them
+        with errors_of_file(path, PortfolioFileError):
+            return cls.from_frame(read(Path(path)), tickers)
 
 
 def check_tickers(tickers: ArrayLike | Iterable[str]) -> NDArray[np.object_]:
     """Check that tickers are unique text, and return them without surrounding blanks."""
-    names = list(tickers)  # type: ignore[arg-type]
-    for position, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"tickers must be text that is not empty. Got {name!r} at {position} instead.")
-    if not names:
+    names = _stripped(list(tickers), "tickers must be text that is not empty.")  # type: ignore[arg-type]
+    if not len(names):
         raise ValueError("tickers is empty: at least one is expected.")
-    checked = np.empty(len(names), dtype=object)
-    checked[:] = [str(name).strip() for name in names]
-    _check_unique(pd.Index(checked), "tickers")
-    return checked
+    _check_unique(pd.Index(names), "tickers")
+    return names
 
 
 def _check_trader_ids(trader_ids: ArrayLike | Iterable[int] | Iterable[str]) -> TraderIds:
@@ -337,16 +340,18 @@ def _check_trader_ids(trader_ids: ArrayLike | Iterable[int] | Iterable[str]) -> 
     given: pd.Index[Any] = pd.Index(trader_ids)  # type: ignore[arg-type]
     if pd.api.types.is_integer_dtype(given.dtype) and not given.hasnans:
         return np.array(given, dtype=np.int64)
-    names: Sequence[Any] = list(given)
+    expected = "trader_ids must be whole numbers throughout, or text that is not empty throughout."
+    return _stripped(given, expected)
+
+
+def _stripped(names: Iterable[Any], expected: str) -> NDArray[np.object_]:
+    """Return texts without surrounding blanks, and raise for an empty one or another value."""
+    stripped = []
     for position, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(
-                "trader_ids must be whole numbers throughout, or text that is not empty throughout. "
-                f"Got {name!r} at {position} instead."
-            )
-    checked = np.empty(len(names), dtype=object)
-    checked[:] = [str(name).strip() for name in names]
-    return checked
+            raise ValueError(f"{expected} Got {name!r} at {position} instead.")
+        stripped.append(str(name).strip())
+    return np.array(stripped, dtype=object)
 
 
 def _check_matrix(matrix: Any) -> sparse.csr_matrix:

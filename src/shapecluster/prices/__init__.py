@@ -2,7 +2,7 @@
 
 ```
 _load      load_prices, load_sectors     _frames    turns files with dates as rows into tickers as rows
-_fetch     fetch_prices                  _retry     rounds of parallel downloads, until a deadline
+_fetch     fetch_prices                  _download  rounds of parallel downloads, until a deadline
                                          _yahoo     one download through yfinance, and its errors
                                          _cache     earlier downloads on disk
 _clean     clean_prices                  _suspects  finds bad prints, jumps and flat stretches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
@@ -14,8 +14,6 @@ from shapecluster._typing import BoolArray, FloatArray
 from shapecluster.prices._cleaning_report import CleaningReport, Event
 from shapecluster.prices._frames import check_price_frame
 from shapecluster.prices._suspects import (
-    Scores,
-    Suspect,
     flat_stretches,
     lasting_jumps,
     next_observed,
@@ -150,44 +148,29 @@ def clean_prices(
     2    OLD  not screened            kept       4
     3    GAP  not screened            kept       3
     """
-    options = _CleaningOptions(calendar, min_traded, max_gap, long_gaps, late_listings, bad_prints)
-    cleaner = _PriceCleaner(check_price_frame(prices, "clean_prices"), options)
+    cleaner = _PriceCleaner(check_price_frame(prices, "clean_prices"), max_gap)
     # The order matters: a closed day is no gap of a stock, and a late listing is no long gap.
     cleaner.drop_nonpositive()
-    cleaner.drop_closed_days()
-    cleaner.drop_unlisted()
-    cleaner.fill_or_drop_gaps()
-    cleaner.drop_incomplete_days()
-    cleaner.screen(min_print, min_jump, flat_days)
-    cleaned = cleaner.frame()
+    cleaner.drop_closed_days(min_traded)
+    cleaner.drop_unlisted(keep_unlisted=late_listings == "keep")
+    fill = calendar == "union"
+    cleaner.fill_or_drop_gaps(fill=fill, keep_long=long_gaps == "keep")
+    cleaner.drop_incomplete_days(keep_gaps=fill, keep_unlisted=late_listings == "keep")
+    cleaner.screen(min_print, min_jump, flat_days, repair=bad_prints == "repair")
+    cleaned = pd.DataFrame(cleaner.values, index=cleaner.tickers, columns=cleaner.days)
     return CleanedPrices(cleaned, CleaningReport(tuple(cleaner.events), prices.shape, cleaned.shape))
-
-
-@dataclass(frozen=True)
-class _CleaningOptions:
-    """The parameters of `clean_prices` of the same names."""
-
-    calendar: Literal["union", "intersection"]
-    min_traded: float
-    max_gap: int
-    long_gaps: Literal["drop", "keep"]
-    late_listings: Literal["drop", "keep"]
-    bad_prints: Literal["flag", "repair"]
 
 
 class _PriceCleaner:
     """The prices between the steps of a cleaning, and the events so far."""
 
-    def __init__(self, frame: pd.DataFrame, options: _CleaningOptions) -> None:
-        self.options = options
+    def __init__(self, frame: pd.DataFrame, max_gap: int) -> None:
+        self.max_gap = max_gap
         self.tickers = frame.index
         self.days = pd.DatetimeIndex(frame.columns)
         self.values: FloatArray = frame.to_numpy(copy=True)
         self.filled = np.zeros(self.values.shape, dtype=bool)
         self.events: list[Event] = []
-
-    def frame(self) -> pd.DataFrame:
-        return pd.DataFrame(self.values, index=self.tickers, columns=self.days)
 
     def drop_nonpositive(self) -> None:
         bad = self.values <= 0
@@ -196,122 +179,114 @@ class _PriceCleaner:
             self._note("non-positive price", "set to missing", row, first, last, f"the lowest is {lowest:g}")
         self.values[bad] = np.nan
 
-    def drop_closed_days(self) -> None:
+    def drop_closed_days(self, min_traded: float) -> None:
         """Drop days on which few stocks have a price, and days that only repeat the day before."""
         priced = np.isfinite(self.values)
         # A panel often begins or ends with a day that few stocks have: a holiday elsewhere, or today.
         # Counted between their own first and last prices only, such a day would look complete.
-        slack = self.options.max_gap
-        listed = _listed(priced, before=slack, after=slack)
+        listed = _listed(priced, before=self.max_gap, after=self.max_gap)
         n_listed, n_priced = listed.sum(axis=0), priced.sum(axis=0)
-        closed = n_priced < np.maximum(self.options.min_traded * n_listed, 1)
-        for day in np.flatnonzero(closed).tolist():
-            detail = f"{n_priced[day]} of {n_listed[day]} listed stocks have a price"
-            self._note("thin day", "day dropped", None, day, day, detail)
-        self._keep_days(~closed)
+        self._drop_days(
+            n_priced < np.maximum(min_traded * n_listed, 1),
+            "thin day",
+            lambda day: f"{n_priced[day]} of {n_listed[day]} listed stocks have a price",
+        )
         comparable = np.isfinite(self.values[:, 1:] + self.values[:, :-1])
         same = (self.values[:, 1:] == self.values[:, :-1]).sum(axis=0)
         count = comparable.sum(axis=0)
         frozen = np.zeros(len(self.days), dtype=bool)
         frozen[1:] = (count >= _FROZEN_MIN_STOCKS) & (same >= _FROZEN_SHARE * count)
-        for day in np.flatnonzero(frozen).tolist():
-            detail = f"{same[day - 1]} of {count[day - 1]} prices are those of the day before"
-            self._note("frozen day", "day dropped", None, day, day, detail)
-        self._keep_days(~frozen)
+        self._drop_days(
+            frozen,
+            "frozen day",
+            lambda day: f"{same[day - 1]} of {count[day - 1]} prices are those of the day before",
+        )
 
-    def drop_unlisted(self) -> None:
+    def drop_unlisted(self, *, keep_unlisted: bool) -> None:
         """Drop or keep stocks without any price, and those that begin late or end early."""
         priced = np.isfinite(self.values)
-        kept = self.options.late_listings == "keep"
-        action = "kept with NaN" if kept else "stock dropped"
+        action = "kept with NaN" if keep_unlisted else "stock dropped"
         keep = np.ones(len(self.tickers), dtype=bool)
-        max_gap, end = self.options.max_gap, len(self.days) - 1
+        end = len(self.days) - 1
         for row in np.flatnonzero(~priced[:, [0, -1]].all(axis=1)).tolist():
             where = np.flatnonzero(priced[row]).tolist()
             if not where:
                 self._note("no prices", "stock dropped", row, 0, end, "")
                 keep[row] = False
                 continue
-            if where[0] > (0 if kept else max_gap):
+            if where[0] > (0 if keep_unlisted else self.max_gap):
                 detail = f"the first price is of {self.days[where[0]].date()}"
                 self._note("late listing", action, row, 0, where[0] - 1, detail)
-                keep[row] = kept
-            if end - where[-1] > max_gap:
+                keep[row] = keep_unlisted
+            if end - where[-1] > self.max_gap:
                 detail = f"the last price is of {self.days[where[-1]].date()}"
                 self._note("early end", action, row, where[-1] + 1, end, detail)
-                keep[row] = kept
+                keep[row] = keep_unlisted
         self._keep_stocks(keep)
 
-    def fill_or_drop_gaps(self) -> None:
+    def fill_or_drop_gaps(self, *, fill: bool, keep_long: bool) -> None:
         """Fill short gaps (unless their days are dropped), and drop or keep stocks with long ones."""
         priced = np.isfinite(self.values)
-        max_gap, fill = self.options.max_gap, self.options.calendar == "union"
-        gaps = runs(~priced & _listed(priced, after=max_gap))
-        long = {row for row, first, last in gaps if last - first + 1 > max_gap}
-        dropped = long if self.options.long_gaps == "drop" else set()
-        kept = "kept with NaN" if fill else "its days dropped"
+        gaps = runs(~priced & _listed(priced, after=self.max_gap))
+        keep = np.ones(len(self.tickers), dtype=bool)
+        if keep_long:
+            action = "kept with NaN" if fill else "its days dropped"
+        else:
+            action = "stock dropped"
+            keep[[row for row, first, last in gaps if last - first + 1 > self.max_gap]] = False
         for row, first, last in gaps:
-            if last - first + 1 > max_gap:
-                action = "stock dropped" if row in dropped else kept
-                self._note("long gap", action, row, first, last, f"more than {max_gap} days without a price")
-            elif row not in dropped and fill:
+            if last - first + 1 > self.max_gap:
+                detail = f"more than {self.max_gap} days without a price"
+                self._note("long gap", action, row, first, last, detail)
+            elif keep[row] and fill:
                 price = self.values[row, first - 1]
                 self.values[row, first : last + 1] = price
                 self.filled[row, first : last + 1] = True
                 self._note("short gap", "filled forward", row, first, last, f"with {price:g}")
-        keep = np.ones(len(self.tickers), dtype=bool)
-        keep[list(dropped)] = False
         self._keep_stocks(keep)
 
-    def drop_incomplete_days(self) -> None:
+    def drop_incomplete_days(self, *, keep_gaps: bool, keep_unlisted: bool) -> None:
         """Drop days with gaps that cannot be filled or must not be."""
         priced = np.isfinite(self.values)
         missing = np.zeros_like(priced)
-        if self.options.late_listings == "drop":  # then only short gaps are left at the start
+        if not keep_unlisted:  # then only short gaps are left at the start
             missing |= ~np.logical_or.accumulate(priced, axis=1)
-        if self.options.calendar == "intersection":
-            missing |= ~priced & _listed(priced, after=self.options.max_gap)
+        if not keep_gaps:
+            missing |= ~priced & _listed(priced, after=self.max_gap)
         count = missing.sum(axis=0)
-        for day in np.flatnonzero(count).tolist():
-            self._note("incomplete day", "day dropped", None, day, day, f"{count[day]} stocks have no price")
-        self._keep_days(count == 0)
+        self._drop_days(count > 0, "incomplete day", lambda day: f"{count[day]} stocks have no price")
 
-    def screen(self, min_print: float, min_jump: float, flat_days: int) -> None:
-        """Report suspicious prices, and repair bad prints with bad_prints="repair"."""
+    def screen(self, min_print: float, min_jump: float, flat_days: int, *, repair: bool) -> None:
+        """Report suspicious prices, and repair bad prints on request."""
         # Filled prices do not move, so they would look like calm trading and lower the scale.
         observed = np.isfinite(self.values) & ~self.filled
         scores = score_returns(self.values, observed)
         prints = reverting_prints(scores, min_print)
         jumps = lasting_jumps(scores, min_jump, prints)
-        self._flag_or_repair(prints, jumps, scores, observed)
+        jumped = {(jump.row, jump.day) for jump in jumps}
+        for bad in prints:
+            after = next_observed(scores, bad.row, bad.day)
+            moves = f"{np.expm1(bad.size):+.1%} and {np.expm1(scores.size[bad.row, after]):+.1%}"
+            action, detail = "flagged", f"{moves}, market removed"
+            if repair:
+                before = int(np.flatnonzero(observed[bad.row, : bad.day])[-1])
+                # A price cannot be repaired from a neighbor that a jump makes doubtful.
+                if jumped & {(bad.row, before), (bad.row, next_observed(scores, bad.row, after))}:
+                    action = "not repaired: neighbor suspect"
+                else:
+                    action = "repaired"
+                    detail += f"; {self._repair(bad.row, before, bad.day, after)}"
+            self._note("bad print", action, bad.row, bad.day, bad.day, detail, bad.size, bad.score)
         for jump in jumps:
             detail = f"{np.expm1(jump.size):+.1%}, market removed"
             self._note("jump", "flagged", jump.row, jump.day, jump.day, detail, jump.size, jump.score)
         for row, first, last in flat_stretches(self.values, observed, flat_days):
             detail = f"{self.values[row, first]:g} all the time"
             self._note("flat stretch", "flagged", row, first, last, detail)
-        self._note_unscreened(scores, observed)
-
-    def _flag_or_repair(
-        self, prints: list[Suspect], jumps: list[Suspect], scores: Scores, observed: BoolArray
-    ) -> None:
-        """Flag or repair bad prints; none is repaired from a neighbor that a jump makes doubtful."""
-        jumped = {(jump.row, jump.day) for jump in jumps}
-        for suspect in prints:
-            row, day = suspect.row, suspect.day
-            after = next_observed(scores, row, day)
-            moves = f"{np.expm1(suspect.size):+.1%} and {np.expm1(scores.size[row, after]):+.1%}"
-            detail = f"{moves}, market removed"
-            action = "flagged"
-            if self.options.bad_prints == "repair":
-                before = int(np.flatnonzero(observed[row, :day])[-1])
-                neighbors = {(row, before), (row, next_observed(scores, row, after))}
-                if neighbors & jumped:
-                    action = "not repaired: neighbor suspect"
-                else:
-                    action = "repaired"
-                    detail += f"; {self._repair(row, before, day, after)}"
-            self._note("bad print", action, row, day, day, detail, suspect.size, suspect.score)
+        for row in np.flatnonzero(~scores.screened).tolist():
+            detail = "too few prices for a scale of its returns"
+            n_days = int(observed[row].sum())
+            self._note("not screened", "kept", row, 0, len(self.days) - 1, detail, n_days=n_days)
 
     def _repair(self, row: int, before: int, day: int, after: int) -> str:
         old = self.values[row, day]
@@ -319,13 +294,6 @@ class _PriceCleaner:
         days = np.arange(day, after)  # the print itself, and days that were filled with it
         self.values[row, days[np.isfinite(self.values[row, days])]] = new
         return f"{old:g} became {new:g}"
-
-    def _note_unscreened(self, scores: Scores, observed: BoolArray) -> None:
-        for row in np.flatnonzero(~scores.screened).tolist():
-            detail = "too few prices for a scale of its returns"
-            self._note("not screened", "kept", row, 0, len(self.days) - 1, detail)
-            count = int(observed[row].sum())
-            self.events[-1] = replace(self.events[-1], n_days=count)
 
     def _note(
         self,
@@ -337,15 +305,18 @@ class _PriceCleaner:
         detail: str,
         size: float = np.nan,
         score: float = np.nan,
+        n_days: int | None = None,
     ) -> None:
         ticker = "" if row is None else str(self.tickers[row])
-        n_days = last - first + 1
+        n_days = last - first + 1 if n_days is None else n_days
         event = Event(ticker, kind, action, self.days[first], self.days[last], n_days, size, score, detail)
         self.events.append(event)
 
-    def _keep_days(self, keep: BoolArray) -> None:
-        self.values, self.filled = self.values[:, keep], self.filled[:, keep]
-        self.days = self.days[keep]
+    def _drop_days(self, dropped: BoolArray, kind: str, detail: Callable[[int], str]) -> None:
+        for day in np.flatnonzero(dropped).tolist():
+            self._note(kind, "day dropped", None, day, day, detail(day))
+        self.values, self.filled = self.values[:, ~dropped], self.filled[:, ~dropped]
+        self.days = self.days[~dropped]
         self._check_left()
 
     def _keep_stocks(self, keep: BoolArray) -> None:

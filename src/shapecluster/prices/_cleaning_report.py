@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -13,8 +14,7 @@ from shapecluster._text import listing
 _ORDER = ("dropped", "set to missing", "filled", "repaired", "kept", "flagged")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One change or finding; an empty ticker means all stocks."""
 
     ticker: str
@@ -51,8 +51,7 @@ class CleaningReport:
         `ticker` is empty for events of all stocks. `start` and `end` are days, both included. `size` (log
         return, market removed) and `score` (robust standard deviations) belong to bad prints and jumps.
         """
-        columns = [field.name for field in fields(Event)]
-        return pd.DataFrame([asdict(event) for event in self.log], columns=columns)
+        return pd.DataFrame(self.log, columns=Event._fields)
 
     def summary(self) -> str:
         """Summarize the events in a few lines, one for each kind of event."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import Literal
@@ -16,16 +17,10 @@ from shapecluster._sklearn_compat import Interval, StrOptions, validate_params
 from shapecluster._threads import n_threads
 from shapecluster._warnings import warn_user
 from shapecluster.exceptions import MissingPricesError, MissingPricesWarning
-from shapecluster.prices._cache import CacheDir, PriceCache, cache_folder
+from shapecluster.prices._cache import CacheDir, PriceCache
+from shapecluster.prices._download import DownloadProgress, download
 from shapecluster.prices._frames import rows_from_series
-from shapecluster.prices._retry import (
-    DownloadOutcome,
-    DownloadProgress,
-    DownloadRequest,
-    RetryPolicy,
-    run_request,
-)
-from shapecluster.prices._yahoo import FetchError
+from shapecluster.prices._yahoo import FetchError, fetch_closes
 
 _SYMBOL = re.compile(r"[A-Za-z0-9.^=&_-]+")
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]", re.IGNORECASE)
@@ -79,9 +74,9 @@ def fetch_prices(
     auto_adjust : bool, default=True
         Whether closes are adjusted for dividends as well as for splits. Yahoo always adjusts for splits.
     cache_dir : path, "auto" or None, default="auto"
-        The folder for the cache, with one file per ticker and range. "auto" is the user's cache folder on
-        this platform, None disables the cache, and "~" stands for the home folder. A range that ends before
-        yesterday is kept without limit, any other for 15 minutes.
+        The folder for the cache, with one parquet file per ticker and range. "auto" is the user's cache
+        folder on this platform, None disables the cache, and "~" stands for the home folder. A range that
+        ends before yesterday is kept without limit, any other for 15 minutes.
     deadline : float or None, default=300
         Seconds of wall-clock time after which the call ends with the prices that have arrived.
     timeout : float, default=10
@@ -115,7 +110,7 @@ def fetch_prices(
     ValueError
         For arguments that make no sense.
     ImportError
-        When yfinance is not installed.
+        When yfinance is not installed, or pyarrow and platformdirs with a cache.
 
     See Also
     --------
@@ -125,8 +120,9 @@ def fetch_prices(
     Notes
     -----
     While the call runs, yfinance raises its errors in every thread of the process
-    (``yfinance.config.debug.hide_exceptions``). The call restores the setting when it ends. Requests that
-    hang stay in daemon threads, which do not keep the interpreter from exiting.
+    (``yfinance.config.debug.hide_exceptions``). The setting is restored when the last request has ended.
+    A request that hangs does not delay the call. It gives up after `timeout`, and a second after the deadline
+    at the latest; until then the interpreter does not exit.
 
     Later dividends change the adjusted prices of a past range by one factor. Returns and shapes stay the
     same, so the cache keeps such ranges.
@@ -138,11 +134,36 @@ def fetch_prices(
     >>> prices.index.tolist()  # doctest: +SKIP
     ['AAPL', 'MSFT']
     """
-    request = DownloadRequest(_checked_tickers(tickers), *_checked_range(start, end), bool(auto_adjust))
-    policy = RetryPolicy(deadline, timeout, retries, backoff, n_threads(n_jobs))
-    cache = PriceCache(cache_folder(cache_dir))
-    outcomes = run_request(request, policy, cache, progress=progress)
-    return _prices_or_error(request, outcomes, on_missing)
+    names = _checked_tickers(tickers)
+    first, last = _checked_range(start, end)
+    outcomes = download(
+        names,
+        partial(fetch_closes, start=first, end=last, auto_adjust=auto_adjust),
+        PriceCache(cache_dir, first, last, auto_adjust),
+        deadline=deadline,
+        timeout=timeout,
+        retries=retries,
+        backoff=backoff,
+        n_jobs=n_threads(n_jobs),
+        progress=progress,
+    )
+    arrived = {ticker: prices for ticker, prices in outcomes.items() if not isinstance(prices, FetchError)}
+    prices = rows_from_series({ticker: arrived[ticker] for ticker in names if ticker in arrived})
+    missing = {ticker: str(outcomes[ticker]) for ticker in names if ticker not in arrived}
+    if not missing:
+        return prices
+    by_reason: dict[str, list[str]] = {}
+    for ticker, reason in missing.items():
+        by_reason.setdefault(reason, []).append(ticker)
+    reasons = "; ".join(f"{', '.join(failed)} ({reason})" for reason, failed in by_reason.items())
+    message = f"no prices from {first} to {last} for {len(missing)} of {len(names)} tickers: {reasons}."
+    if on_missing == "warn":
+        warn_user("fetch_prices", message, MissingPricesWarning)
+        return prices
+    message += f" What arrived ({len(arrived)} tickers) is in this error's .prices" + (
+        "; on_missing='warn' returns it." if arrived else "."
+    )
+    raise MissingPricesError(message, missing=missing, prices=prices)
 
 
 def _checked_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
@@ -191,31 +212,3 @@ def _day(name: str, value: object) -> date:
         if isinstance(value, str):
             return date.fromisoformat(value)
     raise ValueError(f"{name} must be a date such as '2020-02-03'. Got {value!r} instead.")
-
-
-def _prices_or_error(
-    request: DownloadRequest,
-    outcomes: Mapping[str, DownloadOutcome],
-    on_missing: Literal["raise", "warn"],
-) -> pd.DataFrame:
-    """Put the rows in the requested order, and warn of missing ones or raise."""
-    arrived = {t: o for t in request.tickers if not isinstance(o := outcomes[t], FetchError)}
-    missing = {t: str(o) for t in request.tickers if isinstance(o := outcomes[t], FetchError)}
-    prices = rows_from_series(arrived)
-    if not missing:
-        return prices
-    by_reason: dict[str, list[str]] = {}
-    for ticker, reason in missing.items():
-        by_reason.setdefault(reason, []).append(ticker)
-    reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
-    message = (
-        f"no prices from {request.start} to {request.end} for {len(missing)} of "
-        f"{len(request.tickers)} tickers: {reasons}."
-    )
-    if on_missing == "warn":
-        warn_user("fetch_prices", message, MissingPricesWarning)
-        return prices
-    message += f" What arrived ({len(arrived)} tickers) is in this error's .prices" + (
-        "; on_missing='warn' returns it." if arrived else "."
-    )
-    raise MissingPricesError(message, missing=missing, prices=prices)

@@ -15,81 +15,50 @@ import pandas as pd
 
 from shapecluster._tables import days
 from shapecluster._text import listing
-from shapecluster._typing import FloatArray, IntArray
+from shapecluster._typing import FloatArray
 from shapecluster._validation import check_labels
 
 SourceLocation = Callable[[int], str]
 """Describes a position in the input: "line 7" or "column 3"."""
 
 
-def ticker_index(tickers: Iterable[object]) -> pd.Index[Any]:
-    """Return tickers as the index of a frame of prices."""
-    return pd.Index(list(tickers), name="ticker")
-
-
-def series_as_rows(values: FloatArray, dates: pd.DatetimeIndex, tickers: Sequence[str]) -> pd.DataFrame:
-    """Convert a table with days as rows to a frame with tickers as rows.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_dates, n_tickers)
-        Prices; the dtype is kept.
-    dates : DatetimeIndex of length n_dates
-        Increasing days.
-    tickers : sequence of str of length n_tickers
-        One name per stock.
-
-    Returns
-    -------
-    DataFrame of shape (n_tickers, n_dates)
-        The same prices, tickers as rows.
-    """
-    return pd.DataFrame(np.ascontiguousarray(values.T), index=ticker_index(tickers), columns=days(dates))
+def price_frame(values: FloatArray, tickers: Iterable[object], dates: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return a frame of prices of shape (n_tickers, n_dates); the dtype is kept."""
+    return pd.DataFrame(values, index=pd.Index(list(tickers), name="ticker"), columns=dates.rename("date"))
 
 
 def rows_from_series(series: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
     """Stack one series per ticker (indexed by day) as rows over the union of their days."""
-    if not series:
-        return pd.DataFrame(index=ticker_index([]), columns=days([]), dtype=np.float64)
-    union = days(np.unique(np.concatenate([days(s.index).asi8 for s in series.values()])))
+    dates = [days(prices.index) for prices in series.values()]
+    union = days(np.unique(np.concatenate([days([]).asi8, *(own.asi8 for own in dates)])))
     rows = np.full((len(series), len(union)), np.nan)
-    for row, one in enumerate(series.values()):
-        rows[row, union.get_indexer(days(one.index))] = one.to_numpy(dtype=np.float64)
-    return pd.DataFrame(rows, index=ticker_index(series), columns=union)
+    for row, (prices, own) in enumerate(zip(series.values(), dates, strict=True)):
+        rows[row, union.get_indexer(own)] = prices.to_numpy(dtype=np.float64)
+    return price_frame(rows, series, union)
 
 
 def rows_from_triples(
-    ticker_codes: IntArray,
-    date_codes: IntArray,
-    values: FloatArray,
-    tickers: Sequence[str],
-    dates: pd.DatetimeIndex,
-    where: SourceLocation,
+    names: Sequence[str], dates: pd.DatetimeIndex, values: FloatArray, where: SourceLocation
 ) -> pd.DataFrame:
-    """Convert a long table (one price per line) to a frame with tickers as rows.
+    """Convert a long table (a ticker, a day and a price per line) to a frame with tickers as rows.
 
-    `ticker_codes` and `date_codes` point into `tickers` and `dates`, which need not be sorted. Two prices of
-    one ticker on one day are an error.
+    Tickers keep their order, and days are sorted. Two prices of one ticker on one day are an error.
     """
-    order = np.argsort(dates.asi8, kind="stable")
-    rank = np.empty(len(dates), dtype=np.intp)
-    rank[order] = np.arange(len(dates))
+    ticker_codes, tickers = pd.factorize(np.array(names, dtype=object))
+    date_codes, columns = pd.factorize(dates, sort=True)
     # One number per (ticker, day): equal neighbors after sorting are repeated prices.
-    cells = ticker_codes * len(dates) + rank[date_codes]
+    cells = ticker_codes * len(columns) + date_codes
     by_cell = np.argsort(cells, kind="stable")
     twice = np.flatnonzero(np.diff(cells[by_cell]) == 0)
     if twice.size:
-        first, second = by_cell[twice[0]], by_cell[twice[0] + 1]
+        first, second = (int(line) for line in by_cell[twice[0] : twice[0] + 2])
         raise ValueError(
-            f"{where(int(second))}: {tickers[ticker_codes[second]]!r} has a second price for "
-            f"{dates[date_codes[second]].date()} (the first: {where(int(first))}). "
-            "One price per ticker and day is expected."
+            f"{where(second)}: {names[second]!r} has a second price for {dates[second].date()} "
+            f"(the first: {where(first)}). One price per ticker and day is expected."
         )
-    grid = np.full(len(tickers) * len(dates), np.nan, dtype=values.dtype)
+    grid = np.full(len(tickers) * len(columns), np.nan, dtype=values.dtype)
     grid[cells] = values
-    return pd.DataFrame(
-        grid.reshape(len(tickers), len(dates)), index=ticker_index(tickers), columns=days(dates[order])
-    )
+    return price_frame(grid.reshape(len(tickers), -1), tickers, pd.DatetimeIndex(columns))
 
 
 def check_tickers(tickers: Sequence[str], where: SourceLocation) -> None:
@@ -155,10 +124,10 @@ def check_price_frame(prices: Any, owner: str) -> pd.DataFrame:
         raise ValueError(
             f"{owner}: infinite prices for {listing(prices.index[infinite])}. Replace them by NaN."
         )
-    dates = prices.columns.rename("date")
+    dates = prices.columns
     if dates.tz is not None or not dates.is_normalized:
         dates = days(dates)
     if dates.has_duplicates:
         repeated = listing(day.date() for day in dates[dates.duplicated()].unique())
         raise ValueError(f"{owner} takes one price per stock and day, but these days repeat: {repeated}.")
-    return pd.DataFrame(values, index=ticker_index(prices.index), columns=dates)
+    return price_frame(values, prices.index, dates)

@@ -12,15 +12,18 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._sklearn_compat import StrOptions, validate_params
-from shapecluster._tables import FrameTable, Table, TextTable, read_parquet, read_text
+from shapecluster._tables import (
+    Table,
+    check_file,
+    errors_of_file,
+    read_parquet,
+    read_text,
+    table_of_frame,
+    table_of_text,
+)
 from shapecluster._text import listing
 from shapecluster.exceptions import PriceFileError
-from shapecluster.prices._frames import (
-    check_day_order,
-    check_tickers,
-    rows_from_triples,
-    series_as_rows,
-)
+from shapecluster.prices._frames import check_day_order, check_tickers, price_frame, rows_from_triples
 
 _TEXT = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -126,14 +129,11 @@ def load_prices(
             f"sep of load_prices must be one character, other than decimal ({decimal!r}). "
             f"Got {sep!r} instead."
         )
-    path = Path(path)
-    try:
-        table = _read_table(path, sep=sep, decimal=decimal, date_format=date_format)
+    with errors_of_file(path, PriceFileError):
+        table = _read_table(Path(path), sep=sep, decimal=decimal, date_format=date_format)
         if _is_long(table.header, ticker, price):
             return _from_long(table, ticker, date, price)
         return _from_wide(table, date, sort_dates=sort_dates)
-    except ValueError as error:
-        raise PriceFileError(f"{path}: {error}") from error
 
 
 def load_sectors(
@@ -173,84 +173,68 @@ def load_sectors(
     ...     load_sectors(path).to_dict()
     {'AAPL': 'Technology', 'XOM': 'Energy'}
     """
-    path = Path(path)
-    try:
-        if not path.name.lower().endswith(_TEXT):
-            raise ValueError(
-                f"sectors are read from {' and '.join(_TEXT)} files. Got {path.suffix!r} instead."
-            )
-        table = TextTable(_checked_text(path), sep=",", decimal=".", date_format=None)
+    with errors_of_file(path, PriceFileError):
+        if not Path(path).name.lower().endswith(_TEXT):
+            known = " and ".join(_TEXT)
+            raise ValueError(f"sectors are read from {known} files. Got {Path(path).suffix!r} instead.")
+        table = _read_table(Path(path), sep=",", decimal=".", date_format=None)
         names = table.texts(_column(table.header, ticker, "ticker"))
         sectors = table.texts(_column(table.header, sector, "sector"))
         check_tickers(names, table.row_place)
         for row, text in enumerate(sectors):
             if not text:
                 raise ValueError(f"{table.row_place(row)}: {names[row]!r} has no sector.")
-    except ValueError as error:
-        raise PriceFileError(f"{path}: {error}") from error
     return pd.Series(sectors, index=pd.Index(names, name="ticker"), name="sector")
 
 
 def _read_table(path: Path, *, sep: str, decimal: str, date_format: str | None) -> Table:
     name = path.name.lower()
     if name.endswith(_TEXT):
-        return TextTable(_checked_text(path), sep=sep, decimal=decimal, date_format=date_format)
+        return table_of_text(read_text(path), sep=sep, decimal=decimal, date_format=date_format)
     if name.endswith(_PARQUET):
-        _check_exists(path)
-        return FrameTable(read_parquet(path), date_format=date_format)
-    _check_exists(path)
+        return table_of_frame(read_parquet(path), date_format=date_format)
+    check_file(path)
     known = ", ".join(_TEXT + _PARQUET)
     raise ValueError(f"the name must end in one of {known}. Got {path.suffix or 'no suffix'!r} instead.")
 
 
-def _check_exists(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError("this is a directory, not a file of prices.")
-    if not path.exists():
-        raise ValueError("there is no such file.")
-
-
-def _checked_text(path: Path) -> str:
-    _check_exists(path)
-    return read_text(path)
-
-
 def _is_long(header: list[str], ticker: str | None, price: str | None) -> bool:
     """Whether one line holds one price: columns were named, or the header has a ticker and a date."""
-    if ticker is not None or price is not None:
-        return True
-    lowered = [name.lower() for name in header]
-    has_ticker = any(name in _TICKER_NAMES for name in lowered)
-    has_date = any(name and any(name in names for names in _DATE_NAMES) for name in lowered)
-    return has_ticker and has_date
+    named = ticker is not None or price is not None
+    dates = [at for at in _called(header, frozenset().union(*_DATE_NAMES)) if header[at]]
+    return named or bool(dates and _called(header, _TICKER_NAMES))
+
+
+def _called(header: list[str], *known: frozenset[str]) -> list[int]:
+    """Return the columns with a known name; earlier sets of names are preferred."""
+    found: list[int] = []
+    for names in known:
+        found = found or [at for at, name in enumerate(header) if name.lower() in names]
+    return found
 
 
 def _from_wide(table: Table, date: str | None, *, sort_dates: bool) -> pd.DataFrame:
     header = table.header
     _refuse_tickers_as_rows(table)
-    at = _column(header, date, "date") if date is not None else _wide_date_column(header)
+    named = _called(header, _DATE_NAMES[0])
+    at = named[0] if len(named) == 1 else 0
+    if date is not None:
+        at = _column(header, date, "date")
     skipped = {at, _row_numbers(table, at)}
     columns = [column for column in range(len(header)) if column not in skipped]
     if not columns:
         raise ValueError(f"there is no column of prices besides the dates (the header is {header}).")
     tickers = [header[column] for column in columns]
     _refuse_fields_as_tickers(table, tickers)
-    check_tickers(tickers, lambda position: table.column_place(columns[position]))
+    check_tickers(tickers, lambda position: f"column {columns[position] + 1}")
     dates = table.dates(at)
-    places = np.arange(len(dates))  # the line of each date, for messages after sorting
-    if sort_dates:
-        places = np.argsort(dates.asi8, kind="stable")
-        dates = dates[places]
+    # The line of each date, in the order of the result.
+    places = np.argsort(dates.asi8, kind="stable") if sort_dates else np.arange(len(dates))
+    dates = dates[places]
     remedy = "If the order is intended, pass sort_dates=True to sort them."
     check_day_order(dates, lambda row: table.row_place(int(places[row])), remedy=remedy)
-    values = [table.numbers(column) for column in columns]
-    return series_as_rows(np.column_stack(values)[places], dates, tickers)
-
-
-def _wide_date_column(header: list[str]) -> int:
-    """Return the column named like a date, if there is exactly one; else the first."""
-    named = [at for at, name in enumerate(header) if name.lower() in _DATE_NAMES[0]]
-    return named[0] if len(named) == 1 else 0
+    values = np.stack([table.numbers(column) for column in columns])
+    return price_frame(values.take(places, axis=1), tickers, dates)
 
 
 def _row_numbers(table: Table, dates_at: int) -> int | None:
@@ -286,55 +270,31 @@ def _refuse_tickers_as_rows(table: Table) -> None:
 
 def _from_long(table: Table, ticker: str | None, date: str | None, price: str | None) -> pd.DataFrame:
     header = table.header
-    ticker_at = _long_column(header, ticker, "ticker", (_TICKER_NAMES,))
-    date_at = _long_column(header, date, "date", _DATE_NAMES)
-    price_at = _price_column(header, price, taken={ticker_at, date_at, _row_numbers(table, date_at)})
+    ticker_at = _chosen(header, ticker, "ticker", _called(header, _TICKER_NAMES))
+    date_at = _chosen(header, date, "date", _called(header, *_DATE_NAMES))
+    taken = {ticker_at, date_at, _row_numbers(table, date_at)}
+    rest = [at for at in range(len(header)) if at not in taken]
+    priced = [at for at in rest if header[at].lower() in _PRICE_NAMES]
+    others = _called(header, _FIELD_NAMES - _PRICE_NAMES)
+    price_at = _chosen(header, price, "price", priced or rest, never=others)
     names = table.texts(ticker_at)
     if "" in names:
         raise ValueError(f"{table.row_place(names.index(''))} has no ticker.")
-    ticker_codes, tickers = pd.factorize(np.array(names, dtype=object))
-    date_codes, dates = pd.factorize(table.dates(date_at))
-    return rows_from_triples(
-        ticker_codes,
-        date_codes,
-        table.numbers(price_at),
-        list(tickers),
-        pd.DatetimeIndex(dates),
-        table.row_place,
-    )
+    return rows_from_triples(names, table.dates(date_at), table.numbers(price_at), table.row_place)
 
 
-def _long_column(header: list[str], given: str | None, role: str, known: Sequence[frozenset[str]]) -> int:
-    """Return the column given, or the one with a known name; earlier sets of names are preferred."""
+def _chosen(
+    header: list[str], given: str | None, role: str, found: list[int], never: Sequence[int] = ()
+) -> int:
+    """Return the column given, or the only one found, unless it is one that is never taken."""
     if given is not None:
         return _column(header, given, role)
-    found: list[int] = []
-    for names in known:
-        found = found or [at for at, name in enumerate(header) if name.lower() in names]
-    if len(found) != 1:
-        raise ValueError(
-            f"cannot tell which column holds the {role}s: {_candidates(header, found)}. "
-            f"Name it: {role}='...'."
-        )
+    if len(found) != 1 or found[0] in never:
+        candidates = f"none of {listing(map(repr, header))} is called so"
+        if found:
+            candidates = f"{listing(repr(header[at]) for at in found)} could"
+        raise ValueError(f"cannot tell which column holds the {role}s: {candidates}. Name it: {role}='...'.")
     return found[0]
-
-
-def _price_column(header: list[str], given: str | None, *, taken: set[int | None]) -> int:
-    if given is not None:
-        return _column(header, given, "price")
-    rest = [at for at in range(len(header)) if at not in taken]
-    found = [at for at in rest if header[at].lower() in _PRICE_NAMES] or rest
-    if len(found) != 1 or header[found[0]].lower() in _FIELD_NAMES - _PRICE_NAMES:
-        raise ValueError(
-            f"cannot tell which column holds the prices: {_candidates(header, found)}. Name it: price='...'."
-        )
-    return found[0]
-
-
-def _candidates(header: list[str], found: list[int]) -> str:
-    if found:
-        return f"{listing(repr(header[at]) for at in found)} could"
-    return f"none of {listing(repr(name) for name in header)} is called so"
 
 
 def _column(header: list[str], name: str, role: str) -> int:

@@ -31,23 +31,19 @@ _MAD_TO_STD = 1.4826  # of a normal distribution
 
 @dataclass(frozen=True)
 class Scores:
-    """How unusual each observed return is, and the one after it.
+    """How unusual each observed return is.
 
     Attributes
     ----------
     size, score : ndarray of shape (n_stocks, n_days)
         The log return since the last observed price without the market's return, and its absolute value in
         robust standard deviations of that stock around that day. NaN where there is none.
-    next_size, next_score : ndarray of shape (n_stocks, n_days)
-        The same for the next observed return.
     screened : ndarray of bool of shape (n_stocks,)
         Whether a stock has enough prices to be screened.
     """
 
     size: Float64Array
     score: Float64Array
-    next_size: Float64Array
-    next_score: Float64Array
     screened: BoolArray
 
 
@@ -87,7 +83,7 @@ def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
     daily = size / np.sqrt(span)  # the variance of a return grows with the days that a gap spans
     scale = _local_scale(daily)
     score = np.abs(daily) / np.maximum(scale, _MIN_SCALE)
-    return Scores(size, score, _next(size), _next(score), np.isfinite(score).any(axis=1))
+    return Scores(size, score, np.isfinite(score).any(axis=1))
 
 
 def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
@@ -96,12 +92,12 @@ def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
     Both moves must be unusual and large, and their sum must be small. Two neighboring days can both qualify,
     because each is one move away from the other; then the one with the higher score is taken.
     """
-    score = np.fmin(scores.score, scores.next_score)
-    smaller = np.fmin(np.abs(scores.size), np.abs(scores.next_size))
-    larger = np.fmax(np.abs(scores.size), np.abs(scores.next_size))
-    remainder = np.abs(scores.size + scores.next_size)
-    found = np.isfinite(scores.score + scores.next_score)
-    found &= (score >= min_score) & (smaller >= PRINT_SIZE) & (remainder <= _REVERTED * larger)
+    next_size, next_score = _next(scores.size), _next(scores.score)
+    score = np.fmin(scores.score, next_score)
+    smaller = np.fmin(np.abs(scores.size), np.abs(next_size))
+    larger = np.fmax(np.abs(scores.size), np.abs(next_size))
+    found = np.isfinite(scores.score + next_score) & (score >= min_score) & (smaller >= PRINT_SIZE)
+    found &= np.abs(scores.size + next_size) <= _REVERTED * larger
     suspects = [_suspect(scores, row, day, score[row, day]) for row, day in np.argwhere(found)]
     taken: set[tuple[int, int]] = set()
     kept = []

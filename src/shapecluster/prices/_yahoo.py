@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, timedelta
 from enum import Enum
@@ -25,9 +25,7 @@ from shapecluster._tables import days
 logger = logging.getLogger(__name__)
 
 THREAD_NAME = "shapecluster-fetch"
-"""Name of the threads that send our requests; the messages of yfinance in them go to our own log."""
-
-_ATTEMPTS = 3  # other threads may change the filters again between two attempts
+"""Beginning of the names of threads that send our requests; what yfinance logs there goes to our own log."""
 
 
 class DownloadFailure(Enum):
@@ -63,71 +61,47 @@ class FetchError(Exception):
         self.failure = failure
 
 
-def fetch_closes(ticker: str, start: date, end: date, *, auto_adjust: bool, timeout: float) -> pd.Series[Any]:
+def fetch_closes(ticker: str, timeout: float, *, start: date, end: date, auto_adjust: bool) -> pd.Series[Any]:
     """Download the closing prices of one ticker by the exchange's day, from `start` to `end` inclusive.
 
     Raises FetchError when there are none.
     """
-    yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
-    try:
-        source = yfinance.Ticker(ticker)
-        # yfinance requests the exchange's time zone first, and a failure of that request hides Yahoo's
-        # reason. The dates of the answer carry the zone anyway. With one more day on either side any
-        # zone is good enough; the surplus is cut off below.
-        source._tz = "UTC"
-        history = _repeat_on_warning(
-            source.history,
-            start=start - timedelta(days=1),
-            end=end + timedelta(days=2),
-            interval="1d",
-            auto_adjust=auto_adjust,
-            actions=False,
-            timeout=timeout,
-        )
-        closes = pd.Series(history["Close"].to_numpy(dtype=float), index=days(history.index))
-    except (
-        Exception
-    ) as error:  # yfinance raises its own errors, those of its HTTP client, KeyError and others
-        raise _classify(error, ticker, source=locals().get("source")) from error
+    source: Any = None
+    with yfinance_raising() as yfinance:
+        try:
+            source = yfinance.Ticker(ticker)
+            # yfinance keeps answers in memory, and failures too: a retry would get them again.
+            yfinance.data.YfData.cache_get.cache_clear()
+            # yfinance requests the exchange's time zone first, and a failure of that request hides Yahoo's
+            # reason. The dates of the answer carry the zone anyway. With one more day on either side any
+            # zone is good enough; the surplus is cut off below.
+            source._tz = "UTC"
+            history = source.history(
+                start=start - timedelta(days=1),
+                end=end + timedelta(days=2),
+                interval="1d",
+                auto_adjust=auto_adjust,
+                actions=False,
+                timeout=timeout,
+            )
+            closes = pd.Series(history["Close"].to_numpy(dtype=float), index=days(history.index))
+        # yfinance raises its own errors, those of its HTTP client, KeyError and others.
+        except Exception as error:
+            raise _classify(error, ticker, source) from error
     closes = closes.loc[str(start) : str(end)].dropna()
     if closes.empty:
         raise FetchError(DownloadFailure.EMPTY)
     return closes
 
 
-def _repeat_on_warning(request: Callable[..., Any], **options: Any) -> Any:
-    """Send a request again when a deprecation inside yfinance was raised as an error.
-
-    A caller may have set the filter "error". `yfinance_raising` adds a filter against that, but filters
-    belong to the process: a `catch_warnings` block that ends in another thread may remove it.
-    """
-    for _ in range(_ATTEMPTS):
-        try:
-            return request(**options)
-        except Warning:
-            with warnings.catch_warnings(), suppress(Warning):
-                warnings.simplefilter("ignore")
-                return request(**options)
-    return request(**options)
-
-
-def forget_answers() -> None:
-    """Clear the answers that yfinance keeps in memory: it keeps failures too, and would return them again."""
-    data = import_optional("yfinance.data", extra="market", needed_for="Fetching prices")
-    cached = getattr(getattr(data, "YfData", None), "cache_get", None)
-    clear = getattr(cached, "cache_clear", None)
-    if clear is not None:
-        clear()
-
-
-def _classify(error: Exception, ticker: str, *, source: Any) -> FetchError:
+def _classify(error: Exception, ticker: str, source: Any) -> FetchError:
     """Map an error of yfinance to a kind of failure.
 
     Errors are recognized by the names of their classes: the HTTP client of yfinance is curl_cffi or
     requests, and both use the same names.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
-    first_line = (str(error).strip().splitlines() or [""])[0]
+    first_line = (str(error).strip().splitlines() or [""])[0].partition(" See ")[0]
     if "YFRateLimitError" in names:
         return FetchError(DownloadFailure.RATE_LIMITED)
     if "YFPricesMissingError" in names:
@@ -135,109 +109,97 @@ def _classify(error: Exception, ticker: str, *, source: Any) -> FetchError:
     if "YFTzMissingError" in names:
         return FetchError(DownloadFailure.UNKNOWN)
     if names & {"ConnectionError", "ProxyError", "ConnectTimeout"}:
-        return FetchError(DownloadFailure.OFFLINE, first_line.partition(" See ")[0])
+        return FetchError(DownloadFailure.OFFLINE, first_line)
     if names & {"Timeout", "TimeoutError"}:
         return FetchError(DownloadFailure.TIMEOUT)
     if "JSONDecodeError" in names:
         return FetchError(DownloadFailure.BAD_ANSWER, "it is not JSON; Yahoo's servers may be failing")
-    return FetchError(
-        DownloadFailure.BAD_ANSWER, f"{type(error).__name__}: {first_line.partition(' See ')[0]}"
-    )
+    return FetchError(DownloadFailure.BAD_ANSWER, f"{type(error).__name__}: {first_line}")
 
 
 def _classify_missing(reason: str | None, ticker: str, source: Any) -> FetchError:
     """Distinguish an unknown ticker, an empty range and a failing server."""
     if reason is None:
         # An answer without prices is well-formed only if it names the exchange of the ticker.
-        known = "exchangeTimezoneName" in (source.history_metadata or {})
-        return (
-            FetchError(DownloadFailure.EMPTY)
-            if known
-            else FetchError(DownloadFailure.BAD_ANSWER, "it holds no chart")
-        )
+        if "exchangeTimezoneName" in (source.history_metadata or {}):
+            return FetchError(DownloadFailure.EMPTY)
+        return FetchError(DownloadFailure.BAD_ANSWER, "it holds no chart")
     if re.search(r"no data found|delisted", reason, re.IGNORECASE):
-        hint = (
-            f" (Yahoo writes share classes with a dash: {ticker.replace('.', '-')})" if "." in ticker else ""
-        )
+        dashed = ticker.replace(".", "-")
+        hint = f" (Yahoo writes share classes with a dash: {dashed})" if dashed != ticker else ""
         return FetchError(DownloadFailure.UNKNOWN, f"{reason}{hint}")
     if re.search(r"data doesn't exist", reason, re.IGNORECASE):
         return FetchError(DownloadFailure.EMPTY, reason)
     return FetchError(DownloadFailure.BAD_ANSWER, reason)
 
 
-# Settings of the process that all calls share; the lock guards the other two.
+# Settings of the process that all calls and requests share; the lock guards the other two.
 _settings_lock = threading.Lock()
-_n_calls = 0
-_changed_settings = ExitStack()
+_n_users = 0
+_undo_settings = ExitStack()
 
 
 @contextmanager
-def yfinance_raising() -> Iterator[None]:
+def yfinance_raising() -> Iterator[Any]:
     """Make yfinance raise its errors, and ignore its own deprecation warnings, until the block ends.
 
-    Both are settings of the whole process. Parallel calls therefore share them: the first call changes the
-    settings, and the last one restores them.
+    Both are settings of the whole process. Calls and their requests therefore share them, and a request may
+    outlive its call: the first one changes the settings, and the last one restores them.
+
+    Yields
+    ------
+    module
+        yfinance.
     """
-    global _n_calls
+    global _n_users
     with _settings_lock:
-        if not _n_calls:
-            _changed_settings.enter_context(_change_settings())
-        _n_calls += 1
+        if not _n_users:
+            _change_settings()
+        _n_users += 1
+        _ignore_warnings()
     try:
-        yield
+        yield _yfinance()
     finally:
         with _settings_lock:
-            _n_calls -= 1
-            if not _n_calls:
-                _changed_settings.close()
+            _n_users -= 1
+            if not _n_users:
+                _undo_settings.close()
 
 
-@contextmanager
-def _change_settings() -> Iterator[None]:
+def _yfinance() -> Any:
+    return import_optional("yfinance", extra="market", needed_for="Fetching prices")
+
+
+def _change_settings() -> None:
     with warnings.catch_warnings():  # the imports of yfinance may be deprecated, which users cannot change
         warnings.simplefilter("ignore", DeprecationWarning)
-        yfinance = import_optional("yfinance", extra="market", needed_for="Fetching prices")
-    # The filter is never removed, because a request that was left behind may log long after the call.
-    # Adding it a second time has no effect.
+        debug = _yfinance().config.debug
+    # The filter is never removed; adding it a second time has no effect.
     logging.getLogger("yfinance").addFilter(_redirect_log_record)
-    debug = yfinance.config.debug
-    hidden = debug.hide_exceptions
+    _undo_settings.callback(setattr, debug, "hide_exceptions", debug.hide_exceptions)
     debug.hide_exceptions = False
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="yfinance")
-            yield
-    finally:
-        debug.hide_exceptions = hidden
-        _ignore_warnings_of_requests_left_behind()
 
 
-def _ignore_warnings_of_requests_left_behind() -> None:
-    """Ignore deprecation warnings of yfinance until the last request that outlives its call has ended."""
-    if not _request_threads():
-        return
+def _ignore_warnings() -> None:
+    """Ignore the warnings of yfinance.
+
+    Every request does so again: filters belong to the process, and a `catch_warnings` block that ends in
+    another thread may remove this one.
+    """
     before = list(warnings.filters)
     warnings.filterwarnings("ignore", module="yfinance")
-    added = [entry for entry in warnings.filters if entry not in before]
-
-    def wait_and_restore() -> None:
-        while threads := _request_threads():
-            with suppress(RuntimeError):  # a thread may be listed before it has started
-                threads[0].join()
-        with suppress(ValueError):  # other code may have restored the filters already
-            cast("list[Any]", warnings.filters).remove(added[0])
-
-    if added:  # else another call has added the filter, and will remove it
-        threading.Thread(target=wait_and_restore, daemon=True).start()
+    if warnings.filters[0] not in before:  # else the user has the same filter, and keeps it
+        _undo_settings.callback(_remove_filter, warnings.filters[0])
 
 
-def _request_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+def _remove_filter(entry: Any) -> None:
+    with suppress(ValueError):  # other code may have restored the filters already
+        cast("list[Any]", warnings.filters).remove(entry)
 
 
 def _redirect_log_record(record: logging.LogRecord) -> bool:
     """Move what yfinance logs about our requests to our debug log: `fetch_prices` reports the failures."""
-    if record.threadName != THREAD_NAME:
+    if not (record.threadName or "").startswith(THREAD_NAME):
         return True
     logger.debug("yfinance: %s", record.getMessage())
     return False

@@ -1,4 +1,4 @@
-"""Parameter checks of `make_market`: each parameter alone, and parameters that depend on each other."""
+"""Parameter checks of the generators: each parameter alone, and parameters that depend on each other."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from shapecluster._sklearn_compat import Interval, StrOptions
 _MIN_DAYS_WITH_DEFECTS = 20  # a halt or a bad print needs days of trading around it
 
 _AT_LEAST_0 = [Interval(Integral, 0, None, closed="left")]
-_AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
+AT_LEAST_1 = [Interval(Integral, 1, None, closed="left")]
 _SPREAD = [Interval(Real, 0, None, closed="left")]
+RANDOM_STATE = [*_AT_LEAST_0, np.random.Generator, np.random.RandomState, None]
 
-CONSTRAINTS: dict[str, list[Any]] = {
-    "n_stocks": _AT_LEAST_1,
-    "n_sectors": _AT_LEAST_1,
+MARKET: dict[str, list[Any]] = {
+    "n_stocks": AT_LEAST_1,
+    "n_sectors": AT_LEAST_1,
     "n_days": [Interval(Integral, 2, None, closed="left")],
     "beta_mean": [Interval(Real, None, None, closed="neither")],
     "beta_std": _SPREAD,
@@ -40,37 +41,43 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_bad_prints": _AT_LEAST_0,
     "bad_print_size": [tuple, list],
     "start": [str, date, np.datetime64],  # Timestamps are dates
-    "random_state": [*_AT_LEAST_0, np.random.Generator, np.random.RandomState, None],
+    "random_state": RANDOM_STATE,
 }
 
 
-def check_combinations(parameters: Mapping[str, Any]) -> None:
+def require(holds: bool | np.bool_, owner: str, name: str, expected: str, got: object) -> None:
+    """Raise a ValueError about a parameter unless a condition holds."""
+    if not holds:
+        raise ValueError(f"The {name!r} parameter of {owner} must {expected}. Got {got} instead.")
+
+
+def is_range(value: object, kind: type, lowest: float) -> bool:
+    """Whether a value is a pair of finite numbers of at least `lowest`, the smaller first."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    both = all(isinstance(end, kind) and not isinstance(end, bool) for end in value)
+    return both and bool(lowest <= value[0] <= value[1] < np.inf)
+
+
+def check_market(parameters: Mapping[str, Any]) -> None:
     """Check parameters of `make_market` that depend on each other."""
 
-    def require(name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise ValueError(
-                f"The {name!r} parameter of make_market must be {expected}. Got {parameters[name]!r} instead."
-            )
+    def check(name: str, holds: bool, expected: str) -> None:
+        require(holds, "make_market", name, f"be {expected}", repr(parameters[name]))
 
     n_stocks, n_days = parameters["n_stocks"], parameters["n_days"]
     for name in ("n_sectors", "n_late", "n_halts", "n_bad_prints"):
-        require(name, parameters[name] <= n_stocks, f"at most n_stocks = {n_stocks}")
+        check(name, parameters[name] <= n_stocks, f"at most n_stocks = {n_stocks}")
     if any(parameters[name] for name in ("n_late", "n_halts", "n_bad_prints")):
         fewest = _MIN_DAYS_WITH_DEFECTS
-        require("n_days", n_days >= fewest, f"at least {fewest} with late listings, halts or bad prints")
+        check("n_days", n_days >= fewest, f"at least {fewest} with late listings, halts or bad prints")
     halt_days, size = parameters["halt_days"], parameters["bad_print_size"]
-    require("halt_days", _is_range(halt_days, Integral, 1), "two integers of at least 1, the smaller first")
-    require("bad_print_size", _is_range(size, Real, 0), "two numbers of at least 0, the smaller first")
+    check("halt_days", is_range(halt_days, Integral, 1), "two integers of at least 1, the smaller first")
+    check("bad_print_size", is_range(size, Real, 0), "two numbers of at least 0, the smaller first")
     if parameters["n_halts"]:
         longest = n_days - 2  # stocks trade before and after a halt
-        require("halt_days", halt_days[1] <= longest, f"at most n_days - 2 = {longest}")
-    require("start", _is_date(parameters["start"]), "a date without a time zone")
-
-
-def _is_range(value: Any, kind: type, lowest: int) -> bool:
-    both = len(value) == 2 and all(isinstance(end, kind) for end in value)
-    return both and bool(lowest <= value[0] <= value[1] < np.inf)
+        check("halt_days", halt_days[1] <= longest, f"at most n_days - 2 = {longest}")
+    check("start", _is_date(parameters["start"]), "a date without a time zone")
 
 
 def _is_date(value: Any) -> bool:
