@@ -273,6 +273,8 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return SeriesData(self.cluster_centers_).channels_first
 
     def _weights(self, sample_weight: ArrayLike | None, data: SeriesData) -> Float64Array:
+        if sample_weight is None:  # also for each `predict`, where scikit-learn's check would take longest
+            return np.ones(len(data.values))
         weights: Float64Array = _check_sample_weight(sample_weight, data.values, dtype=np.float64)
         if (weights < 0).any():
             row = int(np.flatnonzero(weights < 0)[0])

@@ -228,14 +228,10 @@ default="k-shape++"
         # Fits at the same time share the memory for aligned members.
         held = max(HELD_BYTES, prepared.settings.held_bytes // threads)
         prepared = replace(prepared, settings=replace(prepared.settings, held_bytes=held))
+        fit_model = partial(LocalKShape._fit_prepared, prepared=prepared)
         if threads == 1:
-            for model in models:
-                yield model._fit_prepared(prepared)
+            yield from map(fit_model, models)
             return
-
-        def fit_model(model: LocalKShape) -> LocalKShape:
-            return model._fit_prepared(prepared)
-
         pool = ThreadPoolExecutor(threads)
         try:
             yield from pool.map(with_user_line(fit_model), models)
@@ -267,8 +263,11 @@ default="k-shape++"
         x, weights = prepared.shapes, prepared.weights
 
         def after_step(progress: FitProgress) -> None:
-            if self.verbose:
-                _log_step(progress)
+            state = progress.state
+            if self.verbose and state is not None:
+                why = f" ({state.stopped})" if state.stopped else ""
+                now, best = state.current.inertia, state.best.inertia
+                logger.info("iteration %d: inertia %.6g, best %.6g%s", state.n_iter, now, best, why)
             if save_snapshot is not None:
                 save_snapshot(to_arrays(progress))
 
@@ -302,18 +301,6 @@ default="k-shape++"
             # A generator for each run: its seeds do not depend on how much the runs before it drew.
             run_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
             yield partial(draw, prepared.shapes, weights=prepared.weights, rng=run_rng)
-
-
-def _log_step(progress: FitProgress) -> None:
-    state = progress.state
-    if state is not None:
-        logger.info(
-            "iteration %d: inertia %.6g, best %.6g%s",
-            state.n_iter,
-            state.current.inertia,
-            state.best.inertia,
-            f" ({state.stopped})" if state.stopped else "",
-        )
 
 
 def _draw_start(draw: Callable[[int], Seeds], n_clusters: int) -> Start:

@@ -284,10 +284,17 @@ default="k-shape++"
         weights = self._weights(sample_weight, data)
         batch = self._shapes(data, data.values.dtype if first else self._state.centers.dtype)
         if first:
+            n_moving = np.count_nonzero(participating(batch, weights))
+            if n_moving < self.n_clusters:
+                raise ValueError(
+                    f"{type(self).__name__}: the first batch must hold at least n_clusters={self.n_clusters} "
+                    f"series that move and have a positive weight. Got {n_moving} of {len(batch)} instead. "
+                    "Start with a larger batch."
+                )
             self._random_state = check_random_state(self.random_state)
-            self._state = self._state_from_first_batch(data, batch, weights)
+            self._state, _ = self._first_state(data, batch, weights)
             self.n_steps_ = self.n_correlations_ = 0
-        # Checked before anything changes, so that a batch that raises leaves the model as it was.
+        # Checked before the batch draws random numbers, which an error could not take back.
         with np.errstate(over="ignore"):
             total = self._state.counts.sum() + weights.sum()
         if not np.isfinite(total):
@@ -304,19 +311,6 @@ default="k-shape++"
         self.n_correlations_ += n_advancing + n_assigning
         self._store(found, data)
         return self
-
-    def _state_from_first_batch(
-        self, data: SeriesData, batch: Shapes, weights: Float64Array
-    ) -> MiniBatchState:
-        """Stream with first centers out of its first batch."""
-        n_moving = np.count_nonzero(participating(batch, weights))
-        if n_moving < self.n_clusters:
-            raise ValueError(
-                f"{type(self).__name__}: the first batch must hold at least n_clusters={self.n_clusters} "
-                f"series that move and have a positive weight. Got {n_moving} of {len(batch)} instead. "
-                "Start with a larger batch."
-            )
-        return self._first_state(data, batch, weights)[0]
 
     def _sample(self, rows: IntArray) -> IntArray:
         """Sample of `init_size` of the series that take part, for drawing first centers."""

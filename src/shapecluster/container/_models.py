@@ -24,10 +24,9 @@ from shapecluster.formats import Predictions, decode_centroids, decode_ndarrays,
 logger = logging.getLogger("shapecluster.container")
 
 _MAX_BYTES = 1 << 29
-# Bounds the rounding of mean and standard deviation in a center that was normalized in float32: within it,
+# Bounds the rounding of mean and standard deviation in a center that was normalized in this type. Within it,
 # decoding keeps the bits of the center, and serving answers as training did.
-_FLOAT32_TOLERANCE = 4e-6
-_FLOAT64_TOLERANCE = 1e-12
+_ROUNDING = {"float32": 4e-6, "float64": 1e-12}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ def _k_shape_model(text: bytes, description: dict[str, Any]) -> ServedModel:
     try:
         parameters = description["parameters"]
         k, m, d = parameters["n_clusters"], description["n_timepoints"], description["n_channels"]
-        dtype = {"float32": np.float32, "float64": np.float64}[description["dtype"]]
+        dtype, tolerance = description["dtype"], _ROUNDING[description["dtype"]]
         if not all(type(size) is int and 0 < size < 2**31 for size in (k, m, 1 if d is None else d)):
             raise ValueError("its sizes must be positive integers")
         estimator = LocalKShape(k, max_shift=parameters["max_shift"], missing=parameters["missing"])
@@ -102,7 +101,6 @@ def _k_shape_model(text: bytes, description: dict[str, Any]) -> ServedModel:
             f"{DESCRIPTION_FILE} does not describe a k-Shape model ({error!r}): serve models "
             "that this program trained."
         ) from None
-    tolerance = _FLOAT32_TOLERANCE if dtype is np.float32 else _FLOAT64_TOLERANCE
     centers, report = decode_centroids(text, k, m, n_channels=d, tolerance=tolerance)
     if not report.complete:
         raise ArtifactError(f"The model's centroids are incomplete: {report} Train it again.")

@@ -11,11 +11,11 @@ from shapecluster._validation import SeriesData
 from shapecluster.cluster._local import FIT_PARAMETERS
 from shapecluster.formats import encode_hyperparameters
 from shapecluster.remote._client import Algorithm, ChannelSpec
+from shapecluster.sagemaker._files import CSV
 
 # Listings name the number of clusters in different ways; the first that is listed is used.
 _NAMES_OF_K = ("k", "n_clusters", "num_clusters")
 _LABEL_SIZE = "label_size"
-_CSV = "text/csv"
 
 
 def check_channels(algorithm: Algorithm, channel: ChannelSpec) -> None:
@@ -26,9 +26,9 @@ def check_channels(algorithm: Algorithm, channel: ChannelSpec) -> None:
     ValueError
         When it does not.
     """
-    if channel.content_types and _CSV not in channel.content_types:
+    if channel.content_types and CSV not in channel.content_types:
         raise ValueError(
-            f"algorithm_arn must be of an algorithm that takes {_CSV} in its channel {channel.name!r}. "
+            f"algorithm_arn must be of an algorithm that takes {CSV} in its channel {channel.name!r}. "
             f"Got {algorithm.arn!r}, which takes {', '.join(channel.content_types)}, instead."
         )
     for other in algorithm.channels.values():

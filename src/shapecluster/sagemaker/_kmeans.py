@@ -246,8 +246,7 @@ class SageMakerKMeans(ServedEstimator):
         labels : ndarray of shape (n_samples,)
             Index of the nearest center.
         """
-        self._check_is_fitted()
-        return nearest(self._rows(X), self.cluster_centers_)
+        return nearest(self._new_rows(X), self.cluster_centers_)
 
     def transform(self, X: Any) -> FloatArray | pd.DataFrame:
         """Measure the Euclidean distance of each row to every center.
@@ -262,8 +261,7 @@ class SageMakerKMeans(ServedEstimator):
         distances : ndarray or DataFrame of shape (n_samples, n_clusters)
             Not squared, in the precision of `X`; a DataFrame where `set_output` asks for one.
         """
-        self._check_is_fitted()
-        rows = self._rows(X)
+        rows = self._new_rows(X)
         measured: FloatArray = distances(rows, self.cluster_centers_).astype(rows.dtype, copy=False)
         return measured
 
@@ -282,8 +280,7 @@ class SageMakerKMeans(ServedEstimator):
         float
             Minus the sum of the squared distances; ``-inertia_`` for the rows of `fit`.
         """
-        self._check_is_fitted()
-        return -label_rows(self._rows(X), self.cluster_centers_)[1]
+        return -label_rows(self._new_rows(X), self.cluster_centers_)[1]
 
     def to_local(self) -> KMeans:
         """Convert to scikit-learn's KMeans, which needs neither the session nor the job.
@@ -315,7 +312,8 @@ class SageMakerKMeans(ServedEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _payload_rows(self, X: Any) -> Any:
+    def _new_rows(self, X: Any) -> Any:
+        self._check_is_fitted()
         return self._rows(X)
 
     def _rows(self, X: Any, *, reset: bool = False) -> Any:

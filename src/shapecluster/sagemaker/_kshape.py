@@ -240,7 +240,7 @@ default="k-shape++"
                 setattr(local, name, value)
         return local
 
-    def _payload_rows(self, X: Any) -> Any:
+    def _new_rows(self, X: Any) -> Any:
         values = self._check(X, reset=False).values
         return values.reshape(len(values), -1)
 

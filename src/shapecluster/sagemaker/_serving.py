@@ -26,8 +26,8 @@ class ServedEstimator(TrainingJobEstimator):
     """An estimator whose model an endpoint or a batch transform job can serve; `predict` needs neither."""
 
     @abstractmethod
-    def _payload_rows(self, X: Any) -> Any:
-        """Return the rows that a request holds."""
+    def _new_rows(self, X: Any) -> Any:
+        """Check rows for predictions, and return them as a request holds them; raise if there is no model."""
 
     def _served_ids(self, labels: IntArray) -> IntArray:
         """Return labels of `predict` as the model's own program numbers them."""
@@ -115,8 +115,7 @@ class ServedEstimator(TrainingJobEstimator):
         ArtifactWarning
             When they differ from those of `predict`.
         """
-        self._check_is_fitted()
-        rows = self._payload_rows(X)
+        rows = self._new_rows(X)
         answers = endpoint.invoke_rows(
             lambda part: encode_rows(dense(rows[part], rows.dtype), CSV), rows.shape[0], CSV, CSV
         )
@@ -146,8 +145,7 @@ class ServedEstimator(TrainingJobEstimator):
         ArtifactWarning
             When they differ from those of `predict`.
         """
-        self._check_is_fitted()
-        rows = self._payload_rows(X)
+        rows = self._new_rows(X)
         client = JobClient(self.session, self._job() if job is None else job)
         ids = []
         for file in client.transform(self._outcome, csv_of(dense(rows, rows.dtype), None, {}), CSV):
