@@ -55,7 +55,7 @@ PACKAGES: dict[str, set[str]] = {
     "neighbors": {"_core.index", "_core.kshape", "_core.sbd", "formats"},
     "analogues": {"_core.index", "cluster", "neighbors"},
     "container": {"cluster", "formats"},
-    "sagemaker": {"_core.kshape", "_core.sbd", "cluster", "formats", "remote"},
+    "sagemaker": {"cluster", "formats", "remote"},
     "plotting": {"analogues", "model_selection"},
     "report": {
         *("cluster", "datasets", "metrics", "model_selection", "neighbors"),

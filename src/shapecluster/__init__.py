@@ -83,9 +83,9 @@ _HOMES = {
 
 def _import_container() -> ContainerPrograms:
     # The one import of the container: `remote` rehearses its programs and must not import them.
-    from shapecluster.container._handover import LocalContainer
+    from shapecluster.container._handover import PROGRAMS
 
-    return LocalContainer()
+    return PROGRAMS
 
 
 _provide_programs(_import_container)

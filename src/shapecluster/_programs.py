@@ -8,39 +8,40 @@ imported first, so a rehearsal finds its programs in every process, with or with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 WsgiApp: TypeAlias = Callable[..., Iterable[bytes]]
 ProgramMain: TypeAlias = Callable[[list[str]], int]
 
 
-class ContainerPrograms(Protocol):
-    """The program of a container as a rehearsal runs it: one program, which trains and serves."""
+@dataclass(frozen=True)
+class ContainerPrograms:
+    """The program of a container as a rehearsal runs it: one program, which trains and serves.
 
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The command that starts the program in a process of its own; its arguments follow."""
+    Attributes
+    ----------
+    command : tuple of str
+        The command that starts the program in a process of its own; its arguments follow.
+    logger_name : str
+        Name of the logger that the program writes to.
+    algorithm_for : callable
+        The value of the program's option ``--algorithm`` that stands for an image or a listing.
+    load_main : callable
+        Imports the program as a function of its arguments, which returns an exit code.
+    load_app : callable
+        Imports the server of the model in a folder as a WSGI application.
+    """
 
-    @property
-    def logger_name(self) -> str:
-        """Name of the logger that the program writes to."""
-
-    def algorithm_for(self, image: str) -> str:
-        """The value of the program's option ``--algorithm`` that stands for an image or a listing."""
-
-    def load_main(self) -> ProgramMain:
-        """Import the program as a function of its arguments, which returns an exit code."""
-
-    def load_app(self, model: Path) -> WsgiApp:
-        """Import the server of the model in a folder as a WSGI application."""
+    command: tuple[str, ...]
+    logger_name: str
+    algorithm_for: Callable[[str], str]
+    load_main: Callable[[], ProgramMain]
+    load_app: Callable[[Path], WsgiApp]
 
 
-def _nothing_provided() -> ContainerPrograms:
-    raise RuntimeError("No programs were handed over: shapecluster/__init__.py calls provide_programs.")
-
-
-_provider: Callable[[], ContainerPrograms] = _nothing_provided
+_provider: Callable[[], ContainerPrograms] | None = None
 
 
 def provide_programs(provider: Callable[[], ContainerPrograms]) -> None:
@@ -51,4 +52,6 @@ def provide_programs(provider: Callable[[], ContainerPrograms]) -> None:
 
 def container_programs() -> ContainerPrograms:
     """The programs that were handed over."""
+    if _provider is None:
+        raise RuntimeError("No programs were handed over: shapecluster/__init__.py calls provide_programs.")
     return _provider()

@@ -87,22 +87,15 @@ def with_user_line(function: Callable[_Arguments, _Returned]) -> Callable[_Argum
 
 def _innermost_user_line(frame: FrameType | None) -> _UserLine | None:
     """The first line outwards from `frame` that is no wrapper's; None in a thread without one."""
-    folders, files = _wrapper_paths()
+    wrappers = (*_wrapper_paths(), "<frozen ")  # Python's own start-up code ("<frozen runpy>") has no path
     inner = None
     while frame is not None:
         filename = frame.f_code.co_filename
-        # Python's own start-up code ("<frozen runpy>") has no path.
-        wrapper = (
-            filename.startswith((*folders, "<frozen ")) or filename in files or _in_standard_library(filename)
-        )
-        if not wrapper and not _starts_worker(frame, inner):
+        standard = filename.startswith(_STANDARD_LIBRARY) and not filename.startswith(_INSTALLED)
+        if not standard and not filename.startswith(wrappers) and not _starts_worker(frame, inner):
             return _line_of(frame)
         frame, inner = frame.f_back, frame
     return None
-
-
-def _in_standard_library(filename: str) -> bool:
-    return filename.startswith(_STANDARD_LIBRARY) and not filename.startswith(_INSTALLED)
 
 
 def _starts_worker(frame: FrameType, inner: FrameType | None) -> bool:
@@ -120,19 +113,10 @@ def _line_of(frame: FrameType) -> _UserLine:
     return _UserLine(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
 
 
-def _wrapper_paths() -> tuple[list[str], set[str]]:
-    """Folders of the wrappers that are packages, and files of those that are single modules.
+def _wrapper_paths() -> list[str]:
+    """What the paths of the wrappers begin with: folders of packages, and files of single modules.
 
     Paths are compared and not names: a user's own sklearn.py, or a folder shapecluster-study, is the user's.
     """
-    folders, files = [], set()
-    for name in _WRAPPERS:
-        path = getattr(sys.modules.get(name), "__file__", None)
-        if path is None:
-            continue
-        folder, file = os.path.split(path)
-        if os.path.splitext(file)[0] == "__init__":
-            folders.append(os.path.join(folder, ""))
-        else:
-            files.add(path)
-    return folders, files
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in _WRAPPERS]
+    return [file.removesuffix("__init__.py") for file in files if file is not None]

@@ -14,12 +14,11 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
 from shapecluster import KSweep, LocalKShape, MiniBatchLocalKShape
-from shapecluster._core.kshape.run import FitSettings
 from shapecluster._core.kshape.sketch import initial_state
 from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster.cluster import _minibatch
-from shapecluster.cluster._minibatch_loop import BatchSource, EarlyStopping, _movement
+from shapecluster.cluster._early_stopping import EarlyStopping, movement
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.metrics import sbd_distances
 
@@ -243,11 +242,12 @@ class TestFit:
 
     def test_a_cluster_that_is_empty_in_the_end_takes_the_series_farthest_from_its_center(self, rng):
         X = walks(rng, 60)
-        source = BatchSource(shapes_of(X[:, None], None), np.ones(60), FitSettings())
+        model = MiniBatchLocalKShape(3)
+        model.n_correlations_ = 0
         twice = initial_state(znormalize(X[[0, 0, 1], None]))  # ties go to the first: the second stays empty
         distances = sbd_distances(X, X[:2])
         farthest = distances.min(axis=1).argmax()
-        state, final = source.assign(twice)
+        state, final = model._assign_all(shapes_of(X[:, None], None), np.ones(60), twice)
         assert final.labels[farthest] == 1
         assert set(final.labels) == {0, 1, 2}
         assert final.inertia == (final.sbd**2).sum() < (distances.min(axis=1) ** 2).sum()
@@ -287,7 +287,7 @@ class TestProgress:
     def test_movement_is_that_of_unit_vectors(self):
         old = np.array([[[3.0, 0.0]], [[0.0, 2.0]]])
         new = np.array([[[0.0, 5.0]], [[0.0, 1.0]]])
-        assert _movement(old, new) == pytest.approx((2.0 + 0.0) / 2)
+        assert movement(old, new) == pytest.approx((2.0 + 0.0) / 2)
 
 
 class TestFiles:

@@ -8,7 +8,8 @@ import logging
 import numpy as np
 import pytest
 
-from shapecluster.container import _kshape, _training, main
+from shapecluster.container import __main__ as program
+from shapecluster.container import _kshape, main
 from tests.container.conftest import RECORDIO
 
 
@@ -18,7 +19,7 @@ from tests.container.conftest import RECORDIO
         ({"k": "eleven"}, "k must be an integer >= 1. Got 'eleven' instead."),
         ({"k": 0}, "k must be an integer >= 1. Got '0' instead."),
         ({"k": 3, "n_clusters": 4}, "k and n_clusters are two names"),
-        ({"k": 37}, "There are 36 series in channel 'train', fewer than n_clusters=37"),
+        ({"k": 37}, "There are 36 rows in channel 'train', fewer than n_clusters=37"),
         (
             {"k": 3, "clusters": 3},
             "clusters is not a hyperparameter. Valid names: checkpoint_every, init, k,",
@@ -44,7 +45,7 @@ def test_all_bad_hyperparameters_are_named_at_once(job, walks):
 
 def test_there_must_be_data(job):
     assert job.train(k=3) == 1
-    assert "the job must have a channel 'train'" in job.failure
+    assert "must have a channel 'train'" in job.failure
 
 
 def test_the_folder_of_a_channel_must_be_there(job, walks):
@@ -136,13 +137,13 @@ def test_contradicting_label_sizes_are_rejected(job, walks):
 def test_unknown_channels_are_named(job, walks):
     job.channel("train", walks).channel("validation", walks)
     assert job.train(k=3) == 1
-    assert "Got 'validation' as well" in job.failure
+    assert "Got 'train', 'validation' instead" in job.failure
 
 
 def test_two_channels_without_train_are_ambiguous(job, walks):
     job.channel("prices", walks).channel("volumes", walks)
     assert job.train(k=3) == 1
-    assert "Call it 'train'. Got 'prices', 'volumes'" in job.failure
+    assert "must have a channel 'train', and may have init, weights. Got 'prices', 'volumes'" in job.failure
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
@@ -232,7 +233,7 @@ def test_a_reason_that_cannot_be_written_is_in_the_log(job, walks, monkeypatch, 
     def refuse(*_: object) -> None:
         raise OSError("read-only")
 
-    monkeypatch.setattr(_training, "write_bytes", refuse)
+    monkeypatch.setattr(program, "write_bytes", refuse)
     with caplog.at_level(logging.ERROR, logger="shapecluster"):
         assert job.channel("train", walks).train(k=0) == 1
     assert "output/failure cannot be written: read-only" in caplog.text

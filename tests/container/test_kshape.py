@@ -20,9 +20,13 @@ PARAMETERS = {"n_clusters": 3, "random_state": 5}
 
 def assert_same(job, local: LocalKShape) -> None:
     """The artifact holds the same centers as a local fit, bit for bit."""
-    served = load_model(job.model).estimator
-    np.testing.assert_array_equal(served.cluster_centers_, local.cluster_centers_)
-    assert served.cluster_centers_.dtype == local.cluster_centers_.dtype
+    centers = local.cluster_centers_
+    written = np.loadtxt(job.model / "centroids", delimiter=",", ndmin=2).reshape(centers.shape)
+    np.testing.assert_array_equal(written.astype(centers.dtype), centers)
+    served = load_model(job.model).predict(centers.reshape(len(centers), -1).astype(np.float64))
+    expected = local._assigned(centers)
+    np.testing.assert_array_equal(served.closest_cluster, expected.labels)
+    np.testing.assert_array_equal(served.distance_to_cluster, expected.sbd)
     assert (job.description["inertia"], job.description["n_iter"]) == (local.inertia_, local.n_iter_)
 
 

@@ -17,7 +17,7 @@ from shapecluster import LocalKShape, SageMakerKMeans, SageMakerKShape
 from shapecluster.exceptions import CredentialsError, JobStoppedError, NotFoundError
 from shapecluster.remote import Job
 from shapecluster.remote._platform import open_platform
-from shapecluster.sagemaker._images import _ACCOUNTS, k_means_image
+from shapecluster.sagemaker._builtin import _ACCOUNTS, k_means_image
 from tests.emulator import faults
 from tests.emulator.programs import OURS, Program
 

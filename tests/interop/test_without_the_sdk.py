@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from shapecluster import SageMakerKShape
 from shapecluster.remote import Rehearsal
-from shapecluster.sagemaker._images import k_means_image
+from shapecluster.sagemaker._builtin import k_means_image
 
 HINT = r'not installed: pip install "shapecluster\[sagemaker\]"'
 

@@ -428,7 +428,7 @@ assert "shapecluster.sagemaker" not in sys.modules
 
 
 def test_programs_that_nobody_handed_over_are_missed_by_name(monkeypatch):
-    monkeypatch.setattr(_programs, "_provider", _programs._nothing_provided)
+    monkeypatch.setattr(_programs, "_provider", None)
     with pytest.raises(RuntimeError, match="provide_programs"):
         container_programs()
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from shapecluster import LocalKShape, SageMakerKMeans, SageMakerKShape
+from shapecluster.cluster._local import FIT_PARAMETERS
 from shapecluster.remote import Job
-from shapecluster.sagemaker._algorithm import PARAMETERS
 from tests.sagemaker.test_kshape import frame, walks
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:algorithm/k-shape"
@@ -62,7 +62,7 @@ def untouched(platform):
 
 def test_the_table_has_every_parameter_of_the_local_estimator():
     local = set(inspect.signature(LocalKShape).parameters)
-    assert {row[0] for row in TABLE} == local == set(PARAMETERS)
+    assert {row[0] for row in TABLE} == local
     ours = inspect.signature(SageMakerKShape).parameters
     for name, parameter in inspect.signature(LocalKShape).parameters.items():
         assert ours[name].default == parameter.default, name
@@ -76,7 +76,7 @@ def test_what_becomes_of_a_parameter(rng, rehearsal, monkeypatch, name, value, i
     assert sent(rehearsal, model).get(name) == image
     assert sent(rehearsal, model)["n_clusters"] == str(given["n_clusters"])
 
-    everything = [parameter for parameter in PARAMETERS if parameter != "n_clusters"]
+    everything = [parameter for parameter in LocalKShape().get_params() if parameter != "n_clusters"]
     change(rehearsal, monkeypatch, SupportedHyperParameters=listed("k", "label_size", *everything))
     model = SageMakerKShape(session=rehearsal, algorithm_arn=ARN, **given)
     if listing == "refused":
@@ -97,7 +97,7 @@ def test_an_algorithm_without_the_hyperparameter(rng, rehearsal, name, value, im
     model = SageMakerKShape(session=rehearsal, algorithm_arn=ARN, **{"n_clusters": 3, name: value})
     default = LocalKShape().get_params()[name]
     is_default = isinstance(value, (str, int, float, np.generic, type(None))) and value == default
-    if PARAMETERS[name] == "sent" and name != "n_clusters" and not is_default:
+    if name in FIT_PARAMETERS and name != "n_clusters" and not is_default:
         with pytest.raises(ValueError, match=f"^{name} of SageMakerKShape must be at its default") as caught:
             model.fit(X)
         assert ARN in str(caught.value)

@@ -5,28 +5,40 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import ClusterRun, inertia, participating
-from shapecluster._core.sbd.correlation import Assignment, align_all
-from shapecluster._core.sbd.normalize import standardize
+from shapecluster._core.kshape.run import Iterate, inertia, participating
+from shapecluster._core.sbd.correlation import align_all
+from shapecluster._core.sbd.normalize import standardize, unit_rows
 from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, materialize, shapes_of, subset
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
+    Interval,
+    StrOptions,
     TransformerMixin,
     _check_sample_weight,
+    check_array,
     check_is_fitted,
     clone,
 )
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, BoolArray, DType, Float64Array, FloatArray, IntArray
+from shapecluster._typing import (
+    ArrayLike,
+    BoolArray,
+    DType,
+    Float64Array,
+    FloatArray,
+    InitialCenters,
+    IntArray,
+)
 from shapecluster._validation import SeriesData, check_series, warn_flat
 from shapecluster._warnings import warn_user
 
@@ -37,11 +49,26 @@ if TYPE_CHECKING:
 class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator, ABC):
     """Base of the estimators that cluster series by shape.
 
-    A subclass has the parameters `n_clusters`, `max_shift`, `missing` and `n_jobs`, and its `fit` calls
-    `_store`. The methods here need only the centers.
+    A subclass has the parameters of `_parameter_constraints`, and its `fit` calls `_store`. The methods here
+    need only the centers.
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-shape++", "random"}), "array-like"],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
+        "missing": [StrOptions({"error", "mask"})],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+    }
+
     n_clusters: int
+    init: InitialCenters
+    n_init: int | Literal["auto"]
     max_shift: int | None
     missing: Literal["error", "mask"]
     n_jobs: int | None
@@ -89,9 +116,9 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             In [0, 1], or [0, 2] with `max_shift`; 1 for flat series. A DataFrame with the same index
             when X is one.
         """
-        self._check_is_fitted()
         data = self._check(X, reset=False)
-        aligned = align_all(self._shapes(data), self._centers(), n_threads=n_threads(self.n_jobs))
+        centers = shapes_of(self._centers(), self.max_shift)
+        aligned = align_all(self._shapes(data), centers, n_threads=n_threads(self.n_jobs))
         # The distances are in the dtype of the input, as scikit-learn's transformers keep it.
         sbd = (1.0 - aligned.ncc).astype(data.values.dtype, copy=False)
         if data.names is None:
@@ -115,11 +142,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         score : float
             Minus the weighted sum of squared SBD to the nearest centers.
         """
-        self._check_is_fitted()
-        data = self._check(X, reset=False)
-        weights = self._weights(sample_weight, data)
-        nearest = self._nearest(self._shapes(data))
-        return -inertia(1.0 - nearest.ncc, weights)
+        return -self._assigned(X, sample_weight).inertia
 
     def labels_frame(self) -> pd.DataFrame:
         """Table of the series of `fit` with their cluster, shift and distance.
@@ -165,15 +188,14 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             Center times the members' median standard deviation plus their median mean; NaN for a
             cluster that has no member in X.
         """
-        self._check_is_fitted()
         data = self._check(X, reset=False)
         shapes = self._shapes(data)
-        labels = self._nearest(shapes).labels
+        found, _ = self._assign(shapes, self._centers(), np.ones(len(shapes)))
         # Medians, so that one stock at a very high price does not set the scale of its cluster.
         _, mean, std, _ = standardize(data.channels_first)
         centers = np.full(self.cluster_centers_.shape, np.nan)
         for label, center in enumerate(self.cluster_centers_):
-            members = (labels == label) & ~shapes.flat
+            members = (found.labels == label) & ~shapes.flat
             if members.any():
                 centers[label] = _median(mean[members]) + _median(std[members]) * center
         return centers
@@ -208,6 +230,9 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         check_is_fitted(self)
 
     def _check(self, X: Any, *, reset: bool) -> SeriesData:
+        """Check series: those of a fit if `reset`, else new ones, which must be as those of the fit."""
+        if not reset:
+            self._check_is_fitted()
         data = check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
         if not reset and data.values.shape[2:] != self.cluster_centers_.shape[2:]:
             raise ValueError(
@@ -216,30 +241,40 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             )
         return data
 
-    def _shapes(self, data: SeriesData, dtype: DType | None = None, spare: int = SPARE_BYTES) -> Shapes:
+    def _shapes(
+        self, data: SeriesData, dtype: DType | None = None, *, spare: int = SPARE_BYTES, warn: bool = True
+    ) -> Shapes:
         """Prepare checked series in the precision of the centers; warn with the names of flat ones."""
         dtype = self.cluster_centers_.dtype if dtype is None else dtype
         shapes = shapes_of(
             data.channels_first, self.max_shift, dtype, spare=spare, n_threads=n_threads(self.n_jobs)
         )
-        if shapes.flat.any():
+        if warn and shapes.flat.any():
             warn_flat(self, data, shapes.flat, "get label 0 and distance 1")
         return shapes
 
-    def _assigned(self, X: Any) -> Assignment:
-        """Assign new series to the fitted centers: labels, shifts and correlations."""
-        self._check_is_fitted()
-        return self._nearest(self._shapes(self._check(X, reset=False)))
+    def _assigned(self, X: Any, sample_weight: ArrayLike | None = None) -> Iterate:
+        """Assign new series to the fitted centers."""
+        data = self._check(X, reset=False)
+        weights = self._weights(sample_weight, data)
+        return self._assign(self._shapes(data), self._centers(), weights)[0]
 
-    def _nearest(self, shapes: Shapes) -> Assignment:
-        """Assign prepared series to the fitted centers."""
+    def _assign(self, x: Shapes, centers: FloatArray, weights: Float64Array) -> tuple[Iterate, int]:
+        """Assign prepared series to centers; also return the number of pairs that were transformed."""
         # One assignment: no later one could use its bounds.
-        return assign(shapes, self._centers(), keep=False, n_threads=n_threads(self.n_jobs)).nearest
+        targets = shapes_of(centers, self.max_shift)
+        assigned = assign(x, targets, keep=False, n_threads=n_threads(self.n_jobs))
+        labels, shifts, ncc = assigned.nearest
+        sbd = 1.0 - ncc
+        return Iterate(centers, labels, shifts, sbd, inertia(sbd, weights)), assigned.n_correlations
 
-    def _centers(self) -> Shapes:
-        return shapes_of(SeriesData(self.cluster_centers_).channels_first, self.max_shift)
+    def _centers(self) -> FloatArray:
+        """The fitted centers in the layout of the core."""
+        return SeriesData(self.cluster_centers_).channels_first
 
     def _weights(self, sample_weight: ArrayLike | None, data: SeriesData) -> Float64Array:
+        if sample_weight is None:  # also for each `predict`, where scikit-learn's check would take longest
+            return np.ones(len(data.values))
         weights: Float64Array = _check_sample_weight(sample_weight, data.values, dtype=np.float64)
         if (weights < 0).any():
             row = int(np.flatnonzero(weights < 0)[0])
@@ -256,8 +291,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return weights
 
     def _names(self) -> Any:
-        names = getattr(self, "series_names_in_", None)
-        return np.arange(len(self.labels_)) if names is None else names
+        return getattr(self, "series_names_in_", np.arange(len(self.labels_)))
 
     def _check_size(self, n_series: int) -> None:
         """Raise ValueError if there are fewer series than clusters."""
@@ -277,31 +311,55 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
             )
         return taking_part
 
+    def _given_centers(self, data: SeriesData) -> FloatArray:
+        """Check the array `init`, and return it in the layout of the core."""
+        centers = check_array(
+            self.init, dtype=data.values.dtype, allow_nd=True, ensure_all_finite=False, input_name="init"
+        )
+        expected = (self.n_clusters, *data.values.shape[1:])
+        if centers.shape != expected:
+            raise ValueError(
+                f"init must have one center per cluster, with the timepoints of X: shape {expected}. "
+                f"Got shape {centers.shape} instead."
+            )
+        if not np.isfinite(centers).all():
+            raise ValueError("init must be finite. Got NaN or infinity instead.")
+        given = SeriesData(centers).channels_first
+        flat = np.flatnonzero(unit_rows(given).flat)
+        if len(flat):
+            raise ValueError(f"init must hold centers that move. Got a flat center {flat[0]} instead.")
+        return given
+
+    def _n_runs(self, if_random: int) -> int:
+        """Number of runs that `n_init` stands for: "auto" is `if_random` for first centers at random."""
+        if self.n_init != "auto":
+            return self.n_init
+        return if_random if self.init == "random" else 1
+
     def _store_names(self, data: SeriesData) -> None:
         """Keep the names of the series, and drop those of an earlier fit."""
         self._axis_name = "series" if data.names is None or data.names.name is None else data.names.name
+        vars(self).pop("series_names_in_", None)
         if data.names is not None:
             self.series_names_in_ = np.asarray(data.names, dtype=object)
-        elif hasattr(self, "series_names_in_"):
-            del self.series_names_in_
 
-    def _store(self, run: ClusterRun, data: SeriesData, taking_part: BoolArray) -> None:
-        """Store the result of a run as fitted attributes."""
-        best = run.best
-        centers = best.centers.transpose(0, 2, 1) if data.values.ndim == 3 else best.centers[:, 0]
+    def _store(self, found: Iterate, data: SeriesData) -> None:
+        """Store centers, and the series that are assigned to them, as fitted attributes."""
+        centers = found.centers.transpose(0, 2, 1) if data.values.ndim == 3 else found.centers[:, 0]
         self.cluster_centers_ = np.ascontiguousarray(centers)
-        self.labels_, self.shifts_, self.sbd_ = best.labels, best.shifts, best.sbd
-        self.inertia_ = best.inertia
-        self.n_iter_ = run.n_iter
-        self.n_correlations_ = run.n_correlations
+        self.labels_, self.shifts_, self.sbd_ = found.labels, found.shifts, found.sbd
+        self.inertia_ = found.inertia
         self._store_names(data)
+
+    def _warn_of_empty_clusters(self, taking_part: BoolArray) -> None:
+        """Warn if some fitted clusters have no members."""
         # Flat series have label 0 and would make an empty cluster 0 look like one with members.
-        n_found = len(np.unique(best.labels[taking_part]))
-        if n_found < len(best.centers):
+        n_found, n_clusters = len(np.unique(self.labels_[taking_part])), len(self.cluster_centers_)
+        if n_found < n_clusters:
             warn_user(
                 self,
-                f"number of distinct clusters ({n_found}) found smaller than n_clusters "
-                f"({len(best.centers)}). Possibly due to fewer distinct shapes than clusters in X.",
+                f"number of distinct clusters ({n_found}) found smaller than n_clusters ({n_clusters}). "
+                "Possibly due to fewer distinct shapes than clusters in X.",
                 ConvergenceWarning,
             )
 

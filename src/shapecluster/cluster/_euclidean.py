@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
-BLOCK_BYTES = 1 << 24  # of dense rows in float64 at a time
+_BLOCK_BYTES = 1 << 24  # of dense rows in float64 at a time
 
 
 def dense(rows: Any, dtype: Any = np.float64) -> Any:
@@ -17,10 +19,15 @@ def dense(rows: Any, dtype: Any = np.float64) -> Any:
     return values.astype(dtype, copy=False)
 
 
-def blocks(n_rows: int, width: int) -> list[slice]:
+def blocks(n_rows: int, width: int) -> Iterator[slice]:
     """Slices of rows of so many values."""
-    step = max(1, BLOCK_BYTES // (8 * max(1, width)))
-    return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
+    return row_blocks(n_rows, 8 * width, _BLOCK_BYTES)
+
+
+def label_rows(values: Any, centers: FloatArray) -> tuple[IntArray, float]:
+    """Nearest center of each row, and the inertia of K-Means: the sum of squared distances to them."""
+    labels = nearest(values, centers)
+    return labels, float(squared_distances(values, centers, labels).sum())
 
 
 def nearest(values: Any, centers: FloatArray) -> IntArray:
@@ -36,10 +43,7 @@ def nearest(values: Any, centers: FloatArray) -> IntArray:
 
 
 def squared_distances(values: Any, centers: FloatArray, labels: IntArray) -> Float64Array:
-    """Squared distance of each row to the center that it is labeled with.
-
-    Their sum is the inertia of K-Means, wherever it was fitted.
-    """
+    """Squared distance of each row to the center that it is labeled with."""
     n_rows, width = values.shape
     out = np.empty(n_rows)
     for part in blocks(n_rows, width):

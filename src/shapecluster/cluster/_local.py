@@ -7,28 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.kshape.extraction import HELD_BYTES
-from shapecluster._core.kshape.run import (
-    FitProgress,
-    FitSettings,
-    KeepBounds,
-    best_run,
-    memory_plan,
-    participating,
-)
+from shapecluster._core.kshape.run import FitProgress, FitSettings, best_run, memory_plan
 from shapecluster._core.kshape.seeding import Seeds, Start, k_shape_plus_plus, random_rows
 from shapecluster._core.kshape.snapshot import from_arrays, to_arrays
-from shapecluster._core.sbd.normalize import unit_rows
 from shapecluster._core.sbd.shapes import Shapes
-from shapecluster._sklearn_compat import Interval, StrOptions, check_array, check_random_state, clone
+from shapecluster._sklearn_compat import check_random_state, clone
 from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, InitialCenters
+from shapecluster._typing import ArrayLike, BoolArray, Float64Array, InitialCenters
 from shapecluster._validation import SeriesData, all_or_nothing
 from shapecluster._warnings import with_user_line
 from shapecluster.cluster._base import BaseShapeClusterer
@@ -37,6 +28,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 logger = logging.getLogger("shapecluster")
+
+FIT_PARAMETERS = ("n_clusters", "init", "n_init", "max_iter", "tol", "max_shift", "missing", "random_state")
+"""The parameters that determine the result of `LocalKShape`; the others say how the work is done."""
 
 _RANDOM_RUNS = 10
 
@@ -48,14 +42,9 @@ class _Prepared:
     data: SeriesData
     shapes: Shapes
     weights: Float64Array
-    keep: KeepBounds
-    held_bytes: int  # of aligned members, in each thread
+    taking_part: BoolArray  # the other series only get labels
+    settings: FitSettings
     seeds: list[Seeds] | None = None  # for each run, enough for the largest k of a path
-
-    @property
-    def participating(self) -> BoolArray:
-        """Flags of the series that take part in the fit; the others only get labels."""
-        return participating(self.shapes, self.weights)
 
 
 class LocalKShape(BaseShapeClusterer):
@@ -152,19 +141,6 @@ default="k-shape++"
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "init": [StrOptions({"k-shape++", "random"}), "array-like"],
-        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
-        "missing": [StrOptions({"error", "mask"})],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "verbose": ["verbose"],
-    }
-
     def __init__(
         self,
         n_clusters: int = 8,
@@ -190,7 +166,6 @@ default="k-shape++"
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    @all_or_nothing
     def fit(self, X: Any, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster series.
 
@@ -215,15 +190,14 @@ default="k-shape++"
             For input that cannot be clustered: NaN or infinity, fewer series than clusters, only constant
             series, names that repeat, dates out of order. The message names the ticker.
         """
-        self._validate_params()
-        return self._fit_prepared(self._prepare(X, sample_weight, self.n_clusters))
+        return self._fit_with_snapshots(X, sample_weight)
 
     @all_or_nothing
     def _fit_with_snapshots(
         self,
         X: Any,
         sample_weight: ArrayLike | None,
-        save_snapshot: Callable[[dict[str, NDArray[Any]]], None],
+        save_snapshot: Callable[[dict[str, NDArray[Any]]], None] | None = None,
         snapshot: Mapping[str, NDArray[Any]] | None = None,
     ) -> Self:
         """Fit, pass a snapshot to `save_snapshot` after each step, and go on from one if it is given.
@@ -252,15 +226,12 @@ default="k-shape++"
         models: list[LocalKShape] = [clone(self).set_params(n_clusters=k) for k in ks]
         threads = n_threads(n_jobs)
         # Fits at the same time share the memory for aligned members.
-        prepared = replace(prepared, held_bytes=max(HELD_BYTES, prepared.held_bytes // threads))
+        held = max(HELD_BYTES, prepared.settings.held_bytes // threads)
+        prepared = replace(prepared, settings=replace(prepared.settings, held_bytes=held))
+        fit_model = partial(LocalKShape._fit_prepared, prepared=prepared)
         if threads == 1:
-            for model in models:
-                yield model._fit_prepared(prepared)
+            yield from map(fit_model, models)
             return
-
-        def fit_model(model: LocalKShape) -> LocalKShape:
-            return model._fit_prepared(prepared)
-
         pool = ThreadPoolExecutor(threads)
         try:
             yield from pool.map(with_user_line(fit_model), models)
@@ -274,10 +245,12 @@ default="k-shape++"
         n_series, threads = len(data.values), n_threads(self.n_jobs)
         # A path shares this preparation, so the plan must hold for its largest number of clusters.
         spare, keep = memory_plan(n_series, min(n_clusters, n_series), data.values.nbytes, threads)
-        shapes = self._shapes(data, data.values.dtype, spare)
-        self._taking_part(shapes, weights)
+        shapes = self._shapes(data, data.values.dtype, spare=spare)
         held = max(HELD_BYTES, (spare - shapes.kept_bytes) // threads)
-        return _Prepared(data, shapes, weights, keep, held)
+        settings = FitSettings(
+            max_iter=self.max_iter, tol=self.tol, n_threads=threads, keep=keep, held_bytes=held
+        )
+        return _Prepared(data, shapes, weights, self._taking_part(shapes, weights), settings)
 
     def _fit_prepared(
         self,
@@ -287,24 +260,22 @@ default="k-shape++"
     ) -> Self:
         n_series, self.n_features_in_ = prepared.data.values.shape[:2]
         self._check_size(n_series)
-        x = prepared.shapes
-        settings = FitSettings(
-            max_iter=self.max_iter,
-            tol=self.tol,
-            n_threads=n_threads(self.n_jobs),
-            keep=prepared.keep,
-            held_bytes=prepared.held_bytes,
-        )
+        x, weights = prepared.shapes, prepared.weights
 
         def after_step(progress: FitProgress) -> None:
-            if self.verbose:
-                _log_step(progress)
+            state = progress.state
+            if self.verbose and state is not None:
+                why = f" ({state.stopped})" if state.stopped else ""
+                now, best = state.current.inertia, state.best.inertia
+                logger.info("iteration %d: inertia %.6g, best %.6g%s", state.n_iter, now, best, why)
             if save_snapshot is not None:
                 save_snapshot(to_arrays(progress))
 
         progress = None if snapshot is None else from_arrays(snapshot, x, self.n_clusters)
-        run = best_run(x, self._starts(prepared), prepared.weights, settings, after_step, progress)
-        self._store(run, prepared.data, prepared.participating)
+        run = best_run(x, self._starts(prepared), weights, prepared.settings, after_step, progress)
+        self._store(run.best, prepared.data)
+        self.n_iter_, self.n_correlations_ = run.n_iter, run.n_correlations
+        self._warn_of_empty_clusters(prepared.taking_part)
         return self
 
     def _starts(self, prepared: _Prepared) -> Iterator[Callable[[], Start]]:
@@ -321,55 +292,15 @@ default="k-shape++"
 
     def _draws(self, prepared: _Prepared) -> Iterator[Callable[[int], Seeds]]:
         """A function for each run that draws a given number of seeds."""
-        n_runs = self.n_init
-        if n_runs == "auto":
-            n_runs = _RANDOM_RUNS if self.init == "random" else 1
         rng = check_random_state(self.random_state)
-        x, weights = prepared.shapes, prepared.weights
-        for _ in range(n_runs):
+        settings = prepared.settings
+        draw: Callable[..., Seeds] = random_rows
+        if self.init == "k-shape++":
+            draw = partial(k_shape_plus_plus, keep=settings.keep == "all", n_threads=settings.n_threads)
+        for _ in range(self._n_runs(_RANDOM_RUNS)):
             # A generator for each run: its seeds do not depend on how much the runs before it drew.
             run_rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-            if self.init == "random":
-                yield partial(random_rows, x, weights=weights, rng=run_rng)
-            else:
-                yield partial(
-                    k_shape_plus_plus,
-                    x,
-                    weights=weights,
-                    rng=run_rng,
-                    keep=prepared.keep == "all",
-                    n_threads=n_threads(self.n_jobs),
-                )
-
-    def _given_centers(self, data: SeriesData) -> FloatArray:
-        centers = check_array(
-            self.init, dtype=data.values.dtype, allow_nd=True, ensure_all_finite=False, input_name="init"
-        )
-        expected = (self.n_clusters, *data.values.shape[1:])
-        if centers.shape != expected:
-            raise ValueError(
-                f"init must have one center per cluster, with the timepoints of X: shape {expected}. "
-                f"Got shape {centers.shape} instead."
-            )
-        if not np.isfinite(centers).all():
-            raise ValueError("init must be finite. Got NaN or infinity instead.")
-        given = SeriesData(centers).channels_first
-        flat = np.flatnonzero(unit_rows(given).flat)
-        if len(flat):
-            raise ValueError(f"init must hold centers that move. Got a flat center {flat[0]} instead.")
-        return given
-
-
-def _log_step(progress: FitProgress) -> None:
-    state = progress.state
-    if state is not None:
-        logger.info(
-            "iteration %d: inertia %.6g, best %.6g%s",
-            state.n_iter,
-            state.current.inertia,
-            state.best.inertia,
-            f" ({state.stopped})" if state.stopped else "",
-        )
+            yield partial(draw, prepared.shapes, weights=prepared.weights, rng=run_rng)
 
 
 def _draw_start(draw: Callable[[int], Seeds], n_clusters: int) -> Start:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from numbers import Integral, Real
+import math
+from dataclasses import replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import ClusterRun, FitSettings, best_run, inertia, participating
-from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus, random_rows
+from shapecluster._core.kshape.run import FitSettings, Iterate, assign_refill_empty, best_run, participating
+from shapecluster._core.kshape.seeding import k_shape_plus_plus, random_rows
 from shapecluster._core.kshape.sketch import MiniBatchState, advance_batch, initial_state
-from shapecluster._core.sbd.correlation import Assignment
 from shapecluster._core.sbd.normalize import znormalize
-from shapecluster._core.sbd.shapes import Shapes, materialize, shapes_of
-from shapecluster._sklearn_compat import Interval, StrOptions, check_random_state
+from shapecluster._core.sbd.shapes import Shapes, materialize, subset
+from shapecluster._sklearn_compat import Interval, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array, InitialCenters, IntArray
 from shapecluster._validation import SeriesData, all_or_nothing
 from shapecluster._warnings import warn_user
 from shapecluster.cluster._base import BaseShapeClusterer
-from shapecluster.cluster._local import LocalKShape
-from shapecluster.cluster._minibatch_loop import BatchSource, run_passes
+from shapecluster.cluster._early_stopping import EarlyStopping, movement
 
 if TYPE_CHECKING:
     from typing import Self
@@ -168,20 +166,11 @@ default="k-shape++"
     1
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "init": [StrOptions({"k-shape++", "random"}), "array-like"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+    _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
+        **BaseShapeClusterer._parameter_constraints,
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
         "max_no_improvement": [None, Interval(Integral, 1, None, closed="left")],
         "init_size": [None, Interval(Integral, 1, None, closed="left")],
-        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
-        "missing": [StrOptions({"error", "mask"})],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "verbose": ["verbose"],
     }
 
     n_steps_: int
@@ -247,30 +236,16 @@ default="k-shape++"
         data = self._check(X, reset=True)
         weights = self._weights(sample_weight, data)
         self._check_size(len(data.values))
-        threads = n_threads(self.n_jobs)
         x = self._shapes(data, data.values.dtype, spare=_SPARE_BYTES)
-        source = BatchSource(x, weights, FitSettings(max_iter=self.max_iter, n_threads=threads, keep="none"))
         taking_part = self._taking_part(x, weights)
-        rng = check_random_state(self.random_state)
-        rows = np.flatnonzero(taking_part)
-        sample = self._sample(rows, rng)
-        first = self._initial_state(data, materialize(x, sample), weights[sample], rng)
-        history = run_passes(
-            source,
-            first,
-            rows,
-            sample,
-            rng,
-            batch_size=self.batch_size,
-            tol=self.tol,
-            max_no_improvement=self.max_no_improvement,
-            verbose=bool(self.verbose),
-        )
+        self._random_state = check_random_state(self.random_state)
+        first, sample = self._first_state(data, x, weights)
         # The best state saw every series in batches; labels and inertia of all need one more pass.
-        state, best = source.assign(history.state)
-        run = ClusterRun(best, history.n_passes, source.n_correlations, history.stopped)
-        self._store(run, data, taking_part)
-        self._store_state(state, rng, history.n_steps)
+        best = self._best_of_passes(x, weights, first, sample)
+        self._state, found = self._assign_all(x, weights, best)
+        self.counts_ = self._state.counts
+        self._store(found, data)
+        self._warn_of_empty_clusters(taking_part)
         return self
 
     @all_or_nothing
@@ -308,41 +283,36 @@ default="k-shape++"
         data = self._check(X, reset=first)
         weights = self._weights(sample_weight, data)
         batch = self._shapes(data, data.values.dtype if first else self._state.centers.dtype)
-        rng = check_random_state(self.random_state) if first else self._random_state
-        before = self._state_from_first_batch(data, batch, weights, rng) if first else self._state
-        # Checked before anything changes, so that a batch that raises leaves the model as it was.
+        if first:
+            n_moving = np.count_nonzero(participating(batch, weights))
+            if n_moving < self.n_clusters:
+                raise ValueError(
+                    f"{type(self).__name__}: the first batch must hold at least n_clusters={self.n_clusters} "
+                    f"series that move and have a positive weight. Got {n_moving} of {len(batch)} instead. "
+                    "Start with a larger batch."
+                )
+            self._random_state = check_random_state(self.random_state)
+            self._state, _ = self._first_state(data, batch, weights)
+            self.n_steps_ = self.n_correlations_ = 0
+        # Checked before the batch draws random numbers, which an error could not take back.
         with np.errstate(over="ignore"):
-            total = before.counts.sum() + weights.sum()
+            total = self._state.counts.sum() + weights.sum()
         if not np.isfinite(total):
             raise ValueError(
                 "sample_weight must have a finite sum over all batches. Got weights of up to "
                 f"{weights.max()} in this one."
             )
-        threads = n_threads(self.n_jobs)
-        state, _, n_correlations = advance_batch(before, batch, weights, rng, n_threads=threads)
-        centers = shapes_of(state.centers, self.max_shift)
-        assigned = assign(batch, centers, keep=False, n_threads=threads)
-        n_correlations += assigned.n_correlations
-        self.n_correlations_ = n_correlations + (0 if first else self.n_correlations_)
-        self._store_batch(state, assigned.nearest, weights, data)
-        self._store_state(state, rng, 1 if first else self.n_steps_ + 1)
+        self._state, _, n_advancing = advance_batch(
+            self._state, batch, weights, self._random_state, n_threads=n_threads(self.n_jobs)
+        )
+        found, n_assigning = self._assign(batch, self._state.centers, weights)
+        self.counts_ = self._state.counts
+        self.n_steps_ += 1
+        self.n_correlations_ += n_advancing + n_assigning
+        self._store(found, data)
         return self
 
-    def _state_from_first_batch(
-        self, data: SeriesData, batch: Shapes, weights: Float64Array, rng: np.random.RandomState
-    ) -> MiniBatchState:
-        """Stream with first centers out of its first batch."""
-        rows = np.flatnonzero(participating(batch, weights))
-        if len(rows) < self.n_clusters:
-            raise ValueError(
-                f"{type(self).__name__}: the first batch must hold at least n_clusters={self.n_clusters} "
-                f"series that move and have a positive weight. Got {len(rows)} of {len(batch)} instead. "
-                "Start with a larger batch."
-            )
-        sample = self._sample(rows, rng)
-        return self._initial_state(data, materialize(batch, sample), weights[sample], rng)
-
-    def _sample(self, rows: IntArray, rng: np.random.RandomState) -> IntArray:
+    def _sample(self, rows: IntArray) -> IntArray:
         """Sample of `init_size` of the series that take part, for drawing first centers."""
         size = self.init_size
         if size is None:
@@ -355,42 +325,67 @@ default="k-shape++"
                 RuntimeWarning,
             )
             size = 3 * self.n_clusters
-        return rows if size >= len(rows) else np.sort(rng.choice(rows, size, replace=False))
+        return rows if size >= len(rows) else np.sort(self._random_state.choice(rows, size, replace=False))
 
-    def _initial_state(
-        self, data: SeriesData, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
-    ) -> MiniBatchState:
-        """Stream that starts at given centers, or at the best of those that a sample offers."""
+    def _first_state(
+        self, data: SeriesData, x: Shapes, weights: Float64Array
+    ) -> tuple[MiniBatchState, IntArray]:
+        """State at given centers, or at the best that a sample offers; and the rows of the sample."""
+        sample, k = self._sample(np.flatnonzero(participating(x, weights))), self.n_clusters
         if not isinstance(self.init, str):
-            centers = LocalKShape(self.n_clusters, init=self.init)._given_centers(data)
-            return initial_state(znormalize(centers))
-        threads = n_threads(self.n_jobs)
-        settings = FitSettings(max_iter=_FIRST_ITERATIONS, n_threads=threads)
-        starts = self._starts(sample, weights, rng)
-        return initial_state(best_run(sample, starts, weights, settings).best.centers)
-
-    def _starts(
-        self, sample: Shapes, weights: Float64Array, rng: np.random.RandomState
-    ) -> Iterator[Callable[[], Start]]:
-        """A function for each of `n_init` tries that draws first centers from the sample."""
-        n_runs = self.n_init
-        if n_runs == "auto":
-            n_runs = _RANDOM_RUNS if self.init == "random" else 1
+            return initial_state(znormalize(self._given_centers(data))), sample
+        sampled, sample_weights = materialize(x, sample), weights[sample]
         draw = random_rows if self.init == "random" else k_shape_plus_plus
-        for _ in range(n_runs):
-            yield lambda: draw(sample, self.n_clusters, weights, rng).start(self.n_clusters)
+        starts = [lambda: draw(sampled, k, sample_weights, self._random_state).start(k)] * self._n_runs(
+            _RANDOM_RUNS
+        )
+        settings = FitSettings(max_iter=_FIRST_ITERATIONS, n_threads=n_threads(self.n_jobs))
+        return initial_state(best_run(sampled, starts, sample_weights, settings).best.centers), sample
 
-    def _store_batch(
-        self, state: MiniBatchState, nearest: Assignment, weights: Float64Array, data: SeriesData
-    ) -> None:
-        """Store the result of the last batch as fitted attributes."""
-        centers = state.centers.transpose(0, 2, 1) if data.values.ndim == 3 else state.centers[:, 0]
-        self.cluster_centers_ = np.ascontiguousarray(centers)
-        self.labels_, self.shifts_, self.sbd_ = nearest.labels, nearest.shifts, 1.0 - nearest.ncc
-        self.inertia_ = inertia(self.sbd_, weights)
-        self._store_names(data)
+    def _best_of_passes(
+        self, x: Shapes, weights: Float64Array, state: MiniBatchState, sample: IntArray
+    ) -> MiniBatchState:
+        """Process mini-batches until the stopping rule says so; return the best state between passes."""
+        rows, rng = np.flatnonzero(participating(x, weights)), self._random_state
+        n_batches, threads = math.ceil(len(rows) / self.batch_size), n_threads(self.n_jobs)
+        progress = EarlyStopping(n_batches, self.tol, self.max_no_improvement)
+        self.n_correlations_ = 0
 
-    def _store_state(self, state: MiniBatchState, rng: np.random.RandomState, n_steps: int) -> None:
-        """Store what the next batch needs."""
-        self._state, self._random_state = state, rng
-        self.n_steps_, self.counts_ = n_steps, state.counts
+        def sample_inertia(state: MiniBatchState) -> float:
+            found, n_correlations = self._assign(subset(x, sample), state.centers, weights[sample])
+            self.n_correlations_ += n_correlations
+            return found.inertia
+
+        # First centers look too good on a smaller sample, because they were fitted to it.
+        best, least = state, sample_inertia(state) if len(sample) == len(rows) else math.inf
+        for step in range(self.max_iter * n_batches):
+            n_passes, position = divmod(step, n_batches)
+            if position == 0:
+                batches = np.array_split(rng.permutation(rows), n_batches)
+            batch = np.sort(batches[position])  # files are read in their order
+            decay = 1.0 if n_passes == 0 else 1.0 - 1.0 / n_batches
+            before = state.centers
+            state, ssd, n_correlations = advance_batch(
+                state, materialize(x, batch), weights[batch], rng, decay=decay, n_threads=threads
+            )
+            self.n_correlations_ += n_correlations
+            stopped = progress.stopped(ssd / weights[batch].sum(), movement(before, state.centers))
+            if self.verbose:
+                logger.info("mini-batch %d: smoothed mean inertia %.6g", step + 1, progress.smoothed)
+            if stopped or position == n_batches - 1:
+                now = sample_inertia(state)
+                best, least = (state, now) if now < least else (best, least)
+            if stopped:
+                break
+        self.n_steps_, self.n_iter_ = step + 1, n_passes + 1
+        return best
+
+    def _assign_all(
+        self, x: Shapes, weights: Float64Array, state: MiniBatchState
+    ) -> tuple[MiniBatchState, Iterate]:
+        """Assign all series; a cluster that would be empty is restarted."""
+        settings = FitSettings(n_threads=n_threads(self.n_jobs), keep="none")
+        found, _, n_correlations = assign_refill_empty(x, state.centers, weights, settings)
+        self.n_correlations_ += n_correlations
+        new = np.flatnonzero((found.centers != state.centers).any(axis=(1, 2)))
+        return replace(state.restarted(new, found.centers[new]), centers=found.centers), found

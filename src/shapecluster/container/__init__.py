@@ -8,18 +8,15 @@ load_model    a trained model from its folder or its model.tar.gz
 application   a WSGI application that answers requests with such a model
 ```
 
-The modules, with the folders in `_paths`:
+The modules:
 
 ```
-train   _configuration   hyperparameters and channels     serve   _models     read a model
-        _channels        a channel as one matrix                  _serving    requests and responses
-        _kshape          k-Shape, with _checkpoints
-        _kmeans          K-Means
-        _training        one job, and why it failed
-both    _artifacts       the files of a model
-        _files           atomic writes
-        _signals         SIGTERM
-        _handover        the program, for rehearsals of jobs
+train   _input        hyperparameters and channels     serve   _models     read a model
+        _kshape       k-Shape, with _checkpoints               _serving    requests and responses
+        _kmeans       K-Means
+both    _files        where the files of a job are, and atomic writes
+        _signals      SIGTERM
+        _handover     the program, for rehearsals of jobs
 ```
 """
 

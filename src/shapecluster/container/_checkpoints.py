@@ -11,7 +11,6 @@ import json
 import logging
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -45,22 +44,6 @@ def fit_fingerprint(parameters: Mapping[str, Any], arrays: Iterable[NDArray[Any]
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """The content of a checkpoint.
-
-    Attributes
-    ----------
-    seed : int
-        The seed of the fit.
-    arrays : dict of str to ndarray
-        The snapshot of the fit.
-    """
-
-    seed: int
-    arrays: SnapshotArrays
-
-
 class CheckpointStore:
     """Save and load the checkpoint of one job.
 
@@ -90,8 +73,8 @@ class CheckpointStore:
         """The file of the checkpoint."""
         return self.folder / FILE_NAME
 
-    def load(self) -> Checkpoint | None:
-        """Return the checkpoint of this fit, or None, with a warning if the file cannot be used."""
+    def load(self) -> tuple[int, SnapshotArrays] | None:
+        """Return seed and snapshot of this fit, or None, with a warning if the file cannot be used."""
         if not self.path.is_file():
             return None
         try:
@@ -106,7 +89,7 @@ class CheckpointStore:
                 "beginning"
             )
             return None
-        return Checkpoint(seed, arrays)
+        return seed, arrays
 
     def after_step(self, arrays: SnapshotArrays) -> None:
         """Keep a snapshot, save it if the interval is over, and raise `Terminated` after a SIGTERM."""
@@ -120,10 +103,9 @@ class CheckpointStore:
         """Save the latest snapshot, unless it is saved already or there is no folder."""
         if self._latest is None or not self._n_unsaved or not self.folder.is_dir():
             return
-        header = {"fingerprint": self.fingerprint, "seed": self.seed}
+        header = json.dumps({"fingerprint": self.fingerprint, "seed": self.seed})
         # The JSON travels as bytes, because text arrays and objects are never loaded.
-        encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        arrays = {_HEADER_KEY: encoded, **self._latest}
+        arrays = {_HEADER_KEY: np.frombuffer(header.encode(), dtype=np.uint8), **self._latest}
         with atomic_write(self.path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub mistakes the names for options
         self._n_unsaved = 0

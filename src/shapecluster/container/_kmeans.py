@@ -2,7 +2,7 @@
 
 The built-in algorithm reads the data once, in mini-batches, into more centers than requested, and reduces
 these by Lloyd's method. This program applies Lloyd's method to all rows. Hyperparameters of the first half
-are therefore checked against their ranges and have no effect (`VALIDATED_ONLY`).
+are therefore checked against their ranges and have no effect.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
 
 from shapecluster._typing import FloatArray
-from shapecluster.cluster._euclidean import nearest, squared_distances
-from shapecluster.container._artifacts import NDARRAYS_FILE, write_artifact
-from shapecluster.container._channels import ChannelData, read_channel
-from shapecluster.container._configuration import JobConfiguration
-from shapecluster.container._files import write_json
-from shapecluster.container._paths import ContainerPaths
+from shapecluster.cluster._euclidean import label_rows
+from shapecluster.container._files import METRICS, NDARRAYS_FILE, write_json, write_model
+from shapecluster.container._input import ChannelData, JobConfiguration, read_channel
 from shapecluster.formats import decode_hyperparameters, encode_ndarrays
 from shapecluster.formats.hyperparameters import (
     BOOLEAN,
@@ -41,27 +39,19 @@ OPTIONAL_CHANNELS = {"test"}
 HYPERPARAMETERS: dict[str, HyperparameterType] = {
     "k": integer(1),
     "feature_dim": integer(1),
-    "mini_batch_size": integer(1),
-    "epochs": integer(1),
-    "init_method": one_of("random", "kmeans++"),
-    "extra_center_factor": either(one_of("auto"), integer(1)),
-    "half_life_time_size": integer(0),
     "local_lloyd_max_iter": integer(1),
     "local_lloyd_tol": number(0, 1),
     "local_lloyd_num_trials": either(one_of("auto"), integer(1)),
     "local_lloyd_init_method": one_of("random", "kmeans++"),
     "eval_metrics": JSON,
+    # These control the built-in's pass over mini-batches or its reader, which this program does not have.
+    "mini_batch_size": integer(1),
+    "epochs": integer(1),
+    "init_method": one_of("random", "kmeans++"),
+    "extra_center_factor": either(one_of("auto"), integer(1)),
+    "half_life_time_size": integer(0),
     "force_dense": BOOLEAN,
 }
-# They control the built-in's pass over mini-batches or its reader, which this program does not have.
-VALIDATED_ONLY = (
-    "mini_batch_size",
-    "epochs",
-    "init_method",
-    "extra_center_factor",
-    "half_life_time_size",
-    "force_dense",
-)
 _DEFAULTS: dict[str, Any] = {
     "local_lloyd_max_iter": 300,
     "local_lloyd_tol": 1e-4,
@@ -74,20 +64,15 @@ _AUTO_TRIALS = 5
 _RANDOM_STATE = 0  # the built-in has no hyperparameter for it; the same data give the same model
 
 
-def train(job: JobConfiguration, paths: ContainerPaths) -> None:
+def train(job: JobConfiguration, root: Path) -> None:
     """Train, and write the model and its metrics."""
     parameters = _parameters(job)
     rows = _check_rows(read_channel(job.train_channel(OPTIONAL_CHANNELS)), parameters)
-    k = parameters["k"]
-    if len(rows.values) < k:
-        raise ValueError(
-            f"There are {len(rows.values)} rows in channel {rows.channel!r}, fewer than k={k}. "
-            "Ask for fewer clusters, or check that the channel has all of its files."
-        )
+    rows.check_count("k", parameters["k"])
     test = _check_rows(read_channel(job.channels["test"]), parameters) if "test" in job.channels else None
     trials = parameters["local_lloyd_num_trials"]
     model = KMeans(
-        k,
+        parameters["k"],
         init=_INIT[parameters["local_lloyd_init_method"]],
         n_init=_AUTO_TRIALS if trials == "auto" else trials,
         max_iter=parameters["local_lloyd_max_iter"],
@@ -97,10 +82,10 @@ def train(job: JobConfiguration, paths: ContainerPaths) -> None:
     ).fit(_as_float32(rows))
     centers = np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)
     # Of the float32 centers that are written, so that serving them reproduces it.
-    inertia = _ssd(rows, centers)
+    _, inertia = label_rows(rows.values, centers)
     state = f"state_{uuid.uuid4()}"
-    write_artifact(
-        paths,
+    write_model(
+        root,
         ALGORITHM,
         {NDARRAYS_FILE: encode_ndarrays([centers]), state: b'{"n_iter": %d}\n' % model.n_iter_},
         parameters,
@@ -109,28 +94,32 @@ def train(job: JobConfiguration, paths: ContainerPaths) -> None:
         dtype="float32",
         feature_dim=parameters["feature_dim"],
     )
-    _write_metrics(paths, parameters["eval_metrics"], inertia, centers, test)
+    metrics = {"train:ssd": inertia}
+    if test is not None:
+        _, ssd = label_rows(test.values, centers)
+        values = {"msd": ssd / len(test.values), "ssd": ssd}
+        for name in parameters["eval_metrics"]:
+            metrics[f"test:{name}"] = values[name]
+            # The built-in's form: SageMaker's metric definitions find it in the log by a regex.
+            logger.info("#quality_metric: host=algo-1, test %s <loss>=%.17g", name, values[name])
+    write_json(root / METRICS, metrics)
     logger.info("done: inertia %.17g after %d iterations", inertia, model.n_iter_)
 
 
-def _ssd(rows: ChannelData, centers: FloatArray) -> float:
-    return float(squared_distances(rows.values, centers, nearest(rows.values, centers)).sum())
-
-
 def _parameters(job: JobConfiguration) -> dict[str, Any]:
-    given = decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
-    missing = [name for name in ("k", "feature_dim") if name not in given]
+    parameters = _DEFAULTS | decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
+    missing = [name for name in ("k", "feature_dim") if name not in parameters]
     if missing:
         raise ValueError(
             f"K-Means needs k and feature_dim as hyperparameters. Got no {' and no '.join(missing)}."
         )
-    metrics = given.get("eval_metrics", ["msd"])
+    metrics = parameters["eval_metrics"]
     if not isinstance(metrics, list) or not metrics or any(name not in ("msd", "ssd") for name in metrics):
         raise ValueError(
             'eval_metrics must be ["msd"], ["ssd"] or ["msd", "ssd"]. '
             f"Got {job.hyperparameters['eval_metrics']!r} instead."
         )
-    return _DEFAULTS | given
+    return parameters
 
 
 def _check_rows(rows: ChannelData, parameters: Mapping[str, Any]) -> ChannelData:
@@ -155,18 +144,3 @@ def _as_float32(rows: ChannelData) -> FloatArray:
             "Scale the data."
         )
     return values
-
-
-def _write_metrics(
-    paths: ContainerPaths, names: list[str], inertia: float, centers: FloatArray, test: ChannelData | None
-) -> None:
-    """Write the metrics, and log those of the test channel."""
-    metrics = {"train:ssd": inertia}
-    if test is not None:
-        ssd = _ssd(test, centers)
-        values = {"msd": ssd / len(test.values), "ssd": ssd}
-        for name in names:
-            metrics[f"test:{name}"] = values[name]
-            # The built-in's form: SageMaker's metric definitions find it in the log by a regex.
-            logger.info("#quality_metric: host=algo-1, test %s <loss>=%.17g", name, values[name])
-    write_json(paths.metrics, metrics)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from shapecluster._typing import FloatArray
-from shapecluster.cluster._local import LocalKShape
-from shapecluster.container._artifacts import CENTROIDS_FILE, write_artifact
-from shapecluster.container._channels import ChannelData, read_channel
+from shapecluster.cluster._local import FIT_PARAMETERS, LocalKShape
 from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
-from shapecluster.container._configuration import JobConfiguration
-from shapecluster.container._files import write_json
-from shapecluster.container._paths import ContainerPaths
+from shapecluster.container._files import CENTROIDS_FILE, CHECKPOINTS, METRICS, write_json, write_model
+from shapecluster.container._input import ChannelData, JobConfiguration, read_channel
 from shapecluster.container._signals import Terminated
 from shapecluster.formats import decode_hyperparameters, encode_centroids
 from shapecluster.formats.hyperparameters import HyperparameterType, either, integer, number, one_of
@@ -44,11 +41,9 @@ HYPERPARAMETERS: dict[str, HyperparameterType] = {
     "n_channels": integer(1),
     "checkpoint_every": integer(1),
 }
-# They determine the result; the others describe the layout of the data and how the work is done.
-_FIT_PARAMETERS = ("n_clusters", "init", "n_init", "max_iter", "tol", "max_shift", "missing", "random_state")
 # Every step is logged by default, unlike in the estimator: the log is the only view of a running job.
 _DEFAULTS: dict[str, Any] = {
-    **{name: value for name, value in LocalKShape().get_params().items() if name in _FIT_PARAMETERS},
+    **{name: value for name, value in LocalKShape().get_params().items() if name in FIT_PARAMETERS},
     "n_jobs": None,
     "verbose": 1,
     "checkpoint_every": 10,
@@ -57,49 +52,39 @@ _DEFAULTS: dict[str, Any] = {
 _MIN_THREADED_BYTES = 1 << 20  # of series; below, starting threads costs more than it saves
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingData:
+class TrainingData(NamedTuple):
     """The channels of a job as arguments of `fit`.
 
     Attributes
     ----------
-    rows : ChannelData
-        The channel `train`.
     values : ndarray of shape (n_series, n_timepoints) or (n_series, n_timepoints, n_channels)
-        Its rows as series.
+        The channel `train`.
     weights : ndarray of shape (n_series,) or None
         The channel `weights`.
     centers : ndarray of shape (n_clusters, *values.shape[1:]) or None
         The channel `init`.
+    names : list of str or None
+        The names of the series.
     """
 
-    rows: ChannelData
     values: FloatArray
     weights: FloatArray | None
     centers: FloatArray | None
-
-    @property
-    def X(self) -> FloatArray | pd.DataFrame:
-        """The series, as a DataFrame if they have names, so that messages show these."""
-        if self.rows.names is None or self.values.ndim == 3:
-            return self.values
-        return pd.DataFrame(self.values, index=pd.Index(self.rows.names, dtype=object), copy=False)
+    names: list[str] | None
 
 
-def train(job: JobConfiguration, paths: ContainerPaths) -> None:
+def train(job: JobConfiguration, root: Path) -> None:
     """Train, and write the model and its metrics."""
     parameters = _parameters(job)
+    n_channels = parameters.get("n_channels")
     data = _read_channels(job, parameters)
-    fit_parameters = {name: parameters[name] for name in _FIT_PARAMETERS}
-    fingerprint = fit_fingerprint(
-        fit_parameters | {"n_channels": parameters.get("n_channels")},
-        (data.values, data.weights, data.centers),
-    )
-    checkpoints = CheckpointStore(paths.checkpoints, fingerprint, parameters["checkpoint_every"])
+    fit_parameters = {name: parameters[name] for name in FIT_PARAMETERS}
+    fingerprint = fit_fingerprint(fit_parameters | {"n_channels": n_channels}, data[:3])
+    checkpoints = CheckpointStore(root / CHECKPOINTS, fingerprint, parameters["checkpoint_every"])
     model = _fit(data, parameters, checkpoints)
     fit_parameters["random_state"] = model.random_state
-    write_artifact(
-        paths,
+    write_model(
+        root,
         ALGORITHM,
         {CENTROIDS_FILE: encode_centroids(model.cluster_centers_)},
         fit_parameters,
@@ -107,9 +92,9 @@ def train(job: JobConfiguration, paths: ContainerPaths) -> None:
         inertia=model.inertia_,
         dtype=str(data.values.dtype),
         n_timepoints=int(data.values.shape[1]),
-        n_channels=parameters.get("n_channels"),
+        n_channels=n_channels,
     )
-    write_json(paths.metrics, {"train:ssd": model.inertia_, "train:n_iter": int(model.n_iter_)})
+    write_json(root / METRICS, {"train:ssd": model.inertia_, "train:n_iter": int(model.n_iter_)})
     logger.info("done: inertia %.17g after %d iterations", model.inertia_, model.n_iter_)
 
 
@@ -119,26 +104,27 @@ def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: Checkpo
     seed = parameters["random_state"]
     if seed is None:
         # Drawn here and saved with each checkpoint: a resumed fit must draw the same numbers.
-        seed = secrets.randbelow(2**32) if checkpoint is None else checkpoint.seed
+        seed = secrets.randbelow(2**32) if checkpoint is None else checkpoint[0]
     checkpoints.seed = seed
-    given = {name: parameters[name] for name in (*_FIT_PARAMETERS, "n_jobs", "verbose")}
-    model = LocalKShape(**given).set_params(random_state=seed)
+    given = {name: parameters[name] for name in (*FIT_PARAMETERS, "n_jobs", "verbose")}
+    model = LocalKShape(**given | {"random_state": seed})
     if model.n_jobs is None and data.values.nbytes >= _MIN_THREADED_BYTES:
         model.set_params(n_jobs=-1)  # the instance runs only this program, and the result is the same
     if data.centers is not None:
         model.set_params(init=data.centers)
+    X: FloatArray | pd.DataFrame = data.values
+    if data.names is not None and data.values.ndim == 2:  # so that messages show the names
+        X = pd.DataFrame(data.values, index=pd.Index(data.names, dtype=object), copy=False)
     try:
         if checkpoint is not None:
             logger.info("resuming from the checkpoint")
             try:
-                return model._fit_with_snapshots(
-                    data.X, data.weights, checkpoints.after_step, checkpoint.arrays
-                )
+                return model._fit_with_snapshots(X, data.weights, checkpoints.after_step, checkpoint[1])
             except ValueError as error:  # if the data are invalid, the second fit raises it again
                 logger.warning(
                     "the checkpoint cannot be resumed (%s): training starts from the beginning", error
                 )
-        return model._fit_with_snapshots(data.X, data.weights, checkpoints.after_step)
+        return model._fit_with_snapshots(X, data.weights, checkpoints.after_step)
     except Terminated:
         checkpoints.save()
         raise
@@ -170,15 +156,9 @@ def _parameters(job: JobConfiguration) -> dict[str, Any]:
 
 def _read_channels(job: JobConfiguration, parameters: Mapping[str, Any]) -> TrainingData:
     """Read the channels, and check that they match the parameters and each other."""
-    train = job.train_channel(OPTIONAL_CHANNELS)
-    rows = read_channel(train, label_size=parameters.get("label_size"))
+    rows = read_channel(job.train_channel(OPTIONAL_CHANNELS), label_size=parameters.get("label_size"))
     rows.check_numbers(allow_nan=parameters["missing"] == "mask")
-    n_clusters, n_series = parameters["n_clusters"], len(rows.values)
-    if n_series < n_clusters:
-        raise ValueError(
-            f"There are {n_series} series in channel {train.name!r}, fewer than n_clusters={n_clusters}. "
-            "Ask for fewer clusters, or check that the channel has all of its files."
-        )
+    rows.check_count("n_clusters", parameters["n_clusters"])
     n_channels = parameters.get("n_channels")
     values = _with_channels(rows, n_channels)
     centers = weights = None
@@ -186,7 +166,7 @@ def _read_channels(job: JobConfiguration, parameters: Mapping[str, Any]) -> Trai
         start = read_channel(job.channels["init"])
         start.check_numbers()
         centers = _with_channels(start, n_channels).astype(values.dtype)
-        expected = (n_clusters, *values.shape[1:])
+        expected = (parameters["n_clusters"], *values.shape[1:])
         if centers.shape != expected:
             raise ValueError(
                 f"Channel 'init' must have one row for each cluster, as wide as the series: {expected}. "
@@ -194,7 +174,7 @@ def _read_channels(job: JobConfiguration, parameters: Mapping[str, Any]) -> Trai
             )
     if "weights" in job.channels:
         weights = _weights(read_channel(job.channels["weights"]), rows)
-    return TrainingData(rows, values, weights, centers)
+    return TrainingData(values, weights, centers, rows.names)
 
 
 def _with_channels(rows: ChannelData, n_channels: int | None) -> FloatArray:

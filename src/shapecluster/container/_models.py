@@ -9,79 +9,44 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from shapecluster._typing import Float64Array, FloatArray
+from shapecluster._typing import Float64Array
 from shapecluster.cluster._euclidean import nearest, squared_distances
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.container import _kmeans, _kshape
-from shapecluster.container._artifacts import CENTROIDS_FILE, DESCRIPTION_FILE, NDARRAYS_FILE
+from shapecluster.container._files import CENTROIDS_FILE, DESCRIPTION_FILE, NDARRAYS_FILE
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import Predictions, decode_centroids, decode_ndarrays, read_member
 
 logger = logging.getLogger("shapecluster.container")
 
 _MAX_BYTES = 1 << 29
-# Bounds the rounding of mean and standard deviation in a center that was normalized in float32: within it,
+# Bounds the rounding of mean and standard deviation in a center that was normalized in this type. Within it,
 # decoding keeps the bits of the center, and serving answers as training did.
-_FLOAT32_TOLERANCE = 4e-6
-_FLOAT64_TOLERANCE = 1e-12
-
-ModelFileReader: TypeAlias = Callable[[str], bytes]
-"""Returns the content of the first file of a model whose name matches a pattern."""
-
-
-class ServedModel(Protocol):
-    """A trained model. Several threads may call `predict` at once."""
-
-    @property
-    def algorithm(self) -> str:
-        """The name of the algorithm, "k-shape" or "k-means"."""
-
-    @property
-    def n_features(self) -> int:
-        """The number of values per row."""
-
-    def predict(self, rows: Float64Array) -> Predictions:
-        """Return the nearest cluster of each row and its distance; raise ValueError for invalid rows."""
+_ROUNDING = {"float32": 4e-6, "float64": 1e-12}
 
 
 @dataclass(frozen=True, eq=False)
-class KShapeModel:
-    """A k-Shape model. Its distance is SBD."""
+class ServedModel:
+    """A trained model.
 
-    estimator: LocalKShape
+    Attributes
+    ----------
+    algorithm : str
+        "k-shape" or "k-means".
+    n_features : int
+        The number of values per row.
+    predict : callable
+        Returns the nearest cluster of each row and its distance: SBD, or Euclidean and not squared. It raises
+        ValueError for invalid rows. Several threads may call it at once.
+    """
+
+    algorithm: str
     n_features: int
-    algorithm: str = _kshape.ALGORITHM
-
-    def predict(self, rows: Float64Array) -> Predictions:
-        """Return the nearest center of each row under SBD."""
-        centers = self.estimator.cluster_centers_
-        assigned = self.estimator._assigned(rows.reshape(len(rows), *centers.shape[1:]))
-        return Predictions(assigned.labels, 1.0 - assigned.ncc)
-
-
-@dataclass(frozen=True, eq=False)
-class KMeansModel:
-    """A K-Means model. Its distance is Euclidean, not squared."""
-
-    centers: FloatArray
-    algorithm: str = _kmeans.ALGORITHM
-
-    @property
-    def n_features(self) -> int:
-        """The number of values per row."""
-        return int(self.centers.shape[1])
-
-    def predict(self, rows: Float64Array) -> Predictions:
-        """Return the nearest center of each row."""
-        invalid = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(invalid):
-            raise ValueError(f"Row {invalid[0]} holds NaN or infinity: K-Means accepts finite numbers only.")
-        labels = nearest(rows, self.centers)
-        return Predictions(labels, np.sqrt(squared_distances(rows, self.centers, labels)))
+    predict: Callable[[Float64Array], Predictions]
 
 
 def load_model(source: Path) -> ServedModel:
@@ -115,22 +80,18 @@ def load_model(source: Path) -> ServedModel:
     >>> model.predict(np.array([[3.0, 3.0]])).distance_to_cluster
     array([1.])
     """
-    archive = source / "model.tar.gz" if source.is_dir() else source
-    # Unpacked files win over an archive next to them: SageMaker unpacks the archive before it starts serving.
-    packed = archive.is_file() and not (source / DESCRIPTION_FILE).is_file()
-    read = _archive_reader(archive) if packed else _folder_reader(source)
-    description = _read_description(source, read)
+    description = _read_description(source)
     if description.get("algorithm") == _kshape.ALGORITHM:
-        return _k_shape_model(read(CENTROIDS_FILE), description)
+        return _k_shape_model(_read_file(source, CENTROIDS_FILE), description)
     # The built-in algorithm may end the name of its file in another number.
-    return _k_means_model(read(f"{NDARRAYS_FILE.rpartition('-')[0]}-*"))
+    return _k_means_model(_read_file(source, f"{NDARRAYS_FILE.rpartition('-')[0]}-*"))
 
 
-def _k_shape_model(text: bytes, description: dict[str, Any]) -> KShapeModel:
+def _k_shape_model(text: bytes, description: dict[str, Any]) -> ServedModel:
     try:
         parameters = description["parameters"]
         k, m, d = parameters["n_clusters"], description["n_timepoints"], description["n_channels"]
-        dtype = {"float32": np.float32, "float64": np.float64}[description["dtype"]]
+        dtype, tolerance = description["dtype"], _ROUNDING[description["dtype"]]
         if not all(type(size) is int and 0 < size < 2**31 for size in (k, m, 1 if d is None else d)):
             raise ValueError("its sizes must be positive integers")
         estimator = LocalKShape(k, max_shift=parameters["max_shift"], missing=parameters["missing"])
@@ -140,16 +101,20 @@ def _k_shape_model(text: bytes, description: dict[str, Any]) -> KShapeModel:
             f"{DESCRIPTION_FILE} does not describe a k-Shape model ({error!r}): serve models "
             "that this program trained."
         ) from None
-    tolerance = _FLOAT32_TOLERANCE if dtype is np.float32 else _FLOAT64_TOLERANCE
     centers, report = decode_centroids(text, k, m, n_channels=d, tolerance=tolerance)
     if not report.complete:
         raise ArtifactError(f"The model's centroids are incomplete: {report} Train it again.")
     estimator.cluster_centers_ = centers.astype(dtype)
     estimator.n_features_in_ = m
-    return KShapeModel(estimator, m * (d or 1))
+
+    def predict(rows: Float64Array) -> Predictions:
+        found = estimator._assigned(rows.reshape(len(rows), *estimator.cluster_centers_.shape[1:]))
+        return Predictions(found.labels, found.sbd)
+
+    return ServedModel(_kshape.ALGORITHM, m * (d or 1), predict)
 
 
-def _k_means_model(data: bytes) -> KMeansModel:
+def _k_means_model(data: bytes) -> ServedModel:
     arrays = decode_ndarrays(data).arrays
     if not arrays or arrays[0].ndim != 2 or not arrays[0].size or arrays[0].dtype.kind != "f":
         raise ArtifactError(
@@ -158,16 +123,24 @@ def _k_means_model(data: bytes) -> KMeansModel:
     centers = arrays[0]
     if not np.isfinite(centers).all():
         raise ArtifactError(f"The centers in {NDARRAYS_FILE} must be finite. Train the model again.")
-    return KMeansModel(centers)
+
+    def predict(rows: Float64Array) -> Predictions:
+        invalid = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(invalid):
+            raise ValueError(f"Row {invalid[0]} holds NaN or infinity: K-Means accepts finite numbers only.")
+        labels = nearest(rows, centers)
+        return Predictions(labels, np.sqrt(squared_distances(rows, centers, labels)))
+
+    return ServedModel(_kmeans.ALGORITHM, int(centers.shape[1]), predict)
 
 
-def _read_description(source: Path, read: ModelFileReader) -> dict[str, Any]:
+def _read_description(source: Path) -> dict[str, Any]:
     """Read the description of the model; it is empty for the built-in K-Means.
 
     A model of another version gives a warning.
     """
     try:
-        data = read(DESCRIPTION_FILE)
+        data = _read_file(source, DESCRIPTION_FILE)
     except ArtifactError:  # absent; if the whole archive is damaged, the next read raises again
         logger.info("%s has no %s", source, DESCRIPTION_FILE)
         return {}
@@ -183,26 +156,21 @@ def _read_description(source: Path, read: ModelFileReader) -> dict[str, Any]:
     return description
 
 
-def _folder_reader(folder: Path) -> ModelFileReader:
-    def read(pattern: str) -> bytes:
-        names = sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-        for name in names:
-            if fnmatchcase(name, pattern):
-                with (folder / name).open("rb") as file:
-                    data = file.read(_MAX_BYTES + 1)
-                if len(data) > _MAX_BYTES:
-                    raise ArtifactError(f"{name} must have at most {_MAX_BYTES:,} bytes, and has more.")
-                return data
-        raise ArtifactError(
-            f"The model must hold a file {pattern!r}. Got {', '.join(map(repr, names)) or 'nothing'} in "
-            f"{folder} instead: check that it comes from this program."
-        )
-
-    return read
-
-
-def _archive_reader(path: Path) -> ModelFileReader:
-    def read(pattern: str) -> bytes:
-        return read_member(path, pattern, max_bytes=_MAX_BYTES).data
-
-    return read
+def _read_file(source: Path, pattern: str) -> bytes:
+    """Return the content of the first file of a model whose name matches a pattern."""
+    archive = source / "model.tar.gz" if source.is_dir() else source
+    # Unpacked files win over an archive next to them: SageMaker unpacks the archive before it starts serving.
+    if archive.is_file() and not (source / DESCRIPTION_FILE).is_file():
+        return read_member(archive, pattern, max_bytes=_MAX_BYTES).data
+    names = sorted(path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else []
+    for name in names:
+        if fnmatchcase(name, pattern):
+            with (source / name).open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
+            if len(data) > _MAX_BYTES:
+                raise ArtifactError(f"{name} must have at most {_MAX_BYTES:,} bytes, and has more.")
+            return data
+    raise ArtifactError(
+        f"The model must hold a file {pattern!r}. Got {', '.join(map(repr, names)) or 'nothing'} in "
+        f"{source} instead: check that it comes from this program."
+    )

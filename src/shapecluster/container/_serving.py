@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from shapecluster._optional import import_optional
+from shapecluster.container._files import MODEL
 from shapecluster.container._kshape import ALGORITHM as K_SHAPE
 from shapecluster.container._models import ServedModel, load_model
-from shapecluster.container._paths import ContainerPaths
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, encode_predictions, media_type
 
@@ -146,7 +147,7 @@ def application(model: ServedModel, max_bytes: int = MAX_BYTES) -> WSGIApplicati
     return app
 
 
-def serve(paths: ContainerPaths, host: str, port: int) -> int:
+def serve(root: Path, host: str, port: int) -> int:
     """Load the model and respond to requests until SIGTERM.
 
     Returns
@@ -156,7 +157,7 @@ def serve(paths: ContainerPaths, host: str, port: int) -> int:
     """
     try:
         waitress = import_optional("waitress", extra="container", needed_for="Serving predictions")
-        model = load_model(paths.model)
+        model = load_model(root / MODEL)
         max_bytes = _payload_limit()
         server = waitress.create_server(
             application(model, max_bytes),

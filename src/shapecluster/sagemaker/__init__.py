@@ -1,11 +1,10 @@
 """Clusterers whose `fit` is a training job on Amazon SageMaker, or a rehearsal of one.
 
 ```
-_kshape    SageMakerKShape                  _algorithm   which parameters a job gets
-_kmeans    SageMakerKMeans                  _images      where the image of K-Means is
-_base      wait for the job, read it        _files       rows as files, and back
-_attaching find a job again                 _metrics     what the job reports of test rows
-_serving   endpoints, batch transform       _copies      sessions in clones and pickles
+_kshape    SageMakerKShape                        _algorithm   which parameters a job gets
+_kmeans    SageMakerKMeans                        _builtin     image and metrics of K-Means
+_serving   endpoints, batch transform             _files       rows as files, and back
+_base      create a job, wait, read; find again   _copies      sessions in clones and pickles
 _sweep     several jobs in parallel
 ```
 

@@ -8,28 +8,14 @@ from typing import Any
 import numpy as np
 
 from shapecluster._validation import SeriesData
+from shapecluster.cluster._local import FIT_PARAMETERS
 from shapecluster.formats import encode_hyperparameters
 from shapecluster.remote._client import Algorithm, ChannelSpec
-
-# Where each parameter of `LocalKShape` goes. "sent": as a hyperparameter to this package's container, and to
-# a Marketplace algorithm whose listing has it; else it must be at its default. "local": it is not sent.
-PARAMETERS: dict[str, str] = {
-    "n_clusters": "sent",
-    "init": "sent",
-    "n_init": "sent",
-    "max_iter": "sent",
-    "tol": "sent",
-    "max_shift": "sent",
-    "missing": "sent",
-    "random_state": "sent",
-    "n_jobs": "local",
-    "verbose": "local",
-}
+from shapecluster.sagemaker._files import CSV
 
 # Listings name the number of clusters in different ways; the first that is listed is used.
 _NAMES_OF_K = ("k", "n_clusters", "num_clusters")
 _LABEL_SIZE = "label_size"
-_CSV = "text/csv"
 
 
 def check_channels(algorithm: Algorithm, channel: ChannelSpec) -> None:
@@ -40,9 +26,9 @@ def check_channels(algorithm: Algorithm, channel: ChannelSpec) -> None:
     ValueError
         When it does not.
     """
-    if channel.content_types and _CSV not in channel.content_types:
+    if channel.content_types and CSV not in channel.content_types:
         raise ValueError(
-            f"algorithm_arn must be of an algorithm that takes {_CSV} in its channel {channel.name!r}. "
+            f"algorithm_arn must be of an algorithm that takes {CSV} in its channel {channel.name!r}. "
             f"Got {algorithm.arn!r}, which takes {', '.join(channel.content_types)}, instead."
         )
     for other in algorithm.channels.values():
@@ -75,7 +61,7 @@ def check_series(data: SeriesData, *, weighted: bool, owner: str) -> None:
 
 def container_hyperparameters(parameters: Mapping[str, Any], n_channels: int | None) -> dict[str, str]:
     """The hyperparameters for this package's container."""
-    sent = {name: parameters[name] for name, place in PARAMETERS.items() if place == "sent"}
+    sent = {name: parameters[name] for name in FIT_PARAMETERS}
     if not isinstance(sent["init"], str):
         sent["init"] = "channel"  # an array exceeds the length of a hyperparameter
     return encode_hyperparameters({**sent, "n_channels": n_channels})
@@ -100,16 +86,17 @@ def listing_hyperparameters(
     sent: dict[str, Any] = {k_name: parameters["n_clusters"]}
     if has_label_column(listing):
         sent[_LABEL_SIZE] = 1
-    for name, place in PARAMETERS.items():
-        if place != "sent" or name == "n_clusters":
-            continue
-        value = _plain(parameters[name])
-        if name in listing.hyperparameters and isinstance(value, (str, int, float, type(None))):
+    for name in FIT_PARAMETERS[1:]:
+        value, default = parameters[name], defaults[name]
+        if isinstance(value, np.generic):
+            value = value.item()
+        scalar = isinstance(value, (str, int, float, type(None)))
+        if name in listing.hyperparameters and scalar:
             sent[name] = value
-        elif not _is_default(value, defaults[name]):
+        elif type(value) is not type(default) or value != default:
             raise ValueError(
-                f"{name} of {owner} must be at its default, {defaults[name]!r}: the algorithm {listing.arn} "
-                f"has no such hyperparameter. Got {_shown(parameters[name])} instead."
+                f"{name} of {owner} must be at its default, {default!r}: the algorithm {listing.arn} has no "
+                f"such hyperparameter. Got {repr(value) if scalar else type(value).__name__} instead."
             )
     return encode_hyperparameters(sent)
 
@@ -117,15 +104,3 @@ def listing_hyperparameters(
 def has_label_column(listing: Algorithm) -> bool:
     """Whether the first column of the data holds the names of the series."""
     return _LABEL_SIZE in listing.hyperparameters
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_default(value: Any, default: Any) -> bool:
-    return type(value) is type(default) and bool(value == default)
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,11 +23,9 @@ from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, FloatArray, IntArray
 from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import CompletedJob, JobClient, JobOutcome, PreparedTraining, TrainingRun
-from shapecluster.sagemaker._attaching import AttachMixin
+from shapecluster.remote._client import Algorithm, CompletedJob, Dataset, JobClient, JobOutcome, TrainingRun
 from shapecluster.sagemaker._copies import SessionMixin
-from shapecluster.sagemaker._serving import ServingMixin
-from shapecluster.sagemaker._sweep import fit_in_parallel, interruptible_sleep, raise_if_canceled
+from shapecluster.sagemaker._sweep import fit_in_parallel, interruptible_sleep
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,19 +34,17 @@ if TYPE_CHECKING:
     from sagemaker.core.resources import TrainingJob
 
 
+# Arrays of `init` travel in a channel; the others belong to the caller and not to the job.
+_NOT_RECORDED = ("job", "session", "wait", "progress", "init")
+
+
 class TrainingJobEstimator(
-    AttachMixin,
-    ServingMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    ClusterMixin,
-    SessionMixin,
-    ABC,
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, SessionMixin, ABC
 ):
     """An estimator whose `fit` is a training job.
 
-    A subclass has the parameters `role`, `job`, `session`, `wait` and `progress`. Its `fit` prepares a job
-    and calls `_start`; its `_read_result` reads the model of the completed job.
+    A subclass has the parameters `role`, `job`, `session`, `wait` and `progress`. Its `fit` checks the input
+    and calls `_run_job`; its `_read_result` reads the model of the completed job.
     """
 
     role: str | None
@@ -60,8 +57,8 @@ class TrainingJobEstimator(
     billable_seconds_: int | None
     labels_: IntArray
 
+    _base_name: ClassVar[str]  # what the name of a job begins with
     _run: TrainingRun | None = None
-    _created: bool
     _outcome: JobOutcome
 
     _remote_constraints: ClassVar[dict[str, list[Any] | str]] = {
@@ -75,6 +72,7 @@ class TrainingJobEstimator(
     if TYPE_CHECKING:  # attributes of subclasses, some from another parent
 
         def fit(self, X: Any, y: None = None) -> Self: ...
+        def predict(self, X: Any) -> IntArray: ...
         def transform(self, X: Any) -> FloatArray | pd.DataFrame: ...
 
     @abstractmethod
@@ -82,6 +80,62 @@ class TrainingJobEstimator(
         """Read the model of a completed job, and label the data; None: the data as it was staged."""
 
     # --------------------------------------------------------------------------------- the life of a job
+
+    @classmethod
+    def attach(
+        cls,
+        job_name: str,
+        session: object = None,
+        *,
+        progress: Callable[[JobProgress], object] | None = None,
+    ) -> Self:
+        """Find a training job again that `fit` of such an estimator created.
+
+        Parameters
+        ----------
+        job_name : str
+            As in `training_job_name_`.
+        session : boto3.Session, Rehearsal or None, default=None
+            As in the constructor.
+        progress : callable, default=None
+            As in the constructor.
+
+        Returns
+        -------
+        estimator
+            An estimator with the parameters of the one that created the job. It is fitted when the job has
+            completed; else `result` waits for the job. An interrupted wait lets the job run on.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such job.
+        ValueError
+            When another program created the job.
+        """
+        attached = JobClient(session).attach(job_name, progress)
+        record = attached.record
+        if record is None or record.get("estimator") != cls.__name__:
+            made = "an unknown program" if record is None else str(record.get("estimator"))
+            raise ValueError(
+                f"job_name must name a training job of {cls.__name__}. Got {job_name!r}, which was begun by "
+                f"{made}, instead."
+            )
+        model, parameters = cls(), record.get("parameters")
+        known = model.get_params(deep=False).keys() - {"job", "session", "wait", "progress"}
+        if not isinstance(parameters, dict) or not parameters.keys() <= known:
+            raise ArtifactError(
+                f"The record of the training job {job_name!r} must hold parameters of {cls.__name__}. Got "
+                f"something else instead, so it cannot be attached to: fit again."
+            )
+        # JSON has no tuples: lists in a record were tuples in the estimator.
+        model.set_params(**{n: tuple(v) if isinstance(v, list) else v for n, v in parameters.items()})
+        model._validate_params()
+        model.session, model.progress = session, progress
+        model.training_job_name_, model._run = job_name, attached.run
+        if attached.status == "Completed":
+            model.result()
+        return model
 
     def result(self, timeout: float | None = None) -> Self:
         """Wait for the training job, and read its result.
@@ -106,8 +160,7 @@ class TrainingJobEstimator(
         if hasattr(self, "labels_"):
             return self
         run = self._current_run()
-        outcome = run.result(timeout)
-        self._store_result(CompletedJob(run.platform, outcome), None)
+        self._store_result(CompletedJob(run.platform, run.result(timeout)), None)
         return self
 
     def stop(self) -> None:
@@ -143,46 +196,76 @@ class TrainingJobEstimator(
     def _unchanged_unless_created(self) -> Iterator[None]:
         """Restore the estimator when `fit` raises before there is a job."""
         before = dict(vars(self))
-        self._created = False
         try:
             yield
         except BaseException as error:
+            name = vars(self).get("training_job_name_")
+            named = name is not None and name != before.get("training_job_name_")
             # An error without a job's name means that no job was created.
-            if not self._created or (isinstance(error, RemoteError) and error.job_name is None):
+            if not named or (isinstance(error, RemoteError) and error.job_name is None):
                 vars(self).clear()
                 vars(self).update(before)
             raise
-        finally:
-            vars(self).pop("_created", None)
 
-    def _start(self, prepared: PreparedTraining, data: Any) -> None:
-        """Create the job; with ``wait=True`` also wait for it, and read its result."""
+    def _run_job(
+        self,
+        client: JobClient,
+        algorithm: str | Algorithm,
+        datasets: Mapping[str, Dataset],
+        hyperparameters: Mapping[str, str],
+        data: Any,
+    ) -> None:
+        """Stage the data and create the job; with ``wait=True`` also wait for it, and read its result."""
+        prepared = client.prepare(
+            algorithm,
+            datasets,
+            hyperparameters,
+            role=self.role,
+            record=self._job_record(),
+            base_name=self._base_name,
+        )
 
         def on_named(name: str) -> None:
             # The name is stored before the job exists, so that no crash can lose a billed job.
             self._drop_results()
-            self.training_job_name_, self._created = name, True
+            self.training_job_name_ = name
 
-        given: dict[str, Any] = {
-            "on_named": on_named,
-            "progress": self.progress,
-            "sleep": interruptible_sleep(),
-        }
+        sleep = interruptible_sleep()
+        start = partial(prepared.start, on_named=on_named, progress=self.progress, sleep=sleep)
         if not self.wait:
-            self._run = prepared.start(**given)
+            self._run = start()
             return
         with prepared.slot():
-            # The sweep may have been canceled while this fit waited for its turn.
-            raise_if_canceled()
-            run = prepared.start(**given)
+            if sleep is not None:
+                sleep(0.0)  # raises if the sweep was canceled while this fit waited for its turn
+            run = start()
             outcome = run.result()
         self._store_result(CompletedJob(run.platform, outcome), data)
+
+    def _job_record(self) -> dict[str, Any]:
+        """Return the record for `attach`: the class, and the parameters that JSON can hold."""
+        parameters, recorded = self.get_params(deep=False), {}
+        for name, value in parameters.items():
+            plain = value.item() if isinstance(value, np.generic) else value
+            if isinstance(plain, (str, int, float, type(None), tuple, list)) and name not in _NOT_RECORDED:
+                recorded[name] = plain
+        if isinstance(parameters.get("init"), str):
+            recorded["init"] = parameters["init"]
+        return {"estimator": type(self).__name__, "parameters": recorded}
 
     def _store_result(self, job: CompletedJob, data: Any) -> None:
         try:
             self._read_result(job, data)
-        except (RemoteError, ArtifactError) as error:
-            raise _naming_the_job(job.name, error) from None
+        except ArtifactError as error:
+            raise ArtifactError(
+                f"The training job {job.name!r} completed, but its result cannot be used. {error}"
+            ) from None
+        except RemoteError as error:
+            if error.job_name is None:
+                error.job_name = job.name
+                attach = f"attach({job.name!r}, session=...) reads its result."
+                error.args = (f"{error} The training job {job.name!r} has completed: {attach}",)
+            raise
         self.billable_seconds_ = job.outcome.billable_seconds
         self._outcome = job.outcome
         self._run = None
@@ -313,18 +396,3 @@ class TrainingJobEstimator(
         threads = self._job().max_parallel_jobs if n_jobs is None else n_threads(n_jobs)
         weights: dict[str, Any] = {} if sample_weight is None else {"sample_weight": sample_weight}
         yield from fit_in_parallel(models, lambda model: model.fit(X, **weights), threads)
-
-
-def _naming_the_job(name: str, error: RemoteError | ArtifactError) -> RemoteError | ArtifactError:
-    """The error for a completed job whose result cannot be read, with the job's name in it."""
-    if isinstance(error, ArtifactError):
-        return ArtifactError(f"The training job {name!r} completed, but its result cannot be used. {error}")
-    if error.job_name is not None:
-        return error
-    return type(error)(
-        f"{error} The training job {name!r} has completed: attach({name!r}, session=...) reads its result.",
-        operation=error.operation,
-        code=error.code,
-        status=error.status,
-        job_name=name,
-    )

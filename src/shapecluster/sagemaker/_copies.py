@@ -11,7 +11,7 @@ from shapecluster.remote._client import DROPPED
 if TYPE_CHECKING:
     from typing import Self
 
-_BY_REFERENCE = ("session", "progress", "_run")  # copies share these, and pickles leave them out
+_BY_REFERENCE = {"session", "progress", "_run"}  # copies share these, and pickles leave them out
 
 
 class SessionMixin(BaseEstimator):
@@ -36,10 +36,9 @@ class SessionMixin(BaseEstimator):
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        for name, value in vars(self).items():
-            vars(twin)[name] = value if name in _BY_REFERENCE else copy.deepcopy(value, memo)
+        memo[id(self)] = twin = copy.copy(self)
+        for name in vars(self).keys() - _BY_REFERENCE:
+            setattr(twin, name, copy.deepcopy(vars(self)[name], memo))
         return twin
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, BinaryIO, Literal
 
@@ -24,12 +23,11 @@ CSV = "text/csv"
 
 _DESCRIPTION = "shapecluster.json"
 _MOST_DESCRIPTION = 1 << 20  # bytes
-_FloatName = Literal["float32", "float64"]
 
 
-def recordio_of(rows: FloatArray, manifest: dict[str, Any], dtype: _FloatName | None = None) -> Dataset:
-    """Rows as RecordIO-protobuf, in their own precision unless `dtype` says otherwise."""
-    written: _FloatName = dtype or ("float32" if rows.dtype == np.float32 else "float64")
+def recordio_of(rows: FloatArray, manifest: dict[str, Any]) -> Dataset:
+    """Rows as RecordIO-protobuf, in their own precision."""
+    written: Literal["float32", "float64"] = "float32" if rows.dtype == np.float32 else "float64"
 
     def write(file: BinaryIO, part: slice) -> None:
         write_recordio(file, rows[part], dtype=written)
@@ -68,44 +66,23 @@ def csv_of(rows: FloatArray, names: Sequence[str] | None, manifest: dict[str, An
     return Dataset(fingerprint(rows, CSV, names, str(manifest)), len(rows), write, CSV, ".csv", manifest)
 
 
-@dataclass(frozen=True)
-class StagedData:
-    """The data of a training job, read back from where it was staged.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (n_samples, n_values)
-        The rows that were clustered.
-    manifest : dict
-        What was recorded of them.
-    """
-
-    rows: FloatArray
-    manifest: dict[str, Any]
-    _channels: dict[str, StagedChannel]
-
-    def channel(self, name: str) -> FloatArray | None:
-        """The rows of another channel; None where the job had no such channel."""
-        return _read_channel(self._channels[name]) if name in self._channels else None
-
-
-def read_staged_data(job: CompletedJob) -> StagedData:
-    """Read the data of a training job back.
+def read_staged_data(job: CompletedJob) -> tuple[FloatArray, dict[str, Any], dict[str, StagedChannel]]:
+    """Read the rows that a training job clustered, and their manifest; also return all of its channels.
 
     Raises
     ------
     ArtifactError
-        When it is no longer there.
+        When they are no longer there.
     """
     channels = job.staged_channels()
     for channel in channels.values():
         # Only the channel that is clustered has a shape in its manifest.
         if "shape" in channel.manifest:
-            return StagedData(_read_channel(channel), channel.manifest, channels)
+            return read_staged_channel(channel), channel.manifest, channels
     raise _missing_data(job.name)
 
 
-def _read_channel(channel: StagedChannel) -> FloatArray:
+def read_staged_channel(channel: StagedChannel) -> FloatArray:
     """The rows of a channel, from all of its files."""
     parts: list[Any] = []
     for uri, file in channel.files():
@@ -119,6 +96,12 @@ def _read_channel(channel: StagedChannel) -> FloatArray:
     return rows
 
 
+def read_model_file(job: CompletedJob, pattern: str, max_bytes: int) -> bytes:
+    """Read a file from the model of a training job."""
+    with job.open_model() as file:
+        return read_member(file, pattern, max_bytes=max_bytes).data
+
+
 def read_description(job: CompletedJob) -> dict[str, Any]:
     """Read what this package's container recorded of the fit; empty for other containers.
 
@@ -128,9 +111,7 @@ def read_description(job: CompletedJob) -> dict[str, Any]:
         When the container had another version of this package.
     """
     try:
-        with job.open_model() as file:
-            text = read_member(file, _DESCRIPTION, max_bytes=_MOST_DESCRIPTION).data
-        described = json.loads(text)
+        described = json.loads(read_model_file(job, _DESCRIPTION, _MOST_DESCRIPTION))
     except (ArtifactError, ValueError):
         return {}
     if not isinstance(described, dict):
@@ -157,8 +138,9 @@ def json_names(index: pd.Index[Any] | None) -> list[Any] | None:
     """Names as JSON can hold them: numbers stay numbers, all else becomes text."""
     if index is None:
         return None
-    return [name if _is_plain(name) else str(name) for name in index.tolist()]
-
-
-def _is_plain(name: object) -> bool:
-    return isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name))
+    return [
+        name
+        if isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name))
+        else str(name)
+        for name in index.tolist()
+    ]

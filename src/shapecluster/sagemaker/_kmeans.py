@@ -11,15 +11,15 @@ from sklearn.cluster import KMeans
 
 from shapecluster._sklearn_compat import Interval, StrOptions, validate_data
 from shapecluster._typing import FloatArray, IntArray
-from shapecluster.cluster._euclidean import distances, nearest, squared_distances
+from shapecluster.cluster._euclidean import distances, label_rows, nearest
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member
+from shapecluster.formats import decode_ndarrays, encode_hyperparameters
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import CompletedJob, JobClient, PreparedTraining
+from shapecluster.remote._client import CompletedJob
 from shapecluster.sagemaker._base import TrainingJobEstimator
-from shapecluster.sagemaker._files import dense_recordio_of, read_staged_data
-from shapecluster.sagemaker._images import REHEARSED, k_means_image
-from shapecluster.sagemaker._metrics import TEST, read_test_metrics
+from shapecluster.sagemaker._builtin import REHEARSED, TEST, k_means_image, read_test_metrics
+from shapecluster.sagemaker._files import dense_recordio_of, read_model_file, read_staged_data
+from shapecluster.sagemaker._serving import ServedEstimator
 
 if TYPE_CHECKING:
     from typing import Self
@@ -34,7 +34,7 @@ _SENT = (
 )
 
 
-class SageMakerKMeans(TrainingJobEstimator):
+class SageMakerKMeans(ServedEstimator):
     """Cluster rows with the K-Means that is built into Amazon SageMaker.
 
     `fit` uploads the rows, runs a training job, and reads its centers. Labels, inertia and predictions are
@@ -135,6 +135,8 @@ class SageMakerKMeans(TrainingJobEstimator):
         "eval_metrics": [list, tuple],
     }
 
+    _base_name = "shapecluster-kmeans"
+
     init_method: Literal["random", "kmeans++"]
     extra_center_factor: int | Literal["auto"]
     local_lloyd_num_trials: int | Literal["auto"]
@@ -228,7 +230,7 @@ class SageMakerKMeans(TrainingJobEstimator):
                     "rows than clusters."
                 )
             test_rows = None if test is None else self._rows(test)
-            self._start(self._prepare(self._client(), rows, test_rows), rows)
+            self._fit_rows(rows, test_rows)
         return self
 
     def predict(self, X: Any) -> IntArray:
@@ -244,8 +246,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         labels : ndarray of shape (n_samples,)
             Index of the nearest center.
         """
-        self._check_is_fitted()
-        return nearest(self._rows(X), self.cluster_centers_)
+        return nearest(self._new_rows(X), self.cluster_centers_)
 
     def transform(self, X: Any) -> FloatArray | pd.DataFrame:
         """Measure the Euclidean distance of each row to every center.
@@ -260,8 +261,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         distances : ndarray or DataFrame of shape (n_samples, n_clusters)
             Not squared, in the precision of `X`; a DataFrame where `set_output` asks for one.
         """
-        self._check_is_fitted()
-        rows = self._rows(X)
+        rows = self._new_rows(X)
         measured: FloatArray = distances(rows, self.cluster_centers_).astype(rows.dtype, copy=False)
         return measured
 
@@ -280,10 +280,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         float
             Minus the sum of the squared distances; ``-inertia_`` for the rows of `fit`.
         """
-        self._check_is_fitted()
-        rows = self._rows(X)
-        labels = nearest(rows, self.cluster_centers_)
-        return -float(squared_distances(rows, self.cluster_centers_, labels).sum())
+        return -label_rows(self._new_rows(X), self.cluster_centers_)[1]
 
     def to_local(self) -> KMeans:
         """Convert to scikit-learn's KMeans, which needs neither the session nor the job.
@@ -315,19 +312,17 @@ class SageMakerKMeans(TrainingJobEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _payload_rows(self, X: Any) -> Any:
+    def _new_rows(self, X: Any) -> Any:
+        self._check_is_fitted()
         return self._rows(X)
-
-    def _served_ids(self, labels: IntArray) -> IntArray:
-        return labels
 
     def _rows(self, X: Any, *, reset: bool = False) -> Any:
         return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=reset)
 
-    def _prepare(self, client: JobClient, rows: Any, test_rows: Any) -> PreparedTraining:
-        job, width = client.job, rows.shape[1]
+    def _fit_rows(self, rows: Any, test_rows: Any) -> None:
+        client = self._client()
         # force_dense: rows travel as dense RecordIO, also those that came as a sparse matrix.
-        sent: dict[str, Any] = {"k": self.n_clusters, "feature_dim": width, "force_dense": True}
+        sent: dict[str, Any] = {"k": self.n_clusters, "feature_dim": rows.shape[1], "force_dense": True}
         sent |= {name: getattr(self, name) for name in _SENT} | {"eval_metrics": list(self.eval_metrics)}
         image = self.image_uri
         if image is None:
@@ -338,23 +333,20 @@ class SageMakerKMeans(TrainingJobEstimator):
             "dtype": "float32",
             "columns": None if columns is None else [str(name) for name in columns],
         }
-        datasets = {job.channel or "train": dense_recordio_of(rows, manifest, n_shards=job.instance_count)}
+        channel, n_shards = client.job.channel or "train", client.job.instance_count
+        datasets = {channel: dense_recordio_of(rows, manifest, n_shards=n_shards)}
         if test_rows is not None:  # in one file, since every machine gets all of it
             datasets[TEST] = dense_recordio_of(test_rows, {"dtype": "float32"})
-        return client.prepare(
-            image,
-            datasets,
-            encode_hyperparameters(sent),
-            role=self.role,
-            record=self._job_record(),
-            base_name="shapecluster-kmeans",
-        )
+        self._run_job(client, image, datasets, encode_hyperparameters(sent), rows)
 
     def _read_result(self, job: CompletedJob, data: Any) -> None:
-        rows = self._read_staged_rows(job) if data is None else data
-        with job.open_model() as file:
-            member = read_member(file, _MODEL, max_bytes=_MOST_MODEL)
-        arrays = decode_ndarrays(member.data, max_bytes=_MOST_MODEL).arrays
+        rows = data
+        if rows is None:
+            rows, manifest, _ = read_staged_data(job)
+            if manifest["columns"] is not None:
+                self.feature_names_in_ = np.asarray(manifest["columns"], dtype=object)
+        model = read_model_file(job, _MODEL, _MOST_MODEL)
+        arrays = decode_ndarrays(model, max_bytes=_MOST_MODEL).arrays
         expected = (self.n_clusters, rows.shape[1])
         # The file may hold further arrays; the first one is the matrix of centers.
         if not arrays or arrays[0].shape != expected or not np.isfinite(arrays[0]).all():
@@ -365,13 +357,6 @@ class SageMakerKMeans(TrainingJobEstimator):
             )
         self.n_features_in_ = rows.shape[1]
         self.cluster_centers_ = np.ascontiguousarray(arrays[0], dtype=np.float32)
-        self.labels_ = nearest(rows, self.cluster_centers_)
-        self.inertia_ = float(squared_distances(rows, self.cluster_centers_, self.labels_).sum())
+        self.labels_, self.inertia_ = label_rows(rows, self.cluster_centers_)
         if job.has_staged(TEST):
             self.test_metrics_ = read_test_metrics(job)
-
-    def _read_staged_rows(self, job: CompletedJob) -> Any:
-        staged = read_staged_data(job)
-        if staged.manifest["columns"] is not None:
-            self.feature_names_in_ = np.asarray(staged.manifest["columns"], dtype=object)
-        return staged.rows

@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.kshape.run import ClusterRun, Iterate, inertia
-from shapecluster._core.sbd.shapes import shapes_of
 from shapecluster._sklearn_compat import Interval
-from shapecluster._threads import n_threads
-from shapecluster._typing import ArrayLike, Float64Array, FloatArray, InitialCenters, IntArray
+from shapecluster._typing import ArrayLike, Float64Array, InitialCenters, IntArray
 from shapecluster._validation import SeriesData
 from shapecluster._warnings import warn_user
 from shapecluster.cluster._base import BaseShapeClusterer
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.exceptions import ArtifactWarning
-from shapecluster.formats import CentroidReport, decode_centroids, read_member
+from shapecluster.formats import CentroidReport, decode_centroids
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import Algorithm, CompletedJob, Dataset, JobClient, PreparedTraining
+from shapecluster.remote._client import CompletedJob, JobClient
 from shapecluster.sagemaker._algorithm import (
-    PARAMETERS,
     check_channels,
     check_series,
     container_hyperparameters,
@@ -32,7 +27,16 @@ from shapecluster.sagemaker._algorithm import (
     listing_hyperparameters,
 )
 from shapecluster.sagemaker._base import TrainingJobEstimator
-from shapecluster.sagemaker._files import csv_of, json_names, read_description, read_staged_data, recordio_of
+from shapecluster.sagemaker._files import (
+    csv_of,
+    json_names,
+    read_description,
+    read_model_file,
+    read_staged_channel,
+    read_staged_data,
+    recordio_of,
+)
+from shapecluster.sagemaker._serving import ServedEstimator
 
 if TYPE_CHECKING:
     from typing import Self
@@ -44,7 +48,7 @@ _ROUNDING = {np.dtype(np.float32): 4e-6, np.dtype(np.float64): 1e-12}
 _REHEARSED = "rehearsal/shapecluster"  # an image that is never pulled
 
 
-class SageMakerKShape(TrainingJobEstimator, BaseShapeClusterer):
+class SageMakerKShape(ServedEstimator, BaseShapeClusterer):
     """Cluster series by shape with k-Shape in an Amazon SageMaker training job.
 
     `fit` checks everything locally, uploads the data, runs a training job, and reads its centers. Labels,
@@ -133,11 +137,13 @@ default="k-shape++"
 
     _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
         **TrainingJobEstimator._remote_constraints,
-        **LocalKShape._parameter_constraints,
+        **BaseShapeClusterer._parameter_constraints,
         "algorithm_arn": [str, None],
         "image_uri": [str, None],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both"), None],
     }
+
+    _base_name = "shapecluster-kshape"
 
     centroid_report_: CentroidReport
 
@@ -214,9 +220,8 @@ default="k-shape++"
                 self._given_centers(data)
             # Warns of flat series and raises for all-flat data before anything is uploaded.
             self._taking_part(self._shapes(data, data.values.dtype), weights)
-            prepared = self._prepare(self._client(), data, None if sample_weight is None else weights)
             self._store_names(data)
-            self._start(prepared, (data, weights))
+            self._fit_series(data, weights, weighted=sample_weight is not None)
         return self
 
     def to_local(self) -> LocalKShape:
@@ -228,15 +233,14 @@ default="k-shape++"
             Fitted, with the same parameters.
         """
         self._check_is_fitted()
-        local = LocalKShape(**{name: getattr(self, name) for name in PARAMETERS})
-        local.set_params(n_clusters=len(self.cluster_centers_))
+        local = LocalKShape(**self._local_parameters()).set_params(n_clusters=len(self.cluster_centers_))
         for name, value in vars(self).items():
             of_jobs = {"centroid_report_", "training_job_name_", "billable_seconds_"}
             if name == "_axis_name" or (name.endswith("_") and name not in of_jobs):
                 setattr(local, name, value)
         return local
 
-    def _payload_rows(self, X: Any) -> Any:
+    def _new_rows(self, X: Any) -> Any:
         values = self._check(X, reset=False).values
         return values.reshape(len(values), -1)
 
@@ -244,57 +248,36 @@ default="k-shape++"
         """Clusters as the job's file of centroids numbers them, without those that could not be used."""
         return np.asarray(self.centroid_report_.kept, dtype=np.intp)[labels]
 
-    def _given_centers(self, data: SeriesData) -> Any:
-        return LocalKShape(self.n_clusters, init=self.init)._given_centers(data)
+    def _local_parameters(self) -> dict[str, Any]:
+        """Parameters that `LocalKShape` has, too."""
+        return {name: getattr(self, name) for name in LocalKShape().get_params()}
 
     # ------------------------------------------------------------------------------------ before the job
 
-    def _prepare(self, client: JobClient, data: SeriesData, weights: Float64Array | None) -> PreparedTraining:
-        parameters = {name: getattr(self, name) for name in PARAMETERS}
-        manifest = self._manifest(data)
-        rows = data.values.reshape(len(data.values), -1)
-        algorithm: str | Algorithm
+    def _fit_series(self, data: SeriesData, weights: Float64Array, *, weighted: bool) -> None:
+        client = self._client()
+        axis = None if data.names is None or data.names.name is None else str(data.names.name)
+        shape, dtype = data.values.shape, str(data.values.dtype)
+        manifest = {
+            "names": json_names(data.names),
+            "axis": axis,
+            "columns": json_names(data.timepoints),
+            "shape": list(shape),
+            "dtype": dtype,
+        }
         if self.algorithm_arn is not None:
-            algorithm = listing = self._listing(client)
-            channel = listing.training_channel(client.job)
-            check_channels(listing, channel)
-            owner = type(self).__name__
-            check_series(data, weighted=weights is not None, owner=owner)
-            sent = listing_hyperparameters(parameters, LocalKShape().get_params(), listing, owner)
-            names = _tickers(data) if has_label_column(listing) else None
-            manifest["label_size"] = int(names is not None)
-            datasets = {channel.name: csv_of(rows, names, manifest)}
-        else:
-            algorithm = self._image(client)
-            n_channels = None if data.values.ndim == 2 else data.values.shape[2]
-            sent = container_hyperparameters(parameters, n_channels)
-            datasets = self._datasets(client.job, data, rows, weights, manifest)
-        recorded = {"init": self.init} if isinstance(self.init, str) else {}
-        return client.prepare(
-            algorithm,
-            datasets,
-            sent,
-            role=self.role,
-            record=self._job_record(**recorded),
-            base_name="shapecluster-kshape",
-        )
-
-    def _datasets(
-        self,
-        job: Job,
-        data: SeriesData,
-        rows: FloatArray,
-        weights: Float64Array | None,
-        manifest: dict[str, Any],
-    ) -> dict[str, Dataset]:
-        """The channels of this package's container."""
-        datasets = {job.channel or "train": recordio_of(rows, manifest)}
+            self._fit_listing(client, data, manifest, weighted=weighted)
+            return
+        image = self._image(client)
+        sent = container_hyperparameters(self._local_parameters(), shape[2] if len(shape) == 3 else None)
+        rows = data.values.reshape(len(data.values), -1)
+        datasets = {client.job.channel or "train": recordio_of(rows, manifest)}
         if not isinstance(self.init, str):
-            centers = np.asarray(self.init, dtype=data.values.dtype).reshape(self.n_clusters, -1)
-            datasets["init"] = recordio_of(centers, {"dtype": str(centers.dtype)})
-        if weights is not None:
+            centers = np.asarray(self.init, dtype=dtype).reshape(self.n_clusters, -1)
+            datasets["init"] = recordio_of(centers, {"dtype": dtype})
+        if weighted:
             datasets["weights"] = recordio_of(weights[:, None], {"dtype": str(weights.dtype)})
-        return datasets
+        self._run_job(client, image, datasets, sent, (data, weights))
 
     def _image(self, client: JobClient) -> str:
         if self.image_uri is None and client.is_aws:
@@ -309,20 +292,22 @@ default="k-shape++"
             )
         return _REHEARSED if self.image_uri is None else self.image_uri
 
-    def _listing(self, client: JobClient) -> Algorithm:
+    def _fit_listing(
+        self, client: JobClient, data: SeriesData, manifest: dict[str, Any], *, weighted: bool
+    ) -> None:
         if self.image_uri is not None:
             raise ValueError("algorithm_arn and image_uri exclude each other: give one of them. Got both.")
-        return client.describe_algorithm(str(self.algorithm_arn))
-
-    def _manifest(self, data: SeriesData) -> dict[str, Any]:
-        """Return names and shape of the data, for `attach`."""
-        return {
-            "names": json_names(data.names),
-            "axis": None if data.names is None or data.names.name is None else str(data.names.name),
-            "columns": json_names(data.timepoints),
-            "shape": list(data.values.shape),
-            "dtype": str(data.values.dtype),
-        }
+        listing = client.describe_algorithm(str(self.algorithm_arn))
+        channel, owner = listing.training_channel(client.job), type(self).__name__
+        check_channels(listing, channel)
+        check_series(data, weighted=weighted, owner=owner)
+        sent = listing_hyperparameters(self._local_parameters(), LocalKShape().get_params(), listing, owner)
+        names = None
+        if has_label_column(listing):  # row numbers where the series have no names
+            names = [str(n) for n in (range(len(data.values)) if data.names is None else data.names)]
+        manifest["label_size"] = int(names is not None)
+        datasets = {channel.name: csv_of(data.values, names, manifest)}
+        self._run_job(client, listing, datasets, sent, (data, np.ones(len(data.values))))
 
     # ------------------------------------------------------------------------------------- after the job
 
@@ -330,57 +315,36 @@ default="k-shape++"
         # After `fit` flat series were warned of already; attached data has not been checked yet.
         already_warned = data is not None
         series, weights = self._read_staged_series(job) if data is None else data
-        dtype = series.values.dtype
-        with job.open_model() as file:
-            member = read_member(file, _CENTROIDS, max_bytes=_MOST_CENTROIDS)
+        dtype, shape = series.values.dtype, series.values.shape
         centers, report = decode_centroids(
-            member.data,
+            read_model_file(job, _CENTROIDS, _MOST_CENTROIDS),
             self.n_clusters,
-            series.values.shape[1],
-            n_channels=None if series.values.ndim == 2 else series.values.shape[2],
+            shape[1],
+            n_channels=None if len(shape) == 2 else shape[2],
             tolerance=_ROUNDING[dtype],
         )
         if not report.complete:
             warn_user(self, f"training job {job.name!r}: {report}", ArtifactWarning)
         described = read_description(job) if self.algorithm_arn is None else {}
-        self.n_features_in_ = series.values.shape[1]
-        self.cluster_centers_ = centers.astype(dtype)
-        self._label(series, weights, described.get("n_iter"), already_warned=already_warned)
-        self.centroid_report_ = report
-
-    def _label(self, series: SeriesData, weights: Float64Array, n_iter: Any, *, already_warned: bool) -> None:
-        """Assign the series to the centers, as `predict` does."""
-        centers, threads = self._centers(), n_threads(self.n_jobs)
-        if already_warned:
-            dtype = self.cluster_centers_.dtype
-            x = shapes_of(series.channels_first, self.max_shift, dtype, n_threads=threads)
-        else:
-            x = self._shapes(series)
-        assigned = assign(x, centers, keep=False, n_threads=threads)
-        labels, shifts, ncc = assigned.nearest
-        sbd = 1.0 - ncc
-        first = SeriesData(self.cluster_centers_).channels_first
-        iterate = Iterate(first, labels, shifts, sbd, inertia(sbd, weights))
-        run = ClusterRun(iterate, n_iter or 0, assigned.n_correlations, "unchanged")
-        self._store(run, series, self._taking_part(x, weights))
-        if n_iter is None:
-            del self.n_iter_  # unknown, which 0 would not say
+        self.n_features_in_, self.centroid_report_ = shape[1], report
+        if described.get("n_iter") is not None:
+            self.n_iter_ = described["n_iter"]
+        x = self._shapes(series, dtype, warn=not already_warned)
+        first = SeriesData(centers.astype(dtype)).channels_first
+        taking_part = self._taking_part(x, weights)
+        found, self.n_correlations_ = self._assign(x, first, weights)
+        self._store(found, series)
+        self._warn_of_empty_clusters(taking_part)
 
     def _read_staged_series(self, job: CompletedJob) -> tuple[SeriesData, Float64Array]:
         """The series as they were staged and their weights; given centers become the parameter `init`."""
-        staged = read_staged_data(job)
-        names, shape = staged.manifest["names"], staged.manifest["shape"]
-        index = None if names is None else pd.Index(names, name=staged.manifest["axis"])
-        series = SeriesData(staged.rows.reshape(shape), index)
-        weights = staged.channel("weights")
-        centers = staged.channel("init")
-        if centers is not None and isinstance(self.init, str):  # attached: a record holds no array
+        rows, manifest, channels = read_staged_data(job)
+        names, shape = manifest["names"], manifest["shape"]
+        index = None if names is None else pd.Index(names, name=manifest["axis"])
+        series = SeriesData(rows.reshape(shape), index)
+        if "init" in channels and isinstance(self.init, str):  # attached: a record holds no array
+            centers = read_staged_channel(channels["init"])
             self.init = centers.reshape(self.n_clusters, *shape[1:])
-        if weights is None:
-            return series, np.ones(len(series.values))
-        return series, weights[:, 0].astype(np.float64)
-
-
-def _tickers(data: SeriesData) -> list[str]:
-    """Names for the first column, which the listing requires; row numbers where the series have none."""
-    return [str(n) for n in (range(len(data.values)) if data.names is None else data.names)]
+        if "weights" not in channels:
+            return series, np.ones(len(rows))
+        return series, read_staged_channel(channels["weights"])[:, 0].astype(np.float64)

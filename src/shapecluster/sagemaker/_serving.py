@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from shapecluster._typing import IntArray, is_integer
 from shapecluster._warnings import warn_user
+from shapecluster.cluster._euclidean import dense
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
 from shapecluster.remote import Endpoint, Job
-from shapecluster.remote._client import JobClient, JobOutcome
-from shapecluster.sagemaker._files import csv_of
+from shapecluster.remote._client import JobClient
+from shapecluster.sagemaker._base import TrainingJobEstimator
+from shapecluster.sagemaker._files import CSV, csv_of
 
-_CSV = "text/csv"
 _MOST_ANSWER = 1 << 30  # bytes of one file of answers
 
 
-class ServingMixin:
-    """`deploy`, `predict_at` and `batch_predict` of an estimator whose model a training job left.
+class ServedEstimator(TrainingJobEstimator):
+    """An estimator whose model an endpoint or a batch transform job can serve; `predict` needs neither."""
 
-    `predict` runs locally, and needs none of these.
-    """
+    @abstractmethod
+    def _new_rows(self, X: Any) -> Any:
+        """Check rows for predictions, and return them as a request holds them; raise if there is no model."""
 
-    session: object
-
-    if TYPE_CHECKING:
-        _outcome: JobOutcome
-
-        def predict(self, X: Any) -> IntArray: ...
-        def _check_is_fitted(self) -> None: ...
-        def _job(self) -> Job: ...
-        def _payload_rows(self, X: Any) -> Any: ...
-        def _served_ids(self, labels: IntArray) -> IntArray: ...
+    def _served_ids(self, labels: IntArray) -> IntArray:
+        """Return labels of `predict` as the model's own program numbers them."""
+        return labels
 
     @overload
     def deploy(
@@ -119,13 +115,12 @@ class ServingMixin:
         ArtifactWarning
             When they differ from those of `predict`.
         """
-        self._check_is_fitted()
-        rows = self._payload_rows(X)
+        rows = self._new_rows(X)
         answers = endpoint.invoke_rows(
-            lambda part: encode_rows(_dense(rows[part]), _CSV), rows.shape[0], _CSV, _CSV
+            lambda part: encode_rows(dense(rows[part], rows.dtype), CSV), rows.shape[0], CSV, CSV
         )
         ids = [
-            decode_predictions(answer, _CSV, n_rows=part.stop - part.start).closest_cluster
+            decode_predictions(answer, CSV, n_rows=part.stop - part.start).closest_cluster
             for part, answer in answers
         ]
         return self._joined_and_compared(ids, X, f"the endpoint {endpoint.name!r}")
@@ -150,12 +145,11 @@ class ServingMixin:
         ArtifactWarning
             When they differ from those of `predict`.
         """
-        self._check_is_fitted()
-        rows = _dense(self._payload_rows(X))
+        rows = self._new_rows(X)
         client = JobClient(self.session, self._job() if job is None else job)
         ids = []
-        for file in client.transform(self._outcome, csv_of(rows, None, {}), _CSV):
-            answer = decode_predictions(file.read(_MOST_ANSWER), _CSV, max_bytes=_MOST_ANSWER)
+        for file in client.transform(self._outcome, csv_of(dense(rows, rows.dtype), None, {}), CSV):
+            answer = decode_predictions(file.read(_MOST_ANSWER), CSV, max_bytes=_MOST_ANSWER)
             ids.append(answer.closest_cluster)
         return self._joined_and_compared(ids, X, "the batch transform job")
 
@@ -175,7 +169,3 @@ class ServingMixin:
                 ArtifactWarning,
             )
         return ids
-
-
-def _dense(rows: Any) -> Any:
-    return rows.toarray() if hasattr(rows, "toarray") else rows

@@ -36,10 +36,6 @@ class _Sweep:
     abandoned: threading.Event = field(default_factory=threading.Event)
     failed: tuple[Any, BaseException] | None = None
 
-    def raise_if_canceled(self) -> None:
-        if self.canceled.is_set():
-            raise SweepCanceledError("The sweep that this fit belongs to is over.")
-
 
 # Set in the threads of a sweep only, so that a plain fit finds None.
 _current: ContextVar[_Sweep | None] = ContextVar("sweep", default=None)
@@ -84,9 +80,18 @@ def fit_in_parallel(
             yield future.result()
     except BaseException as error:
         _cancel(sweep, futures)
-        reason = _first_reason(sweep, error)
-        for note in _notes(futures):
-            reason.add_note(note)
+        reason = error
+        if isinstance(error, SweepCanceledError) and sweep.failed is not None:
+            # Name the fit that failed, and not one that was given up for it.
+            model, reason = sweep.failed
+            reason.add_note(
+                f"It was {type(model).__name__} with n_clusters={model.n_clusters} that failed first; the "
+                "other fits were given up."
+            )
+        for future in futures:
+            if not future.cancelled() and isinstance(ended := future.exception(), SweepCanceledError):
+                for note in getattr(ended, "__notes__", ()):  # whether its job was stopped or runs on
+                    reason.add_note(note)
         raise reason from reason.__cause__
     finally:
         # The generator may be closed early; waiting here would hang on jobs that run on.
@@ -105,34 +110,11 @@ def _cancel(sweep: _Sweep, futures: Sequence[Future[Any]]) -> None:
         wait(futures)
 
 
-def _first_reason(sweep: _Sweep, error: BaseException) -> BaseException:
-    """The error that ended the sweep, and not one that followed from it in another fit."""
-    if not isinstance(error, SweepCanceledError) or sweep.failed is None:
-        return error
-    model, reason = sweep.failed
-    reason.add_note(
-        f"It was {type(model).__name__} with n_clusters={model.n_clusters} that failed first; the other fits "
-        "were given up."
-    )
-    return reason
-
-
-def _notes(futures: Sequence[Future[Any]]) -> Iterator[str]:
-    """Notes on the jobs of canceled fits: stopped, or running on."""
-    for future in futures:
-        if not future.cancelled() and isinstance(error := future.exception(), SweepCanceledError):
-            yield from getattr(error, "__notes__", ())
-
-
-def raise_if_canceled() -> None:
-    """Raise `SweepCanceledError` in a fit whose sweep was canceled."""
-    sweep = _current.get()
-    if sweep is not None:
-        sweep.raise_if_canceled()
-
-
 def interruptible_sleep() -> Callable[[float], None] | None:
-    """A sleep for one fit of a sweep, which ends early, once, when the sweep is canceled; else None."""
+    """A sleep for one fit of a sweep; None for other fits.
+
+    It ends early, once, with a `SweepCanceledError` when the sweep is canceled.
+    """
     sweep = _current.get()
     if sweep is None:
         return None
@@ -142,6 +124,6 @@ def interruptible_sleep() -> Callable[[float], None] | None:
         if events[0].wait(seconds):
             if len(events) > 1:
                 del events[0]  # stopping the job needs to wait as well
-            sweep.raise_if_canceled()
+            raise SweepCanceledError("The sweep that this fit belongs to is over.")
 
     return sleep

@@ -1,8 +1,11 @@
-"""Locations of the images of the built-in K-Means: one account for each region."""
+"""SageMaker's built-in K-Means: where its image is, and what it reports of its channel `test`."""
 
 from __future__ import annotations
 
+import re
+
 from shapecluster._optional import import_optional
+from shapecluster.remote._client import CompletedJob
 
 # From the image_uri_config of the SageMaker SDK, version 3; it has the other regions as well.
 _ACCOUNTS = {
@@ -14,6 +17,9 @@ _ACCOUNTS = {
     "ap-northeast-1": "351501993468",
 }
 REHEARSED = "rehearsal/kmeans:1"  # an image that is never pulled
+TEST = "test"  # the name that the algorithm gives the channel
+
+_LINE = re.compile(r"#quality_metric: host=\S+, test (msd|ssd) <loss>=(\S+)")
 
 
 def k_means_image(region: str) -> str:
@@ -32,3 +38,17 @@ def k_means_image(region: str) -> str:
         needed_for=f"SageMakerKMeans without image_uri in region {region}",
     )
     return str(uris.retrieve("kmeans", region))
+
+
+def read_test_metrics(job: CompletedJob) -> dict[str, float]:
+    """The metrics by name, as the service reports them, else as the job printed them."""
+    reported = {
+        name.removeprefix("test:"): value
+        for name, value in job.metrics.items()
+        if name in ("test:msd", "test:ssd")
+    }
+    if reported:
+        return reported
+    # A rehearsal, and an image of one's own, report no metrics but in the log.
+    printed = (_LINE.search(line) for line in job.read_log())
+    return {match[1]: float(match[2]) for match in printed if match is not None}
