@@ -5,6 +5,9 @@ all its estimators share these clients.
 
 Every S3 call names the expected owner of the bucket. Default bucket names can be guessed, and a bucket that
 someone else registered under such a name must get no data.
+
+Each call is repeated in one place only: `_polling` repeats calls of SageMaker, of which some wait for minutes
+and others must fail soon, and boto3 repeats those of files and logs.
 """
 
 from __future__ import annotations
@@ -21,16 +24,18 @@ from shapecluster._optional import import_optional
 from shapecluster.exceptions import InvalidRequestError, NotFoundError
 from shapecluster.remote import _sdk
 from shapecluster.remote._errors import is_service_error, translate
-from shapecluster.remote._uris import join_uri, split_uri
+from shapecluster.remote._names import join_uri, split_uri
+from shapecluster.remote._polling import CLOCK, with_retries
 
 if TYPE_CHECKING:
     from sagemaker.core.resources import TrainingJob
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
-_CONNECT = 10.0  # seconds
-_READ = 70.0  # seconds; an endpoint may take 60
+_CONNECT = 3.1  # seconds; two lost packets are sent again within them
+_READ = 15.0  # seconds
+_READ_ENDPOINT = 70.0  # seconds; an endpoint may take 60
 _THREADS = 4  # parts that are uploaded at a time
-_ATTEMPTS = 10  # retries of one call by boto3 itself
+_REPEATED = {"s3", "logs"}  # by boto3; calls of the other services by `_polling`
 
 _SECRET_FIELDS = {"access_key", "secret_key", "token"}  # of botocore's credentials
 
@@ -106,7 +111,8 @@ class AwsPlatform:
     def account(self) -> str:
         """Number of the account; called for once."""
         if self._account is None:
-            self._account = str(self.call("sts.get_caller_identity")["Account"])
+            answer = with_retries(lambda: self.call("sts.get_caller_identity"), CLOCK)
+            self._account = str(answer["Account"])
         return self._account
 
     def default_bucket(self) -> str:
@@ -202,12 +208,11 @@ class AwsPlatform:
         if service not in clients:
             from botocore.config import Config
 
-            # A number of attempts that the user set in the environment takes precedence.
-            attempts = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"max_attempts": _ATTEMPTS}
+            once: dict[str, Any] = {"total_max_attempts": 1}
             config = Config(
-                retries={"mode": "adaptive", **attempts},
+                retries={"mode": "standard", **({} if service in _REPEATED else once)},
                 connect_timeout=_CONNECT,
-                read_timeout=_READ,
+                read_timeout=_READ_ENDPOINT if service == "sagemaker-runtime" else _READ,
                 user_agent_extra=f"shapecluster/{version('shapecluster')}",
             )
             with self._lock:  # the session's factory is not thread-safe

@@ -11,9 +11,7 @@ from typing import Any
 from shapecluster._text import listing
 from shapecluster.exceptions import NotSubscribedError
 from shapecluster.remote._job import Job
-from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import PollSchedule, with_retries
-from shapecluster.remote._training import poll_interval_of
+from shapecluster.remote._polling import JobClient
 
 _ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d*):algorithm/([\w.-]+)", re.ASCII)
 _MOST_SHOWN = 10
@@ -197,8 +195,8 @@ class Algorithm:
             )
 
 
-def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
-    """Read the listing of an algorithm.
+def describe_algorithm(client: JobClient, arn: str) -> Algorithm:
+    """Read the listing of a Marketplace algorithm.
 
     Raises
     ------
@@ -216,13 +214,13 @@ def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
             f"Marketplace shows it for a region. Got {arn!r} instead."
         )
     # A rehearsal has no region of its own, and takes the ARN of any.
+    platform = client.platform
     if platform.kind == "aws" and match.group(2) != platform.region:
         raise ValueError(
             f"algorithm_arn must be of the session's region, {platform.region!r}: the Marketplace shows one "
             f"for each region. Got one of {match.group(2)!r} instead."
         )
-    schedule = PollSchedule(poll_interval_of(platform, Job()))
-    answer = with_retries(lambda: platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), schedule)
+    answer = client.call("sagemaker.describe_algorithm", AlgorithmName=arn)
     status = answer.get("AlgorithmStatus", "Completed")
     if status != "Completed":
         raise NotSubscribedError(

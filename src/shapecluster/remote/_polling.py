@@ -1,113 +1,193 @@
-"""Retries and polling, with intervals that spare the service."""
+"""`JobClient`: calls of SageMaker that outlast throttling and lost connections, and polling.
+
+No other place repeats calls of SageMaker: `_aws` switches boto3's own retries off for them. It leaves them on
+for files and logs, whose calls are not repeated here.
+"""
 
 from __future__ import annotations
 
-import logging
+import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from shapecluster.exceptions import ConnectionLostError, JobRunningError, ThrottledError
-from shapecluster.remote._clock import CLOCK, Clock
-
-logger = logging.getLogger("shapecluster.remote")
+from shapecluster.exceptions import ConnectionLostError, JobRunningError, RemoteError, ThrottledError
+from shapecluster.remote._job import Job
+from shapecluster.remote._platform import Platform, open_platform
 
 _JITTER = 0.2  # share of the interval, to both sides: jobs that start together must not poll together
+_FIRST = 1.0  # seconds before a call without an answer is repeated for the first time
 _SLOWEST = 60.0  # seconds between two tries, however often they fail
-_PATIENCE = 5  # lost connections in one call that are retried
-_THROTTLED = 12  # throttled tries in one call that are retried
+_THROTTLED = 12  # tries of one call that are throttled, until it is given up
+_PATIENCE = 6.0  # seconds without an answer, until a call is given up
+_PATIENCE_POLLING = 600.0  # the same while a job runs, which must not be lost with the network
+_INTERVALS = {"aws": 10.0, "rehearsal": 0.1}  # seconds between two status requests
 
-_Polled = TypeVar("_Polled")
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
-class PollSchedule:
-    """How often to poll, and until when.
+class Clock:
+    """The time, a sleep and a random number, as functions that tests replace.
 
     Attributes
     ----------
-    interval : float
-        Seconds between two calls.
-    clock : Clock
-        For the waits.
-    deadline : float or None
-        Time on `clock.now`; None means no end.
+    now : callable
+        Seconds on a monotonic clock, for deadlines.
+    wall : callable
+        Seconds since 1970, for names and ages.
+    sleep : callable
+        Waits for a number of seconds.
+    chance : callable
+        A random number in [0, 1), for jitter.
     """
 
-    interval: float
-    clock: Clock = CLOCK
-    deadline: float | None = None
+    now: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
 
-    def wait(self, seconds: float) -> None:
-        """Wait so long, plus or minus a fifth, but not past the deadline."""
-        seconds *= 1.0 + _JITTER * (2.0 * self.clock.chance() - 1.0)
-        if self.deadline is not None:
-            seconds = min(seconds, max(0.0, self.deadline - self.clock.now()))
-        self.clock.sleep(seconds)
+    def wait(self, seconds: float, until: float | None = None) -> None:
+        """Wait so long, plus or minus a fifth, but not past the time `until`."""
+        seconds *= 1.0 + _JITTER * (2.0 * self.chance() - 1.0)
+        self.sleep(seconds if until is None else min(seconds, max(0.0, until - self.now())))
 
-    def is_over(self) -> bool:
-        """Whether the deadline has passed."""
-        return self.deadline is not None and self.clock.now() >= self.deadline
-
-
-def with_retries(run: Callable[[], _Polled], schedule: PollSchedule) -> _Polled:
-    """Run a call that is safe to repeat, again after throttling and lost connections.
-
-    Raises
-    ------
-    ThrottledError, ConnectionLostError
-        When it still fails after all retries, whose waits double each time.
-    """
-    throttled = lost = 0
-    while True:
-        try:
-            return run()
-        except ThrottledError:
-            throttled += 1
-            if throttled >= _THROTTLED or schedule.is_over():
-                raise
-        except ConnectionLostError:
-            lost += 1
-            if lost >= _PATIENCE or schedule.is_over():
-                raise
-        schedule.wait(min(_SLOWEST, schedule.interval * 2.0 ** (throttled + lost - 1)))
+    def is_past(self, deadline: float | None) -> bool:
+        """Whether a deadline has passed; None never does."""
+        return deadline is not None and self.now() >= deadline
 
 
-def poll(
-    describe: Callable[[], dict[str, Any]],
-    is_over: Callable[[dict[str, Any]], bool],
-    schedule: PollSchedule,
-    on_answer: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
-    """Call until an answer is final.
+CLOCK = Clock()
+
+
+def with_retries(
+    run: Callable[[], _Answer],
+    clock: Clock = CLOCK,
+    *,
+    interval: float = _FIRST,
+    patience: float | None = None,
+    deadline: float | None = None,
+) -> _Answer:
+    """Run a call that is safe to repeat, again after throttling and lost connections; waits double each time.
 
     Parameters
     ----------
-    describe : callable
-        Returns an answer.
-    is_over : callable
-        Whether an answer is final.
-    schedule : PollSchedule
-        How often to call, and until when.
-    on_answer : callable, default=None
-        Called with each answer.
-
-    Returns
-    -------
-    dict
-        The final answer.
+    run : callable
+        The call.
+    clock : Clock
+        For the waits.
+    interval : float
+        Seconds to wait after the first throttling.
+    patience : float, default=None
+        Seconds without an answer after which the call is given up; None means a few.
+    deadline : float, default=None
+        Time on `clock.now` of the last try.
 
     Raises
     ------
-    JobRunningError
-        When the deadline comes first.
+    RemoteError
+        When the call fails for another reason, or still fails after all tries; `attempts` counts them.
     """
+    patience = _PATIENCE if patience is None else patience
+    tries, end = 0, None
     while True:
-        answer = with_retries(describe, schedule)
-        if on_answer is not None:
-            on_answer(answer)
-        if is_over(answer):
-            return answer
-        if schedule.is_over():
-            raise JobRunningError("The time to wait is over.")
-        schedule.wait(schedule.interval)
+        tries += 1
+        started = clock.now()
+        try:
+            return run()
+        except RemoteError as error:
+            error.attempts = max(tries, error.attempts)
+            if isinstance(error, ThrottledError) and tries < _THROTTLED:
+                seconds, end = interval, None
+            elif isinstance(error, ConnectionLostError):
+                # Measured from the start of the first lost try, which may itself have lasted for long.
+                seconds, end = min(_FIRST, interval), started + patience if end is None else end
+            else:
+                raise
+            if clock.is_past(end) or clock.is_past(deadline):
+                raise
+        limits = [limit for limit in (end, deadline) if limit is not None]
+        clock.wait(min(_SLOWEST, seconds * 2.0 ** (tries - 1)), min(limits, default=None))
+
+
+@dataclass(frozen=True)
+class JobClient:
+    """A platform, the settings of the jobs that are run there, and a clock for the waits.
+
+    Attributes
+    ----------
+    platform : Platform
+        Where the jobs run.
+    job : Job
+        Their settings.
+    clock : Clock
+        For the waits.
+    """
+
+    platform: Platform
+    job: Job = field(default_factory=Job)
+    clock: Clock = CLOCK
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two status requests."""
+        given = self.job.poll_interval
+        return _INTERVALS[self.platform.kind] if given is None else float(given)
+
+    def call(self, operation: str, /, **request: Any) -> dict[str, Any]:
+        """Call SageMaker as `Platform.call` does, again after throttling and lost connections."""
+        return self.repeat(lambda: self.platform.call(operation, **request))
+
+    def repeat(self, run: Callable[[], _Answer]) -> _Answer:
+        """Run a call that is safe to repeat, see `with_retries`."""
+        return with_retries(run, self.clock, interval=self.interval)
+
+    def poll(
+        self,
+        describe: Callable[[], dict[str, Any]],
+        is_over: Callable[[dict[str, Any]], bool],
+        *,
+        deadline: float | None = None,
+        on_answer: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Call until an answer is final, and return it.
+
+        Parameters
+        ----------
+        describe : callable
+            Returns an answer. It is not to be repeated by itself.
+        is_over : callable
+            Whether an answer is final.
+        deadline : float, default=None
+            Time on `clock.now`; None means no end.
+        on_answer : callable, default=None
+            Called with each answer.
+
+        Raises
+        ------
+        JobRunningError
+            When the deadline comes first.
+        """
+        while True:
+            answer = with_retries(
+                describe,
+                self.clock,
+                interval=self.interval,
+                patience=_PATIENCE_POLLING,
+                deadline=deadline,
+            )
+            if on_answer is not None:
+                on_answer(answer)
+            if is_over(answer):
+                return answer
+            if self.clock.is_past(deadline):
+                raise JobRunningError("The time to wait is over.")
+            self.clock.wait(self.interval, deadline)
+
+
+def open_client(session: object, job: Job | None = None, clock: Clock = CLOCK) -> JobClient:
+    """The client of a session, see `open_platform`; a client is returned as it is."""
+    if isinstance(session, JobClient):
+        return session
+    return JobClient(open_platform(session), Job() if job is None else job, clock)

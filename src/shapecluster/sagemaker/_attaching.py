@@ -9,7 +9,7 @@ import numpy as np
 
 from shapecluster.exceptions import ArtifactError
 from shapecluster.remote import JobProgress
-from shapecluster.remote._client import JobClient, TrainingRun
+from shapecluster.remote._client import TrainingRun, attach_training, read_record
 
 if TYPE_CHECKING:
     from typing import Self
@@ -65,8 +65,8 @@ class AttachMixin:
         ValueError
             When another program created the job.
         """
-        attached = JobClient(session).attach(job_name, progress)
-        record = attached.record
+        run, description = attach_training(session, job_name, progress=progress)
+        record = read_record(run.client.platform, description)
         if record is None or record.get("estimator") != cls.__name__:
             made = "an unknown program" if record is None else str(record.get("estimator"))
             raise ValueError(
@@ -75,8 +75,8 @@ class AttachMixin:
             )
         model = cls._from_record(job_name, record.get("parameters"))
         model.session, model.progress = session, progress
-        model.training_job_name_, model._run = job_name, attached.run
-        if attached.status == "Completed":
+        model.training_job_name_, model._run = job_name, run
+        if description["TrainingJobStatus"] == "Completed":
             model.result()
         return model
 

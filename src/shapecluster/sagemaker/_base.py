@@ -22,7 +22,15 @@ from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, FloatArray, IntArray
 from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import CompletedJob, JobClient, JobOutcome, PreparedTraining, TrainingRun
+from shapecluster.remote._client import (
+    CompletedJob,
+    JobClient,
+    JobOutcome,
+    PreparedTraining,
+    TrainingRun,
+    open_client,
+    sdk_training_job,
+)
 from shapecluster.sagemaker._attaching import AttachMixin
 from shapecluster.sagemaker._copies import SessionMixin
 from shapecluster.sagemaker._serving import ServingMixin
@@ -107,7 +115,7 @@ class TrainingJobEstimator(
             return self
         run = self._current_run()
         outcome = run.result(timeout)
-        self._store_result(CompletedJob(run.platform, outcome), None)
+        self._store_result(CompletedJob(run.client.platform, outcome), None)
         return self
 
     def stop(self) -> None:
@@ -131,13 +139,13 @@ class TrainingJobEstimator(
             For a rehearsal, whose jobs do not exist on AWS.
         """
         name = self._job_name()
-        return self._client().sdk_training_job(name)
+        return sdk_training_job(self._client(), name)
 
     def _job(self) -> Job:
         return Job() if self.job is None else self.job
 
     def _client(self) -> JobClient:
-        return JobClient(self.session, self.job)
+        return open_client(self.session, self.job)
 
     @contextmanager
     def _unchanged_unless_created(self) -> Iterator[None]:
@@ -176,7 +184,7 @@ class TrainingJobEstimator(
             raise_if_canceled()
             run = prepared.start(**given)
             outcome = run.result()
-        self._store_result(CompletedJob(run.platform, outcome), data)
+        self._store_result(CompletedJob(run.client.platform, outcome), data)
 
     def _store_result(self, job: CompletedJob, data: Any) -> None:
         try:
@@ -215,7 +223,7 @@ class TrainingJobEstimator(
     def _current_run(self) -> TrainingRun:
         name = self._job_name()
         if self._run is None:  # after unpickling
-            self._run = self._client().watch(name, self.progress)
+            self._run = TrainingRun(self._client(), name, self.progress)
         return self._run
 
     def _job_name(self) -> str:

@@ -15,7 +15,7 @@ from shapecluster.cluster._euclidean import distances, nearest, squared_distance
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_ndarrays, encode_hyperparameters, read_member
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import CompletedJob, JobClient, PreparedTraining
+from shapecluster.remote._client import CompletedJob, JobClient, PreparedTraining, prepare
 from shapecluster.sagemaker._base import TrainingJobEstimator
 from shapecluster.sagemaker._files import dense_recordio_of, read_staged_data
 from shapecluster.sagemaker._images import REHEARSED, k_means_image
@@ -331,7 +331,7 @@ class SageMakerKMeans(TrainingJobEstimator):
         sent |= {name: getattr(self, name) for name in _SENT} | {"eval_metrics": list(self.eval_metrics)}
         image = self.image_uri
         if image is None:
-            image = k_means_image(client.region) if client.is_aws else REHEARSED
+            image = k_means_image(client.platform.region) if client.platform.kind == "aws" else REHEARSED
         columns = getattr(self, "feature_names_in_", None)
         manifest = {
             "shape": list(rows.shape),
@@ -341,7 +341,8 @@ class SageMakerKMeans(TrainingJobEstimator):
         datasets = {job.channel or "train": dense_recordio_of(rows, manifest, n_shards=job.instance_count)}
         if test_rows is not None:  # in one file, since every machine gets all of it
             datasets[TEST] = dense_recordio_of(test_rows, {"dtype": "float32"})
-        return client.prepare(
+        return prepare(
+            client,
             image,
             datasets,
             encode_hyperparameters(sent),

@@ -22,7 +22,15 @@ from shapecluster.cluster._local import LocalKShape
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import CentroidReport, decode_centroids, read_member
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import Algorithm, CompletedJob, Dataset, JobClient, PreparedTraining
+from shapecluster.remote._client import (
+    Algorithm,
+    CompletedJob,
+    Dataset,
+    JobClient,
+    PreparedTraining,
+    describe_algorithm,
+    prepare,
+)
 from shapecluster.sagemaker._algorithm import (
     PARAMETERS,
     check_channels,
@@ -270,7 +278,8 @@ default="k-shape++"
             sent = container_hyperparameters(parameters, n_channels)
             datasets = self._datasets(client.job, data, rows, weights, manifest)
         recorded = {"init": self.init} if isinstance(self.init, str) else {}
-        return client.prepare(
+        return prepare(
+            client,
             algorithm,
             datasets,
             sent,
@@ -297,7 +306,7 @@ default="k-shape++"
         return datasets
 
     def _image(self, client: JobClient) -> str:
-        if self.image_uri is None and client.is_aws:
+        if self.image_uri is None and client.platform.kind == "aws":
             raise ValueError(
                 f"algorithm_arn or image_uri of {type(self).__name__} must name the algorithm: the ARN of "
                 "the Marketplace's algorithm, or the URI of the image that `make image` builds. Got neither."
@@ -312,7 +321,7 @@ default="k-shape++"
     def _listing(self, client: JobClient) -> Algorithm:
         if self.image_uri is not None:
             raise ValueError("algorithm_arn and image_uri exclude each other: give one of them. Got both.")
-        return client.describe_algorithm(str(self.algorithm_arn))
+        return describe_algorithm(client, str(self.algorithm_arn))
 
     def _manifest(self, data: SeriesData) -> dict[str, Any]:
         """Return names and shape of the data, for `attach`."""

@@ -13,7 +13,7 @@ from shapecluster._warnings import warn_user
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
 from shapecluster.remote import Endpoint, Job
-from shapecluster.remote._client import JobClient, JobOutcome
+from shapecluster.remote._client import JobOutcome, deploy, deployed, model_source, open_client, transform
 from shapecluster.sagemaker._files import csv_of
 
 _CSV = "text/csv"
@@ -94,10 +94,9 @@ class ServingMixin:
         if not is_integer(instance_count) or instance_count < 1:
             raise ValueError(f"instance_count must be an int of at least 1. Got {instance_count!r} instead.")
         self._check_is_fitted()
-        client = JobClient(self.session, self._job() if job is None else job)
-        if keep:
-            return client.deploy(self._outcome, name=name, instance_count=instance_count)
-        return client.deployed(self._outcome, name=name, instance_count=instance_count)
+        client = open_client(self.session, self._job() if job is None else job)
+        create = deploy if keep else deployed
+        return create(client, model_source(self._outcome), name=name, instance_count=instance_count)
 
     def predict_at(self, endpoint: Endpoint, X: Any) -> IntArray:
         """Ask an endpoint for the nearest cluster of each row, in as many requests as it takes.
@@ -152,9 +151,9 @@ class ServingMixin:
         """
         self._check_is_fitted()
         rows = _dense(self._payload_rows(X))
-        client = JobClient(self.session, self._job() if job is None else job)
+        client = open_client(self.session, self._job() if job is None else job)
         ids = []
-        for file in client.transform(self._outcome, csv_of(rows, None, {}), _CSV):
+        for file in transform(client, self._outcome, csv_of(rows, None, {}), _CSV):
             answer = decode_predictions(file.read(_MOST_ANSWER), _CSV, max_bytes=_MOST_ANSWER)
             ids.append(answer.closest_cluster)
         return self._joined_and_compared(ids, X, "the batch transform job")

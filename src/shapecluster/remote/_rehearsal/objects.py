@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 from shapecluster._files import atomic_write
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._uris import split_uri
+from shapecluster.remote._names import split_uri
 
 
 class Objects:

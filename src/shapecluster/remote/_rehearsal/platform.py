@@ -9,15 +9,15 @@ from typing import Any, BinaryIO, Literal
 
 from shapecluster.exceptions import RemoteError
 from shapecluster.remote._errors import from_code
+from shapecluster.remote._names import split_uri
 from shapecluster.remote._rehearsal import listing
 from shapecluster.remote._rehearsal.logs import Logs
 from shapecluster.remote._rehearsal.objects import Objects
 from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, utc_datetime
-from shapecluster.remote._rehearsal.register import crud_calls, list_call, list_tags_call
+from shapecluster.remote._rehearsal.register import crud_calls, search_call
 from shapecluster.remote._rehearsal.serving import Serving
 from shapecluster.remote._rehearsal.training import TrainingJobs
 from shapecluster.remote._rehearsal.transform import TransformJobs
-from shapecluster.remote._uris import split_uri
 
 
 class Rehearsal:
@@ -261,10 +261,7 @@ class Rehearsal:
             **crud_calls(serving.models, "model", "Model"),
             **crud_calls(serving.configs, "endpoint_config", "EndpointConfig"),
             **crud_calls(serving.packages, "model_package", "ModelPackage"),
-            **list_call(serving.endpoints, "endpoint", "Endpoint"),
-            **list_tags_call(
-                [serving.models, serving.configs, serving.endpoints, serving.packages, jobs.records]
-            ),
+            **search_call([serving.endpoints, serving.configs, serving.models, serving.packages]),
         }
 
     def _head_object(self, Bucket: str, Key: str) -> dict[str, Any]:

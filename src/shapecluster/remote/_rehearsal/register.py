@@ -1,11 +1,10 @@
-"""Calls that only store and return requests: create, describe, list, delete, tags."""
+"""Calls that only store and return requests: create, describe, delete, search by tag."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from shapecluster.remote._errors import from_code
 from shapecluster.remote._rehearsal.records import Call, Records, arn, utc_datetime
 
 
@@ -43,43 +42,27 @@ def crud_calls(records: Records, noun: str, title: str) -> dict[str, Call]:
         return {}
 
     calls = {"create": create, "describe": describe, "delete": delete}
-    return {f"sagemaker.{verb}_{noun}": call for verb, call in calls.items()} | list_call(
-        records, noun, title
-    )
+    return {f"sagemaker.{verb}_{noun}": call for verb, call in calls.items()}
 
 
-def list_call(records: Records, noun: str, title: str) -> dict[str, Call]:
-    """The call that lists all resources of a kind."""
-    heading = "ModelPackageSummaryList" if noun == "model_package" else f"{title}s"
+def search_call(all_records: Sequence[Records]) -> dict[str, Call]:
+    """The call that finds resources by the keys of their tags."""
 
-    def list_all(NameContains: str = "", **_: Any) -> dict[str, Any]:
-        operation = f"sagemaker.list_{noun}s"
-        rows = [
-            {
-                f"{title}Name": name,
-                f"{title}Arn": arn(records.kind, name),
-                "CreationTime": utc_datetime(records.read(name, operation)["created"]),
-            }
-            for name in records.names()
-            if NameContains in name
-        ]
-        return {heading: rows}
-
-    return {f"sagemaker.list_{noun}s": list_all}
-
-
-def list_tags_call(all_records: Sequence[Records]) -> dict[str, Call]:
-    """The call that returns the tags of a resource."""
-
-    def list_tags(ResourceArn: str, **_: Any) -> dict[str, Any]:
-        kind, name = ResourceArn.rpartition(":")[2].split("/", 1)
+    def get_resources(
+        TagFilters: Sequence[dict[str, Any]], ResourceTypeFilters: Sequence[str], **_: Any
+    ) -> dict[str, Any]:
+        wanted = {one["Key"] for one in TagFilters}
+        operation = "resourcegroupstaggingapi.get_resources"
+        found = []
         for records in all_records:
-            if records.kind == kind:
-                known = records.read(name, "sagemaker.list_tags")
-                return {"Tags": known["request"].get("Tags", [])}
-        raise from_code("ValidationException", f"Invalid ARN: {ResourceArn}", "sagemaker.list_tags")
+            if f"sagemaker:{records.kind}" in ResourceTypeFilters:
+                for name in records.names():
+                    tags = records.read(name, operation)["request"].get("Tags", [])
+                    if wanted <= {tag["Key"] for tag in tags}:
+                        found.append({"ResourceARN": arn(records.kind, name), "Tags": tags})
+        return {"ResourceTagMappingList": found, "PaginationToken": ""}
 
-    return {"sagemaker.list_tags": list_tags}
+    return {"resourcegroupstaggingapi.get_resources": get_resources}
 
 
 def _name(name_or_arn: str) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 from shapecluster.exceptions import RemoteError
 from shapecluster.remote._errors import from_code
+from shapecluster.remote._names import join_uri, relative_uri
 from shapecluster.remote._rehearsal import folders
 from shapecluster.remote._rehearsal.records import Records, arn, utc_datetime
 from shapecluster.remote._rehearsal.serving import Serving
-from shapecluster.remote._uris import join_uri, relative_uri
 
 _TICK = 0.02
 
