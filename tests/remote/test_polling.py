@@ -6,7 +6,8 @@ import pytest
 
 from shapecluster.exceptions import AccessError, ConnectionLostError, JobRunningError, ThrottledError
 from shapecluster.remote import Job
-from shapecluster.remote._polling import JobClient, with_retries
+from shapecluster.remote._polling import JobClient
+from shapecluster.remote._retries import with_retries
 from tests.remote.fakes import FakeClock, FakePlatform
 
 

@@ -33,6 +33,7 @@ from shapecluster.remote._logs import LogReader
 from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._polling import JobClient
 from shapecluster.remote._rehearsal import folders, programs, supervisor
+from shapecluster.remote._rehearsal.records import Records, Refusal
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._training import attach_training, start_training
 
@@ -454,17 +455,19 @@ def test_the_supervisor_needs_the_standard_library_only():
 
 def test_files_are_replaced_at_once(tmp_path):
     path = tmp_path / "x.json"
-    folders.write_json(path, {"a": 1})
+    supervisor.write_json(path, {"a": 1})
     with pytest.raises(TypeError):
-        folders.write_json(path, {"a": object()})
-    assert folders.read_json(path) == {"a": 1}
+        supervisor.write_json(path, {"a": object()})
+    assert supervisor.read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_is_claimed_once(tmp_path):
-    assert folders.create_exclusive(tmp_path / "a" / "b")
-    assert not folders.create_exclusive(tmp_path / "a" / "b")
-    assert not folders.is_alive(tmp_path / "a" / "b")
+    models = Records(tmp_path, "model")
+    folder = models.claim("b")
+    with pytest.raises(Refusal, match="already existing"):
+        models.claim("b")
+    assert not folders.is_alive(folder)
     with folders.locked(tmp_path):
         assert folders.is_alive(tmp_path)
     assert not folders.is_alive(tmp_path)

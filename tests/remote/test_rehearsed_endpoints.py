@@ -24,10 +24,11 @@ from shapecluster.exceptions import (
 from shapecluster.remote import Endpoint, Job, Rehearsal
 from shapecluster.remote._endpoints import deploy, deployed
 from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
-from shapecluster.remote._polling import Clock, JobClient
+from shapecluster.remote._polling import JobClient
 from shapecluster.remote._rehearsal import programs
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._resources import ModelSource
+from shapecluster.remote._retries import Clock
 from shapecluster.remote._staging import Dataset, mark_collected, stage
 from shapecluster.remote._training import start_training
 from shapecluster.remote._transform import TransformSpec, run_transform

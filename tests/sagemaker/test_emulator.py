@@ -31,7 +31,7 @@ from shapecluster.exceptions import (
 from shapecluster.metrics import sbd_distances
 from shapecluster.preprocessing import ZScore
 from shapecluster.prices import load_prices
-from shapecluster.remote import Job, _polling
+from shapecluster.remote import Job, _polling, _retries
 from shapecluster.sagemaker import _kmeans
 from tests.emulator import faults, programs
 from tests.emulator.programs import OURS, Program
@@ -51,7 +51,7 @@ def aws(emulator, monkeypatch):
     session = emulator.session()
     session._session.register_component("data_loader", LOADER)  # which reads large files
     monkeypatch.setattr(emulator, "session", lambda: session)
-    monkeypatch.setattr(_polling, "_SLOWEST", 0.05)
+    monkeypatch.setattr(_retries, "_SLOWEST", 0.05)
     monkeypatch.setitem(_polling._INTERVALS, "aws", 0.01)  # of those who attach
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     return emulator

@@ -23,7 +23,7 @@ from shapecluster.exceptions import (
     NotSubscribedError,
     QuotaError,
 )
-from shapecluster.remote import _polling
+from shapecluster.remote import _polling, _retries
 from tests.emulator import Emulator
 from tests.sagemaker.journeys import FAULTS, STAGES, Case, World
 
@@ -297,9 +297,9 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, Emulator(folder / "emulator", grace=0.2) as aws:
         for name, value in aws.environment().items():
             patch.setenv(name, value)
-        patch.setattr(_polling, "_SLOWEST", 0.02)
-        patch.setattr(_polling, "_PATIENCE", 0.2)
-        patch.setattr(_polling, "_PATIENCE_POLLING", 0.3)
+        patch.setattr(_retries, "_SLOWEST", 0.02)
+        patch.setattr(_retries, "_PATIENCE", 0.5)
+        patch.setattr(_polling, "_PATIENCE", 0.6)
         patch.setitem(_polling._INTERVALS, "aws", 0.01)
         patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.001)
         yield World(aws, folder, patch)

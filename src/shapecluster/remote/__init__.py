@@ -11,7 +11,7 @@ _marketplace                               what a listed algorithm takes
 _resources  _endpoints  _transform         predictions by an endpoint or a batch transform job
 _leftovers                                 billable resources that jobs left behind
 ------------------------------------------
-_polling                                   JobClient: retries, polling and the clock
+_polling  _retries                         JobClient: repeated calls, polling and the clock
 _process  _logs                            limits and the end of the process, logs
 ------------------------------------------
 _platform                                  the interface of both platforms: calls and storage
@@ -20,7 +20,8 @@ _platform                                  the interface of both platforms: call
 _names                                     names and S3 URIs
 ```
 
-`permissions` is independent of these layers but for the names of actions in `_errors`: it writes the IAM policies that these calls need.
+`permissions` writes the IAM policies that these calls need. Of these layers it knows only the names of
+actions in `_errors`.
 """
 
 from shapecluster.remote import permissions

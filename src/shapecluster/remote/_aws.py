@@ -6,7 +6,7 @@ all its estimators share these clients.
 Every S3 call names the expected owner of the bucket. Default bucket names can be guessed, and a bucket that
 someone else registered under such a name must get no data.
 
-Each call is repeated in one place only: `_polling` repeats calls of SageMaker, of which some wait for minutes
+Each call is repeated in one place only: `_retries` repeats calls of SageMaker, of which some wait for minutes
 and others must fail soon, and boto3 repeats those of files and logs.
 """
 
@@ -25,7 +25,7 @@ from shapecluster.exceptions import InvalidRequestError, NotFoundError
 from shapecluster.remote import _sdk
 from shapecluster.remote._errors import is_service_error, translate
 from shapecluster.remote._names import join_uri, split_uri
-from shapecluster.remote._polling import CLOCK, with_retries
+from shapecluster.remote._retries import CLOCK, with_retries
 
 if TYPE_CHECKING:
     from sagemaker.core.resources import TrainingJob
@@ -35,7 +35,7 @@ _CONNECT = 3.1  # seconds; two lost packets are sent again within them
 _READ = 15.0  # seconds
 _READ_ENDPOINT = 70.0  # seconds; an endpoint may take 60
 _THREADS = 4  # parts that are uploaded at a time
-_REPEATED = {"s3", "logs"}  # by boto3; calls of the other services by `_polling`
+_REPEATED = {"s3", "logs"}  # by boto3; calls of the other services by `_retries`
 
 _SECRET_FIELDS = {"access_key", "secret_key", "token"}  # of botocore's credentials
 

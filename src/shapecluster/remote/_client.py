@@ -30,10 +30,11 @@ from shapecluster.remote._marketplace import Algorithm, ChannelSpec, describe_al
 from shapecluster.remote._names import join_uri
 from shapecluster.remote._outcome import IS_OVER, JobOutcome, open_artifact
 from shapecluster.remote._platform import DROPPED, Platform
-from shapecluster.remote._polling import CLOCK, JobClient, open_client
+from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._process import job_slot
 from shapecluster.remote._request import Channel, TrainingSpec, merge_hyperparameters
 from shapecluster.remote._resources import model_source
+from shapecluster.remote._retries import CLOCK
 from shapecluster.remote._staging import (
     Dataset,
     StagedChannel,

@@ -26,9 +26,10 @@ from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, job_outcome
-from shapecluster.remote._polling import CLOCK, Clock, JobClient, open_client
+from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._process import stopped_at_exit
 from shapecluster.remote._request import TrainingSpec, longest_wait, training_request
+from shapecluster.remote._retries import CLOCK, Clock
 from shapecluster.remote._staging import StagedDataset, delete_records, write_records
 
 logger = logging.getLogger("shapecluster.remote")
