@@ -12,7 +12,7 @@ pytest.importorskip("moto", reason="the emulator needs moto")
 from shapecluster.exceptions import AccessError  # noqa: E402
 from shapecluster.remote import Job  # noqa: E402
 from shapecluster.remote._account import find_bucket  # noqa: E402
-from shapecluster.remote._endpoints import deployed  # noqa: E402
+from shapecluster.remote._endpoints import deploy, deployed  # noqa: E402
 from shapecluster.remote._leftovers import delete_leftovers, list_leftovers  # noqa: E402
 from shapecluster.remote._marketplace import describe_algorithm  # noqa: E402
 from shapecluster.remote._names import join_uri  # noqa: E402
@@ -90,8 +90,8 @@ def live(platform: Platform, emulator: Emulator) -> None:
     with platform.open(uri) as file:
         assert file.read() == b"3\n5\n"
     listing = ModelSource(emulator.algorithm_arn, outcome.artifact_uri, emulator.role)
-    job = Job(poll_interval=0.01, instance_type=algorithm.endpoint_types[0])
-    with deployed(JobClient(platform, job), listing):
+    assert algorithm.channels["train"].required
+    with deployed(JobClient(platform, JOB), listing):
         found = list_leftovers(platform, min_age=0.0)
         assert {one.kind for one in found} > {"endpoint", "endpoint configuration", "model", "model package"}
     mark_collected(platform, outcome.description)
@@ -145,3 +145,40 @@ def test_without_the_right_to_pass_the_role_the_error_says_so(emulator, scope):
     with pytest.raises(AccessError, match="iam:PassRole on the execution role"):
         train(open_platform(emulator.session()), emulator.role)
     assert not emulator.inventory()
+
+
+def test_the_search_by_tag_finds_what_exists_and_nothing_else(platform, emulator):
+    """The index of tags has more: jobs, resources that are gone, and those of others."""
+    outcome = train(platform, emulator.role).result()
+    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    client = JobClient(platform, JOB)
+    with deployed(client, source):
+        pass
+    kept = [deploy(client, source, name=f"Kept-{number}") for number in range(20)]
+    others = emulator.client("sagemaker")
+    container = {"Image": IMAGE, "ModelDataUrl": outcome.artifact_uri}
+    others.create_model(ModelName="theirs", PrimaryContainer=container, ExecutionRoleArn=emulator.role)
+    assert emulator.gone_tags
+    emulator.calls.clear()
+    found = [one for one in list_leftovers(platform) if one.kind != "staged data"]
+    assert len(emulator.calls("GetResources")) == 2  # pages
+    assert not emulator.calls("List*Tags")
+    assert [one.kind for one in found] == (
+        ["endpoint"] * 20 + ["endpoint configuration"] * 20 + ["model"] * 20
+    )
+    assert {one.name for one in found[:20]} == {
+        one.name for one in kept
+    }  # as they were given, not in lower case
+    for kind in range(3):
+        times = [one.created for one in found[20 * kind : 20 * kind + 20]]
+        assert times == sorted(times, reverse=True)
+    assert delete_leftovers(platform, found) == (found, [])
+
+
+def test_what_a_policy_hides_is_listed_all_the_same(platform, emulator, scope):
+    outcome = train(platform, emulator.role).result()
+    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    deploy(JobClient(platform, JOB), source, name="named-by-a-user")
+    emulator.policies.attach(emulator.caller.access_key, caller_policy(scope))
+    found = [one for one in list_leftovers(platform) if one.kind == "endpoint"]
+    assert [(one.name, one.created) for one in found] == [("named-by-a-user", None)]

@@ -76,9 +76,6 @@ def test_what_a_listing_says_is_read(platform):
     assert algorithm.hyperparameters["k"].required
     assert not algorithm.hyperparameters["label_size"].required  # it has a default
     assert algorithm.training_types == ("ml.m5.4xlarge",)
-    assert algorithm.endpoint_types == ("ml.c5.large",)
-    assert algorithm.transform_types == ("ml.c5.xlarge",)
-    assert (algorithm.content_types, algorithm.answer_types) == (("text/csv",), ("application/json",))
     assert algorithm.channels["train"].content_types == ("text/csv",)
 
 
@@ -118,8 +115,6 @@ def test_machines_that_it_does_not_run_on_are_refused(platform):
         algorithm.check({"k": "3"}, Job())
     with pytest.raises(ValueError, match="instance_count of Job must be 1"):
         algorithm.check({"k": "3"}, Job(instance_type="ml.m5.4xlarge", instance_count=2))
-    with pytest.raises(ValueError, match="serves on"):
-        algorithm.check_machine(MACHINE, algorithm.endpoint_types, "serves")
     platform.script(DESCRIBE, listing(SupportsDistributedTraining=True))
     job = Job(instance_type="ml.m5.4xlarge", instance_count=2)
     describe_algorithm(JobClient(platform), ARN).check({"k": "3"}, job)

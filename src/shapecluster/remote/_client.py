@@ -24,7 +24,7 @@ from shapecluster._optional import import_optional
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._aws import AwsPlatform
 from shapecluster.remote._endpoints import deploy, deployed
-from shapecluster.remote._errors import is_service_error, translate
+from shapecluster.remote._errors import is_service_error, restated, translate
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._marketplace import Algorithm, ChannelSpec, describe_algorithm
 from shapecluster.remote._names import join_uri
@@ -74,6 +74,7 @@ __all__ = [
     "open_client",
     "prepare",
     "read_record",
+    "restated",
     "sdk_training_job",
     "stop_training_job",
     "transform",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shapecluster.exceptions import ConnectionLostError, EndpointError, NotFoundError, RemoteError
+from shapecluster.remote._errors import restated
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._request import key_of, tags_of
@@ -179,25 +180,21 @@ class Endpoint:
         try:
             return self._client.call("sagemaker.describe_endpoint", EndpointName=self.name)
         except NotFoundError as error:
-            missing = NotFoundError(
-                f"There is no endpoint {self.name!r} in region {self._client.platform.region} of this "
-                "account. Check the name and the session.",
-                operation=error.operation,
-                code=error.code,
-                job_name=self.name,
-            )
+            region = self._client.platform.region
+            text = f"There is no endpoint {self.name!r} in region {region} of this account. Check the name "
+            missing = restated(error, text + "and the session.", self.name)
         raise missing
 
-    def _refused(self, error: EndpointError) -> EndpointError | ConnectionLostError:
-        kind = ConnectionLostError if error.status in _BUSY else EndpointError
-        return kind(
+    def _refused(self, error: EndpointError) -> RemoteError:
+        text = (
             f"The endpoint {self.name!r} gave no predictions. {error} Its log is in "
-            f"/aws/sagemaker/Endpoints/{self.name}.",
-            operation=error.operation,
-            code=error.code,
-            status=error.status,
-            job_name=self.name,
+            f"/aws/sagemaker/Endpoints/{self.name}."
         )
+        if error.status in _BUSY:
+            return ConnectionLostError(
+                text, operation=error.operation, code=error.code, status=error.status, job_name=self.name
+            )
+        return restated(error, text, self.name)
 
 
 def chunks(encode: Callable[[slice], bytes], n_rows: int, limit: int) -> Iterator[tuple[slice, bytes]]:

@@ -219,6 +219,18 @@ def is_service_error(error: BaseException) -> bool:
     )
 
 
+def restated(error: RemoteError, text: str, job_name: str | None = None) -> RemoteError:
+    """The error with another message, and the name of the job or endpoint that it is about."""
+    return type(error)(
+        text,
+        operation=error.operation,
+        code=error.code,
+        status=error.status,
+        job_name=job_name,
+        attempts=error.attempts,
+    )
+
+
 def from_code(code: str, message: str, operation: str, *, status: int | None = None) -> RemoteError:
     """The `RemoteError` for a code and a message of the service."""
     return _error(advice_for(code, message, operation), message, operation, code, status)

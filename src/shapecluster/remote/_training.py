@@ -22,6 +22,7 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
+from shapecluster.remote._errors import restated
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
@@ -179,12 +180,7 @@ class TrainingRun:
             text = f"{self._title} is not over yet, and runs on {self._time_limit}. Call result() again."
         else:
             text = f"{error} {self._title} runs on without you, {self._time_limit}. {self._how_to_attach}"
-        return self._renamed(error, text)
-
-    def _renamed(self, error: RemoteError, text: str) -> RemoteError:
-        return type(error)(
-            text, operation=error.operation, code=error.code, status=error.status, job_name=self.name
-        )
+        return restated(error, text, self.name)
 
     def _note(self, error: BaseException, text: str) -> None:
         logger.warning("%s", text)
@@ -265,7 +261,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedD
                 f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs "
                 f"on, {run._time_limit}. {run._how_to_attach}"
             )
-            raise run._renamed(error, text) from None
+            raise restated(error, text, run.name) from None
         if exists:
             return True
         with suppress(RemoteError):  # a record without a job does no harm

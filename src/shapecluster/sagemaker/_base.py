@@ -29,6 +29,7 @@ from shapecluster.remote._client import (
     PreparedTraining,
     TrainingRun,
     open_client,
+    restated,
     sdk_training_job,
 )
 from shapecluster.sagemaker._attaching import AttachMixin
@@ -329,10 +330,5 @@ def _naming_the_job(name: str, error: RemoteError | ArtifactError) -> RemoteErro
         return ArtifactError(f"The training job {name!r} completed, but its result cannot be used. {error}")
     if error.job_name is not None:
         return error
-    return type(error)(
-        f"{error} The training job {name!r} has completed: attach({name!r}, session=...) reads its result.",
-        operation=error.operation,
-        code=error.code,
-        status=error.status,
-        job_name=name,
-    )
+    text = f"{error} The training job {name!r} has completed: attach({name!r}, session=...) reads its result."
+    return restated(error, text, name)
