@@ -166,9 +166,8 @@ def test_the_search_by_tag_finds_what_exists_and_nothing_else(platform, emulator
     assert [one.kind for one in found] == (
         ["endpoint"] * 20 + ["endpoint configuration"] * 20 + ["model"] * 20
     )
-    assert {one.name for one in found[:20]} == {
-        one.name for one in kept
-    }  # as they were given, not in lower case
+    # As they were given, and not in the lower case of ARNs.
+    assert {one.name for one in found[:20]} == {one.name for one in kept}
     for kind in range(3):
         times = [one.created for one in found[20 * kind : 20 * kind + 20]]
         assert times == sorted(times, reverse=True)

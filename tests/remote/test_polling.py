@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shapecluster.exceptions import AccessError, ConnectionLostError, JobRunningError, ThrottledError
-from shapecluster.remote import Job
+from shapecluster.remote import Job, _retries
 from shapecluster.remote._polling import JobClient
 from shapecluster.remote._retries import with_retries
 from tests.remote.fakes import FakeClock, FakePlatform
@@ -105,6 +105,14 @@ def test_polling_outlasts_minutes_without_a_network_but_not_for_ever(client, tim
         client.poll(always(ConnectionLostError, calls), lambda answer: True)
     assert time.time - begin == pytest.approx(600.0)
     assert len(calls) <= 20  # one place repeats: tries are not multiplied
+
+
+def test_thousands_of_tries_wait_no_longer_than_the_longest_wait(time, monkeypatch):
+    monkeypatch.setattr(_retries, "_SLOWEST", 0.01)
+    with pytest.raises(ConnectionLostError) as caught:
+        with_retries(always(ConnectionLostError), time.clock, patience=20.0)
+    assert caught.value.attempts > 1500
+    assert max(time.waits) == 0.01
 
 
 def test_polling_ends_with_the_deadline_and_never_waits_beyond_it(client, time):

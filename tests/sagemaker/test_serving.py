@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from shapecluster import SageMakerKMeans, SageMakerKShape
 from shapecluster.exceptions import ArtifactWarning, EndpointError, NotFoundError
-from shapecluster.remote import Endpoint, Job, _endpoints
+from shapecluster.remote import Endpoint, Job, _endpoints, _polling
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
 from tests.emulator import programs
@@ -188,7 +188,7 @@ def test_what_fit_would_refuse_is_refused_before_anything_is_asked(rng, rehearsa
 @pytest.fixture
 def quick(emulator, monkeypatch):
     """The emulator; nobody looks at it every ten seconds only."""
-    monkeypatch.setitem(_endpoints.poll_interval_of.__globals__["_INTERVALS"], "aws", 0.02)
+    monkeypatch.setitem(_polling._INTERVALS, "aws", 0.02)
     return emulator
 
 

@@ -100,4 +100,4 @@ def with_retries(
             if clock.is_past(end) or clock.is_past(deadline):
                 raise
         limits = [limit for limit in (end, deadline) if limit is not None]
-        clock.wait(min(_SLOWEST, seconds * 2.0 ** (tries - 1)), min(limits, default=None))
+        clock.wait(min(_SLOWEST, seconds * 2.0 ** min(tries - 1, 30)), min(limits, default=None))
