@@ -50,7 +50,7 @@ def aws_platform(session: object) -> AwsPlatform:
     """The platform of a session; the same one for the same session, as long as it is in use."""
     boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
     if session is None:
-        return AwsPlatform(_translating(boto3.Session, "boto3.Session"))
+        return AwsPlatform(new_session())
     inner = _sdk.boto_session(session)
     if not isinstance(inner, boto3.Session):
         raise TypeError(
@@ -63,6 +63,30 @@ def aws_platform(session: object) -> AwsPlatform:
         if platform is None:
             platform = _platforms[key] = AwsPlatform(inner, sdk=None if inner is session else session)
         return platform
+
+
+def new_session(region: str | None = None, profile: str | None = None) -> Any:
+    """Make a `boto3.Session` whose credentials are fetched with short timeouts as well.
+
+    Raises
+    ------
+    ImportError
+        Without boto3.
+    RemoteError
+        When there is no such profile or region.
+    """
+    boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    # Of the clients that botocore makes for itself, such as to assume a role; it waits for minutes else.
+    inner = get_session()
+    once = {"mode": "standard", "total_max_attempts": 1}
+    inner.set_default_client_config(Config(retries=once, connect_timeout=_CONNECT, read_timeout=_READ))
+    return _translating(
+        lambda: boto3.Session(region_name=region, profile_name=profile, botocore_session=inner),
+        "boto3.Session",
+    )
 
 
 class AwsPlatform:

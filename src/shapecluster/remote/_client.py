@@ -20,11 +20,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from shapecluster._optional import import_optional
 from shapecluster.remote._account import find_bucket, find_role
-from shapecluster.remote._aws import AwsPlatform
+from shapecluster.remote._aws import AwsPlatform, new_session
 from shapecluster.remote._endpoints import deploy, deployed
-from shapecluster.remote._errors import is_service_error, restated, translate
+from shapecluster.remote._errors import restated
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._marketplace import Algorithm, ChannelSpec, describe_algorithm
 from shapecluster.remote._names import join_uri
@@ -70,7 +69,7 @@ __all__ = [
     "describe_algorithm",
     "fingerprint",
     "model_source",
-    "open_aws_session",
+    "new_session",
     "open_client",
     "prepare",
     "read_record",
@@ -292,25 +291,6 @@ def stop_training_job(session: object, job_name: str) -> str | None:
         return status
     run.stop()
     return None
-
-
-def open_aws_session(region: str | None, profile: str | None) -> Any:
-    """Make a `boto3.Session`.
-
-    Raises
-    ------
-    ImportError
-        Without boto3.
-    RemoteError
-        When there is no such profile or region.
-    """
-    boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
-    try:
-        return boto3.Session(region_name=region, profile_name=profile)
-    except Exception as error:
-        if not is_service_error(error):
-            raise
-        raise translate(error, "boto3.Session") from None
 
 
 def _base_uri(client: JobClient) -> str:
