@@ -327,6 +327,15 @@ def test_a_session_that_was_dropped_never_falls_back_to_the_default(monkeypatch)
     assert repr(DROPPED) == "<no session: it was not pickled>"
 
 
+def test_credentials_of_a_session_of_our_own_are_fetched_with_short_timeouts(session, network):
+    """To assume a role, say, botocore makes a client of its own, which would wait for minutes."""
+    inner = _aws.new_session(region="eu-west-1")._session
+    client = inner.create_client("sts", aws_access_key_id=KEY, aws_secret_access_key=SECRET)
+    assert client.meta.config.connect_timeout < 5
+    assert client.meta.config.retries["total_max_attempts"] == 1
+    assert session._session.get_default_client_config() is None  # a session of the user's stays as it is
+
+
 def test_a_region_is_needed(session, monkeypatch):
     with pytest.raises(InvalidRequestError, match="region_name="):
         _ = open_platform(boto3.Session()).region
