@@ -26,7 +26,7 @@ from shapecluster.datasets import make_market
 from shapecluster.preprocessing import LogReturns
 from shapecluster.remote import Rehearsal
 from shapecluster.remote._outcome import JobProgress
-from shapecluster.remote._training import _INTERVALS
+from shapecluster.remote._polling import _INTERVALS
 
 SECONDS = 60
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:algorithm/k-shape"

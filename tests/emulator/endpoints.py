@@ -13,6 +13,7 @@ from tests.emulator.marketplace import NOT_SUBSCRIBED
 from tests.emulator.programs import Program
 from tests.emulator.serving import Container, Unreachable
 from tests.emulator.storage import AccessDenied, split
+from tests.emulator.tags import forget
 from tests.emulator.training_checks import check_role, image_program
 from tests.emulator.wire import Caller
 
@@ -141,7 +142,7 @@ class Endpoint(Record):
     def _end_of_deleting(self) -> None:
         threading.Event().wait(self._emulator.dwell)
         self._emulator.endpoints.remove(self)
-        self._emulator.tags.pop(self.arn, None)
+        forget(self._emulator, self.arn)
         shutil.rmtree(self._root / "model", ignore_errors=True)
 
 
@@ -321,7 +322,7 @@ def _add(emulator: Emulator, table: Table[Any], resource: Any) -> str:
 def _remove(emulator: Emulator, table: Table[Any], name: str, caller: Caller) -> dict[str, Any]:
     resource = table.get(name, caller)
     table.remove(resource)
-    emulator.tags.pop(resource.arn, None)
+    forget(emulator, resource.arn)
     return {}
 
 

@@ -48,5 +48,6 @@ HANDLERS: dict[tuple[str, str], Callable[..., Any]] = {
     **{("sagemaker", _operation(function)): function for function in _SAGEMAKER},
     ("logs", "GetLogEvents"): logs.get_log_events,
     ("logs", "DescribeLogStreams"): logs.describe_log_streams,
+    ("tagging", "GetResources"): tags.get_resources,
     ("runtime", "InvokeEndpoint"): endpoints.invoke_endpoint,
 }

@@ -155,6 +155,8 @@ def requirements(incoming: Incoming) -> Iterator[Requirement]:
         group = f"arn:aws:logs:{caller.region}:{caller.account}:log-group:{request.get('logGroupName')}"
         resource = f"{group}:log-stream:{request.get('logStreamName', '')}"
         yield Requirement(f"logs:{incoming.operation}", resource)
+    elif incoming.service == "tagging":
+        yield Requirement(f"tag:{incoming.operation}", "*")
     # sts:GetCallerIdentity needs no permission.
 
 

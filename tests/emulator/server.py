@@ -120,6 +120,7 @@ class Emulator:
         self.model_packages: Table[ModelPackage] = Table("model-package", "model package")
         self.endpoint_history: list[Endpoint] = []
         self.tags: dict[str, dict[str, str]] = {}
+        self.gone_tags: dict[str, dict[str, str]] = {}
         self.errors: list[Exception] = []
         self._closing = threading.Event()
         self._buckets = list(buckets)

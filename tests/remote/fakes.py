@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from shapecluster.exceptions import NotFoundError
-from shapecluster.remote._clock import Clock
 from shapecluster.remote._errors import from_code
+from shapecluster.remote._retries import Clock
 
 ROLE = "arn:aws:iam::123456789012:role/Execution"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:algorithm/k-shape"

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 
+from shapecluster import SageMakerKShape
 from shapecluster.exceptions import (
     AccessError,
     ConnectionLostError,
@@ -20,9 +22,11 @@ from shapecluster.exceptions import (
     NotFoundError,
     ThrottledError,
 )
-from shapecluster.remote import Job, Rehearsal
+from shapecluster.remote import Job, Rehearsal, _aws
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._platform import DROPPED, Platform, open_platform
+from shapecluster.remote._polling import JobClient
+from tests.remote.fakes import FakeClock
 
 boto3 = pytest.importorskip("boto3", reason="boto3 comes with the extra `aws`")
 from botocore.awsrequest import AWSResponse  # noqa: E402
@@ -86,7 +90,7 @@ def network(session) -> Network:
 
 @pytest.fixture
 def platform(session, network, monkeypatch) -> Platform:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")  # ten that are throttled take twenty seconds
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # botocore's own waits between tries
     return open_platform(session)
 
@@ -200,17 +204,54 @@ def test_what_breaks_off_while_it_is_read_is_told(platform, network):
         file.read()
 
 
-@pytest.mark.parametrize(("attempts", "expected"), [(None, 11), ("3", 3)])
-def test_a_call_is_tried_ten_more_times_unless_the_environment_says_otherwise(
+@pytest.mark.parametrize(("attempts", "expected"), [(None, 3), ("5", 5)])
+def test_calls_for_files_are_repeated_by_boto3_as_often_as_the_environment_says(
     platform, network, monkeypatch, attempts, expected
 ):
     monkeypatch.delenv("AWS_MAX_ATTEMPTS")
     if attempts is not None:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", attempts)
+    network.answer = lambda request: (503, b"")
+    with pytest.raises(ConnectionLostError) as caught:
+        platform.exists("s3://bucket/key")
+    assert len(network.sent("s3")) == caught.value.attempts == expected
+
+
+def test_boto3_repeats_no_call_that_is_repeated_here(platform, network, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
     network.answer = failing("InternalFailure", status=500)
     with pytest.raises(ConnectionLostError):
         platform.call("sagemaker.describe_training_job", TrainingJobName="job")
-    assert len(network.sent("sagemaker")) == expected
+    assert len(network.sent("sagemaker")) == 1
+    time = FakeClock()
+    with pytest.raises(ConnectionLostError) as caught:
+        JobClient(platform, clock=time.clock).call("sagemaker.describe_training_job", TrainingJobName="job")
+    assert len(network.sent("sagemaker")) == 1 + caught.value.attempts
+    assert caught.value.attempts <= 5
+    assert sum(time.waits) <= 10.0
+
+
+@pytest.mark.parametrize("lost", [ConnectionResetError("reset"), TimeoutError("no route")])
+def test_without_a_network_fit_ends_soon(session, network, monkeypatch, lost):
+    """The account is asked for first; its lost tries take seconds in all, however each of them ends."""
+    slept = []
+    clock = FakeClock()
+    monkeypatch.setattr("shapecluster.remote._aws.CLOCK", clock.clock)
+    monkeypatch.setattr("time.sleep", slept.append)
+    connect = _aws._CONNECT if isinstance(lost, TimeoutError) else 0.0
+
+    def fail(request, **_):
+        clock.time += connect
+        network.requests.append(request)
+        raise lost
+
+    session.events.register_first("before-send.*", fail)
+    begin = clock.time
+    model = SageMakerKShape(2, role=ROLE, session=session, image_uri="1.dkr.ecr/x:1")
+    with pytest.raises(ConnectionLostError, match="Check the network"):
+        model.fit(np.random.default_rng(0).normal(size=(6, 8)))
+    assert clock.time - begin + sum(slept) < 15.0
+    assert len(network.requests) <= 5
 
 
 def test_a_mistake_in_a_request_is_told_before_it_is_sent(platform, network):
@@ -284,6 +325,15 @@ def test_a_session_that_was_dropped_never_falls_back_to_the_default(monkeypatch)
     with pytest.raises(CredentialsError, match="set it again"):
         open_platform(pickle.loads(pickle.dumps(DROPPED)))
     assert repr(DROPPED) == "<no session: it was not pickled>"
+
+
+def test_credentials_of_a_session_of_our_own_are_fetched_with_short_timeouts(session, network):
+    """To assume a role, say, botocore makes a client of its own, which would wait for minutes."""
+    inner = _aws.new_session(region="eu-west-1")._session
+    client = inner.create_client("sts", aws_access_key_id=KEY, aws_secret_access_key=SECRET)
+    assert client.meta.config.connect_timeout < 5
+    assert client.meta.config.retries["total_max_attempts"] == 1
+    assert session._session.get_default_client_config() is None  # a session of the user's stays as it is
 
 
 def test_a_region_is_needed(session, monkeypatch):

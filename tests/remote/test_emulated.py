@@ -12,18 +12,25 @@ pytest.importorskip("moto", reason="the emulator needs moto")
 from shapecluster.exceptions import AccessError  # noqa: E402
 from shapecluster.remote import Job  # noqa: E402
 from shapecluster.remote._account import find_bucket  # noqa: E402
-from shapecluster.remote._endpoints import deployed  # noqa: E402
-from shapecluster.remote._leftovers import delete_leftovers, find_leftovers  # noqa: E402
+from shapecluster.remote._endpoints import deploy, deployed  # noqa: E402
+from shapecluster.remote._leftovers import delete_leftovers, list_leftovers  # noqa: E402
 from shapecluster.remote._marketplace import describe_algorithm  # noqa: E402
-from shapecluster.remote._models import ModelSource  # noqa: E402
+from shapecluster.remote._names import join_uri  # noqa: E402
 from shapecluster.remote._outcome import open_artifact  # noqa: E402
 from shapecluster.remote._platform import Platform, open_platform  # noqa: E402
-from shapecluster.remote._records import mark_collected, read_records  # noqa: E402
+from shapecluster.remote._polling import JobClient  # noqa: E402
 from shapecluster.remote._request import Channel, TrainingSpec  # noqa: E402
-from shapecluster.remote._staging import Dataset, StagedDataset, stage  # noqa: E402
+from shapecluster.remote._resources import ModelSource  # noqa: E402
+from shapecluster.remote._staging import (  # noqa: E402
+    Dataset,
+    StagedDataset,
+    mark_collected,
+    read_record,
+    stage,
+    staged_channels,
+)
 from shapecluster.remote._training import attach_training, start_training  # noqa: E402
 from shapecluster.remote._transform import TransformSpec, run_transform  # noqa: E402
-from shapecluster.remote._uris import join_uri  # noqa: E402
 from shapecluster.remote.permissions import Scope, caller_policy  # noqa: E402
 from tests.emulator import Emulator  # noqa: E402
 from tests.emulator.errors import ServiceError  # noqa: E402
@@ -57,36 +64,38 @@ def train(platform: Platform, role: str, progress=None, job: Job = JOB, **hyperp
         role=role,
         output_uri=join_uri(base, "models"),
     )
-    return start_training(platform, spec, job, staged=[staged], record={"k": 3}, progress=progress)
+    return start_training(JobClient(platform, job), spec, staged=[staged], record={"k": 3}, progress=progress)
 
 
 def live(platform: Platform, emulator: Emulator) -> None:
     """Everything that this package does, once; with an algorithm's listing, two endpoints and a clean-up."""
-    algorithm = describe_algorithm(platform, emulator.algorithm_arn)
+    algorithm = describe_algorithm(JobClient(platform), emulator.algorithm_arn)
     news = []
     outcome = train(platform, emulator.role, news.append).result()
     assert [line for one in news for line in one.lines if line == "done"]
-    run, description = attach_training(platform, outcome.name, JOB)
-    known = read_records(platform, description)
-    assert (known.record, known.manifests["train"]) == ({"k": 3}, {"names": ["A", "B"]})
+    run, description = attach_training(JobClient(platform, JOB), outcome.name)
+    assert read_record(platform, description) == {"k": 3}
+    assert staged_channels(platform, description)["train"].manifest == {"names": ["A", "B"]}
     run.stop()
     with open_artifact(platform, outcome) as file:
         assert file.read(2) == b"\x1f\x8b"
     source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
-    with deployed(platform, source, JOB) as endpoint:
+    with deployed(JobClient(platform, JOB), source) as endpoint:
         assert endpoint.invoke(CONTENT, "text/csv") == b"3\n5\n"
+    before = len(emulator.calls("PutObject"))
     base, staged = staged_data(platform)
-    assert not staged.uploaded
+    assert len(emulator.calls("PutObject")) == before  # it is there already
     spec = TransformSpec(staged.data_uri, "text/csv", "text/csv", join_uri(base, "answers"))
-    (uri,) = run_transform(platform, source, spec, JOB)
+    (uri,) = run_transform(JobClient(platform, JOB), source, spec)
     with platform.open(uri) as file:
         assert file.read() == b"3\n5\n"
     listing = ModelSource(emulator.algorithm_arn, outcome.artifact_uri, emulator.role)
-    with deployed(platform, listing, Job(poll_interval=0.01, instance_type=algorithm.endpoint_types[0])):
-        found = find_leftovers(platform, min_age=0.0)
+    assert algorithm.channels["train"].required
+    with deployed(JobClient(platform, JOB), listing):
+        found = list_leftovers(platform, min_age=0.0)
         assert {one.kind for one in found} > {"endpoint", "endpoint configuration", "model", "model package"}
     mark_collected(platform, outcome.description)
-    found = find_leftovers(platform, min_age=0.0)
+    found = list_leftovers(platform, min_age=0.0)
     assert delete_leftovers(platform, found) == (found, [])
 
 
@@ -136,3 +145,39 @@ def test_without_the_right_to_pass_the_role_the_error_says_so(emulator, scope):
     with pytest.raises(AccessError, match="iam:PassRole on the execution role"):
         train(open_platform(emulator.session()), emulator.role)
     assert not emulator.inventory()
+
+
+def test_the_search_by_tag_finds_what_exists_and_nothing_else(platform, emulator):
+    """The index of tags has more: jobs, resources that are gone, and those of others."""
+    outcome = train(platform, emulator.role).result()
+    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    client = JobClient(platform, JOB)
+    with deployed(client, source):
+        pass
+    kept = [deploy(client, source, name=f"Kept-{number}") for number in range(20)]
+    others = emulator.client("sagemaker")
+    container = {"Image": IMAGE, "ModelDataUrl": outcome.artifact_uri}
+    others.create_model(ModelName="theirs", PrimaryContainer=container, ExecutionRoleArn=emulator.role)
+    assert emulator.gone_tags
+    emulator.calls.clear()
+    found = [one for one in list_leftovers(platform) if one.kind != "staged data"]
+    assert len(emulator.calls("GetResources")) == 2  # pages
+    assert not emulator.calls("List*Tags")
+    assert [one.kind for one in found] == (
+        ["endpoint"] * 20 + ["endpoint configuration"] * 20 + ["model"] * 20
+    )
+    # As they were given, and not in the lower case of ARNs.
+    assert {one.name for one in found[:20]} == {one.name for one in kept}
+    for kind in range(3):
+        times = [one.created for one in found[20 * kind : 20 * kind + 20]]
+        assert times == sorted(times, reverse=True)
+    assert delete_leftovers(platform, found) == (found, [])
+
+
+def test_what_a_policy_hides_is_listed_all_the_same(platform, emulator, scope):
+    outcome = train(platform, emulator.role).result()
+    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    deploy(JobClient(platform, JOB), source, name="named-by-a-user")
+    emulator.policies.attach(emulator.caller.access_key, caller_policy(scope))
+    found = [one for one in list_leftovers(platform) if one.kind == "endpoint"]
+    assert [(one.name, one.created) for one in found] == [("named-by-a-user", None)]

@@ -20,12 +20,13 @@ from shapecluster.exceptions import (
 from shapecluster.remote import Endpoint, Job
 from shapecluster.remote._endpoints import chunks, deploy, deployed
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._models import ModelSource
+from shapecluster.remote._polling import JobClient
+from shapecluster.remote._resources import ModelSource
 from shapecluster.remote._transform import TransformSpec, run_transform
 from tests.remote.fakes import ARN, ROLE, FakeClock, FakePlatform
 
 JOB = Job(poll_interval=10.0, tags={"desk": "x"})
-IMAGE = ModelSource("image", "s3://bucket/model.tar.gz", ROLE, {"A": "b"})
+IMAGE = ModelSource("image", "s3://bucket/model.tar.gz", ROLE)
 LISTING = ModelSource(ARN, "s3://bucket/model.tar.gz", ROLE)
 
 NOUNS = {
@@ -125,14 +126,14 @@ def time() -> FakeClock:
 
 
 def block(platform, time):
-    return deployed(platform, IMAGE, JOB, clock=time.clock)
+    return deployed(JobClient(platform, JOB, time.clock), IMAGE)
 
 
 # ---------------------------------------------------------------------------------------------- creation
 
 
 def test_an_endpoint_lives_as_long_as_its_block(platform, time):
-    with deployed(platform, IMAGE, JOB, clock=time.clock) as endpoint:
+    with deployed(JobClient(platform, JOB, time.clock), IMAGE) as endpoint:
         assert platform.left() == ["endpoint", "endpoint_config", "model"]
         assert endpoint.invoke(b"abc", "text/csv") == b"ABC"
         assert endpoint.status == "InService"
@@ -149,13 +150,9 @@ def test_everything_says_what_the_job_says(platform, time):
         network_isolation=True,
         tags={"desk": "x"},
     )
-    deploy(platform, IMAGE, job, instance_count=2, clock=time.clock)
+    deploy(JobClient(platform, job, time.clock), IMAGE, instance_count=2)
     (model,) = platform.requests("sagemaker.create_model")
-    assert model["PrimaryContainer"] == {
-        "Image": "image",
-        "ModelDataUrl": "s3://bucket/model.tar.gz",
-        "Environment": {"A": "b"},
-    }
+    assert model["PrimaryContainer"] == {"Image": "image", "ModelDataUrl": "s3://bucket/model.tar.gz"}
     assert model["EnableNetworkIsolation"]
     assert model["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
     (config,) = platform.requests("sagemaker.create_endpoint_config")
@@ -168,7 +165,7 @@ def test_everything_says_what_the_job_says(platform, time):
 
 
 def test_an_algorithm_of_the_marketplace_goes_by_a_package(platform, time):
-    with deployed(platform, LISTING, JOB, clock=time.clock):
+    with deployed(JobClient(platform, JOB, time.clock), LISTING):
         (model,) = platform.requests("sagemaker.create_model")
         (package,) = platform.requests("sagemaker.create_model_package")
         assert model["PrimaryContainer"] == {"ModelPackageName": f"arn:package/{package['ModelPackageName']}"}
@@ -185,7 +182,7 @@ def test_a_package_that_fails_leaves_nothing(platform, time):
         {"ModelPackageStatus": "Failed", "ModelPackageStatusDetails": details},
     )
     with pytest.raises(EndpointError, match="cannot read"):
-        deploy(platform, LISTING, JOB, clock=time.clock)
+        deploy(JobClient(platform, JOB, time.clock), LISTING)
     assert platform.left() == []
 
 
@@ -210,14 +207,14 @@ def test_a_creation_that_breaks_off_leaves_nothing(platform, time, noun, code, e
     if noun == "endpoint" and code is None:
         platform.states = ["Creating", "InService"]
     with pytest.raises(expected):
-        deploy(platform, LISTING, JOB, clock=time.clock)
+        deploy(JobClient(platform, JOB, time.clock), LISTING)
     assert platform.left() == []
 
 
 def test_an_endpoint_that_does_not_come_up_leaves_nothing(platform, time):
     platform.states = ["Creating", "Failed"]
     with pytest.raises(EndpointError, match=r"\(Failed\): no ping"):
-        deploy(platform, IMAGE, JOB, clock=time.clock)
+        deploy(JobClient(platform, JOB, time.clock), IMAGE)
     assert platform.left() == []
 
 
@@ -232,7 +229,7 @@ def test_an_interruption_while_it_comes_up_waits_until_it_can_be_deleted(platfor
 
     time.during = interrupt
     with pytest.raises(KeyboardInterrupt):
-        deploy(platform, IMAGE, JOB, clock=time.clock)
+        deploy(JobClient(platform, JOB, time.clock), IMAGE)
     assert platform.left() == []
 
 
@@ -246,7 +243,7 @@ def test_a_lost_answer_makes_nothing_twice_and_loses_nothing(platform, time):
             raise from_code("ServiceUnavailable", "lost", operation)
 
         platform.script(operation, create_and_lose, create)
-    with deployed(platform, IMAGE, JOB, clock=time.clock):
+    with deployed(JobClient(platform, JOB, time.clock), IMAGE):
         assert platform.left() == ["endpoint", "endpoint_config", "model"]
     assert platform.left() == []
 
@@ -254,10 +251,10 @@ def test_a_lost_answer_makes_nothing_twice_and_loses_nothing(platform, time):
 def test_a_name_that_is_taken_is_left_to_its_owner(platform, time):
     platform.there["endpoint", "prices"] = {"EndpointConfigName": "theirs"}
     with pytest.raises(NameTakenError):
-        deploy(platform, IMAGE, JOB, name="prices", clock=time.clock)
+        deploy(JobClient(platform, JOB, time.clock), IMAGE, name="prices")
     assert list(platform.there) == [("endpoint", "prices")]
     with pytest.raises(ValueError, match="name must be"):
-        deploy(platform, IMAGE, JOB, name="not a name", clock=time.clock)
+        deploy(JobClient(platform, JOB, time.clock), IMAGE, name="not a name")
     assert list(platform.there) == [("endpoint", "prices")]
 
 
@@ -265,7 +262,7 @@ def test_throttled_creations_are_tried_again(platform, time):
     operation = "sagemaker.create_endpoint"
     slow = from_code("ThrottlingException", "Rate exceeded", operation)
     platform.script(operation, slow, slow, platform.scripts[operation][0])
-    deploy(platform, IMAGE, JOB, clock=time.clock)
+    deploy(JobClient(platform, JOB, time.clock), IMAGE)
     assert platform.left() == ["endpoint", "endpoint_config", "model"]
 
 
@@ -274,7 +271,7 @@ def test_throttled_creations_are_tried_again(platform, time):
 
 @pytest.mark.parametrize("source", [IMAGE, LISTING])
 def test_a_kept_endpoint_is_found_again_and_deleted_with_all_that_belongs_to_it(platform, time, source):
-    kept = deploy(platform, source, JOB, name="prices", clock=time.clock)
+    kept = deploy(JobClient(platform, JOB, time.clock), source, name="prices")
     assert kept.name == "prices"
     again = Endpoint.attach("prices", platform)
     again.delete()
@@ -288,7 +285,7 @@ def test_attach_to_what_is_not_there_says_where_it_looked(platform):
 
 
 def test_the_error_of_a_block_stays_and_its_endpoint_goes(platform, time):
-    with pytest.raises(ZeroDivisionError), deployed(platform, IMAGE, JOB, clock=time.clock):
+    with pytest.raises(ZeroDivisionError), deployed(JobClient(platform, JOB, time.clock), IMAGE):
         raise ZeroDivisionError
     assert platform.left() == []
 
@@ -319,7 +316,7 @@ def test_credentials_that_expire_while_it_comes_up_are_told_with_what_is_left(pl
         platform.script(f"sagemaker.delete_{noun}", expired)
     platform.script("sagemaker.describe_endpoint", expired)
     with pytest.raises(CredentialsError) as caught:
-        deploy(platform, IMAGE, JOB, clock=time.clock)
+        deploy(JobClient(platform, JOB, time.clock), IMAGE)
     (note,) = caught.value.__notes__
     assert note.count("shapecluster-") == 3
 
@@ -328,7 +325,7 @@ def test_credentials_that_expire_while_it_comes_up_are_told_with_what_is_left(pl
 
 
 def endpoint_of(platform, time):
-    return deploy(platform, IMAGE, JOB, clock=time.clock)
+    return deploy(JobClient(platform, JOB, time.clock), IMAGE)
 
 
 def test_a_request_that_was_not_answered_is_sent_again(platform, time):
@@ -411,7 +408,7 @@ SPEC = TransformSpec("s3://bucket/p/0/data/", "text/csv", "application/json", "s
 def test_a_transform_leaves_its_answers_and_nothing_else(platform, time):
     for name in ("part-1.csv", "part-0.csv"):
         platform.files[f"s3://bucket/p/0/data/{name}"] = b""
-    outputs = run_transform(platform, IMAGE, SPEC, JOB, clock=time.clock)
+    outputs = run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
     (request,) = platform.requests("sagemaker.create_transform_job")
     base = f"s3://bucket/p/out/{request['TransformJobName']}"
     assert outputs == [f"{base}/part-0.csv.out", f"{base}/part-1.csv.out"]
@@ -428,7 +425,7 @@ def test_a_transform_leaves_its_answers_and_nothing_else(platform, time):
 def test_a_transform_that_fails_leaves_nothing(platform, time):
     platform.transforms = ["InProgress", "Failed"]
     with pytest.raises(JobFailedError, match="transform job") as caught:
-        run_transform(platform, IMAGE, SPEC, JOB, clock=time.clock)
+        run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
     assert not isinstance(caught.value, JobStoppedError)
     assert platform.left() == []
 
@@ -436,7 +433,7 @@ def test_a_transform_that_fails_leaves_nothing(platform, time):
 def test_a_transform_that_was_stopped_is_no_success(platform, time):
     platform.transforms = ["InProgress", "Stopped"]
     with pytest.raises(JobStoppedError):
-        run_transform(platform, LISTING, SPEC, JOB, clock=time.clock)
+        run_transform(JobClient(platform, JOB, time.clock), LISTING, SPEC)
     assert platform.left() == []
 
 
@@ -449,7 +446,7 @@ def test_an_interrupted_transform_is_stopped_and_leaves_nothing(platform, time):
 
     time.during = interrupt
     with pytest.raises(KeyboardInterrupt):
-        run_transform(platform, IMAGE, SPEC, JOB, clock=time.clock)
+        run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
     assert platform.requests("sagemaker.stop_transform_job")
     assert platform.left() == []
 
@@ -458,5 +455,5 @@ def test_a_transform_that_is_refused_leaves_nothing(platform, time):
     operation = "sagemaker.create_transform_job"
     platform.script(operation, from_code("ResourceLimitExceeded", "no", operation))
     with pytest.raises(QuotaError):
-        run_transform(platform, IMAGE, SPEC, JOB, clock=time.clock)
+        run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
     assert platform.left() == []

@@ -8,6 +8,7 @@ from shapecluster.exceptions import AccessError, NotFoundError, NotSubscribedErr
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._marketplace import describe_algorithm
+from shapecluster.remote._polling import JobClient
 from tests.remote.fakes import ARN, FakePlatform
 
 DESCRIBE = "sagemaker.describe_algorithm"
@@ -69,15 +70,12 @@ def platform() -> FakePlatform:
 
 
 def test_what_a_listing_says_is_read(platform):
-    algorithm = describe_algorithm(platform, ARN)
+    algorithm = describe_algorithm(JobClient(platform), ARN)
     assert algorithm.arn == ARN
     assert set(algorithm.hyperparameters) == {"k", "label_size", "tol", "init", "odd", "note"}
     assert algorithm.hyperparameters["k"].required
     assert not algorithm.hyperparameters["label_size"].required  # it has a default
     assert algorithm.training_types == ("ml.m5.4xlarge",)
-    assert algorithm.endpoint_types == ("ml.c5.large",)
-    assert algorithm.transform_types == ("ml.c5.xlarge",)
-    assert (algorithm.content_types, algorithm.answer_types) == (("text/csv",), ("application/json",))
     assert algorithm.channels["train"].content_types == ("text/csv",)
 
 
@@ -90,7 +88,7 @@ def test_what_a_listing_says_is_read(platform):
     ],
 )
 def test_what_fits_is_taken(platform, given):
-    describe_algorithm(platform, ARN).check(given, MACHINE)
+    describe_algorithm(JobClient(platform), ARN).check(given, MACHINE)
 
 
 @pytest.mark.parametrize(
@@ -108,34 +106,32 @@ def test_what_fits_is_taken(platform, given):
 )
 def test_what_does_not_fit_is_refused_by_name(platform, given, says):
     with pytest.raises(ValueError, match=says):
-        describe_algorithm(platform, ARN).check(given, MACHINE)
+        describe_algorithm(JobClient(platform), ARN).check(given, MACHINE)
 
 
 def test_machines_that_it_does_not_run_on_are_refused(platform):
-    algorithm = describe_algorithm(platform, ARN)
+    algorithm = describe_algorithm(JobClient(platform), ARN)
     with pytest.raises(ValueError, match=r"trains on: ml\.m5\.4xlarge\. Got 'ml\.m5\.xlarge'"):
         algorithm.check({"k": "3"}, Job())
     with pytest.raises(ValueError, match="instance_count of Job must be 1"):
         algorithm.check({"k": "3"}, Job(instance_type="ml.m5.4xlarge", instance_count=2))
-    with pytest.raises(ValueError, match="serves on"):
-        algorithm.check_machine(MACHINE, algorithm.endpoint_types, "serves")
     platform.script(DESCRIBE, listing(SupportsDistributedTraining=True))
     job = Job(instance_type="ml.m5.4xlarge", instance_count=2)
-    describe_algorithm(platform, ARN).check({"k": "3"}, job)
+    describe_algorithm(JobClient(platform), ARN).check({"k": "3"}, job)
 
 
 def test_the_channel_is_the_required_one_the_jobs_or_the_only_one(platform):
-    algorithm = describe_algorithm(platform, ARN)
+    algorithm = describe_algorithm(JobClient(platform), ARN)
     assert algorithm.training_channel(Job()).name == "train"
     assert algorithm.training_channel(Job(channel="test")).name == "test"
     with pytest.raises(ValueError, match="test, train"):
         algorithm.training_channel(Job(channel="other"))
     platform.script(DESCRIBE, listing(TrainingChannels=[{"Name": "data", "IsRequired": False}]))
-    assert describe_algorithm(platform, ARN).training_channel(Job()).name == "data"
+    assert describe_algorithm(JobClient(platform), ARN).training_channel(Job()).name == "data"
     both = [{"Name": "a", "IsRequired": True}, {"Name": "b", "IsRequired": True}]
     platform.script(DESCRIBE, listing(TrainingChannels=both))
     with pytest.raises(ValueError, match="which one"):
-        describe_algorithm(platform, ARN).training_channel(Job())
+        describe_algorithm(JobClient(platform), ARN).training_channel(Job())
 
 
 @pytest.mark.parametrize(
@@ -143,13 +139,13 @@ def test_the_channel_is_the_required_one_the_jobs_or_the_only_one(platform):
 )
 def test_what_is_no_arn_of_an_algorithm_is_refused_unasked(platform, arn):
     with pytest.raises(ValueError, match="algorithm_arn must look like"):
-        describe_algorithm(platform, arn)
+        describe_algorithm(JobClient(platform), arn)
     assert not platform.calls
 
 
 def test_an_arn_of_another_region_is_refused_unasked(platform):
     with pytest.raises(ValueError, match=r"'eu-west-1'.*'us-east-1'"):
-        describe_algorithm(platform, ARN.replace("eu-west-1", "us-east-1"))
+        describe_algorithm(JobClient(platform), ARN.replace("eu-west-1", "us-east-1"))
     assert not platform.calls
 
 
@@ -164,16 +160,16 @@ def test_an_arn_of_another_region_is_refused_unasked(platform):
 def test_what_the_service_refuses_is_told(platform, code, message, expected):
     platform.script(DESCRIBE, from_code(code, message, DESCRIBE))
     with pytest.raises(expected):
-        describe_algorithm(platform, ARN)
+        describe_algorithm(JobClient(platform), ARN)
 
 
 def test_an_algorithm_that_is_not_ready_is_told(platform):
     platform.script(DESCRIBE, listing() | {"AlgorithmStatus": "Deleting"})
     with pytest.raises(NotSubscribedError, match="'Deleting'"):
-        describe_algorithm(platform, ARN)
+        describe_algorithm(JobClient(platform), ARN)
 
 
 def test_a_rehearsal_answers_for_any_algorithm(tmp_path):
-    algorithm = describe_algorithm(Rehearsal(tmp_path), ARN)
+    algorithm = describe_algorithm(JobClient(Rehearsal(tmp_path)), ARN)
     algorithm.check({"k": "11", "label_size": "1"}, MACHINE)
     assert algorithm.training_channel(Job()).name == "train"

@@ -31,7 +31,9 @@ from shapecluster.exceptions import (
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._outcome import open_artifact
+from shapecluster.remote._polling import JobClient
 from shapecluster.remote._rehearsal import folders, programs, supervisor
+from shapecluster.remote._rehearsal.records import Records, Refusal
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._training import attach_training, start_training
 
@@ -58,7 +60,7 @@ def start(rehearsal, job=JOB, **hyperparameters):
         role=str(rehearsal.default_role()),
         output_uri="s3://rehearsal/p/models",
     )
-    return start_training(rehearsal, spec, job)
+    return start_training(JobClient(rehearsal, job), spec)
 
 
 def members(rehearsal, outcome):
@@ -156,7 +158,7 @@ def test_news_come_with_the_log(rehearsal):
     spec = TrainingSpec(
         "image", (Channel("train", DATA, "text/csv"),), {"lines": "2"}, "role", "s3://rehearsal/p/models"
     )
-    start_training(rehearsal, spec, JOB, progress=news.append).result()
+    start_training(JobClient(rehearsal, JOB), spec, progress=news.append).result()
     assert [line for n in news for line in n.lines] == ["channel train", "line 0", "line 1"]
     assert news[-1].status == "Completed"
 
@@ -285,16 +287,17 @@ def test_a_job_outlives_its_process_and_is_found_by_another(rehearsal, tmp_path)
     go, hyperparameters = tmp_path / "go", {"until": str(tmp_path / "go")}
     code = f"""
 import sys
-from shapecluster.remote import Job, Rehearsal
+from shapecluster.remote import Rehearsal
+from shapecluster.remote._polling import JobClient
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._training import start_training
 spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {hyperparameters!r}, "r", "s3://rehearsal/m")
-print(start_training(Rehearsal({str(rehearsal.path)!r}, program={STUB!r}), spec, Job()).name)
+print(start_training(JobClient(Rehearsal({str(rehearsal.path)!r}, program={STUB!r})), spec).name)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    run, description = attach_training(Rehearsal(rehearsal.path), done.stdout.strip(), JOB)
+    run, description = attach_training(JobClient(Rehearsal(rehearsal.path), JOB), done.stdout.strip())
     assert description["TrainingJobStatus"] == "InProgress"
     go.touch()
     assert members(rehearsal, run.result()) == {"centroids": b"1,2\n3,4\n"}
@@ -305,7 +308,7 @@ def test_whoever_sees_a_job_that_just_starts_finds_it_alive(rehearsal, monkeypat
 
     def run(command, **options):
         (name,) = os.listdir(rehearsal.path / "sagemaker" / "training-job")
-        seen.append(attach_training(Rehearsal(rehearsal.path), name, JOB)[1]["TrainingJobStatus"])
+        seen.append(attach_training(JobClient(Rehearsal(rehearsal.path), JOB), name)[1]["TrainingJobStatus"])
         return real(command, **options)
 
     monkeypatch.setattr(folders.subprocess, "run", run)
@@ -423,7 +426,7 @@ rehearsal.call(
 assert "shapecluster.sagemaker" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    run, _ = attach_training(Rehearsal(tmp_path), "job", JOB)
+    run, _ = attach_training(JobClient(Rehearsal(tmp_path), JOB), "job")
     assert run.result().artifact_uri == "s3://rehearsal/models/job/output/model.tar.gz"
 
 
@@ -452,17 +455,19 @@ def test_the_supervisor_needs_the_standard_library_only():
 
 def test_files_are_replaced_at_once(tmp_path):
     path = tmp_path / "x.json"
-    folders.write_json(path, {"a": 1})
+    supervisor.write_json(path, {"a": 1})
     with pytest.raises(TypeError):
-        folders.write_json(path, {"a": object()})
-    assert folders.read_json(path) == {"a": 1}
+        supervisor.write_json(path, {"a": object()})
+    assert supervisor.read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_is_claimed_once(tmp_path):
-    assert folders.create_exclusive(tmp_path / "a" / "b")
-    assert not folders.create_exclusive(tmp_path / "a" / "b")
-    assert not folders.is_alive(tmp_path / "a" / "b")
+    models = Records(tmp_path, "model")
+    folder = models.claim("b")
+    with pytest.raises(Refusal, match="already existing"):
+        models.claim("b")
+    assert not folders.is_alive(folder)
     with folders.locked(tmp_path):
         assert folders.is_alive(tmp_path)
     assert not folders.is_alive(tmp_path)
@@ -476,6 +481,7 @@ def test_jobs_that_other_threads_wait_for_do_not_outlive_the_interpreter_unless_
 import sys, threading
 from pathlib import Path
 from shapecluster.remote import Job, Rehearsal
+from shapecluster.remote._polling import JobClient
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._training import start_training
 spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {{"sleep": "60"}}, "r", "s3://rehearsal/m")
@@ -486,7 +492,7 @@ def progress(news):
     if news.secondary_status == "Training":
         started.set()
 def run():
-    start_training(platform, spec, job, progress=progress).result()
+    start_training(JobClient(platform, job), spec, progress=progress).result()
 threading.Thread(target=run, daemon=True).start()
 assert started.wait(20)
 """
@@ -494,7 +500,7 @@ assert started.wait(20)
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     (folder,) = (rehearsal.path / "sagemaker/training-job").iterdir()
-    run, _ = attach_training(rehearsal, folder.name, JOB)
+    run, _ = attach_training(JobClient(rehearsal, JOB), folder.name)
     if status == "Stopped":
         assert "was asked to stop" in done.stderr
         with pytest.raises(JobStoppedError):

@@ -22,14 +22,14 @@ from shapecluster.exceptions import (
     NotFoundError,
 )
 from shapecluster.remote import Endpoint, Job, Rehearsal
-from shapecluster.remote._clock import Clock
 from shapecluster.remote._endpoints import deploy, deployed
-from shapecluster.remote._leftovers import STAGED, delete_leftovers, find_leftovers
-from shapecluster.remote._models import ModelSource
-from shapecluster.remote._records import mark_collected
+from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
+from shapecluster.remote._polling import JobClient
 from shapecluster.remote._rehearsal import programs
 from shapecluster.remote._request import Channel, TrainingSpec
-from shapecluster.remote._staging import Dataset, stage
+from shapecluster.remote._resources import ModelSource
+from shapecluster.remote._retries import Clock
+from shapecluster.remote._staging import Dataset, mark_collected, stage
 from shapecluster.remote._training import start_training
 from shapecluster.remote._transform import TransformSpec, run_transform
 from tests.remote.fakes import ARN, ROLE
@@ -68,7 +68,7 @@ def things(rehearsal) -> list[str]:
 
 @pytest.mark.parametrize("source", [IMAGE, ModelSource(ARN, MODEL, ROLE)])
 def test_an_endpoint_answers_and_goes(rehearsal, source):
-    with deployed(rehearsal, source, JOB) as endpoint:
+    with deployed(JobClient(rehearsal, JOB), source) as endpoint:
         assert endpoint.status == "InService"
         assert endpoint.invoke(b"1,2\n1,2,3\n", "text/csv") == b"3\n5\n"
         with pytest.raises(EndpointError, match="row 0 is no number") as caught:
@@ -85,9 +85,9 @@ def test_an_endpoint_answers_and_goes(rehearsal, source):
 
 
 def test_a_kept_endpoint_is_found_by_another_rehearsal_of_the_folder(rehearsal):
-    deploy(rehearsal, IMAGE, JOB, name="prices")
+    deploy(JobClient(rehearsal, JOB), IMAGE, name="prices")
     with pytest.raises(NameTakenError):
-        deploy(rehearsal, IMAGE, JOB, name="prices")
+        deploy(JobClient(rehearsal, JOB), IMAGE, name="prices")
     other = Rehearsal(rehearsal.path)
     with Endpoint.attach("prices", other) as endpoint:
         assert endpoint.invoke(b"1,2\n", "text/csv") == b"3\n"
@@ -97,14 +97,14 @@ def test_a_kept_endpoint_is_found_by_another_rehearsal_of_the_folder(rehearsal):
 def test_a_server_that_ends_is_an_endpoint_that_failed(rehearsal):
     rehearsal.upload(archive("broken"), MODEL)
     with pytest.raises(EndpointError, match="the model is broken"):
-        deploy(rehearsal, IMAGE, JOB)
+        deploy(JobClient(rehearsal, JOB), IMAGE)
     assert things(rehearsal) == []
 
 
 def test_a_model_that_is_not_there_is_an_endpoint_that_failed(rehearsal):
     rehearsal.delete(MODEL)
     with pytest.raises(EndpointError, match="There is no file"):
-        deploy(rehearsal, IMAGE, JOB)
+        deploy(JobClient(rehearsal, JOB), IMAGE)
     assert things(rehearsal) == []
 
 
@@ -127,18 +127,18 @@ def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
 def test_an_archive_that_reaches_outside_is_refused(rehearsal, tmp_path, member):
     rehearsal.upload(archive("centroids", member), MODEL)
     with pytest.raises(EndpointError, match="archive is refused"):
-        deploy(rehearsal, IMAGE, JOB)
+        deploy(JobClient(rehearsal, JOB), IMAGE)
     assert not list(tmp_path.rglob("outside"))
 
 
 def test_an_archive_that_is_cut_short_is_refused(rehearsal):
     rehearsal.upload(io.BytesIO(archive("centroids").getvalue()[:40]), MODEL)
     with pytest.raises(EndpointError, match="cannot be read"):
-        deploy(rehearsal, IMAGE, JOB)
+        deploy(JobClient(rehearsal, JOB), IMAGE)
 
 
 def test_requests_have_the_limits_of_the_real_thing(rehearsal):
-    with deployed(rehearsal, IMAGE, JOB) as endpoint:
+    with deployed(JobClient(rehearsal, JOB), IMAGE) as endpoint:
         request = {"EndpointName": endpoint.name, "Body": bytes(6 * 2**20 + 1), "ContentType": "text/csv"}
         with pytest.raises(InvalidRequestError, match="exceeds the limit"):
             rehearsal.call("sagemaker-runtime.invoke_endpoint", **request)
@@ -152,7 +152,7 @@ def spec(split="Line"):
 def test_a_transform_answers_every_file(rehearsal, split):
     rehearsal.upload(io.BytesIO(b"1\n22\n"), "s3://rehearsal/in/data/part-0.csv")
     rehearsal.upload(io.BytesIO(b"333\n"), "s3://rehearsal/in/data/part-1.csv")
-    outputs = run_transform(rehearsal, IMAGE, spec(split), JOB)
+    outputs = run_transform(JobClient(rehearsal, JOB), IMAGE, spec(split))
     answers = []
     for uri in outputs:
         with rehearsal.open(uri) as file:
@@ -168,7 +168,7 @@ def test_a_transform_cuts_files_at_the_limit_between_records(rehearsal):
     assert list(_records(io.BytesIO(frame * 3), "RecordIO")) == [frame] * 3
     line = b"x" * 999 + b"\n"
     rehearsal.upload(io.BytesIO(line * 8000), "s3://rehearsal/in/data/part-0.csv")
-    (uri,) = run_transform(rehearsal, IMAGE, spec(), JOB)
+    (uri,) = run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
     with rehearsal.open(uri) as file:
         assert file.read() == b"999\n" * 8000
 
@@ -176,7 +176,7 @@ def test_a_transform_cuts_files_at_the_limit_between_records(rehearsal):
 def test_a_transform_of_what_the_model_refuses_fails(rehearsal):
     rehearsal.upload(io.BytesIO(b"bad\n"), "s3://rehearsal/in/data/part-0.csv")
     with pytest.raises(JobFailedError, match="row 0 is no number"):
-        run_transform(rehearsal, IMAGE, spec(), JOB)
+        run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
     assert things(rehearsal) == []
 
 
@@ -184,7 +184,7 @@ def test_a_transform_whose_server_does_not_start_fails(rehearsal):
     rehearsal.upload(archive("broken"), MODEL)
     rehearsal.upload(io.BytesIO(b"1\n"), "s3://rehearsal/in/data/part-0.csv")
     with pytest.raises(JobFailedError, match="the model is broken"):
-        run_transform(rehearsal, IMAGE, spec(), JOB)
+        run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
 
 
 def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
@@ -202,11 +202,11 @@ def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
     inside = Rehearsal(tmp_path, in_process=True)
     inside.upload(archive("centroids"), MODEL)
     inside.upload(io.BytesIO(b"1\n"), "s3://rehearsal/in/data/part-0.csv")
-    with deployed(inside, IMAGE, JOB) as endpoint:
+    with deployed(JobClient(inside, JOB), IMAGE) as endpoint:
         assert endpoint.invoke(b"x", "text/csv", "application/json") == b"dataxapplication/jsontext/csv"
         with pytest.raises(EndpointError):
             endpoint.invoke(b"bad", "text/csv")
-    (uri,) = run_transform(inside, IMAGE, spec(), JOB)
+    (uri,) = run_transform(JobClient(inside, JOB), IMAGE, spec())
     with inside.open(uri) as file:
         assert file.read() == b"data1\ntext/csvtext/csv"
     assert threading.active_count() == 1 or not [t for t in threading.enumerate() if "shapecluster" in t.name]
@@ -220,7 +220,7 @@ def staged_job(rehearsal, content=b"1,2\n", **hyperparameters):
     staged = stage(rehearsal, data, "s3://rehearsal/shapecluster")
     channel = Channel("train", staged.data_uri, "text/csv")
     spec = TrainingSpec("image", (channel,), hyperparameters, ROLE, "s3://rehearsal/shapecluster/models")
-    return staged, start_training(rehearsal, spec, JOB, staged=[staged])
+    return staged, start_training(JobClient(rehearsal, JOB), spec, staged=[staged])
 
 
 def test_an_endpoint_in_this_process_needs_no_estimator_to_find_its_program(tmp_path):
@@ -243,29 +243,29 @@ assert "shapecluster.sagemaker" not in sys.modules
 
 
 def test_what_carries_our_tag_is_found_and_deleted_in_order(rehearsal):
-    deploy(rehearsal, ModelSource(ARN, MODEL, ROLE), JOB)
+    deploy(JobClient(rehearsal, JOB), ModelSource(ARN, MODEL, ROLE))
     theirs = {"PrimaryContainer": {"Image": "x"}, "ExecutionRoleArn": ROLE}
     rehearsal.call("sagemaker.create_model", ModelName="theirs", **theirs)
-    found = find_leftovers(rehearsal)
+    found = list_leftovers(rehearsal)
     assert [one.kind for one in found] == ["endpoint", "endpoint configuration", "model", "model package"]
     assert all(one.created is not None for one in found)
     deleted, left = delete_leftovers(rehearsal, reversed(found))
     assert deleted == found
     assert left == []
-    assert find_leftovers(rehearsal) == []
+    assert list_leftovers(rehearsal) == []
     rehearsal.call("sagemaker.describe_model", ModelName="theirs")
 
 
 def test_data_that_an_uncollected_job_reads_is_never_deleted(rehearsal):
     staged, run = staged_job(rehearsal)
     outcome = run.result()
-    (found,) = find_leftovers(rehearsal, clock=LATER)
+    (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     assert (found.kind, found.name, found.kept_for) == (STAGED, staged.folder, (run.name,))
     deleted, left = delete_leftovers(rehearsal, [found])
     assert deleted == []
     assert run.name in left[0]
     mark_collected(rehearsal, outcome.description)
-    (found,) = find_leftovers(rehearsal, clock=LATER)
+    (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     assert found.kept_for == ()
     assert delete_leftovers(rehearsal, [found]) == ([found], [])
     assert not list(rehearsal.list(staged.folder))
@@ -276,7 +276,7 @@ def test_a_job_that_began_after_the_list_was_made_keeps_its_data(rehearsal):
     staged, run = staged_job(rehearsal, fail="no")
     with pytest.raises(JobFailedError):
         run.result()
-    (found,) = find_leftovers(rehearsal, clock=LATER)
+    (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     assert found.kept_for == ()  # a job that failed has nothing to collect
     _, second = staged_job(rehearsal, sleep="60")
     deleted, left = delete_leftovers(rehearsal, [found])
@@ -290,21 +290,21 @@ def test_young_data_is_passed_over(rehearsal):
     staged, run = staged_job(rehearsal, fail="no")
     with pytest.raises(JobFailedError):
         run.result()
-    assert find_leftovers(rehearsal) == []
-    assert [one.name for one in find_leftovers(rehearsal, min_age=0.0)] == [staged.folder]
+    assert list_leftovers(rehearsal) == []
+    assert [one.name for one in list_leftovers(rehearsal, min_age=0.0)] == [staged.folder]
 
 
 def test_only_folders_that_are_ours_are_looked_at(rehearsal):
     rehearsal.upload(io.BytesIO(b"x"), "s3://rehearsal/shapecluster/notes/readme.txt")
     rehearsal.upload(io.BytesIO(b"x"), "s3://rehearsal/other/" + "0" * 40 + "/data/x")
-    assert find_leftovers(rehearsal, clock=LATER) == []
+    assert list_leftovers(JobClient(rehearsal, clock=LATER)) == []
 
 
 def test_the_mark_of_whole_data_goes_first(rehearsal, monkeypatch):
     staged, run = staged_job(rehearsal, fail="no")
     with pytest.raises(JobFailedError):
         run.result()
-    (found,) = find_leftovers(rehearsal, clock=LATER)
+    (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     order = []
     monkeypatch.setattr(rehearsal, "delete", order.append)
     delete_leftovers(rehearsal, [found])

@@ -19,7 +19,7 @@ import numpy as np
 from shapecluster import SageMakerKShape
 from shapecluster.remote import Job, _training
 from shapecluster.remote._aws import aws_platform
-from shapecluster.remote._leftovers import STAGED, delete_leftovers, find_leftovers
+from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
 from tests.emulator import Emulator, faults
 from tests.emulator.marketplace import NOT_SUBSCRIBED
 from tests.emulator.programs import Program
@@ -35,8 +35,8 @@ SERVICES = ("sts", "s3", "sagemaker", "sagemaker-runtime", "logs")
 class Stage:
     """A step of a journey: a call, or a state of a job.
 
-    `strikes`: how often a passing fault strikes. Three is what boto3 tries by itself here, so four need the
-    patience of our own; calls to S3, STS and the log have none but boto3's.
+    `strikes`: how often a passing fault strikes. boto3 asks three times for files and logs, so two strikes
+    pass; calls of SageMaker have the greater patience of our own.
     """
 
     journey: str
@@ -231,6 +231,7 @@ class World:
         self._platforms = [aws_platform(self.session)]  # held, so that its clients are made once
         with monkeypatch.context() as patch:
             patch.setattr("shapecluster.remote._aws._READ", HASTE)
+            patch.setattr("shapecluster.remote._aws._READ_ENDPOINT", HASTE)
             self._platforms.append(aws_platform(self.hasty))
             for service in SERVICES:
                 self._platforms[1]._client(service)
@@ -380,7 +381,7 @@ class Case:
                 job.stop()
                 assert job.join(10)
         platform = aws_platform(self.world.session)
-        found = [one for one in find_leftovers(platform, prefix="none") if one.kind != STAGED]
+        found = [one for one in list_leftovers(platform, prefix="none") if one.kind != STAGED]
         lasting_kinds = left.keys() - {"job", "transform"}
         theirs = set().union(*self.before.values()) if self.before else set()
         assert {one.name for one in found} == set().union(theirs, *(left[kind] for kind in lasting_kinds))

@@ -31,7 +31,7 @@ from shapecluster.exceptions import (
 from shapecluster.metrics import sbd_distances
 from shapecluster.preprocessing import ZScore
 from shapecluster.prices import load_prices
-from shapecluster.remote import Job, _polling, _training
+from shapecluster.remote import Job, _polling, _retries
 from shapecluster.sagemaker import _kmeans
 from tests.emulator import faults, programs
 from tests.emulator.programs import OURS, Program
@@ -51,8 +51,10 @@ def aws(emulator, monkeypatch):
     session = emulator.session()
     session._session.register_component("data_loader", LOADER)  # which reads large files
     monkeypatch.setattr(emulator, "session", lambda: session)
-    monkeypatch.setattr(_polling, "_SLOWEST", 0.05)
-    monkeypatch.setitem(_training._INTERVALS, "aws", 0.01)  # of those who attach
+    monkeypatch.setattr(_retries, "_SLOWEST", 0.05)
+    monkeypatch.setattr(_retries, "_PATIENCE", 1.0)
+    monkeypatch.setattr(_polling, "_PATIENCE", 1.0)
+    monkeypatch.setitem(_polling._INTERVALS, "aws", 0.01)  # of those who attach
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     return emulator
 
@@ -163,8 +165,9 @@ def test_k_means_built_in(aws, rng):
 
 @pytest.mark.filterwarnings("ignore:KSweep. the minimum SSD:shapecluster.exceptions.SweepWarning")
 @pytest.mark.filterwarnings("ignore:.*number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
-def test_a_sweep_under_throttling(aws, rng, tmp_path):
+def test_a_sweep_under_throttling(aws, rng, tmp_path, monkeypatch):
     """Nineteen jobs, eight fits at a time, three machines, and a service that takes four jobs a second."""
+    monkeypatch.setattr(_retries, "_SLOWEST", 1.0)  # waits have to grow beyond the second of the limit
     aws.throttle.limit("CreateTrainingJob", 4)
     aws.quota.limit = 3
     model = waving(aws, job={"max_parallel_jobs": 3, "poll_interval": 0.05}, until=tmp_path / "go")

@@ -23,7 +23,7 @@ from shapecluster.exceptions import (
     NotSubscribedError,
     QuotaError,
 )
-from shapecluster.remote import _training
+from shapecluster.remote import _polling, _retries
 from tests.emulator import Emulator
 from tests.sagemaker.journeys import FAULTS, STAGES, Case, World
 
@@ -297,11 +297,11 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, Emulator(folder / "emulator", grace=0.2) as aws:
         for name, value in aws.environment().items():
             patch.setenv(name, value)
-        patch.setenv("AWS_MAX_ATTEMPTS", "3")
-        patch.setattr("shapecluster.remote._polling._SLOWEST", 0.02)
-        patch.setitem(_training._INTERVALS, "aws", 0.01)
+        patch.setattr(_retries, "_SLOWEST", 0.02)
+        patch.setattr(_retries, "_PATIENCE", 1.0)
+        patch.setattr(_polling, "_PATIENCE", 1.0)
+        patch.setitem(_polling._INTERVALS, "aws", 0.01)
         patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.001)
-        patch.setattr("botocore.retries.adaptive.ClientRateLimiter.on_sending_request", lambda *_, **__: None)
         yield World(aws, folder, patch)
 
 

@@ -19,7 +19,7 @@ from sklearn.utils import estimator_html_repr
 from shapecluster import KSweep, SageMakerKMeans, SageMakerKShape
 from shapecluster.exceptions import RemoteError
 from shapecluster.preprocessing import ZScore
-from shapecluster.remote import Job, _polling
+from shapecluster.remote import Job, _polling, _retries
 from tests.emulator import faults
 from tests.emulator.programs import Program
 from tests.emulator.server import USER, secret_of
@@ -38,7 +38,9 @@ def session(emulator, monkeypatch):
     emulator.images.add(
         IMAGE, Program((sys.executable, "-I", "-S", str(Path(__file__).with_name("waves.py"))))
     )
-    monkeypatch.setattr(_polling, "_SLOWEST", 0.05)
+    monkeypatch.setattr(_retries, "_SLOWEST", 0.05)
+    monkeypatch.setattr(_retries, "_PATIENCE", 1.0)
+    monkeypatch.setattr(_polling, "_PATIENCE", 1.0)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     return boto3.Session(

@@ -12,9 +12,9 @@ from sklearn.exceptions import NotFittedError
 
 from shapecluster import SageMakerKMeans, SageMakerKShape
 from shapecluster.exceptions import ArtifactWarning, EndpointError, NotFoundError
-from shapecluster.remote import Endpoint, Job, _endpoints
+from shapecluster.remote import Endpoint, Job, _endpoints, _polling
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._leftovers import STAGED, delete_leftovers, find_leftovers
+from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
 from tests.emulator import programs
 from tests.sagemaker.test_kshape import frame, walks
 
@@ -28,7 +28,7 @@ KINDS = {
 
 def left(cloud):
     """What is still there and costs money."""
-    return [(one.kind, one.name) for one in find_leftovers(cloud) if one.kind != STAGED]
+    return [(one.kind, one.name) for one in list_leftovers(cloud) if one.kind != STAGED]
 
 
 @pytest.fixture(params=KINDS)
@@ -75,7 +75,7 @@ def test_a_kept_endpoint_is_found_again_listed_and_deleted(rng, rehearsal, model
 
 def test_kept_endpoints_are_cleaned_up_with_all_that_belongs_to_them(rehearsal, model):
     model.deploy(keep=True)
-    deleted, failed = delete_leftovers(rehearsal, find_leftovers(rehearsal))
+    deleted, failed = delete_leftovers(rehearsal, list_leftovers(rehearsal))
     assert failed == []
     assert {one.kind for one in deleted} >= {"endpoint", "endpoint configuration", "model"}
     assert left(rehearsal) == []
@@ -188,7 +188,7 @@ def test_what_fit_would_refuse_is_refused_before_anything_is_asked(rng, rehearsa
 @pytest.fixture
 def quick(emulator, monkeypatch):
     """The emulator; nobody looks at it every ten seconds only."""
-    monkeypatch.setitem(_endpoints.poll_interval_of.__globals__["_INTERVALS"], "aws", 0.02)
+    monkeypatch.setitem(_polling._INTERVALS, "aws", 0.02)
     return emulator
 
 

@@ -73,7 +73,7 @@ class JobLocation:
     def session(self) -> Any:
         """Return the value of the parameter `session` of estimators."""
         from shapecluster.remote import Rehearsal
-        from shapecluster.remote._client import open_aws_session
+        from shapecluster.remote._client import new_session
 
         if self.folder is not None:
             if self.region is not None or self.profile is not None:
@@ -81,7 +81,7 @@ class JobLocation:
             return Rehearsal(self.folder)
         if self.region is None and self.profile is None:
             return None
-        return open_aws_session(self.region, self.profile)
+        return new_session(self.region, self.profile)
 
     def command(self, name: str, job_name: str) -> str:
         """Return a command line for a job at this location, quoted for a shell."""

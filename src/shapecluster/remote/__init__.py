@@ -5,22 +5,23 @@ This package moves bytes without interpreting them. Lower layers import nothing 
 ```
 _client                                    the facade for other packages
 ------------------------------------------
-_account  _staging  _records               bucket, role and uploaded data
+_account  _staging                         bucket, role and uploaded data
 _job  _request  _training  _outcome        a training job, from its settings to its model
 _marketplace                               what a listed algorithm takes
-_models  _endpoints  _transform            predictions by an endpoint or a batch transform job
+_resources  _endpoints  _transform         predictions by an endpoint or a batch transform job
 _leftovers                                 billable resources that jobs left behind
 ------------------------------------------
-_polling  _concurrency  _logs  _cleanup    waiting, limits, logs, deletion
-_atexit  _clock  _names                    the end of the interpreter, time, names
+_polling  _retries                         JobClient: repeated calls, polling and the clock
+_process  _logs                            limits and the end of the process, logs
 ------------------------------------------
 _platform                                  the interface of both platforms: calls and storage
   _aws  _sdk  _errors  _scrub                AWS through boto3
   _rehearsal/                                a local folder
-_uris                                      URIs of S3
+_names                                     names and S3 URIs
 ```
 
-`permissions` is independent of these layers: it writes the IAM policies that these calls need.
+`permissions` writes the IAM policies that these calls need. Of these layers it knows only the names of
+actions in `_errors`.
 """
 
 from shapecluster.remote import permissions

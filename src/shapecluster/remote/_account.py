@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from shapecluster.exceptions import NotFoundError
+from shapecluster.remote._errors import restated
 from shapecluster.remote._job import Job
 from shapecluster.remote._platform import Platform
 
@@ -47,31 +48,20 @@ def find_bucket(platform: Platform, job: Job) -> str:
         platform.call("s3.head_bucket", Bucket=bucket)
     except NotFoundError as error:
         if not job.create_bucket:
-            raise NotFoundError(
+            text = (
                 f"There is no bucket {bucket!r} in this account: name one that exists, Job(bucket=...), or "
-                "have it created, Job(create_bucket=True).",
-                operation=error.operation,
-                code=error.code,
-                status=error.status,
-            ) from None
+                "have it created, Job(create_bucket=True)."
+            )
+            raise restated(error, text) from None
         _create_bucket(platform, bucket)
     return bucket
 
 
 def _create_bucket(platform: Platform, bucket: str) -> None:
     # S3 refuses the name of its oldest region in this call.
-    location = {} if platform.region == "us-east-1" else {"LocationConstraint": platform.region}
-    platform.call(
-        "s3.create_bucket", Bucket=bucket, **({"CreateBucketConfiguration": location} if location else {})
-    )
+    place = {"CreateBucketConfiguration": {"LocationConstraint": platform.region}}
+    platform.call("s3.create_bucket", Bucket=bucket, **({} if platform.region == "us-east-1" else place))
     # Prices and portfolios are confidential, and the account's defaults may allow public access.
-    platform.call(
-        "s3.put_public_access_block",
-        Bucket=bucket,
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": True,
-            "IgnorePublicAcls": True,
-            "BlockPublicPolicy": True,
-            "RestrictPublicBuckets": True,
-        },
-    )
+    blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    blocked = dict.fromkeys(blocks, True)
+    platform.call("s3.put_public_access_block", Bucket=bucket, PublicAccessBlockConfiguration=blocked)

@@ -5,6 +5,9 @@ all its estimators share these clients.
 
 Every S3 call names the expected owner of the bucket. Default bucket names can be guessed, and a bucket that
 someone else registered under such a name must get no data.
+
+Each call is repeated in one place only: `_retries` repeats calls of SageMaker, of which some wait for minutes
+and others must fail soon, and boto3 repeats those of files and logs.
 """
 
 from __future__ import annotations
@@ -21,16 +24,18 @@ from shapecluster._optional import import_optional
 from shapecluster.exceptions import InvalidRequestError, NotFoundError
 from shapecluster.remote import _sdk
 from shapecluster.remote._errors import is_service_error, translate
-from shapecluster.remote._uris import join_uri, split_uri
+from shapecluster.remote._names import join_uri, split_uri
+from shapecluster.remote._retries import CLOCK, with_retries
 
 if TYPE_CHECKING:
     from sagemaker.core.resources import TrainingJob
 
 _PART = 8 * 2**20  # bytes of one part of a multipart upload
-_CONNECT = 10.0  # seconds
-_READ = 70.0  # seconds; an endpoint may take 60
+_CONNECT = 3.1  # seconds; two lost packets are sent again within them
+_READ = 15.0  # seconds
+_READ_ENDPOINT = 70.0  # seconds; an endpoint may take 60
 _THREADS = 4  # parts that are uploaded at a time
-_ATTEMPTS = 10  # retries of one call by boto3 itself
+_REPEATED = {"s3", "logs"}  # by boto3; calls of the other services by `_retries`
 
 _SECRET_FIELDS = {"access_key", "secret_key", "token"}  # of botocore's credentials
 
@@ -45,7 +50,7 @@ def aws_platform(session: object) -> AwsPlatform:
     """The platform of a session; the same one for the same session, as long as it is in use."""
     boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
     if session is None:
-        return AwsPlatform(_translating(boto3.Session, "boto3.Session"))
+        return AwsPlatform(new_session())
     inner = _sdk.boto_session(session)
     if not isinstance(inner, boto3.Session):
         raise TypeError(
@@ -58,6 +63,30 @@ def aws_platform(session: object) -> AwsPlatform:
         if platform is None:
             platform = _platforms[key] = AwsPlatform(inner, sdk=None if inner is session else session)
         return platform
+
+
+def new_session(region: str | None = None, profile: str | None = None) -> Any:
+    """Make a `boto3.Session` whose credentials are fetched with short timeouts as well.
+
+    Raises
+    ------
+    ImportError
+        Without boto3.
+    RemoteError
+        When there is no such profile or region.
+    """
+    boto3 = import_optional("boto3", extra="aws", needed_for="Running jobs on Amazon SageMaker")
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    # Of the clients that botocore makes for itself, such as to assume a role; it waits for minutes else.
+    inner = get_session()
+    once = {"mode": "standard", "total_max_attempts": 1}
+    inner.set_default_client_config(Config(retries=once, connect_timeout=_CONNECT, read_timeout=_READ))
+    return _translating(
+        lambda: boto3.Session(region_name=region, profile_name=profile, botocore_session=inner),
+        "boto3.Session",
+    )
 
 
 class AwsPlatform:
@@ -106,7 +135,8 @@ class AwsPlatform:
     def account(self) -> str:
         """Number of the account; called for once."""
         if self._account is None:
-            self._account = str(self.call("sts.get_caller_identity")["Account"])
+            answer = with_retries(lambda: self.call("sts.get_caller_identity"), CLOCK)
+            self._account = str(answer["Account"])
         return self._account
 
     def default_bucket(self) -> str:
@@ -202,12 +232,11 @@ class AwsPlatform:
         if service not in clients:
             from botocore.config import Config
 
-            # A number of attempts that the user set in the environment takes precedence.
-            attempts = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"max_attempts": _ATTEMPTS}
+            once: dict[str, Any] = {"total_max_attempts": 1}
             config = Config(
-                retries={"mode": "adaptive", **attempts},
+                retries={"mode": "standard", **({} if service in _REPEATED else once)},
                 connect_timeout=_CONNECT,
-                read_timeout=_READ,
+                read_timeout=_READ_ENDPOINT if service == "sagemaker-runtime" else _READ,
                 user_agent_extra=f"shapecluster/{version('shapecluster')}",
             )
             with self._lock:  # the session's factory is not thread-safe

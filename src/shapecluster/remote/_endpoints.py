@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from shapecluster.exceptions import ConnectionLostError, EndpointError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import CleanupStack, cleanup_at_end
-from shapecluster.remote._clock import CLOCK, Clock
-from shapecluster.remote._job import Job
-from shapecluster.remote._models import ModelSource, create, create_model
+from shapecluster.remote._errors import restated
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._platform import Platform, open_platform
-from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._request import tags_of
+from shapecluster.remote._polling import JobClient, open_client
+from shapecluster.remote._request import key_of, tags_of
+from shapecluster.remote._resources import Cleanup, ModelSource, create_model
 from shapecluster.remote._scrub import scrub
-from shapecluster.remote._training import poll_interval_of
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -52,9 +48,7 @@ class Endpoint:
 
     def __init__(self, name: str, session: object = None) -> None:
         self.name = check_name(name, "name")
-        self._platform = open_platform(session)
-        self._clock = CLOCK
-        self._interval = poll_interval_of(self._platform, Job())
+        self._client = open_client(session)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
@@ -128,7 +122,7 @@ class Endpoint:
 
         def run() -> bytes:
             try:
-                answer = self._platform.call(
+                answer = self._client.platform.call(
                     "sagemaker-runtime.invoke_endpoint",
                     EndpointName=self.name,
                     Body=body,
@@ -141,7 +135,7 @@ class Endpoint:
                 refused = self._refused(error)
             raise refused  # outside the block: an original in the context could hold signed requests
 
-        return with_retries(run, self._schedule())
+        return self._client.repeat(run)
 
     def invoke_rows(
         self, encode: Callable[[slice], bytes], n_rows: int, content_type: str, accept: str = "*/*"
@@ -175,43 +169,32 @@ class Endpoint:
         EndpointError
             When something could not be deleted; the message names it.
         """
-        cleanup = CleanupStack(self._platform, self._schedule())
-        with cleanup_at_end(cleanup):
+        with Cleanup(self._client) as cleanup:
             try:
-                _register_all(self._platform, self.name, cleanup)
+                _register_all(self.name, cleanup)
             except RemoteError as error:
                 error.add_note(f"The endpoint {self.name!r} was not deleted, and may be billed.")
                 raise
 
     def _describe(self) -> dict[str, Any]:
         try:
-            return with_retries(
-                lambda: self._platform.call("sagemaker.describe_endpoint", EndpointName=self.name),
-                self._schedule(),
-            )
+            return self._client.call("sagemaker.describe_endpoint", EndpointName=self.name)
         except NotFoundError as error:
-            missing = NotFoundError(
-                f"There is no endpoint {self.name!r} in region {self._platform.region} of this account. "
-                "Check the name and the session.",
-                operation=error.operation,
-                code=error.code,
-                job_name=self.name,
-            )
+            region = self._client.platform.region
+            text = f"There is no endpoint {self.name!r} in region {region} of this account. Check the name "
+            missing = restated(error, text + "and the session.", self.name)
         raise missing
 
-    def _refused(self, error: EndpointError) -> EndpointError | ConnectionLostError:
-        kind = ConnectionLostError if error.status in _BUSY else EndpointError
-        return kind(
+    def _refused(self, error: EndpointError) -> RemoteError:
+        text = (
             f"The endpoint {self.name!r} gave no predictions. {error} Its log is in "
-            f"/aws/sagemaker/Endpoints/{self.name}.",
-            operation=error.operation,
-            code=error.code,
-            status=error.status,
-            job_name=self.name,
+            f"/aws/sagemaker/Endpoints/{self.name}."
         )
-
-    def _schedule(self) -> PollSchedule:
-        return PollSchedule(self._interval, self._clock)
+        if error.status in _BUSY:
+            return ConnectionLostError(
+                text, operation=error.operation, code=error.code, status=error.status, job_name=self.name
+            )
+        return restated(error, text, self.name)
 
 
 def chunks(encode: Callable[[slice], bytes], n_rows: int, limit: int) -> Iterator[tuple[slice, bytes]]:
@@ -243,33 +226,20 @@ def chunks(encode: Callable[[slice], bytes], n_rows: int, limit: int) -> Iterato
 
 
 def deploy(
-    platform: Platform,
-    source: ModelSource,
-    job: Job,
-    *,
-    name: str | None = None,
-    base_name: str = "shapecluster",
-    instance_count: int = 1,
-    clock: Clock = CLOCK,
+    client: JobClient, source: ModelSource, *, name: str | None = None, instance_count: int = 1
 ) -> Endpoint:
     """Create an endpoint that stays, and wait until it is in service.
 
     Parameters
     ----------
-    platform : Platform
-        Where to create it.
+    client : JobClient
+        Where to create it; machine, network, keys, tags and poll interval.
     source : ModelSource
         The model.
-    job : Job
-        Machine, network, keys, tags and poll interval.
     name : str, default=None
         Name of the endpoint; None means a unique name.
-    base_name : str, default="shapecluster"
-        What names begin with.
     instance_count : int, default=1
         Number of machines that serve.
-    clock : Clock
-        For the waits.
 
     Raises
     ------
@@ -277,113 +247,82 @@ def deploy(
         When it does not come up. Everything that was created is deleted then; the message names what could
         not be.
     """
-    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
-    try:
-        endpoint = _create(platform, source, job, cleanup, name, base_name, instance_count)
-    except BaseException:
-        with cleanup_at_end(cleanup):
-            raise
-    cleanup.clear()
+    with Cleanup(client) as cleanup:
+        endpoint = _create(source, cleanup, name, instance_count)
+        cleanup.clear()
     return endpoint
 
 
 @contextmanager
 def deployed(
-    platform: Platform,
-    source: ModelSource,
-    job: Job,
-    *,
-    name: str | None = None,
-    base_name: str = "shapecluster",
-    instance_count: int = 1,
-    clock: Clock = CLOCK,
+    client: JobClient, source: ModelSource, *, name: str | None = None, instance_count: int = 1
 ) -> Iterator[Endpoint]:
     """An endpoint for the length of a block, deleted at its end; parameters as for `deploy`."""
-    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
-    with cleanup_at_end(cleanup):
-        yield _create(platform, source, job, cleanup, name, base_name, instance_count)
+    with Cleanup(client) as cleanup:
+        yield _create(source, cleanup, name, instance_count)
 
 
-def _create(
-    platform: Platform,
-    source: ModelSource,
-    job: Job,
-    cleanup: CleanupStack,
-    name: str | None,
-    base_name: str,
-    instance_count: int,
-) -> Endpoint:
-    drawn = unique_name(base_name, cleanup.schedule.clock.wall())
+def _create(source: ModelSource, cleanup: Cleanup, name: str | None, instance_count: int) -> Endpoint:
+    client, job = cleanup.client, cleanup.client.job
+    drawn = unique_name("shapecluster", client.clock.wall())
     name = drawn if name is None else check_name(name, "name")
-    create_model(platform, source, job, drawn, cleanup)
+    create_model(source, drawn, cleanup)
     variant = {
         "VariantName": "all",
         "ModelName": drawn,
         "InstanceType": job.instance_type,
         "InitialInstanceCount": instance_count,
     }
-    config: dict[str, Any] = {"ProductionVariants": [variant], "Tags": tags_of(job)}
-    if job.volume_kms_key is not None:
-        config["KmsKeyId"] = job.volume_kms_key
-    create(cleanup, "endpoint_config", "EndpointConfig", drawn, config)
-    request = {"EndpointConfigName": drawn, "Tags": tags_of(job)}
+    tags = tags_of(job)
+    config = {"ProductionVariants": [variant], "Tags": tags, **key_of("KmsKeyId", job.volume_kms_key)}
+    cleanup.create("endpoint_config", drawn, config)
+
+    def describe() -> dict[str, Any]:
+        return client.platform.call("sagemaker.describe_endpoint", EndpointName=name)
 
     def is_own() -> bool:
         # The drawn name of the configuration is unique, a name that the user chose is not.
-        answer = platform.call("sagemaker.describe_endpoint", EndpointName=name)
-        return bool(answer.get("EndpointConfigName") == drawn)
+        return bool(client.repeat(describe).get("EndpointConfigName") == drawn)
 
-    create(cleanup, "endpoint", "Endpoint", name, request, is_own=None if name == drawn else is_own)
-    description = poll(
-        lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name),
-        lambda answer: answer["EndpointStatus"] not in {"Creating", "Updating", "SystemUpdating"},
-        cleanup.schedule,
-    )
-    if description["EndpointStatus"] != "InService":
-        raise EndpointError(_failure(name, description), job_name=name, code=description["EndpointStatus"])
-    logger.info("The endpoint %s is in service, and billed until it is deleted", name)
-    endpoint = Endpoint(name, platform)
-    endpoint._clock, endpoint._interval = cleanup.schedule.clock, cleanup.schedule.interval
-    return endpoint
-
-
-def _failure(name: str, description: Mapping[str, Any]) -> str:
-    reason = scrub(str(description.get("FailureReason", "no reason was given")))
-    advice = "Its log is in /aws/sagemaker/Endpoints; try another instance type if it is about capacity."
-    return f"The endpoint {name!r} did not come up ({description['EndpointStatus']}): {reason} {advice}"
-
-
-def _register_all(platform: Platform, name: str, cleanup: CleanupStack) -> None:
-    """Register an endpoint and what belongs to it for deletion, the endpoint last: it goes first."""
-    try:
-        endpoint = with_retries(
-            lambda: platform.call("sagemaker.describe_endpoint", EndpointName=name), cleanup.schedule
+    request = {"EndpointConfigName": drawn, "Tags": tags}
+    cleanup.create("endpoint", name, request, None if name == drawn else is_own)
+    busy = {"Creating", "Updating", "SystemUpdating"}
+    description = client.poll(describe, lambda answer: answer["EndpointStatus"] not in busy)
+    status = description["EndpointStatus"]
+    if status != "InService":
+        reason = scrub(str(description.get("FailureReason", "no reason was given")))
+        raise EndpointError(
+            f"The endpoint {name!r} did not come up ({status}): {reason} Its log is in "
+            "/aws/sagemaker/Endpoints; try another instance type if it is about capacity.",
+            job_name=name,
+            code=status,
         )
-    except NotFoundError:
-        return
-    found = [("endpoint", "Endpoint", name)]
-    config_name = endpoint.get("EndpointConfigName")
-    if config_name:
-        found.append(("endpoint_config", "EndpointConfig", config_name))
-        found += _models_of(platform, config_name, cleanup)
-    for noun, title, one in reversed(found):
-        cleanup.add(noun, title, one)
+    logger.info("The endpoint %s is in service, and billed until it is deleted", name)
+    return Endpoint(name, client)
 
 
-def _models_of(platform: Platform, config_name: str, cleanup: CleanupStack) -> list[tuple[str, str, str]]:
+def _register_all(name: str, cleanup: Cleanup) -> None:
+    """Register an endpoint and what belongs to it for deletion, the endpoint last: it goes first."""
+
     def describe(operation: str, **request: Any) -> dict[str, Any]:
         try:
-            return with_retries(lambda: platform.call(operation, **request), cleanup.schedule)
+            return cleanup.client.call(operation, **request)
         except NotFoundError:
             return {}
 
-    found = []
-    config = describe("sagemaker.describe_endpoint_config", EndpointConfigName=config_name)
-    for variant in config.get("ProductionVariants", []):
-        model_name = variant["ModelName"]
-        found.append(("model", "Model", model_name))
-        model = describe("sagemaker.describe_model", ModelName=model_name)
-        package = str(model.get("PrimaryContainer", {}).get("ModelPackageName", "")).rpartition("/")[2]
-        if package == model_name:  # a package of its own, and not one that other models use
-            found.append(("model_package", "ModelPackage", package))
-    return found
+    endpoint = describe("sagemaker.describe_endpoint", EndpointName=name)
+    if not endpoint:
+        return
+    found = [("endpoint", name)]
+    if config_name := endpoint.get("EndpointConfigName"):
+        found.append(("endpoint_config", config_name))
+        config = describe("sagemaker.describe_endpoint_config", EndpointConfigName=config_name)
+        for variant in config.get("ProductionVariants", []):
+            model_name = variant["ModelName"]
+            found.append(("model", model_name))
+            model = describe("sagemaker.describe_model", ModelName=model_name)
+            package = str(model.get("PrimaryContainer", {}).get("ModelPackageName", "")).rpartition("/")[2]
+            if package == model_name:  # a package of its own, and not one that other models use
+                found.append(("model_package", package))
+    for noun, one in reversed(found):
+        cleanup.add(noun, one)

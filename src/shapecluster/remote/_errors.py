@@ -1,13 +1,8 @@
-"""Translation of AWS errors into the classes of `shapecluster.exceptions`, by tables.
+"""Translation of AWS errors into the classes of `shapecluster.exceptions`, by one table.
 
-```
-class of a botocore exception --+
-                                +--> ErrorAdvice: exception class, and advice --> RemoteError
-code of an answer             --+
-```
-
-The text of an answer is read only where its code is ambiguous: `ValidationException` stands for a dozen
-different problems.
+Each line of `TABLE` has an exception class, the advice that ends its message, and what it stands for: codes
+of answers, names of botocore's classes, or a pattern of messages. The text of an answer is read only where
+its code is ambiguous: `ValidationException` stands for a dozen different problems.
 """
 
 from __future__ import annotations
@@ -36,179 +31,158 @@ from shapecluster.remote._scrub import scrub
 
 @dataclass(frozen=True)
 class ErrorAdvice:
-    """A class of the error tree, and the advice that its message ends with."""
+    """A class of the error tree, the advice that its message ends with, and what it stands for.
+
+    `codes` are those of answers, HTTP statuses included. `classes` are names of botocore's classes, or of
+    their parents, that never reached a service; names and not classes, since botocore is not installed
+    everywhere. `pattern` is one of messages under a code that is ambiguous.
+    """
 
     error: type[RemoteError]
-    advice: str
+    advice: str = ""
+    codes: str = ""
+    classes: str = ""
+    pattern: str = ""
 
 
-_CREDENTIALS = ErrorAdvice(
-    CredentialsError,
-    "Log in again (for example `aws sso login`, or new keys in the environment or the profile), and pass a "
-    "session that is made after that.",
-)
+_LOG_IN = "Log in again (for example `aws sso login`), and pass a session that is made after that."
 _NO_REASON = ErrorAdvice(
     CredentialsError,
-    "S3 gives no reasons here; most often the session's token has expired. Log in again (for example "
-    "`aws sso login`), and pass a session that is made after that.",
-)
-_NO_CREDENTIALS = ErrorAdvice(
-    CredentialsError,
-    "Give credentials: `aws configure` or `aws sso login`, the variables AWS_PROFILE or AWS_ACCESS_KEY_ID, "
-    "or session=boto3.Session(profile_name=...). Without an account, session=Rehearsal(folder) runs "
-    "everything here.",
-)
-_NO_REGION = ErrorAdvice(
-    InvalidRequestError,
-    "Name the region: session=boto3.Session(region_name='eu-west-1'), or the variable AWS_DEFAULT_REGION.",
+    "S3 gives no reasons here; most often the session's token has expired. " + _LOG_IN,
 )
 _ACCESS = ErrorAdvice(
     AccessError,
     "Ask for the permission {action}; `shapecluster.remote.permissions` writes the policy that is needed.",
+    codes="AccessDenied AccessDeniedException UnauthorizedOperation NotAuthorized OptInRequired 403 "
+    "Forbidden AllAccessDisabled AccountProblem KMS.AccessDeniedException",
 )
 _NOT_OUR_BUCKET = ErrorAdvice(
     AccessError,
     "Ask for the permission {action}; or take another bucket, Job(bucket=...), if this one belongs to "
     "another account, since data is stored in the caller's own account only.",
 )
-_PASS_ROLE = ErrorAdvice(
-    AccessError,
-    "The caller needs iam:PassRole on the execution role, with iam:PassedToService "
-    "= sagemaker.amazonaws.com.",
-)
-_BAD_ROLE = ErrorAdvice(
-    AccessError,
-    "Check that the execution role exists, and that its trust policy lets sagemaker.amazonaws.com assume it.",
-)
-_THROTTLED = ErrorAdvice(
-    ThrottledError,
-    "Try again later, or with less at a time: Job(max_parallel_jobs=...), a longer poll_interval.",
-)
-_QUOTA = ErrorAdvice(
-    QuotaError,
-    "Ask for more in the Service Quotas console, or use fewer or other instances: Job(instance_type=..., "
-    "max_parallel_jobs=...).",
-)
-_CAPACITY = ErrorAdvice(
-    CapacityError, "Try again later, or with another instance type or region: Job(instance_type=...)."
-)
-_SUBSCRIBE = ErrorAdvice(
-    NotSubscribedError,
-    "Subscribe to the listing on the AWS Marketplace with this account, and look that the ARN is the one "
-    "that the listing shows for this region.",
-)
-_TAKEN = ErrorAdvice(NameTakenError, "Choose another name, or remove what has this one.")
-_NOT_FOUND = ErrorAdvice(NotFoundError, "Check its name, the region and the account.")
 _NO_BUCKET = ErrorAdvice(
-    NotFoundError, "Name a bucket that exists, Job(bucket=...), or have it created: Job(create_bucket=True)."
+    NotFoundError,
+    "Name a bucket that exists, Job(bucket=...), or have it created: Job(create_bucket=True).",
+    codes="NoSuchBucket",
 )
-_INVALID = ErrorAdvice(InvalidRequestError, "Change the parameter that the message names.")
-_CONNECTION = ErrorAdvice(ConnectionLostError, "Check the network, proxies and the region, and try again.")
-_SERVICE = ErrorAdvice(ConnectionLostError, "The problem is on the service's side: try again.")
-_MODEL = ErrorAdvice(
-    EndpointError, "Look into the endpoint's log, and whether it takes this content type and these columns."
-)
+_UNKNOWN = ErrorAdvice(RemoteError)
 
-BY_CODE: dict[str, ErrorAdvice] = {
-    **dict.fromkeys(
-        [
-            *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
-            *("UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"),
-            *("TokenRefreshRequired", "InvalidSignatureException", "IncompleteSignature", "AuthFailure"),
-            *("MissingAuthenticationToken", "MissingAuthenticationTokenException", "UnauthorizedException"),
-        ],
-        _CREDENTIALS,
+# The first pattern that matches decides.
+TABLE = (
+    _NO_REASON,
+    _ACCESS,
+    _NOT_OUR_BUCKET,
+    _NO_BUCKET,
+    ErrorAdvice(
+        NotSubscribedError,
+        "Subscribe to the listing on the AWS Marketplace with this account, and look that the ARN is the "
+        "one that the listing shows for this region.",
+        pattern=r"not subscribed to",
     ),
-    **dict.fromkeys(
-        [
-            *(
-                "AccessDenied",
-                "AccessDeniedException",
-                "UnauthorizedOperation",
-                "NotAuthorized",
-                "OptInRequired",
-            ),
-            *("403", "Forbidden", "AllAccessDisabled", "AccountProblem", "KMS.AccessDeniedException"),
-        ],
-        _ACCESS,
+    ErrorAdvice(
+        AccessError,
+        "The caller needs iam:PassRole on the execution role, with iam:PassedToService "
+        "= sagemaker.amazonaws.com.",
+        pattern=r"iam:PassRole",
     ),
-    **dict.fromkeys(
-        [
-            *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "SlowDown"),
-            *("RequestThrottledException", "TooManyRequestsException", "RequestLimitExceeded", "429"),
-            *("ProvisionedThroughputExceededException", "BandwidthLimitExceeded", "PriorRequestNotComplete"),
-        ],
-        _THROTTLED,
+    ErrorAdvice(
+        AccessError,
+        "Check that the execution role exists, and that its trust policy lets sagemaker.amazonaws.com "
+        "assume it.",
+        pattern=r"could not assume role|unable to assume|trust (policy|relationship)",
     ),
-    **dict.fromkeys(
-        ["ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"], _QUOTA
+    ErrorAdvice(
+        CredentialsError,
+        "Log in again (for example `aws sso login`, or new keys in the environment or the profile), and "
+        "pass a session that is made after that.",
+        codes="ExpiredToken ExpiredTokenException RequestExpired InvalidClientTokenId "
+        "UnrecognizedClientException InvalidAccessKeyId SignatureDoesNotMatch InvalidToken "
+        "TokenRefreshRequired InvalidSignatureException IncompleteSignature AuthFailure "
+        "MissingAuthenticationToken MissingAuthenticationTokenException UnauthorizedException",
+        classes="CredentialRetrievalError TokenRetrievalError SSOTokenLoadError SSOError "
+        "UnauthorizedSSOTokenError MetadataRetrievalError NoAuthTokenError LoginError",
+        pattern=r"security token .* (expired|invalid)|token has expired",
     ),
-    **dict.fromkeys(
-        ["CapacityError", "InsufficientCapacityError", "InsufficientInstanceCapacity"], _CAPACITY
+    ErrorAdvice(
+        CredentialsError,
+        "Give credentials: `aws configure` or `aws sso login`, the variables AWS_PROFILE or "
+        "AWS_ACCESS_KEY_ID, or session=boto3.Session(profile_name=...). Without an account, "
+        "session=Rehearsal(folder) runs everything here.",
+        classes="NoCredentialsError PartialCredentialsError ProfileNotFound",
     ),
-    **dict.fromkeys(["ResourceInUse", "ConflictException", "BucketAlreadyExists"], _TAKEN),
-    **dict.fromkeys(
-        ["NoSuchKey", "NotFound", "404", "ResourceNotFound", "ResourceNotFoundException"], _NOT_FOUND
+    ErrorAdvice(
+        NameTakenError,
+        "Choose another name, or remove what has this one.",
+        codes="ResourceInUse ConflictException BucketAlreadyExists",
+        pattern=r"cannot create already existing|already exists|must be unique within",
     ),
-    "NoSuchBucket": _NO_BUCKET,
-    **dict.fromkeys(
-        [
-            *("ValidationException", "ValidationError", "InvalidParameterValue", "InvalidParameterException"),
-            *("SerializationException", "InvalidRequest", "InvalidArgument", "EntityTooLarge", "400"),
-            *("InvalidBucketName", "PermanentRedirect", "301", "MalformedPolicyDocument", "413"),
-        ],
-        _INVALID,
+    ErrorAdvice(
+        NotFoundError,
+        "Check its name, the region and the account.",
+        codes="NoSuchKey NotFound 404 ResourceNotFound ResourceNotFoundException",
+        pattern=r"requested resource not found|could not find |does not exist",
     ),
-    **dict.fromkeys(
-        [
-            *("InternalFailure", "InternalServerError", "InternalError", "InternalServerException", "500"),
-            *("ServiceUnavailable", "ServiceUnavailableException", "502", "503", "504", "RequestTimeout"),
-            *("InternalDependencyException", "ModelNotReadyException", "RequestTimeoutException"),
-        ],
-        _SERVICE,
+    ErrorAdvice(
+        ThrottledError,
+        "Try again later, or with less at a time: Job(max_parallel_jobs=...), a longer poll_interval.",
+        codes="Throttling ThrottlingException ThrottledException RequestThrottled SlowDown "
+        "RequestThrottledException TooManyRequestsException RequestLimitExceeded 429 "
+        "ProvisionedThroughputExceededException BandwidthLimitExceeded PriorRequestNotComplete",
+        pattern=r"rate exceeded",
     ),
-    **dict.fromkeys(["ModelError", "ModelErrorException", "424"], _MODEL),
-}
-
-# AWS has no code of its own for these. The first pattern that matches decides.
-BY_MESSAGE: tuple[tuple[re.Pattern[str], ErrorAdvice], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), advice)
-    for pattern, advice in (
-        (r"not subscribed to", _SUBSCRIBE),
-        (r"iam:PassRole", _PASS_ROLE),
-        (r"could not assume role|unable to assume|trust (policy|relationship)", _BAD_ROLE),
-        (r"security token .* (expired|invalid)|token has expired", _CREDENTIALS),
-        (r"cannot create already existing|already exists|must be unique within", _TAKEN),
-        (r"requested resource not found|could not find |does not exist", _NOT_FOUND),
-        (r"rate exceeded", _THROTTLED),
-        (r"unable to provision requested|insufficient .*capacity", _CAPACITY),
-    )
+    ErrorAdvice(
+        CapacityError,
+        "Try again later, or with another instance type or region: Job(instance_type=...).",
+        codes="CapacityError InsufficientCapacityError InsufficientInstanceCapacity",
+        pattern=r"unable to provision requested|insufficient .*capacity",
+    ),
+    ErrorAdvice(
+        QuotaError,
+        "Ask for more in the Service Quotas console, or use fewer or other instances: "
+        "Job(instance_type=..., max_parallel_jobs=...).",
+        codes="ResourceLimitExceeded LimitExceededException ServiceQuotaExceededException",
+    ),
+    ErrorAdvice(
+        InvalidRequestError,
+        "Change the parameter that the message names.",
+        codes="ValidationException ValidationError InvalidParameterValue InvalidParameterException "
+        "SerializationException InvalidRequest InvalidArgument EntityTooLarge 400 InvalidBucketName "
+        "PermanentRedirect 301 MalformedPolicyDocument 413",
+        classes="ParamValidationError InvalidRegionError BotoCoreError",
+    ),
+    ErrorAdvice(
+        InvalidRequestError,
+        "Name the region: session=boto3.Session(region_name='eu-west-1'), or the variable "
+        "AWS_DEFAULT_REGION.",
+        classes="NoRegionError",
+    ),
+    ErrorAdvice(
+        ConnectionLostError,
+        "The problem is on the service's side: try again.",
+        codes="InternalFailure InternalServerError InternalError InternalServerException 500 "
+        "ServiceUnavailable ServiceUnavailableException 502 503 504 RequestTimeout "
+        "InternalDependencyException ModelNotReadyException RequestTimeoutException",
+    ),
+    ErrorAdvice(
+        ConnectionLostError,
+        "Check the network, proxies and the region, and try again.",
+        # An answer that cannot be parsed comes from something else on the way, such as a proxy.
+        classes="HTTPClientError ConnectionError ConnectionClosedError EndpointConnectionError "
+        "ReadTimeoutError ConnectTimeoutError ResponseStreamingError IncompleteReadError ProtocolError "
+        "IncompleteRead TimeoutError MaxRetriesExceededError ResponseParserError",
+    ),
+    ErrorAdvice(
+        EndpointError,
+        "Look into the endpoint's log, and whether it takes this content type and these columns.",
+        codes="ModelError ModelErrorException 424",
+    ),
 )
+BY_CODE = {code: line for line in TABLE for code in line.codes.split()}
+BY_CLASS = {name: line for line in TABLE for name in line.classes.split()}
+BY_MESSAGE = tuple((re.compile(line.pattern, re.IGNORECASE), line) for line in TABLE if line.pattern)
+
 _READ_MESSAGE = {"ValidationException", "ValidationError", "AccessDeniedException", "AccessDenied"}
-
-# Exceptions of botocore that never reached a service, by the name of the class or of a parent class. Names
-# and not classes: botocore is not installed everywhere.
-BY_CLASS: dict[str, ErrorAdvice] = {
-    **dict.fromkeys(["NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"], _NO_CREDENTIALS),
-    **dict.fromkeys(
-        [
-            *("CredentialRetrievalError", "TokenRetrievalError", "SSOTokenLoadError", "SSOError"),
-            *("UnauthorizedSSOTokenError", "MetadataRetrievalError", "NoAuthTokenError", "LoginError"),
-        ],
-        _CREDENTIALS,
-    ),
-    "NoRegionError": _NO_REGION,
-    **dict.fromkeys(
-        [
-            *("HTTPClientError", "ConnectionError", "ConnectionClosedError", "EndpointConnectionError"),
-            *("ReadTimeoutError", "ConnectTimeoutError", "ResponseStreamingError", "IncompleteReadError"),
-            *("ProtocolError", "IncompleteRead", "TimeoutError", "MaxRetriesExceededError"),
-        ],
-        _CONNECTION,
-    ),
-    **dict.fromkeys(["ParamValidationError", "InvalidRegionError", "BotoCoreError"], _INVALID),
-}
-
 _LIBRARIES = {"boto3", "botocore", "s3transfer", "urllib3", "ssl", "socket", "sagemaker"}
 
 
@@ -232,12 +206,9 @@ def translate(error: BaseException, operation: str, secrets: Iterable[str] = ())
     answer: Any = getattr(error, "response", None)
     if isinstance(answer, dict) and isinstance(answer.get("Error"), dict):
         return _from_answer(answer, operation, secrets)
-    for parent in type(error).__mro__:
-        if parent.__name__ in BY_CLASS:
-            message = scrub(str(error), secrets)
-            return _error(BY_CLASS[parent.__name__], message, operation, type(error).__name__, None)
-    message = scrub(str(error), secrets)
-    return _error(ErrorAdvice(RemoteError, ""), message, operation, type(error).__name__, None)
+    names = [parent.__name__ for parent in type(error).__mro__]
+    advice = next((BY_CLASS[name] for name in names if name in BY_CLASS), _UNKNOWN)
+    return _error(advice, scrub(str(error), secrets), operation, type(error).__name__, None)
 
 
 def is_service_error(error: BaseException) -> bool:
@@ -245,6 +216,18 @@ def is_service_error(error: BaseException) -> bool:
     parents = type(error).__mro__
     return isinstance(error, RemoteError) or any(
         parent.__name__ in BY_CLASS or parent.__module__.split(".")[0] in _LIBRARIES for parent in parents
+    )
+
+
+def restated(error: RemoteError, text: str, job_name: str | None = None) -> RemoteError:
+    """The error with another message, and the name of the job or endpoint that it is about."""
+    return type(error)(
+        text,
+        operation=error.operation,
+        code=error.code,
+        status=error.status,
+        job_name=job_name,
+        attempts=error.attempts,
     )
 
 
@@ -264,7 +247,7 @@ def advice_for(code: str, message: str, operation: str = "") -> ErrorAdvice:
         return _NO_BUCKET
     if code in {"400", "BadRequest"} and operation.startswith("s3.head_"):
         return _NO_REASON
-    advice = BY_CODE.get(code, ErrorAdvice(RemoteError, ""))
+    advice = BY_CODE.get(code, _UNKNOWN)
     # Every S3 call names the expected owner, so a foreign bucket is "forbidden" as well.
     return _NOT_OUR_BUCKET if advice is _ACCESS and operation.startswith("s3.") else advice
 
@@ -298,7 +281,8 @@ _ACTIONS = {
     "s3.head_object": "s3:GetObject",
     "s3.head_bucket": "s3:ListBucket",
     "s3.list_objects_v2": "s3:ListBucket",
-    "s3.upload": "s3:PutObject",
+    "s3.put_public_access_block": "s3:PutBucketPublicAccessBlock",
+    "resourcegroupstaggingapi.get_resources": "tag:GetResources",
     "sagemaker-runtime.invoke_endpoint": "sagemaker:InvokeEndpoint",
 }
 

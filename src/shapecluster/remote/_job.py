@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, NoReturn
+
+from shapecluster._typing import is_integer
 
 MAX_HYPERPARAMETER = 2500  # characters, a limit of SageMaker
 
-_INSTANCE = re.compile(r"ml\.[a-z0-9]+[a-z0-9-]*\.[a-z0-9]+")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_PREFIX = re.compile(r"[A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*")
-_CHANNEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SUBNET = re.compile(r"subnet-[0-9a-zA-Z]+")
-_GROUP = re.compile(r"sg-[0-9a-zA-Z]+")
-_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
 _DAYS_28 = 28 * 86_400  # seconds, a limit of SageMaker
 
 
@@ -115,16 +110,25 @@ class Job:
     poll_interval: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("subnets", "security_group_ids"):
-            self._set(name, _strings(name, getattr(self, name)))
-        for name in ("tags", "hyperparameters"):
-            self._set(name, _pairs(name, getattr(self, name)))
-        for name, check in _CHECKS.items():
-            check(name, getattr(self, name))
         for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Integral) and not isinstance(value, bool):
-                self._set(item.name, int(value))  # NumPy's integers are no JSON
+            name, value = item.name, getattr(self, item.name)
+            expected, is_valid = _CHECKS[name]
+            if name in {"tags", "hyperparameters"}:
+                if not isinstance(value, Mapping):
+                    _refuse(name, expected, value)
+                for key, entry in value.items():
+                    if not is_valid((key, entry)):
+                        _refuse(name, expected, {key: entry})
+                self._set(name, dict(value))
+            elif item.default is None:
+                if value is not None and not is_valid(value):
+                    _refuse(name, f"{expected}, or None", value)
+            elif not is_valid(value):
+                _refuse(name, expected, value)
+            if is_integer(value):
+                self._set(name, int(value))  # NumPy's integers are no JSON
+            elif isinstance(value, list):
+                self._set(name, tuple(value))
         _check_together(self)
 
     def __sklearn_clone__(self) -> Job:
@@ -139,126 +143,86 @@ def _refuse(name: str, expected: str, value: object) -> NoReturn:
     raise ValueError(f"{name} of Job must be {expected}. Got {value!r} instead.")
 
 
-def _strings(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, (tuple, list)):
-        _refuse(name, "a tuple of str", value)
-    return tuple(value)
-
-
-def _pairs(name: str, value: Any) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        _refuse(name, "a mapping of str to str", value)
-    for key, entry in value.items():
-        if not isinstance(key, str) or not isinstance(entry, str):
-            _refuse(name, "a mapping of str to str", dict(value))
-    return dict(value)
-
-
-def _integer(low: int, high: int | None = None, *, optional: bool = False) -> Callable[[str, Any], None]:
+def _integer(low: int, high: int | None = None) -> tuple[str, Callable[[Any], bool]]:
     expected = f"an int of at least {low}" if high is None else f"an int from {low} to {high}"
-
-    def check(name: str, value: Any) -> None:
-        if optional and value is None:
-            return
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if not whole or value < low or (high is not None and value > high):
-            _refuse(name, expected + (", or None" if optional else ""), value)
-
-    return check
+    return expected, lambda value: is_integer(value) and low <= value and (high is None or value <= high)
 
 
-def _boolean(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        _refuse(name, "True or False", value)
+def _text(pattern: str, expected: str) -> tuple[str, Callable[[Any], bool]]:
+    return expected, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-def _text(pattern: re.Pattern[str], expected: str, *, optional: bool = False) -> Callable[[str, Any], None]:
-    def check(name: str, value: Any) -> None:
-        if optional and value is None:
-            return
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            _refuse(name, expected + (", or None" if optional else ""), value)
-
-    return check
+def _each(pattern: str, expected: str) -> tuple[str, Callable[[Any], bool]]:
+    is_valid = _text(pattern, expected)[1]
+    return (
+        f"a tuple of {expected}",
+        lambda values: isinstance(values, (tuple, list)) and all(map(is_valid, values)),
+    )
 
 
-def _each(pattern: re.Pattern[str], expected: str) -> Callable[[str, Any], None]:
-    def check(name: str, value: tuple[Any, ...]) -> None:
-        for item in value:
-            if not isinstance(item, str) or not pattern.fullmatch(item):
-                _refuse(name, expected, value)
+def _entry(longest_key: int, longest_value: int, key_rule: str = "") -> tuple[str, Callable[[Any], bool]]:
+    """The check of one entry of a mapping."""
 
-    return check
+    def is_valid(entry: Any) -> bool:
+        key, value = entry
+        if not isinstance(key, str) or not isinstance(value, str):
+            return False
+        is_reserved = bool(key_rule) and key.lower().startswith(key_rule)
+        return 1 <= len(key) <= longest_key and len(value) <= longest_value and not is_reserved
 
-
-def _checkpoint(name: str, value: Any) -> None:
-    if not isinstance(value, bool) and not (isinstance(value, str) and _URI.fullmatch(value)):
-        _refuse(name, "True, False, or a place such as 's3://bucket/folder'", value)
-
-
-def _prefix(name: str, value: Any) -> None:
-    steps = value.split("/") if isinstance(value, str) else [".."]
-    if not isinstance(value, str) or not _PREFIX.fullmatch(value) or {".", ".."} & set(steps):
-        _refuse(name, "a folder such as 'team/experiments', without a slash at its ends", value)
+    rule = f" without {key_rule!r}" if key_rule else ""
+    return (
+        f"a mapping of str to str: keys of 1 to {longest_key} characters{rule}, values of at most "
+        f"{longest_value}",
+        is_valid,
+    )
 
 
-def _tags(name: str, value: dict[str, str]) -> None:
-    if len(value) > 49:  # SageMaker allows 50
-        _refuse(name, "at most 49 tags, since shapecluster adds one", f"{len(value)} of them")
-    for key, entry in value.items():
-        if not 1 <= len(key) <= 128 or len(entry) > 256 or key.lower().startswith("aws:"):
-            _refuse(name, "keys of 1 to 128 characters without 'aws:', values of at most 256", {key: entry})
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) <= 3600
 
 
-def _hyperparameters(name: str, value: dict[str, str]) -> None:
-    for key, entry in value.items():
-        if not 1 <= len(key) <= 256 or len(entry) > MAX_HYPERPARAMETER:
-            _refuse(
-                name, f"names of 1 to 256 characters, values of at most {MAX_HYPERPARAMETER}", {key: entry}
-            )
+def _is_checkpoint(value: Any) -> bool:
+    return isinstance(value, bool) or _text(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", "")[1](value)
 
 
-def _on_interrupt(name: str, value: Any) -> None:
-    if not isinstance(value, str) or value not in {"stop", "detach"}:
-        _refuse(name, "'stop' or 'detach'", value)
-
-
-def _poll_interval(name: str, value: Any) -> None:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if value is not None and (not number or not 0 < value <= 3600):
-        _refuse(name, "a number of seconds above 0 and up to 3600, or None", value)
-
-
+_BOOLEAN = ("True or False", lambda value: isinstance(value, bool))
 # The service checks the rest: ids, aliases and ARNs differ by partition.
-_key = _text(re.compile(r"[a-zA-Z0-9:/_.-]{1,2048}"), "the id, alias or ARN of a KMS key", optional=True)
+_KEY = _text(r"[a-zA-Z0-9:/_.-]{1,2048}", "the id, alias or ARN of a KMS key")
+_STEP = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9!_.*'()-]+"
 
-_CHECKS: dict[str, Callable[[str, Any], None]] = {
-    "bucket": _text(_BUCKET, "the name of a bucket, without 's3://'", optional=True),
-    "prefix": _prefix,
-    "create_bucket": _boolean,
-    "instance_type": _text(_INSTANCE, "an instance type such as 'ml.m5.xlarge'"),
+# What each field must be. Fields with the default None may be None as well.
+_CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "bucket": _text(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of a bucket, without 's3://'"),
+    "prefix": _text(
+        f"{_STEP}(?:/{_STEP})*", "a folder such as 'team/experiments', without a slash at its ends"
+    ),
+    "create_bucket": _BOOLEAN,
+    "instance_type": _text(r"ml\.[a-z0-9]+[a-z0-9-]*\.[a-z0-9]+", "an instance type such as 'ml.m5.xlarge'"),
     "instance_count": _integer(1),
     "volume_size_gb": _integer(1),
     "max_run_seconds": _integer(1, _DAYS_28),
-    "spot": _boolean,
-    "max_wait_seconds": _integer(1, optional=True),
-    "checkpoint": _checkpoint,
+    "spot": _BOOLEAN,
+    "max_wait_seconds": _integer(1),
+    "checkpoint": ("True, False, or a place such as 's3://bucket/folder'", _is_checkpoint),
     "keep_alive_seconds": _integer(0, 3600),
-    "subnets": _each(_SUBNET, "ids such as 'subnet-0a1b2c3d'"),
-    "security_group_ids": _each(_GROUP, "ids such as 'sg-0a1b2c3d'"),
-    "volume_kms_key": _key,
-    "output_kms_key": _key,
-    "tags": _tags,
-    "network_isolation": _boolean,
-    "channel": _text(_CHANNEL, "a name of letters, digits, dots, dashes and underscores", optional=True),
-    "hyperparameters": _hyperparameters,
-    "on_interrupt": _on_interrupt,
+    "subnets": _each(r"subnet-[0-9a-zA-Z]+", "ids such as 'subnet-0a1b2c3d'"),
+    "security_group_ids": _each(r"sg-[0-9a-zA-Z]+", "ids such as 'sg-0a1b2c3d'"),
+    "volume_kms_key": _KEY,
+    "output_kms_key": _KEY,
+    "tags": _entry(128, 256, key_rule="aws:"),
+    "network_isolation": _BOOLEAN,
+    "channel": _text(r"[A-Za-z0-9._-]{1,64}", "a name of letters, digits, dots, dashes and underscores"),
+    "hyperparameters": _entry(256, MAX_HYPERPARAMETER),
+    "on_interrupt": _text("stop|detach", "'stop' or 'detach'"),
     "max_parallel_jobs": _integer(1),
-    "poll_interval": _poll_interval,
+    "poll_interval": ("a number of seconds above 0 and up to 3600", _is_interval),
 }
 
 
 def _check_together(job: Job) -> None:
+    if len(job.tags) > 49:  # SageMaker allows 50
+        _refuse("tags", "at most 49 tags, since shapecluster adds one", f"{len(job.tags)} of them")
     if job.max_wait_seconds is not None:
         if not job.spot:
             raise ValueError(

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
-from shapecluster.exceptions import NotFoundError, RemoteError
-from shapecluster.remote._cleanup import CleanupStack
-from shapecluster.remote._clock import CLOCK, Clock
-from shapecluster.remote._job import Job
-from shapecluster.remote._platform import Platform, open_platform
-from shapecluster.remote._polling import PollSchedule, with_retries
-from shapecluster.remote._records import collected_mark_uri
+from shapecluster.exceptions import AccessError, NotFoundError, RemoteError
+from shapecluster.remote._names import join_uri, relative_uri, split_uri
+from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._request import TAG
-from shapecluster.remote._training import poll_interval_of
-from shapecluster.remote._uris import join_uri, relative_uri, split_uri
+from shapecluster.remote._resources import Cleanup, named
+from shapecluster.remote._staging import collected_mark_uri
 
 HOUR = 3600.0
 
-# In the order of deletion: no kind is used by a kind after it.
-_KINDS = {
-    "endpoint": ("endpoint", "Endpoint", "Endpoints"),
-    "endpoint configuration": ("endpoint_config", "EndpointConfig", "EndpointConfigs"),
-    "model": ("model", "Model", "Models"),
-    "model package": ("model_package", "ModelPackage", "ModelPackageSummaryList"),
+# Kinds and their nouns in operations, in the order of deletion: no kind is used by a kind after it.
+_NOUNS = {
+    "endpoint": "endpoint",
+    "endpoint configuration": "endpoint_config",
+    "model": "model",
+    "model package": "model_package",
 }
 STAGED = "staged data"
 
@@ -93,6 +88,13 @@ def list_leftovers(
     --------
     clean_up : Deletes leftovers.
 
+    Notes
+    -----
+    AWS searches its index of tags, which it updates with a delay: a resource that was created a moment ago
+    may be missing, so search again before you rely on an empty list. The index also has resources for a
+    while after their deletion. Each resource is therefore looked up, and not listed when it is gone. The
+    caller needs the permission ``tag:GetResources``.
+
     Examples
     --------
     >>> import tempfile
@@ -106,7 +108,13 @@ def list_leftovers(
     ...     print([leftover.kind for leftover in list_leftovers(session, min_age=0)])
     ['staged data']
     """
-    return find_leftovers(open_platform(session), bucket, prefix, min_age=min_age)
+    client = open_client(session)
+    base = join_uri(f"s3://{bucket or client.platform.default_bucket()}", prefix)
+    found = list(_tagged(client))
+    order = list(_NOUNS)
+    # The newest first, as SageMaker lists them; a time that is not known comes last.
+    found.sort(key=lambda one: (order.index(one.kind), -one.created.timestamp() if one.created else 0.0))
+    return found + list(_staged(client, base, client.clock.wall() - min_age))
 
 
 def clean_up(leftovers: Iterable[Leftover], session: object = None) -> list[Leftover]:
@@ -148,54 +156,21 @@ def clean_up(leftovers: Iterable[Leftover], session: object = None) -> list[Left
     1 0
     """
     free = [leftover for leftover in leftovers if not leftover.kept_for]
-    deleted, left = delete_leftovers(open_platform(session), free)
+    deleted, left = delete_leftovers(session, free)
     if left:
         raise RemoteError(f"Could not be deleted: {'; '.join(left)}.")
     return deleted
 
 
-def find_leftovers(
-    platform: Platform,
-    bucket: str | None = None,
-    prefix: str = "shapecluster",
-    *,
-    min_age: float = HOUR,
-    clock: Clock = CLOCK,
-) -> list[Leftover]:
-    """List leftovers, see `list_leftovers`.
-
-    Parameters
-    ----------
-    platform : Platform
-        Where to search.
-    bucket : str, default=None
-        Bucket of the staged data; None means the default bucket.
-    prefix : str, default="shapecluster"
-        As in `Job`.
-    min_age : float, default=3600
-        Seconds. Younger data is skipped.
-    clock : Clock
-        For ages and waits.
-    """
-    schedule = PollSchedule(poll_interval_of(platform, Job()), clock)
-    found = [leftover for kind in _KINDS for leftover in _tagged(platform, kind, schedule)]
-    base = join_uri(f"s3://{bucket or platform.default_bucket()}", prefix)
-    return found + list(_staged(platform, base, clock.wall() - min_age, schedule))
-
-
-def delete_leftovers(
-    platform: Platform, leftovers: Iterable[Leftover], *, clock: Clock = CLOCK
-) -> tuple[list[Leftover], list[str]]:
+def delete_leftovers(session: object, leftovers: Iterable[Leftover]) -> tuple[list[Leftover], list[str]]:
     """Delete leftovers, except for data that an uncollected job reads.
 
     Parameters
     ----------
-    platform : Platform
+    session : session or JobClient
         Where they are.
     leftovers : iterable of Leftover
         In any order.
-    clock : Clock
-        For the waits.
 
     Returns
     -------
@@ -204,66 +179,52 @@ def delete_leftovers(
     left : list of str
         What could not be deleted, and why.
     """
-    schedule = PollSchedule(poll_interval_of(platform, Job()), clock)
-    order = [*_KINDS, STAGED]
+    client, order = open_client(session), [*_NOUNS, STAGED]
     deleted, left = [], []
     for one in sorted(leftovers, key=lambda leftover: order.index(leftover.kind)):
         if one.kind == STAGED:
-            # Read again: a job may have begun since the list was made.
-            readers = one.kept_for or _readers(
-                platform, one.name, list(platform.list(one.name + "/")), schedule
-            )
-            if readers:
-                left.append(
-                    f"{one.kind} {one.name} (read by {', '.join(readers)}, whose results are not collected)"
-                )
-                continue
-            _delete_folder(platform, one.name, schedule)
-            deleted.append(one)
-            continue
-        cleanup = CleanupStack(platform, schedule)
-        cleanup.add(*_KINDS[one.kind][:2], one.name)
-        failed = cleanup.run()
+            failed = _delete_data(client, one)
+        else:
+            cleanup = Cleanup(client)
+            cleanup.add(_NOUNS[one.kind], one.name)
+            failed = cleanup.run()
         left += failed
         if not failed:
             deleted.append(one)
     return deleted, left
 
 
-def _tagged(platform: Platform, kind: str, schedule: PollSchedule) -> Iterator[Leftover]:
-    noun, title, heading = _KINDS[kind]
-    for row in _pages(platform, f"sagemaker.list_{noun}s", heading, schedule):
-        arn = row[f"{title}Arn"]
-        try:
-            tags = _pages(platform, "sagemaker.list_tags", "Tags", schedule, ResourceArn=arn)
-            is_own = any(tag["Key"] == TAG for tag in tags)
-        except NotFoundError:
-            continue  # deleted meanwhile
-        if is_own:
-            name = row.get(f"{title}Name") or arn.rpartition("/")[2]
-            yield Leftover(kind, str(name), row.get("CreationTime"))
-
-
-def _pages(
-    platform: Platform, operation: str, heading: str, schedule: PollSchedule, **request: Any
-) -> Iterator[Mapping[str, Any]]:
-    token: dict[str, Any] = {}
+def _tagged(client: JobClient) -> Iterator[Leftover]:
+    """Resources with the tag of this package that exist, in any order."""
+    kinds = {noun.replace("_", "-"): kind for kind, noun in _NOUNS.items()}
+    request = {
+        "TagFilters": [{"Key": TAG}],
+        "ResourceTypeFilters": [f"sagemaker:{kind}" for kind in kinds],
+    }
+    page = {"PaginationToken": ""}
     while True:
-        answer = with_retries(_caller(platform, operation, request | token), schedule)
-        yield from answer.get(heading, [])
-        if not answer.get("NextToken"):
+        answer = client.call("resourcegroupstaggingapi.get_resources", **request, **page)
+        for row in answer["ResourceTagMappingList"]:
+            kind, _, name = row["ResourceARN"].rpartition(":")[2].partition("/")
+            noun = kind.replace("-", "_")
+            try:
+                found = client.call(f"sagemaker.describe_{noun}", **named(noun, name))
+            except NotFoundError:
+                continue  # deleted, but not in the index of tags yet
+            except AccessError:
+                found = {}  # its name is not one that the caller's policy covers
+            (member,) = named(noun, name)
+            # The service writes names in ARNs in lower case.
+            yield Leftover(kinds[kind], str(found.get(member, name)), found.get("CreationTime"))
+        page = {"PaginationToken": answer.get("PaginationToken", "")}
+        if not page["PaginationToken"]:
             return
-        token = {"NextToken": answer["NextToken"]}
 
 
-def _caller(platform: Platform, operation: str, request: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    return lambda: platform.call(operation, **request)
-
-
-def _staged(platform: Platform, base: str, before: float, schedule: PollSchedule) -> Iterator[Leftover]:
+def _staged(client: JobClient, base: str, before: float) -> Iterator[Leftover]:
     folders: dict[str, list[str]] = {}
     try:
-        for uri in platform.list(base + "/"):
+        for uri in client.platform.list(base + "/"):
             step = relative_uri(base, uri).partition("/")[0]
             if _FOLDER.fullmatch(step):
                 folders.setdefault(join_uri(base, step), []).append(uri)
@@ -271,43 +232,44 @@ def _staged(platform: Platform, base: str, before: float, schedule: PollSchedule
         return  # no bucket, no data
     for folder, uris in folders.items():
         # The newest file decides: an upload may still run, or a job may be about to be created.
-        created = max(_modified(platform, uri, schedule) for uri in uris)
+        created = max(_modified(client, uri) for uri in uris)
         if created.timestamp() <= before:
-            yield Leftover(STAGED, folder, created, _readers(platform, folder, uris, schedule))
+            yield Leftover(STAGED, folder, created, _readers(client, folder, uris))
 
 
-def _modified(platform: Platform, uri: str, schedule: PollSchedule) -> datetime:
+def _modified(client: JobClient, uri: str) -> datetime:
     bucket, key = split_uri(uri)
     try:
-        answer = with_retries(_caller(platform, "s3.head_object", {"Bucket": bucket, "Key": key}), schedule)
+        modified: datetime = client.platform.call("s3.head_object", Bucket=bucket, Key=key)["LastModified"]
     except NotFoundError:
         return datetime.fromtimestamp(0.0, UTC)
-    modified: datetime = answer["LastModified"]
     return modified
 
 
-def _readers(platform: Platform, folder: str, uris: list[str], schedule: PollSchedule) -> tuple[str, ...]:
+def _readers(client: JobClient, folder: str, uris: list[str]) -> tuple[str, ...]:
     """Jobs that read this data, and whose results can still be collected."""
     records = [uri for uri in uris if uri.startswith(join_uri(folder, "jobs/")) and uri.endswith(".json")]
     open_records = [uri for uri in records if collected_mark_uri(uri) not in uris]
     names = [uri.rpartition("/")[2].removesuffix(".json") for uri in open_records]
-    return tuple(name for name in names if _may_have_result(platform, name, schedule))
+    return tuple(name for name in names if _may_have_result(client, name))
 
 
-def _may_have_result(platform: Platform, job_name: str, schedule: PollSchedule) -> bool:
+def _may_have_result(client: JobClient, job_name: str) -> bool:
     try:
-        request = {"TrainingJobName": job_name}
-        description = with_retries(_caller(platform, "sagemaker.describe_training_job", request), schedule)
+        description = client.call("sagemaker.describe_training_job", TrainingJobName=job_name)
     except NotFoundError:
         return False
     return description["TrainingJobStatus"] not in _NO_RESULT
 
 
-def _delete_folder(platform: Platform, folder: str, schedule: PollSchedule) -> None:
+def _delete_data(client: JobClient, data: Leftover) -> list[str]:
+    """Delete a folder of staged data, unless a job reads it; what is left and why."""
+    uris = list(client.platform.list(data.name + "/"))
+    # Read again: a job may have begun since the list was made.
+    readers = data.kept_for or _readers(client, data.name, uris)
+    if readers:
+        return [f"{STAGED} {data.name} (read by {', '.join(readers)}, whose results are not collected)"]
     # The manifest marks the data as complete, so it is deleted first.
-    for uri in [join_uri(folder, "manifest.json"), *platform.list(folder + "/")]:
-        with_retries(_deleting(platform, uri), schedule)
-
-
-def _deleting(platform: Platform, uri: str) -> Callable[[], None]:
-    return lambda: platform.delete(uri)
+    for uri in [join_uri(data.name, "manifest.json"), *uris]:
+        client.platform.delete(uri)
+    return []

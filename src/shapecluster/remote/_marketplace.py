@@ -11,9 +11,7 @@ from typing import Any
 from shapecluster._text import listing
 from shapecluster.exceptions import NotSubscribedError
 from shapecluster.remote._job import Job
-from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import PollSchedule, with_retries
-from shapecluster.remote._training import poll_interval_of
+from shapecluster.remote._polling import JobClient
 
 _ARN = re.compile(r"arn:(aws[a-z-]*):sagemaker:([a-z0-9-]+):(\d*):algorithm/([\w.-]+)", re.ASCII)
 _MOST_SHOWN = 10
@@ -31,8 +29,6 @@ class Hyperparameter:
         "Integer", "Continuous", "Categorical" or "FreeText".
     required : bool
         Whether it must be given; False for one with a default.
-    default : str or None
-        Default value.
     low, high : float
         Range of a number.
     values : tuple of str
@@ -42,7 +38,6 @@ class Hyperparameter:
     name: str
     kind: str = "FreeText"
     required: bool = False
-    default: str | None = None
     low: float = -math.inf
     high: float = math.inf
     values: tuple[str, ...] = ()
@@ -74,14 +69,11 @@ class ChannelSpec:
         Whether it must be given.
     content_types : tuple of str
         Allowed media types of its files; empty where any is allowed.
-    input_modes : tuple of str
-        Allowed ways to read them.
     """
 
     name: str
     required: bool
     content_types: tuple[str, ...] = ()
-    input_modes: tuple[str, ...] = ("File",)
 
 
 @dataclass(frozen=True)
@@ -96,23 +88,17 @@ class Algorithm:
         By name.
     channels : dict of str to ChannelSpec
         By name.
-    training_types, endpoint_types, transform_types : tuple of str
-        Instance types that it trains, serves and transforms on.
+    training_types : tuple of str
+        Instance types that it trains on; empty where any will do.
     distributed : bool
         Whether it trains on several machines.
-    content_types, answer_types : tuple of str
-        Media types of the requests to its endpoint, and of the answers.
     """
 
     arn: str
     hyperparameters: dict[str, Hyperparameter]
     channels: dict[str, ChannelSpec]
     training_types: tuple[str, ...] = ()
-    endpoint_types: tuple[str, ...] = ()
-    transform_types: tuple[str, ...] = ()
     distributed: bool = False
-    content_types: tuple[str, ...] = ()
-    answer_types: tuple[str, ...] = ()
 
     def training_channel(self, job: Job) -> ChannelSpec:
         """The channel for the training data: the job's choice, the required one, or the only one.
@@ -165,40 +151,20 @@ class Algorithm:
             expected = self.hyperparameters[name].problem(value)
             if expected:
                 raise ValueError(f"The hyperparameter {name!r} must be {expected}. Got {value!r} instead.")
-        self.check_machine(job, self.training_types, "trains")
+        if self.training_types and job.instance_type not in self.training_types:
+            raise ValueError(
+                "instance_type of Job must be one that the algorithm trains on: "
+                f"{_shortened(self.training_types)}. Got {job.instance_type!r} instead."
+            )
         if job.instance_count > 1 and not self.distributed:
             raise ValueError(
                 f"instance_count of Job must be 1: the algorithm trains on one machine. "
                 f"Got {job.instance_count} instead."
             )
 
-    def check_machine(self, job: Job, supported: tuple[str, ...], verb: str) -> None:
-        """Check the instance type of a job.
 
-        Parameters
-        ----------
-        job : Job
-            Has the instance type.
-        supported : tuple of str
-            One of the `_types` of this algorithm.
-        verb : str
-            "trains", "serves" or "transforms", for the message.
-
-        Raises
-        ------
-        ValueError
-            When the algorithm does not run on it.
-        """
-        # A listing without instance types restricts none.
-        if supported and job.instance_type not in supported:
-            raise ValueError(
-                f"instance_type of Job must be one that the algorithm {verb} on: {_shortened(supported)}. "
-                f"Got {job.instance_type!r} instead."
-            )
-
-
-def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
-    """Read the listing of an algorithm.
+def describe_algorithm(client: JobClient, arn: str) -> Algorithm:
+    """Read the listing of a Marketplace algorithm.
 
     Raises
     ------
@@ -216,13 +182,13 @@ def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
             f"Marketplace shows it for a region. Got {arn!r} instead."
         )
     # A rehearsal has no region of its own, and takes the ARN of any.
+    platform = client.platform
     if platform.kind == "aws" and match.group(2) != platform.region:
         raise ValueError(
             f"algorithm_arn must be of the session's region, {platform.region!r}: the Marketplace shows one "
             f"for each region. Got one of {match.group(2)!r} instead."
         )
-    schedule = PollSchedule(poll_interval_of(platform, Job()))
-    answer = with_retries(lambda: platform.call("sagemaker.describe_algorithm", AlgorithmName=arn), schedule)
+    answer = client.call("sagemaker.describe_algorithm", AlgorithmName=arn)
     status = answer.get("AlgorithmStatus", "Completed")
     if status != "Completed":
         raise NotSubscribedError(
@@ -236,14 +202,12 @@ def describe_algorithm(platform: Platform, arn: str) -> Algorithm:
 
 def _read(arn: str, answer: Mapping[str, Any]) -> Algorithm:
     training = answer["TrainingSpecification"]
-    inference = answer.get("InferenceSpecification", {})
     hyperparameters = [_hyperparameter(entry) for entry in training.get("SupportedHyperParameters", [])]
     channels = [
         ChannelSpec(
             name=entry["Name"],
             required=bool(entry.get("IsRequired", False)),
             content_types=tuple(entry.get("SupportedContentTypes", ())),
-            input_modes=tuple(entry.get("SupportedInputModes", ("File",))),
         )
         for entry in training.get("TrainingChannels", [])
     ]
@@ -252,11 +216,7 @@ def _read(arn: str, answer: Mapping[str, Any]) -> Algorithm:
         hyperparameters={h.name: h for h in hyperparameters},
         channels={c.name: c for c in channels},
         training_types=tuple(training.get("SupportedTrainingInstanceTypes", ())),
-        endpoint_types=tuple(inference.get("SupportedRealtimeInferenceInstanceTypes", ())),
-        transform_types=tuple(inference.get("SupportedTransformInstanceTypes", ())),
         distributed=bool(training.get("SupportsDistributedTraining", False)),
-        content_types=tuple(inference.get("SupportedContentTypes", ())),
-        answer_types=tuple(inference.get("SupportedResponseMIMETypes", ())),
     )
 
 
@@ -266,13 +226,11 @@ def _hyperparameter(entry: Mapping[str, Any]) -> Hyperparameter:
         **bounds.get("IntegerParameterRangeSpecification", {}),
         **bounds.get("ContinuousParameterRangeSpecification", {}),
     }
-    default = entry.get("DefaultValue")
     return Hyperparameter(
         name=entry["Name"],
         kind=entry.get("Type", "FreeText"),
         # Some listings mark hyperparameters with a default as required.
-        required=bool(entry.get("IsRequired", False)) and default is None,
-        default=default,
+        required=bool(entry.get("IsRequired", False)) and entry.get("DefaultValue") is None,
         low=_number(numbers.get("MinValue"), -math.inf),
         high=_number(numbers.get("MaxValue"), math.inf),
         values=tuple(bounds.get("CategoricalParameterRangeSpecification", {}).get("Values", ())),

@@ -14,6 +14,7 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
+from shapecluster.remote._errors import restated
 from shapecluster.remote._platform import Platform
 from shapecluster.remote._scrub import scrub
 
@@ -146,13 +147,11 @@ def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
     try:
         return platform.open(outcome.artifact_uri)
     except NotFoundError as error:
-        missing = NotFoundError(
+        text = (
             f"The training job {outcome.name!r} completed, but its model is not at {outcome.artifact_uri}: "
-            "it was removed, by someone or by a rule of the bucket. Fit again.",
-            operation=error.operation,
-            code=error.code,
-            job_name=outcome.name,
+            "it was removed, by someone or by a rule of the bucket. Fit again."
         )
+        missing = restated(error, text, outcome.name)
     raise missing
 
 

@@ -1,113 +1,103 @@
-"""Retries and polling, with intervals that spare the service."""
+"""`JobClient`: calls of SageMaker that outlast throttling and lost connections, and polling.
+
+No other place repeats calls of SageMaker: `_aws` switches boto3's own retries off for them. It leaves them on
+for files and logs, whose calls are not repeated here.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from shapecluster.exceptions import ConnectionLostError, JobRunningError, ThrottledError
-from shapecluster.remote._clock import CLOCK, Clock
+from shapecluster.exceptions import JobRunningError
+from shapecluster.remote._job import Job
+from shapecluster.remote._platform import Platform, open_platform
+from shapecluster.remote._retries import CLOCK, Clock, with_retries
 
-logger = logging.getLogger("shapecluster.remote")
+_PATIENCE = 600.0  # seconds without an answer while a job runs, which must not be lost with the network
+_INTERVALS = {"aws": 10.0, "rehearsal": 0.1}  # seconds between two status requests
 
-_JITTER = 0.2  # share of the interval, to both sides: jobs that start together must not poll together
-_SLOWEST = 60.0  # seconds between two tries, however often they fail
-_PATIENCE = 5  # lost connections in one call that are retried
-_THROTTLED = 12  # throttled tries in one call that are retried
-
-_Polled = TypeVar("_Polled")
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
-class PollSchedule:
-    """How often to poll, and until when.
+class JobClient:
+    """A platform, the settings of the jobs that are run there, and a clock for the waits.
 
     Attributes
     ----------
-    interval : float
-        Seconds between two calls.
+    platform : Platform
+        Where the jobs run.
+    job : Job
+        Their settings.
     clock : Clock
         For the waits.
-    deadline : float or None
-        Time on `clock.now`; None means no end.
     """
 
-    interval: float
+    platform: Platform
+    job: Job = field(default_factory=Job)
     clock: Clock = CLOCK
-    deadline: float | None = None
 
-    def wait(self, seconds: float) -> None:
-        """Wait so long, plus or minus a fifth, but not past the deadline."""
-        seconds *= 1.0 + _JITTER * (2.0 * self.clock.chance() - 1.0)
-        if self.deadline is not None:
-            seconds = min(seconds, max(0.0, self.deadline - self.clock.now()))
-        self.clock.sleep(seconds)
+    @property
+    def interval(self) -> float:
+        """Seconds between two status requests."""
+        given = self.job.poll_interval
+        return _INTERVALS[self.platform.kind] if given is None else float(given)
 
-    def is_over(self) -> bool:
-        """Whether the deadline has passed."""
-        return self.deadline is not None and self.clock.now() >= self.deadline
+    def call(self, operation: str, /, **request: Any) -> dict[str, Any]:
+        """Call SageMaker as `Platform.call` does, again after throttling and lost connections."""
+        return self.repeat(lambda: self.platform.call(operation, **request))
+
+    def repeat(self, run: Callable[[], _Answer]) -> _Answer:
+        """Run a call that is safe to repeat, see `with_retries`."""
+        return with_retries(run, self.clock, interval=self.interval)
+
+    def poll(
+        self,
+        describe: Callable[[], dict[str, Any]],
+        is_over: Callable[[dict[str, Any]], bool],
+        *,
+        deadline: float | None = None,
+        on_answer: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Call until an answer is final, and return it.
+
+        Parameters
+        ----------
+        describe : callable
+            Returns an answer. It is not to be repeated by itself.
+        is_over : callable
+            Whether an answer is final.
+        deadline : float, default=None
+            Time on `clock.now`; None means no end.
+        on_answer : callable, default=None
+            Called with each answer.
+
+        Raises
+        ------
+        JobRunningError
+            When the deadline comes first.
+        """
+        while True:
+            answer = with_retries(
+                describe,
+                self.clock,
+                interval=self.interval,
+                patience=_PATIENCE,
+                deadline=deadline,
+            )
+            if on_answer is not None:
+                on_answer(answer)
+            if is_over(answer):
+                return answer
+            if self.clock.is_past(deadline):
+                raise JobRunningError("The time to wait is over.")
+            self.clock.wait(self.interval, deadline)
 
 
-def with_retries(run: Callable[[], _Polled], schedule: PollSchedule) -> _Polled:
-    """Run a call that is safe to repeat, again after throttling and lost connections.
-
-    Raises
-    ------
-    ThrottledError, ConnectionLostError
-        When it still fails after all retries, whose waits double each time.
-    """
-    throttled = lost = 0
-    while True:
-        try:
-            return run()
-        except ThrottledError:
-            throttled += 1
-            if throttled >= _THROTTLED or schedule.is_over():
-                raise
-        except ConnectionLostError:
-            lost += 1
-            if lost >= _PATIENCE or schedule.is_over():
-                raise
-        schedule.wait(min(_SLOWEST, schedule.interval * 2.0 ** (throttled + lost - 1)))
-
-
-def poll(
-    describe: Callable[[], dict[str, Any]],
-    is_over: Callable[[dict[str, Any]], bool],
-    schedule: PollSchedule,
-    on_answer: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
-    """Call until an answer is final.
-
-    Parameters
-    ----------
-    describe : callable
-        Returns an answer.
-    is_over : callable
-        Whether an answer is final.
-    schedule : PollSchedule
-        How often to call, and until when.
-    on_answer : callable, default=None
-        Called with each answer.
-
-    Returns
-    -------
-    dict
-        The final answer.
-
-    Raises
-    ------
-    JobRunningError
-        When the deadline comes first.
-    """
-    while True:
-        answer = with_retries(describe, schedule)
-        if on_answer is not None:
-            on_answer(answer)
-        if is_over(answer):
-            return answer
-        if schedule.is_over():
-            raise JobRunningError("The time to wait is over.")
-        schedule.wait(schedule.interval)
+def open_client(session: object, job: Job | None = None, clock: Clock = CLOCK) -> JobClient:
+    """The client of a session, see `open_platform`; a client is returned as it is."""
+    if isinstance(session, JobClient):
+        return session
+    return JobClient(open_platform(session), Job() if job is None else job, clock)

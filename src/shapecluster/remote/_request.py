@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from shapecluster.remote._job import MAX_HYPERPARAMETER, Job
-from shapecluster.remote._uris import join_uri
+from shapecluster.remote._names import join_uri
 
 TAG = "shapecluster"  # on everything that this package creates, with its version as the value
 
@@ -55,8 +55,6 @@ class TrainingSpec:
         Folder for models, with one folder for each job.
     base_name : str
         What the job's name begins with.
-    environment : mapping of str to str
-        Variables for the program. Built-in and Marketplace algorithms take none.
     """
 
     algorithm: str
@@ -65,7 +63,6 @@ class TrainingSpec:
     role: str
     output_uri: str
     base_name: str = "shapecluster"
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.hyperparameters) > _MOST_HYPERPARAMETERS:
@@ -81,11 +78,6 @@ class TrainingSpec:
                     f"The hyperparameter {name!r} must be at most {MAX_HYPERPARAMETER} characters long. "
                     f"Got {len(value)} instead."
                 )
-
-    @property
-    def is_arn(self) -> bool:
-        """Whether this is a Marketplace algorithm."""
-        return is_arn(self.algorithm)
 
 
 def is_arn(algorithm: str) -> bool:
@@ -117,43 +109,42 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
-            ("AlgorithmName" if spec.is_arn else "TrainingImage"): spec.algorithm,
+            ("AlgorithmName" if is_arn(spec.algorithm) else "TrainingImage"): spec.algorithm,
             "TrainingInputMode": "File",
         },
         "RoleArn": spec.role,
         "InputDataConfig": [_channel(channel) for channel in spec.channels],
-        "OutputDataConfig": {"S3OutputPath": spec.output_uri, **_key("KmsKeyId", job.output_kms_key)},
+        "OutputDataConfig": {"S3OutputPath": spec.output_uri, **key_of("KmsKeyId", job.output_kms_key)},
         "ResourceConfig": {
             "InstanceType": job.instance_type,
             "InstanceCount": job.instance_count,
             "VolumeSizeInGB": job.volume_size_gb,
-            **_key("VolumeKmsKeyId", job.volume_kms_key),
+            **key_of("VolumeKmsKeyId", job.volume_kms_key),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": job.max_run_seconds},
         # SageMaker refuses Marketplace algorithms without it.
-        "EnableNetworkIsolation": spec.is_arn or job.network_isolation,
+        "EnableNetworkIsolation": is_arn(spec.algorithm) or job.network_isolation,
         "Tags": tags_of(job),
     }
     if spec.hyperparameters:
         request["HyperParameters"] = dict(spec.hyperparameters)
-    if spec.environment:
-        request["Environment"] = dict(spec.environment)
     if job.keep_alive_seconds:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = job.keep_alive_seconds
     if job.subnets:
         request["VpcConfig"] = vpc_config(job)
     if job.spot:
         request["EnableManagedSpotTraining"] = True
-        wait = job.max_wait_seconds or 2 * job.max_run_seconds
-        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = wait
+        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = longest_wait(job)
     if job.checkpoint:
-        uri = (
-            job.checkpoint
-            if isinstance(job.checkpoint, str)
-            else join_uri(spec.output_uri, name, "checkpoints")
-        )
+        own = join_uri(spec.output_uri, name, "checkpoints")
+        uri = job.checkpoint if isinstance(job.checkpoint, str) else own
         request["CheckpointConfig"] = {"S3Uri": uri, "LocalPath": "/opt/ml/checkpoints"}
     return request
+
+
+def longest_wait(job: Job) -> int:
+    """Seconds that a job on spot machines may wait and run together."""
+    return job.max_wait_seconds or 2 * job.max_run_seconds
 
 
 def tags_of(job: Job) -> list[dict[str, str]]:
@@ -184,5 +175,6 @@ def _channel(channel: Channel) -> dict[str, Any]:
     }
 
 
-def _key(name: str, value: str | None) -> dict[str, str]:
-    return {} if value is None else {name: value}
+def key_of(member: str, key: str | None) -> dict[str, str]:
+    """The member of a request for a KMS key; none where there is no key."""
+    return {} if key is None else {member: key}

@@ -3,10 +3,12 @@
 ```
 <prefix>/<hash>/data/part-...      the files that a job reads, and no others
 <prefix>/<hash>/manifest.json      names and schema; written last, so it marks the data as complete
-<prefix>/<hash>/jobs/<job>.json    the jobs that read the data (see _records)
+<prefix>/<hash>/jobs/<job>.json    the jobs that read the data, and their records for `attach`
+<prefix>/<hash>/jobs/<job>.collected    marks that the result of a job was read
 ```
 
-The hash covers everything that determines the bytes, so equal data has one folder.
+The hash covers everything that determines the bytes, so equal data has one folder. A record is written before
+its job is created. Data whose record has no mark "collected" is never cleaned up.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import json
 import logging
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import pairwise
@@ -28,29 +30,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster.exceptions import NotFoundError
+from shapecluster.remote._names import join_uri
 from shapecluster.remote._platform import Platform
-from shapecluster.remote._uris import join_uri
 
 logger = logging.getLogger("shapecluster.remote")
 
 _LAYOUT = "1"  # version of the folder's layout; part of every hash
+_DATA = "/data/"  # the end of the URIs that a job reads staged data from
 _BLOCK = 2**22  # bytes hashed at a time where an array is not contiguous
 
 
-class _FolderLock:
-    """A lock that can be weakly referenced: it goes when no thread holds it or waits for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-_locks: WeakValueDictionary[tuple[str, str], _FolderLock] = WeakValueDictionary()
+# By platform and folder. A lock goes when no thread holds it or waits for it.
+_locks: WeakValueDictionary[tuple[str, str], threading.Condition] = WeakValueDictionary()
 _locks_guard = threading.Lock()
 
 
@@ -97,14 +88,11 @@ class StagedDataset:
         Media type of the files.
     n_shards : int
         Number of files.
-    uploaded : bool
-        Whether this call uploaded the data; False where it was there.
     """
 
     folder: str
     content_type: str
     n_shards: int
-    uploaded: bool
 
     @property
     def data_uri(self) -> str:
@@ -175,23 +163,18 @@ def stage(
     for part in (dataset.fingerprint, dataset.content_type, dataset.suffix, str(n_shards), kms_key):
         _add(digest, part)
     folder = join_uri(base_uri, digest.hexdigest()[:40])
-    staged = StagedDataset(folder, dataset.content_type, n_shards, uploaded=True)
+    staged = StagedDataset(folder, dataset.content_type, n_shards)
     # Fits of a sweep stage the same data at the same time: the first uploads, the others wait.
-    with _lock_of(platform.identity, folder):
+    with _locks_guard:
+        # Not a Lock, which cannot be weakly referenced.
+        lock = _locks.setdefault((platform.identity, folder), threading.Condition())
+    with lock:
         if platform.exists(staged.manifest_uri):
             logger.info("The data is already staged in %s", folder)
-            return StagedDataset(folder, dataset.content_type, n_shards, uploaded=False)
-        size = _upload(platform, dataset, staged, kms_key)
-        _finish(platform, dataset, staged, size, kms_key)
+        else:
+            size = _upload(platform, dataset, staged, kms_key)
+            _finish(platform, dataset, staged, size, kms_key)
     return staged
-
-
-def _lock_of(identity: str, folder: str) -> _FolderLock:
-    with _locks_guard:
-        lock = _locks.get((identity, folder))
-        if lock is None:
-            lock = _locks[identity, folder] = _FolderLock()
-        return lock
 
 
 def _upload(platform: Platform, dataset: Dataset, staged: StagedDataset, kms_key: str | None) -> int:
@@ -226,19 +209,105 @@ def _finish(
         "n_bytes": size,
         "data": dict(dataset.manifest),
     }
-    write_json(platform, staged.manifest_uri, manifest, kms_key)
+    _write_json(platform, staged.manifest_uri, manifest, kms_key)
 
 
-def write_json(platform: Platform, uri: str, value: Any, kms_key: str | None) -> None:
+def _write_json(platform: Platform, uri: str, value: Any, kms_key: str | None) -> None:
     """Store a small JSON document."""
     body = json.dumps(value, allow_nan=False).encode()
     platform.upload(io.BytesIO(body), uri, kms_key=kms_key)
 
 
-def read_json(platform: Platform, uri: str) -> Any:
+def _read_json(platform: Platform, uri: str) -> Any:
     """Read a small JSON document; None where there is none, or it is not JSON."""
     try:
         with platform.open(uri) as file:
             return json.loads(file.read())
     except (NotFoundError, ValueError):
         return None
+
+
+def write_records(
+    platform: Platform,
+    staged: Iterable[StagedDataset],
+    job_name: str,
+    record: Mapping[str, Any],
+    kms_key: str | None = None,
+) -> None:
+    """Record that a job is about to read this data."""
+    for one in staged:
+        _write_json(platform, _record(one.folder, job_name), dict(record), kms_key)
+
+
+def delete_records(platform: Platform, staged: Iterable[StagedDataset], job_name: str) -> None:
+    """Undo `write_records` for a job that was not created."""
+    for one in staged:
+        platform.delete(_record(one.folder, job_name))
+
+
+def read_record(platform: Platform, description: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the record of a job, as given to `write_records`; None where there is none."""
+    for folder in staged_folders(description).values():
+        record = _read_json(platform, _record(folder, description["TrainingJobName"]))
+        if record is not None:
+            return record if isinstance(record, dict) else None
+    return None
+
+
+@dataclass(frozen=True)
+class StagedChannel:
+    """The data of one channel, as it was staged.
+
+    Attributes
+    ----------
+    folder : str
+        URI of its folder.
+    manifest : dict
+        `Dataset.manifest` of the data.
+    """
+
+    folder: str
+    manifest: dict[str, Any]
+    _platform: Platform
+
+    def files(self) -> Iterator[tuple[str, BinaryIO]]:
+        """URI and content of each file in the order of the rows, one open at a time."""
+        for uri in self._platform.list(f"{self.folder}/data/"):
+            with self._platform.open(uri) as file:
+                yield uri, file
+
+
+def staged_channels(platform: Platform, description: Mapping[str, Any]) -> dict[str, StagedChannel]:
+    """The channels of a job whose data is still where it was staged, by name."""
+    found = {}
+    for channel, folder in staged_folders(description).items():
+        manifest = _read_json(platform, join_uri(folder, "manifest.json"))
+        if isinstance(manifest, dict) and isinstance(manifest.get("data"), dict):
+            found[channel] = StagedChannel(folder, manifest["data"], platform)
+    return found
+
+
+def mark_collected(platform: Platform, description: Mapping[str, Any], kms_key: str | None = None) -> None:
+    """Record that the result of a job was read."""
+    for folder in staged_folders(description).values():
+        uri = collected_mark_uri(_record(folder, description["TrainingJobName"]))
+        platform.upload(io.BytesIO(b""), uri, kms_key=kms_key)
+
+
+def collected_mark_uri(record_uri: str) -> str:
+    """URI of the mark that a job's result was read."""
+    return record_uri.removesuffix(".json") + ".collected"
+
+
+def staged_folders(description: Mapping[str, Any]) -> dict[str, str]:
+    """Folders of the staged data that a job reads, by channel."""
+    folders = {}
+    for channel in description.get("InputDataConfig", []):
+        uri = str(channel["DataSource"].get("S3DataSource", {}).get("S3Uri", ""))
+        if uri.endswith(_DATA):  # else someone else's data
+            folders[str(channel["ChannelName"])] = uri.removesuffix(_DATA)
+    return folders
+
+
+def _record(folder: str, job_name: str) -> str:
+    return join_uri(folder, "jobs", f"{job_name}.json")

@@ -22,29 +22,22 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
-from shapecluster.remote._atexit import stopped_at_exit
-from shapecluster.remote._clock import CLOCK, Clock
+from shapecluster.remote._errors import restated
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, job_outcome
-from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._records import delete_records, write_records
-from shapecluster.remote._request import TrainingSpec, training_request
-from shapecluster.remote._staging import StagedDataset
+from shapecluster.remote._polling import JobClient, open_client
+from shapecluster.remote._process import stopped_at_exit
+from shapecluster.remote._request import TrainingSpec, longest_wait, training_request
+from shapecluster.remote._retries import CLOCK, Clock
+from shapecluster.remote._staging import StagedDataset, delete_records, write_records
 
 logger = logging.getLogger("shapecluster.remote")
 
 ProgressCallback = Callable[[JobProgress], object]
 
 _NAMES = 3  # drawn before giving up; one that is taken is very unlikely already
-_INTERVALS = {"aws": 10.0, "rehearsal": 0.1}
-
-
-def poll_interval_of(platform: Platform, job: Job) -> float:
-    """Seconds between two status requests."""
-    return _INTERVALS[platform.kind] if job.poll_interval is None else float(job.poll_interval)
 
 
 class TrainingRun:
@@ -52,42 +45,31 @@ class TrainingRun:
 
     Parameters
     ----------
-    platform : Platform
-        Where it runs.
+    client : JobClient
+        Where it runs, how often to poll, and what to do when the wait is interrupted.
     name : str
         Its name.
-    job : Job
-        How often to poll, and what to do when the wait is interrupted.
     progress : callable, default=None
         Called with a `JobProgress` at every change of state, and with new lines of the log.
-    clock : Clock
-        For the waits.
     """
 
-    def __init__(
-        self,
-        platform: Platform,
-        name: str,
-        job: Job,
-        *,
-        progress: ProgressCallback | None = None,
-        clock: Clock = CLOCK,
-    ) -> None:
-        self.platform = platform
+    def __init__(self, client: JobClient, name: str, progress: ProgressCallback | None = None) -> None:
+        self.client = client
         self.name = name
-        self.job = job
         self._progress = progress
-        self._clock = clock
-        self._log = LogReader(platform, name)
+        self._log = LogReader(client.platform, name)
         self._seen: tuple[str, str] | None = None
-        self._started = clock.now()
+        self._started = client.clock.now()
 
     def __repr__(self) -> str:
         return f"TrainingRun({self.name!r})"
 
     def describe(self) -> dict[str, Any]:
         """The service's description of the job."""
-        return self.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
+        return self.client.repeat(self._describe_once)
+
+    def _describe_once(self) -> dict[str, Any]:
+        return self.client.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
 
     def result(self, timeout: float | None = None) -> JobOutcome:
         """Wait for the job to complete.
@@ -106,10 +88,10 @@ class TrainingRun:
         CredentialsError, ConnectionLostError, RemoteError
             When the status cannot be read any more. The job runs on.
         """
-        deadline = None if timeout is None else self._clock.now() + timeout
+        deadline = None if timeout is None else self.client.clock.now() + timeout
         try:
-            with stopped_at_exit(self):
-                description = self._wait(deadline)
+            with stopped_at_exit(self._stop_at_exit):
+                description = self._wait(deadline, self._report_progress)
         except RemoteError as error:
             running = self._with_job_state(error)
         except BaseException as error:  # Ctrl-C, an error in the progress callback, the interpreter's end
@@ -122,20 +104,19 @@ class TrainingRun:
     def stop(self) -> None:
         """Ask the job to end, unless it is over."""
         try:
-            self._ask_to_stop()
+            self.client.call("sagemaker.stop_training_job", TrainingJobName=self.name)
         except InvalidRequestError:
             if self.describe()["TrainingJobStatus"] not in IS_OVER:
                 raise
 
     def handle_interruption(self, error: BaseException) -> None:
         """Stop the job or let it run on, as `on_interrupt` says, and add a note on that to the error."""
-        if self.job.on_interrupt == "detach":
+        if self.client.job.on_interrupt == "detach":
             return self._note(error, f"{self._title} runs on. {self._how_to_attach}")
         logger.warning("Interrupted: stopping %s. Interrupt again to let it run on.", self._title)
         try:
             self.stop()
-            schedule = PollSchedule(poll_interval_of(self.platform, self.job), self._clock)
-            end = poll(self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule)
+            end = self._wait()
         except NotFoundError:
             return self._note(error, f"{self._title} had not been created.")
         except BaseException as second:
@@ -146,10 +127,16 @@ class TrainingRun:
             return self._note(error, f"{self._title} had completed before that. {self._how_to_attach}")
         return self._note(error, f"{self._title} was stopped.")
 
-    def _wait(self, deadline: float | None) -> dict[str, Any]:
-        schedule = PollSchedule(poll_interval_of(self.platform, self.job), self._clock, deadline)
-        return poll(
-            self.describe, lambda d: d["TrainingJobStatus"] in IS_OVER, schedule, self._report_progress
+    def _wait(
+        self,
+        deadline: float | None = None,
+        on_answer: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        return self.client.poll(
+            self._describe_once,
+            lambda description: description["TrainingJobStatus"] in IS_OVER,
+            deadline=deadline,
+            on_answer=on_answer,
         )
 
     def _report_progress(self, description: Mapping[str, Any]) -> None:
@@ -162,15 +149,15 @@ class TrainingRun:
         self._seen = state
         transitions = description.get("SecondaryStatusTransitions") or [{}]
         message = str(transitions[-1].get("StatusMessage", ""))
-        waited = self._clock.now() - self._started
+        waited = self.client.clock.now() - self._started
         self._progress(JobProgress(self.name, *state, message, waited, lines))
 
-    def at_exit(self) -> None:
+    def _stop_at_exit(self) -> None:
         """Handle the end of the interpreter while a thread waits: an interruption, but without a wait."""
-        if self.job.on_interrupt == "detach":
+        if self.client.job.on_interrupt == "detach":
             return
         try:
-            self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
+            self.client.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
         except Exception as error:
             logger.warning(
                 "%s may run on (%s), %s. %s", self._title, error, self._time_limit, self._how_to_attach
@@ -178,29 +165,22 @@ class TrainingRun:
         else:
             logger.warning("%s was asked to stop, since no thread waits for it any more.", self._title)
 
-    def _ask_to_stop(self) -> None:
-        def ask() -> None:
-            self.platform.call("sagemaker.stop_training_job", TrainingJobName=self.name)
-
-        with_retries(ask, PollSchedule(poll_interval_of(self.platform, self.job), self._clock))
-
     def _read_tail(self) -> tuple[str, ...]:
         self._log.read()
         return self._log.tail
 
     def _with_job_state(self, error: RemoteError) -> RemoteError:
         if isinstance(error, NotFoundError):
+            region = self.client.platform.region
             text = (
-                f"There is no training job {self.name!r} in region {self.platform.region} of this account. "
-                "Check the name and the session."
+                f"There is no training job {self.name!r} in region {region} of this account. Check the name "
+                "and the session."
             )
         elif isinstance(error, JobRunningError):
             text = f"{self._title} is not over yet, and runs on {self._time_limit}. Call result() again."
         else:
             text = f"{error} {self._title} runs on without you, {self._time_limit}. {self._how_to_attach}"
-        return type(error)(
-            text, operation=error.operation, code=error.code, status=error.status, job_name=self.name
-        )
+        return restated(error, text, self.name)
 
     def _note(self, error: BaseException, text: str) -> None:
         logger.warning("%s", text)
@@ -212,7 +192,7 @@ class TrainingRun:
 
     @property
     def _time_limit(self) -> str:
-        seconds = self.job.max_wait_seconds or self.job.max_run_seconds * (2 if self.job.spot else 1)
+        seconds = longest_wait(self.client.job) if self.client.job.spot else self.client.job.max_run_seconds
         return f"for at most {seconds} seconds in all"
 
     @property
@@ -221,26 +201,22 @@ class TrainingRun:
 
 
 def start_training(
-    platform: Platform,
+    client: JobClient,
     spec: TrainingSpec,
-    job: Job,
     *,
     staged: Sequence[StagedDataset] = (),
     record: Mapping[str, Any] | None = None,
     on_named: Callable[[str], None] | None = None,
     progress: ProgressCallback | None = None,
-    clock: Clock = CLOCK,
 ) -> TrainingRun:
     """Create a training job.
 
     Parameters
     ----------
-    platform : Platform
-        Where to run it.
+    client : JobClient
+        Where to run it, and its settings.
     spec : TrainingSpec
         What to train.
-    job : Job
-        Its settings.
     staged : sequence of StagedDataset
         The data that it reads, for the records.
     record : mapping, default=None
@@ -249,17 +225,22 @@ def start_training(
         Called with the job's name before the job is created.
     progress : callable, default=None
         As for `TrainingRun`.
-    clock : Clock
-        For the waits.
     """
     for _ in range(_NAMES):
         # Record, name, job, in this order: if a step fails, no job runs without a record and a known name.
-        name = unique_name(spec.base_name, clock.wall())
-        run = TrainingRun(platform, name, job, progress=progress, clock=clock)
-        write_records(platform, staged, name, record or {}, job.output_kms_key)
+        name = unique_name(spec.base_name, client.clock.wall())
+        run = TrainingRun(client, name, progress)
+        write_records(client.platform, staged, name, record or {}, client.job.output_kms_key)
         if on_named is not None:
             on_named(name)
-        if _created(run, training_request(name, spec, job), staged):
+        try:
+            created = _created(run, training_request(name, spec, client.job), staged)
+        except RemoteError:
+            raise
+        except BaseException as error:  # the job may exist
+            run.handle_interruption(error)
+            raise
+        if created:
             logger.info("Created the training job %s", name)
             return run
     raise NameTakenError(
@@ -269,37 +250,26 @@ def start_training(
 
 def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedDataset]) -> bool:
     """Create a job; False when its name belongs to another job."""
-    unsure = False  # whether a try without an answer may have created the job
-
-    def create() -> bool:
-        nonlocal unsure
-        try:
-            run.platform.call("sagemaker.create_training_job", **request)
-        except NameTakenError:
-            unsure = True
-            # Names are random, so the job is most likely this one: the answer to an earlier try was lost.
-            return _is_same(run.describe(), request)
-        except RemoteError as error:
-            unsure = unsure or error.attempts > 1 or isinstance(error, ConnectionLostError)
-            raise
-        return True
-
     try:
-        created = with_retries(create, PollSchedule(poll_interval_of(run.platform, run.job), run._clock))
+        run.client.call("sagemaker.create_training_job", **request)
     except RemoteError as error:
-        exists = _exists(run, request, error) if unsure else False
+        # Names are random, so a job of this name is most likely this one: the answer to a try was lost.
+        lost = isinstance(error, (NameTakenError, ConnectionLostError)) or error.attempts > 1
+        exists = _exists(run, request, error) if lost else False
         if exists is None:
-            raise _maybe_created_error(run, error) from None
-        if not exists:
-            _delete_records_quietly(run, staged)
+            text = (
+                f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs "
+                f"on, {run._time_limit}. {run._how_to_attach}"
+            )
+            raise restated(error, text, run.name) from None
+        if exists:
+            return True
+        with suppress(RemoteError):  # a record without a job does no harm
+            delete_records(run.client.platform, staged, run.name)
+        if not isinstance(error, NameTakenError):
             raise
-        created = True
-    except BaseException as error:
-        run.handle_interruption(error)
-        raise
-    if not created:
-        _delete_records_quietly(run, staged)
-    return created
+        return False
+    return True
 
 
 def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) -> bool | None:
@@ -313,67 +283,45 @@ def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) ->
         return None
 
 
-def _delete_records_quietly(run: TrainingRun, staged: Sequence[StagedDataset]) -> None:
-    with suppress(RemoteError):  # a record without a job does no harm
-        delete_records(run.platform, staged, run.name)
-
-
-def _maybe_created_error(run: TrainingRun, error: RemoteError) -> RemoteError:
-    text = (
-        f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs on, "
-        f"{run._time_limit}. {run._how_to_attach}"
-    )
-    return type(error)(
-        text, operation=error.operation, code=error.code, status=error.status, job_name=run.name
-    )
-
-
 def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     """Whether a described job was created by this request: same parameters, data and output."""
-    if description.get("HyperParameters", {}) != request.get("HyperParameters", {}):
-        return False
-    requested, described = request["OutputDataConfig"], description.get("OutputDataConfig", {})
-    uris = [
-        [channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in one.get("InputDataConfig", [])]
-        for one in (description, request)
-    ]
-    same_output = bool(
-        requested["S3OutputPath"].rstrip("/") == str(described.get("S3OutputPath")).rstrip("/")
-    )
-    return same_output and uris[0] == uris[1]
+
+    def identity(job: Mapping[str, Any]) -> tuple[Any, ...]:
+        channels = job.get("InputDataConfig", [])
+        uris = [channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in channels]
+        output = str(job.get("OutputDataConfig", {}).get("S3OutputPath")).rstrip("/")
+        return job.get("HyperParameters", {}), uris, output
+
+    return identity(description) == identity(request)
 
 
 def attach_training(
-    platform: Platform,
-    name: str,
-    job: Job | None = None,
-    *,
-    progress: ProgressCallback | None = None,
-    clock: Clock = CLOCK,
+    session: object, name: str, *, progress: ProgressCallback | None = None, clock: Clock = CLOCK
 ) -> tuple[TrainingRun, dict[str, Any]]:
     """Find a training job again, and return it with the service's description.
 
+    It runs on when the wait for it is interrupted.
+
     Parameters
     ----------
-    platform : Platform
+    session : session or Platform
         Where it runs.
     name : str
         Its name.
-    job : Job, default=None
-        Its settings. None means that it runs on when the wait is interrupted.
-    progress, clock
+    progress : callable, default=None
         As for `TrainingRun`.
+    clock : Clock
+        For the waits.
 
     Raises
     ------
     NotFoundError
         When there is no such job.
     """
-    job = Job(on_interrupt="detach") if job is None else job
-    run = TrainingRun(platform, check_name(name, "job_name"), job, progress=progress, clock=clock)
-    schedule = PollSchedule(poll_interval_of(platform, job), clock)
+    client = open_client(session, Job(on_interrupt="detach"), clock)
+    run = TrainingRun(client, check_name(name, "job_name"), progress)
     try:
-        return run, with_retries(run.describe, schedule)
+        return run, run.describe()
     except NotFoundError as error:
         missing = run._with_job_state(error)
     raise missing

@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shapecluster.exceptions import InvalidRequestError, NameTakenError, NotFoundError, RemoteError
-from shapecluster.remote._cleanup import CleanupStack, cleanup_at_end
-from shapecluster.remote._clock import CLOCK, Clock
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import TRANSFORM, LogReader
-from shapecluster.remote._models import ModelSource, create_model
-from shapecluster.remote._names import unique_name
+from shapecluster.remote._names import join_uri, relative_uri, unique_name
 from shapecluster.remote._outcome import IS_OVER, job_error
-from shapecluster.remote._platform import Platform
-from shapecluster.remote._polling import PollSchedule, poll, with_retries
-from shapecluster.remote._request import tags_of
-from shapecluster.remote._training import poll_interval_of
-from shapecluster.remote._uris import join_uri, relative_uri
+from shapecluster.remote._polling import JobClient
+from shapecluster.remote._request import key_of, tags_of
+from shapecluster.remote._resources import Cleanup, ModelSource, create_model
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -48,32 +43,18 @@ class TransformSpec:
     split: Literal["Line", "RecordIO", "None"] = "Line"
 
 
-def run_transform(
-    platform: Platform,
-    source: ModelSource,
-    spec: TransformSpec,
-    job: Job,
-    *,
-    base_name: str = "shapecluster",
-    clock: Clock = CLOCK,
-) -> list[str]:
+def run_transform(client: JobClient, source: ModelSource, spec: TransformSpec) -> list[str]:
     """Run a transform job to its end, and delete its model.
 
     Parameters
     ----------
-    platform : Platform
-        Where to run it.
+    client : JobClient
+        Where to run it; machine, keys, tags and poll interval. An interruption always stops the job, even
+        with another `on_interrupt`, since no other process would delete its model.
     source : ModelSource
         The model.
     spec : TransformSpec
         The data.
-    job : Job
-        Machine, keys, tags and poll interval. An interruption always stops the job, even with another
-        `on_interrupt`, since no other process would delete its model.
-    base_name : str, default="shapecluster"
-        What names begin with.
-    clock : Clock
-        For the waits.
 
     Returns
     -------
@@ -85,15 +66,15 @@ def run_transform(
     JobFailedError, JobStoppedError
         When the job did not complete.
     """
-    name = unique_name(base_name, clock.wall())
-    cleanup = CleanupStack(platform, PollSchedule(poll_interval_of(platform, job), clock))
-    with cleanup_at_end(cleanup):
-        create_model(platform, source, job, name, cleanup)
-        output = join_uri(spec.output_uri, name)
+    platform = client.platform
+    name = unique_name("shapecluster", client.clock.wall())
+    output = join_uri(spec.output_uri, name)
+    with Cleanup(client) as cleanup:
+        create_model(source, name, cleanup)
         try:
-            description = _run(platform, _request(name, output, spec, job), cleanup.schedule)
+            description = _run(client, name, _request(name, output, spec, client.job))
         except BaseException as error:
-            _stop(platform, name, cleanup.schedule, error)
+            _stop(client, name, error)
             raise
         if description["TransformJobStatus"] != "Completed":
             log = LogReader(platform, name, TRANSFORM)
@@ -104,8 +85,7 @@ def run_transform(
 
 
 def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str, Any]:
-    lines = spec.split == "Line"
-    request: dict[str, Any] = {
+    return {
         "TransformJobName": name,
         "ModelName": name,
         "BatchStrategy": "SingleRecord" if spec.split == "None" else "MultiRecord",
@@ -119,40 +99,34 @@ def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str,
         "TransformOutput": {
             "S3OutputPath": output,
             "Accept": spec.accept,
-            "AssembleWith": "Line" if lines else "None",
+            "AssembleWith": "Line" if spec.split == "Line" else "None",
+            **key_of("KmsKeyId", job.output_kms_key),
         },
-        "TransformResources": {"InstanceType": job.instance_type, "InstanceCount": job.instance_count},
+        "TransformResources": {
+            "InstanceType": job.instance_type,
+            "InstanceCount": job.instance_count,
+            **key_of("VolumeKmsKeyId", job.volume_kms_key),
+        },
         "Tags": tags_of(job),
     }
-    if job.output_kms_key is not None:
-        request["TransformOutput"]["KmsKeyId"] = job.output_kms_key
-    if job.volume_kms_key is not None:
-        request["TransformResources"]["VolumeKmsKeyId"] = job.volume_kms_key
-    return request
 
 
-def _run(platform: Platform, request: dict[str, Any], schedule: PollSchedule) -> dict[str, Any]:
-    name = request["TransformJobName"]
-
-    def create() -> None:
-        try:
-            platform.call("sagemaker.create_transform_job", **request)
-        except NameTakenError:
-            # The name is random, so it is this job.
-            logger.debug("%s exists already: the answer to an earlier try was lost", name)
-
-    with_retries(create, schedule)
-    return poll(
-        lambda: platform.call("sagemaker.describe_transform_job", TransformJobName=name),
+def _run(client: JobClient, name: str, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        client.call("sagemaker.create_transform_job", **request)
+    except NameTakenError:
+        # The name is random, so it is this job.
+        logger.debug("%s exists already: the answer to an earlier try was lost", name)
+    return client.poll(
+        lambda: client.platform.call("sagemaker.describe_transform_job", TransformJobName=name),
         lambda answer: answer["TransformJobStatus"] in IS_OVER,
-        schedule,
     )
 
 
-def _stop(platform: Platform, name: str, schedule: PollSchedule, error: BaseException) -> None:
+def _stop(client: JobClient, name: str, error: BaseException) -> None:
     """Ask a job to end; where that fails, add a note to `error`, the reason for it."""
     try:
-        with_retries(lambda: platform.call("sagemaker.stop_transform_job", TransformJobName=name), schedule)
+        client.call("sagemaker.stop_transform_job", TransformJobName=name)
     except (InvalidRequestError, NotFoundError):
         return  # it is over, or was never created
     except RemoteError as second:

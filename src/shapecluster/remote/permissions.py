@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shapecluster.remote._errors import action_of
+
 __all__ = [
     "REASONS",
     "TABLE",
@@ -22,38 +24,20 @@ __all__ = [
     "trust_policy",
 ]
 
-_SERVICE = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_"
-_SAGEMAKER = _SERVICE + "amazonsagemaker.html"
-_S3 = _SERVICE + "amazons3.html"
-_LOGS = _SERVICE + "amazoncloudwatchlogs.html"
-_STS = _SERVICE + "awssecuritytokenservice.html"
-
 SERVICE = "sagemaker.amazonaws.com"
 
+_NETWORK = [
+    *("CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface"),
+    *("DeleteNetworkInterfacePermission", "DescribeNetworkInterfaces", "DescribeVpcs"),
+    *("DescribeDhcpOptions", "DescribeSubnets", "DescribeSecurityGroups"),
+]
+
 REASONS = {
-    **dict.fromkeys(
-        [
-            "sagemaker:ListEndpoints",
-            "sagemaker:ListEndpointConfigs",
-            "sagemaker:ListModels",
-            "sagemaker:ListModelPackages",
-        ],
-        "A list of everything acts on no particular resource.",
-    ),
+    "tag:GetResources": "A search by tag acts on no particular resource.",
     "cloudwatch:PutMetricData": "Metrics have no ARN.",
     "ecr:GetAuthorizationToken": "The token is for the whole registry.",
     **dict.fromkeys(
-        [
-            "ec2:CreateNetworkInterface",
-            "ec2:CreateNetworkInterfacePermission",
-            "ec2:DeleteNetworkInterface",
-            "ec2:DeleteNetworkInterfacePermission",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DescribeVpcs",
-            "ec2:DescribeDhcpOptions",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeSecurityGroups",
-        ],
+        [f"ec2:{action}" for action in _NETWORK],
         "The interfaces are not there yet when the policy is written, and describing has no ARN.",
     ),
 }
@@ -81,80 +65,71 @@ class Permission:
     operation: str
     action: str
     kinds: tuple[str, ...]
-    implies: tuple[str, ...] = ()
-    page: str = _SAGEMAKER
+    implies: tuple[str, ...]
+    page: str
 
 
-_CREATED = ("sagemaker:AddTags",)
-_UNDER_A_ROLE = ("sagemaker:AddTags", "iam:PassRole")
+_PAGES = {
+    "sts": "awssecuritytokenservice",
+    "s3": "amazons3",
+    "logs": "amazoncloudwatchlogs",
+    "resourcegroupstaggingapi": "amazonresourcegrouptaggingapi",
+    "sagemaker": "amazonsagemaker",
+    "sagemaker-runtime": "amazonsagemaker",
+}
 
-TABLE: tuple[Permission, ...] = (
-    Permission("sts.get_caller_identity", "", (), page=_STS),  # allowed to everyone
-    Permission("s3.head_bucket", "s3:ListBucket", ("bucket",), page=_S3),
-    Permission("s3.create_bucket", "s3:CreateBucket", ("new-bucket",), page=_S3),
-    Permission("s3.put_public_access_block", "s3:PutBucketPublicAccessBlock", ("new-bucket",), page=_S3),
-    Permission("s3.list_objects_v2", "s3:ListBucket", ("bucket",), page=_S3),
+# Operation, kinds of resources, implied actions.
+_CALLS: tuple[tuple[str, str, str], ...] = (
+    ("sts.get_caller_identity", "", ""),
+    ("s3.head_bucket", "bucket", ""),
+    ("s3.create_bucket", "new-bucket", ""),
+    ("s3.put_public_access_block", "new-bucket", ""),
+    ("s3.list_objects_v2", "bucket", ""),
     # Without s3:ListBucket a missing file is "forbidden", and not "not found".
-    Permission("s3.head_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=_S3),
-    Permission("s3.get_object", "s3:GetObject", ("objects",), ("s3:ListBucket",), page=_S3),
+    ("s3.head_object", "objects", "s3:ListBucket"),
+    ("s3.get_object", "objects", "s3:ListBucket"),
     # Large files are uploaded in parts; after a failure the parts are removed.
-    Permission("s3.put_object", "s3:PutObject", ("objects",), ("s3:AbortMultipartUpload",), page=_S3),
-    Permission("s3.delete_object", "s3:DeleteObject", ("objects",), page=_S3),
-    Permission("logs.describe_log_streams", "logs:DescribeLogStreams", ("log-group",), page=_LOGS),
-    Permission("logs.get_log_events", "logs:GetLogEvents", ("log-stream",), page=_LOGS),
-    Permission("sagemaker.describe_algorithm", "sagemaker:DescribeAlgorithm", ("algorithm",)),
+    ("s3.put_object", "objects", "s3:AbortMultipartUpload"),
+    ("s3.delete_object", "objects", ""),
+    ("logs.describe_log_streams", "log-group", ""),
+    ("logs.get_log_events", "log-stream", ""),
+    ("sagemaker.describe_algorithm", "algorithm", ""),
+    ("sagemaker.create_training_job", "training-job", "sagemaker:AddTags iam:PassRole"),
+    ("sagemaker.describe_training_job", "training-job", ""),
+    ("sagemaker.stop_training_job", "training-job", ""),
+    ("sagemaker.create_transform_job", "transform-job", "sagemaker:AddTags"),
+    ("sagemaker.describe_transform_job", "transform-job", ""),
+    ("sagemaker.stop_transform_job", "transform-job", ""),
+    ("sagemaker.create_model_package", "model-package", "sagemaker:AddTags"),
+    ("sagemaker.describe_model_package", "model-package", ""),
+    ("sagemaker.delete_model_package", "model-package", ""),
+    ("sagemaker.create_model", "model", "sagemaker:AddTags iam:PassRole"),
+    ("sagemaker.describe_model", "model", ""),
+    ("sagemaker.delete_model", "model", ""),
+    ("sagemaker.create_endpoint_config", "endpoint-config", "sagemaker:AddTags"),
+    ("sagemaker.describe_endpoint_config", "endpoint-config", ""),
+    ("sagemaker.delete_endpoint_config", "endpoint-config", ""),
+    ("sagemaker.create_endpoint", "endpoint endpoint-config", "sagemaker:AddTags"),
+    ("sagemaker.describe_endpoint", "endpoint", ""),
+    ("sagemaker.delete_endpoint", "endpoint", ""),
+    ("sagemaker-runtime.invoke_endpoint", "endpoint", ""),
+    ("resourcegroupstaggingapi.get_resources", "*", ""),
+)
+
+TABLE: tuple[Permission, ...] = tuple(
     Permission(
-        "sagemaker.create_training_job", "sagemaker:CreateTrainingJob", ("training-job",), _UNDER_A_ROLE
-    ),
-    Permission("sagemaker.describe_training_job", "sagemaker:DescribeTrainingJob", ("training-job",)),
-    Permission("sagemaker.stop_training_job", "sagemaker:StopTrainingJob", ("training-job",)),
-    Permission(
-        "sagemaker.create_transform_job", "sagemaker:CreateTransformJob", ("transform-job",), _CREATED
-    ),
-    Permission("sagemaker.describe_transform_job", "sagemaker:DescribeTransformJob", ("transform-job",)),
-    Permission("sagemaker.stop_transform_job", "sagemaker:StopTransformJob", ("transform-job",)),
-    Permission(
-        "sagemaker.create_model_package", "sagemaker:CreateModelPackage", ("model-package",), _CREATED
-    ),
-    Permission("sagemaker.describe_model_package", "sagemaker:DescribeModelPackage", ("model-package",)),
-    Permission("sagemaker.delete_model_package", "sagemaker:DeleteModelPackage", ("model-package",)),
-    Permission("sagemaker.create_model", "sagemaker:CreateModel", ("model",), _UNDER_A_ROLE),
-    Permission("sagemaker.describe_model", "sagemaker:DescribeModel", ("model",)),
-    Permission("sagemaker.delete_model", "sagemaker:DeleteModel", ("model",)),
-    Permission(
-        "sagemaker.create_endpoint_config",
-        "sagemaker:CreateEndpointConfig",
-        ("endpoint-config",),
-        _CREATED,
-    ),
-    Permission(
-        "sagemaker.describe_endpoint_config", "sagemaker:DescribeEndpointConfig", ("endpoint-config",)
-    ),
-    Permission("sagemaker.delete_endpoint_config", "sagemaker:DeleteEndpointConfig", ("endpoint-config",)),
-    Permission(
-        "sagemaker.create_endpoint", "sagemaker:CreateEndpoint", ("endpoint", "endpoint-config"), _CREATED
-    ),
-    Permission("sagemaker.describe_endpoint", "sagemaker:DescribeEndpoint", ("endpoint",)),
-    Permission("sagemaker.delete_endpoint", "sagemaker:DeleteEndpoint", ("endpoint",)),
-    Permission("sagemaker-runtime.invoke_endpoint", "sagemaker:InvokeEndpoint", ("endpoint",)),
-    Permission("sagemaker.list_endpoints", "sagemaker:ListEndpoints", ("*",)),
-    Permission("sagemaker.list_endpoint_configs", "sagemaker:ListEndpointConfigs", ("*",)),
-    Permission("sagemaker.list_models", "sagemaker:ListModels", ("*",)),
-    Permission("sagemaker.list_model_packages", "sagemaker:ListModelPackages", ("*",)),
-    # Of everything in the lists, to find the resources with the tag of this package.
-    Permission(
-        "sagemaker.list_tags",
-        "sagemaker:ListTags",
-        ("any-endpoint", "any-endpoint-config", "any-model", "any-model-package"),
-    ),
+        operation,
+        action_of(operation) if kinds else "",  # who asks for the own identity needs no permission
+        tuple(kinds.split()),
+        tuple(implied.split()),
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/"
+        f"list_{_PAGES[operation.partition('.')[0]]}.html",
+    )
+    for operation, kinds, implied in _CALLS
 )
 """The permissions of every call of this package."""
 
-_VOLUMES = {
-    "sagemaker.create_training_job",
-    "sagemaker.create_transform_job",
-    "sagemaker.create_endpoint_config",
-}
+_VOLUMES = {f"sagemaker.create_{noun}" for noun in ("training_job", "transform_job", "endpoint_config")}
 
 
 @dataclass(frozen=True)
@@ -240,9 +215,7 @@ class Scope:
         if kind.startswith("log-"):
             streams = {"log-group": ":log-stream:", "log-stream": f":log-stream:{self.names}"}[kind]
             return [f"{logs}/{group}{streams}" for group in ("TrainingJobs", "TransformJobs")]
-        name = "*" if kind.startswith("any-") else self.names
-        service = f"arn:{self.partition}:sagemaker:{self.region}:{self.account}"
-        return [f"{service}:{kind.removeprefix('any-')}/{name}"]
+        return [f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{self.names}"]
 
 
 def caller_policy(scope: Scope, calls: Iterable[str] | None = None) -> dict[str, Any]:
@@ -288,8 +261,17 @@ def caller_policy(scope: Scope, calls: Iterable[str] | None = None) -> dict[str,
         for implied in permission.implies:
             kind = {"iam:PassRole": "role", "s3:ListBucket": "bucket"}.get(implied, permission.kinds[0])
             actions.setdefault(kind, set()).add(implied)
-    statements = [_caller_statement(scope, kind, found) for kind, found in actions.items()]
-    return _document(statements + _caller_keys(scope, wanted))
+    statements = []
+    for kind, found in actions.items():
+        sid = "".join(word.capitalize() for word in kind.replace("*", "search").split("-"))
+        statements += _statement(sid, found, scope._arns(kind))
+        if kind == "role":
+            statements[-1]["Condition"] = {"StringEquals": {"iam:PassedToService": SERVICE}}
+    if wanted & {"s3.put_object", "s3.get_object"}:
+        statements += _data_keys(scope)  # of both actions, since a file may be uploaded in parts
+    if wanted & _VOLUMES:
+        statements += _volume_keys(scope)
+    return _document(statements)
 
 
 def execution_role_policy(scope: Scope) -> dict[str, Any]:
@@ -319,26 +301,21 @@ def execution_role_policy(scope: Scope) -> dict[str, Any]:
     """
     logs = f"arn:{scope.partition}:logs:{scope.region}:{scope.account}:log-group:/aws/sagemaker/*"
     write_logs = ["CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"]
-    statements = [
-        _statement("Objects", ["s3:GetObject", "s3:PutObject"], scope._arns("objects")),
-        _statement("Bucket", ["s3:ListBucket"], scope._arns("bucket")),
-        _statement("Logs", [f"logs:{action}" for action in write_logs], [logs]),
-        _statement("Metrics", ["cloudwatch:PutMetricData"], ["*"]),
-    ]
-    if scope.image_repository is not None:
-        layers = ["BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"]
-        statements += [
-            _statement("Image", [f"ecr:{action}" for action in layers], [scope.image_repository]),
-            _statement("Registry", ["ecr:GetAuthorizationToken"], ["*"]),
+    layers = ["BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"]
+    images = [scope.image_repository] if scope.image_repository is not None else []
+    return _document(
+        [
+            *_statement("Objects", ["s3:GetObject", "s3:PutObject"], scope._arns("objects")),
+            *_statement("Bucket", ["s3:ListBucket"], scope._arns("bucket")),
+            *_statement("Logs", [f"logs:{action}" for action in write_logs], [logs]),
+            *_statement("Metrics", ["cloudwatch:PutMetricData"], ["*"]),
+            *_statement("Image", [f"ecr:{action}" for action in layers], images),
+            *_statement("Registry", ["ecr:GetAuthorizationToken"], ["*"] if images else []),
+            *_statement("Network", [f"ec2:{action}" for action in _NETWORK], ["*"] if scope.vpc else []),
+            *_data_keys(scope),
+            *_volume_keys(scope),
         ]
-    if scope.vpc:
-        network = [action for action in REASONS if action.startswith("ec2:")]
-        statements.append(_statement("Network", network, ["*"]))
-    if scope.data_keys:
-        statements.append(_statement("DataKeys", ["kms:Decrypt", "kms:GenerateDataKey"], scope.data_keys))
-    if scope.volume_keys:
-        statements.append(_statement("VolumeKeys", ["kms:CreateGrant"], scope.volume_keys))
-    return _document(statements)
+    )
 
 
 def trust_policy() -> dict[str, Any]:
@@ -359,26 +336,18 @@ def trust_policy() -> dict[str, Any]:
     return _document([statement])
 
 
-def _caller_statement(scope: Scope, kind: str, actions: Iterable[str]) -> dict[str, Any]:
-    words = {"*": "lists", "objects": "objects"}.get(kind, kind).split("-")
-    statement = _statement("".join(word.capitalize() for word in words), actions, scope._arns(kind))
-    if kind == "role":
-        statement["Condition"] = {"StringEquals": {"iam:PassedToService": SERVICE}}
-    return statement
+def _data_keys(scope: Scope) -> list[dict[str, Any]]:
+    return _statement("DataKeys", ["kms:Decrypt", "kms:GenerateDataKey"], scope.data_keys)
 
 
-def _caller_keys(scope: Scope, wanted: set[str]) -> list[dict[str, Any]]:
-    statements = []
-    if scope.data_keys and wanted & {"s3.put_object", "s3.get_object"}:
-        actions = ["kms:Decrypt", "kms:GenerateDataKey"]  # both for uploads in parts
-        statements.append(_statement("DataKeys", actions, scope.data_keys))
-    if scope.volume_keys and wanted & _VOLUMES:
-        statements.append(_statement("VolumeKeys", ["kms:CreateGrant"], scope.volume_keys))
-    return statements
+def _volume_keys(scope: Scope) -> list[dict[str, Any]]:
+    return _statement("VolumeKeys", ["kms:CreateGrant"], scope.volume_keys)
 
 
-def _statement(sid: str, actions: Iterable[str], resources: Sequence[str]) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
+def _statement(sid: str, actions: Iterable[str], resources: Sequence[str]) -> list[dict[str, Any]]:
+    """A statement in a list, which is empty where there are no resources."""
+    statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
+    return [statement] if resources else []
 
 
 def _document(statements: list[dict[str, Any]]) -> dict[str, Any]:

@@ -23,7 +23,19 @@ from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, FloatArray, IntArray
 from shapecluster.exceptions import ArtifactError, RemoteError
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import Algorithm, CompletedJob, Dataset, JobClient, JobOutcome, TrainingRun
+from shapecluster.remote._client import (
+    Algorithm,
+    CompletedJob,
+    Dataset,
+    JobClient,
+    JobOutcome,
+    TrainingRun,
+    attach_training,
+    open_client,
+    prepare,
+    read_record,
+    sdk_training_job,
+)
 from shapecluster.sagemaker._copies import SessionMixin
 from shapecluster.sagemaker._sweep import fit_in_parallel, interruptible_sleep
 
@@ -113,8 +125,8 @@ class TrainingJobEstimator(
         ValueError
             When another program created the job.
         """
-        attached = JobClient(session).attach(job_name, progress)
-        record = attached.record
+        run, description = attach_training(session, job_name, progress=progress)
+        record = read_record(run.client.platform, description)
         if record is None or record.get("estimator") != cls.__name__:
             made = "an unknown program" if record is None else str(record.get("estimator"))
             raise ValueError(
@@ -132,8 +144,8 @@ class TrainingJobEstimator(
         model.set_params(**{n: tuple(v) if isinstance(v, list) else v for n, v in parameters.items()})
         model._validate_params()
         model.session, model.progress = session, progress
-        model.training_job_name_, model._run = job_name, attached.run
-        if attached.status == "Completed":
+        model.training_job_name_, model._run = job_name, run
+        if description["TrainingJobStatus"] == "Completed":
             model.result()
         return model
 
@@ -160,7 +172,7 @@ class TrainingJobEstimator(
         if hasattr(self, "labels_"):
             return self
         run = self._current_run()
-        self._store_result(CompletedJob(run.platform, run.result(timeout)), None)
+        self._store_result(CompletedJob(run.client.platform, run.result(timeout)), None)
         return self
 
     def stop(self) -> None:
@@ -184,13 +196,13 @@ class TrainingJobEstimator(
             For a rehearsal, whose jobs do not exist on AWS.
         """
         name = self._job_name()
-        return self._client().sdk_training_job(name)
+        return sdk_training_job(self._client(), name)
 
     def _job(self) -> Job:
         return Job() if self.job is None else self.job
 
     def _client(self) -> JobClient:
-        return JobClient(self.session, self.job)
+        return open_client(self.session, self.job)
 
     @contextmanager
     def _unchanged_unless_created(self) -> Iterator[None]:
@@ -216,7 +228,8 @@ class TrainingJobEstimator(
         data: Any,
     ) -> None:
         """Stage the data and create the job; with ``wait=True`` also wait for it, and read its result."""
-        prepared = client.prepare(
+        prepared = prepare(
+            client,
             algorithm,
             datasets,
             hyperparameters,
@@ -240,7 +253,7 @@ class TrainingJobEstimator(
                 sleep(0.0)  # raises if the sweep was canceled while this fit waited for its turn
             run = start()
             outcome = run.result()
-        self._store_result(CompletedJob(run.platform, outcome), data)
+        self._store_result(CompletedJob(run.client.platform, outcome), data)
 
     def _job_record(self) -> dict[str, Any]:
         """Return the record for `attach`: the class, and the parameters that JSON can hold."""
@@ -298,7 +311,7 @@ class TrainingJobEstimator(
     def _current_run(self) -> TrainingRun:
         name = self._job_name()
         if self._run is None:  # after unpickling
-            self._run = self._client().watch(name, self.progress)
+            self._run = TrainingRun(self._client(), name, self.progress)
         return self._run
 
     def _job_name(self) -> str:

@@ -326,7 +326,7 @@ class SageMakerKMeans(ServedEstimator):
         sent |= {name: getattr(self, name) for name in _SENT} | {"eval_metrics": list(self.eval_metrics)}
         image = self.image_uri
         if image is None:
-            image = k_means_image(client.region) if client.is_aws else REHEARSED
+            image = k_means_image(client.platform.region) if client.platform.kind == "aws" else REHEARSED
         columns = getattr(self, "feature_names_in_", None)
         manifest = {
             "shape": list(rows.shape),

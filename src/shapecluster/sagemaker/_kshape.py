@@ -18,7 +18,7 @@ from shapecluster.cluster._local import LocalKShape
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import CentroidReport, decode_centroids
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import CompletedJob, JobClient
+from shapecluster.remote._client import CompletedJob, JobClient, describe_algorithm
 from shapecluster.sagemaker._algorithm import (
     check_channels,
     check_series,
@@ -280,7 +280,7 @@ default="k-shape++"
         self._run_job(client, image, datasets, sent, (data, weights))
 
     def _image(self, client: JobClient) -> str:
-        if self.image_uri is None and client.is_aws:
+        if self.image_uri is None and client.platform.kind == "aws":
             raise ValueError(
                 f"algorithm_arn or image_uri of {type(self).__name__} must name the algorithm: the ARN of "
                 "the Marketplace's algorithm, or the URI of the image that `make image` builds. Got neither."
@@ -297,7 +297,7 @@ default="k-shape++"
     ) -> None:
         if self.image_uri is not None:
             raise ValueError("algorithm_arn and image_uri exclude each other: give one of them. Got both.")
-        listing = client.describe_algorithm(str(self.algorithm_arn))
+        listing = describe_algorithm(client, str(self.algorithm_arn))
         channel, owner = listing.training_channel(client.job), type(self).__name__
         check_channels(listing, channel)
         check_series(data, weighted=weighted, owner=owner)

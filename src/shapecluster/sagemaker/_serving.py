@@ -15,7 +15,7 @@ from shapecluster.cluster._euclidean import dense
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
 from shapecluster.remote import Endpoint, Job
-from shapecluster.remote._client import JobClient
+from shapecluster.remote._client import deploy, deployed, model_source, open_client, transform
 from shapecluster.sagemaker._base import TrainingJobEstimator
 from shapecluster.sagemaker._files import CSV, csv_of
 
@@ -90,10 +90,9 @@ class ServedEstimator(TrainingJobEstimator):
         if not is_integer(instance_count) or instance_count < 1:
             raise ValueError(f"instance_count must be an int of at least 1. Got {instance_count!r} instead.")
         self._check_is_fitted()
-        client = JobClient(self.session, self._job() if job is None else job)
-        if keep:
-            return client.deploy(self._outcome, name=name, instance_count=instance_count)
-        return client.deployed(self._outcome, name=name, instance_count=instance_count)
+        client = open_client(self.session, self._job() if job is None else job)
+        create = deploy if keep else deployed
+        return create(client, model_source(self._outcome), name=name, instance_count=instance_count)
 
     def predict_at(self, endpoint: Endpoint, X: Any) -> IntArray:
         """Ask an endpoint for the nearest cluster of each row, in as many requests as it takes.
@@ -146,9 +145,9 @@ class ServedEstimator(TrainingJobEstimator):
             When they differ from those of `predict`.
         """
         rows = self._new_rows(X)
-        client = JobClient(self.session, self._job() if job is None else job)
+        client = open_client(self.session, self._job() if job is None else job)
         ids = []
-        for file in client.transform(self._outcome, csv_of(dense(rows, rows.dtype), None, {}), CSV):
+        for file in transform(client, self._outcome, csv_of(dense(rows, rows.dtype), None, {}), CSV):
             answer = decode_predictions(file.read(_MOST_ANSWER), CSV, max_bytes=_MOST_ANSWER)
             ids.append(answer.closest_cluster)
         return self._joined_and_compared(ids, X, "the batch transform job")

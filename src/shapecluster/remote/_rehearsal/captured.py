@@ -6,11 +6,13 @@ or logs. They must not raise in the program when the caller turns warnings into 
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from shapecluster._programs import container_programs
@@ -21,7 +23,37 @@ _patches = ExitStack()  # undone when the last program ends
 
 
 @contextmanager
-def captured(handler: logging.Handler) -> Iterator[None]:
+def logging_to_folder(folder: Path) -> Iterator[None]:
+    """Write the logs and warnings of this thread to the log of a folder."""
+    handler = _Log(folder / "log.jsonl")
+    logger = logging.getLogger("shapecluster")
+    logger.addHandler(handler)
+    try:
+        with _captured(handler):
+            yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Log(logging.Handler):
+    """Writes the log records of one thread as events."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread != self._thread:
+            return
+        time = int(record.created * 1000)
+        with self._path.open("a", encoding="utf-8") as log:
+            for line in self.format(record).splitlines():
+                log.write(json.dumps({"timestamp": time, "message": line}) + "\n")
+
+
+@contextmanager
+def _captured(handler: logging.Handler) -> Iterator[None]:
     """Pass the logs and warnings of this thread to a handler.
 
     Python has one set of warning filters for all threads. As long as a thread is in this block, the warnings

@@ -6,9 +6,8 @@ hyperparameters, one channel, CSV. The instance types are made up.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
-
-from shapecluster.remote._rehearsal.records import utc_datetime
 
 _MACHINES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.4xlarge"]
 
@@ -18,13 +17,13 @@ def describe_listing(name: str) -> dict[str, Any]:
     return {
         "AlgorithmName": name.rpartition("/")[2],
         "AlgorithmArn": name,
-        "CreationTime": utc_datetime(0.0),
+        "CreationTime": datetime.fromtimestamp(0.0, UTC),
         "AlgorithmStatus": "Completed",
         "AlgorithmStatusDetails": {},
         "TrainingSpecification": {
             "SupportedHyperParameters": [
-                _integer("k", "Number of clusters", required=True),
-                _integer("label_size", "Number of columns before the series", required=False, default="0"),
+                _integer("k", "Number of clusters"),
+                _integer("label_size", "Number of columns before the series", default="0"),
             ],
             "SupportedTrainingInstanceTypes": _MACHINES,
             "SupportsDistributedTraining": False,
@@ -48,14 +47,13 @@ def describe_listing(name: str) -> dict[str, Any]:
     }
 
 
-def _integer(name: str, description: str, *, required: bool, default: str | None = None) -> dict[str, Any]:
-    bounds = {"IntegerParameterRangeSpecification": {"MinValue": "0", "MaxValue": "1000000"}}
-    entry = {
+def _integer(name: str, description: str, default: str | None = None) -> dict[str, Any]:
+    return {
         "Name": name,
         "Description": description,
         "Type": "Integer",
-        "Range": bounds,
+        "Range": {"IntegerParameterRangeSpecification": {"MinValue": "0", "MaxValue": "1000000"}},
         "IsTunable": False,
-        "IsRequired": required,
+        "IsRequired": default is None,
+        **({} if default is None else {"DefaultValue": default}),
     }
-    return entry if default is None else entry | {"DefaultValue": default}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from shapecluster.remote._errors import from_code
+from shapecluster.remote._logs import TRAINING, TRANSFORM
 from shapecluster.remote._rehearsal.folders import read_log
-from shapecluster.remote._rehearsal.records import Records
+from shapecluster.remote._rehearsal.records import Records, Refusal
 
 PAGE = 10_000
 
@@ -16,16 +16,16 @@ class Logs:
 
     Parameters
     ----------
-    sources : dict of str to Records
-        Jobs with logs, by log group.
+    training, transform : Records
+        Jobs with logs.
     """
 
-    def __init__(self, sources: dict[str, Records]) -> None:
-        self.sources = sources
+    def __init__(self, training: Records, transform: Records) -> None:
+        self._sources = {TRAINING: training, TRANSFORM: transform}
 
     def describe_streams(self, logGroupName: str, logStreamNamePrefix: str = "", **_: Any) -> dict[str, Any]:
         """The log streams of the jobs whose name begins so; a job without output has none."""
-        records = self._source(logGroupName, "logs.describe_log_streams")
+        records = self._source(logGroupName)
         wanted = logStreamNamePrefix.partition("/")[0]
         names = [name for name in records.names() if name == wanted or not wanted]
         streams = [f"{name}/algo-1-0" for name in names if read_log(records.folder / name)]
@@ -35,14 +35,9 @@ class Logs:
         self, logGroupName: str, logStreamName: str, nextToken: str | None = None, **_: Any
     ) -> dict[str, Any]:
         """Events from the start, or from the end of the last call."""
-        operation = "logs.get_log_events"
-        records = self._source(logGroupName, operation)
-        name = logStreamName.partition("/")[0]
-        events = read_log(records.folder_of(name, operation))
+        events = read_log(self._source(logGroupName).folder_of(logStreamName.partition("/")[0]))
         if not events:
-            raise from_code(
-                "ResourceNotFoundException", "The specified log stream does not exist.", operation
-            )
+            raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
         start = int(nextToken.rpartition("/")[2]) if nextToken else 0
         page = events[start : start + PAGE]
         return {
@@ -51,7 +46,7 @@ class Logs:
             "nextBackwardToken": f"b/{start}",
         }
 
-    def _source(self, group: str, operation: str) -> Records:
-        if group in self.sources:
-            return self.sources[group]
-        raise from_code("ResourceNotFoundException", "The specified log group does not exist.", operation)
+    def _source(self, group: str) -> Records:
+        if group not in self._sources:
+            raise Refusal("ResourceNotFoundException", "The specified log group does not exist.")
+        return self._sources[group]

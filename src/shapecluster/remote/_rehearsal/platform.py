@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from shapecluster.exceptions import RemoteError
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal import listing
+from shapecluster.remote._rehearsal.listing import describe_listing
 from shapecluster.remote._rehearsal.logs import Logs
-from shapecluster.remote._rehearsal.objects import Objects
-from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, utc_datetime
-from shapecluster.remote._rehearsal.register import crud_calls, list_call, list_tags_call
+from shapecluster.remote._rehearsal.objects import Store
+from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, Refusal, search
 from shapecluster.remote._rehearsal.serving import Serving
 from shapecluster.remote._rehearsal.training import TrainingJobs
 from shapecluster.remote._rehearsal.transform import TransformJobs
-from shapecluster.remote._uris import split_uri
 
 
-class Rehearsal:
+class Rehearsal(Store):
     """Run jobs in a local folder, without an AWS account, a role, a bucket, an image or a bill.
 
     Pass it as `session`. Training jobs, endpoints and batch transform jobs then run on this machine, as
@@ -78,7 +78,6 @@ class Rehearsal:
         self.path = Path(path).expanduser().absolute()
         self.in_process = in_process
         self.program = None if program is None else tuple(program)
-        self._objects = Objects(self.path / "s3")
         self._calls = self._services()
 
     def __repr__(self) -> str:
@@ -92,7 +91,7 @@ class Rehearsal:
         return hash(self._key())
 
     def __reduce__(self) -> Any:
-        return _rebuild, self._key()
+        return partial(Rehearsal, in_process=self.in_process, program=self.program), (str(self.path),)
 
     def __sklearn_clone__(self) -> Rehearsal:
         return self  # clones share running servers and jobs
@@ -155,94 +154,21 @@ class Rehearsal:
         """
         if operation not in self._calls:
             raise RemoteError(f"A rehearsal does not know the call {operation!r}.", operation=operation)
-        return self._calls[operation](**request)
-
-    def upload(self, body: BinaryIO, uri: str, *, kms_key: str | None = None) -> None:
-        """Store a file.
-
-        Parameters
-        ----------
-        body : binary file
-            Read to its end.
-        uri : str
-            URI of the file, such as ``"s3://rehearsal/folder/file"``.
-        kms_key : str, default=None
-            Ignored.
-        """
-        self._objects.upload(body, uri)
-
-    def open(self, uri: str) -> BinaryIO:
-        """Open a stored file for reading.
-
-        Parameters
-        ----------
-        uri : str
-            URI of the file.
-
-        Returns
-        -------
-        binary file
-            Close it after use.
-        """
-        return self._objects.open(uri)
-
-    def exists(self, uri: str) -> bool:
-        """Whether there is a file at this URI.
-
-        Parameters
-        ----------
-        uri : str
-            The URI.
-
-        Returns
-        -------
-        bool
-            False for a folder.
-        """
-        return self._objects.exists(uri)
-
-    def list(self, uri: str) -> Iterator[str]:
-        """URIs of all files whose URI begins so.
-
-        Parameters
-        ----------
-        uri : str
-            The beginning.
-
-        Returns
-        -------
-        iterator of str
-            URIs in the order of their names.
-        """
-        return self._objects.list(uri)
-
-    def delete(self, uri: str) -> None:
-        """Delete a file, if it exists.
-
-        Parameters
-        ----------
-        uri : str
-            URI of the file.
-        """
-        self._objects.delete(uri)
+        try:
+            return self._calls[operation](**request)
+        except Refusal as refusal:
+            error = from_code(refusal.code, str(refusal), operation, status=refusal.status)
+        raise error
 
     def _services(self) -> dict[str, Call]:
-        state = self.path / "sagemaker"
-        jobs = TrainingJobs(state, self._objects, self.program, in_process=self.in_process)
-        serving = Serving(state, self._objects, self.program, in_process=self.in_process)
-        transforms = TransformJobs(state, serving)
-        logs = Logs(
-            {
-                "/aws/sagemaker/TrainingJobs": jobs.records,
-                "/aws/sagemaker/TransformJobs": transforms.records,
-            }
-        )
+        jobs, serving = TrainingJobs(self), Serving(self)
+        transforms = TransformJobs(self, serving)
+        logs = Logs(jobs.records, transforms.records)
+        tagged = [serving.endpoints, serving.configs, serving.models, serving.packages]
+        caller = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/rehearsal", "UserId": "rehearsal"}
+        package = {"ModelPackageStatus": "Completed", "ModelPackageStatusDetails": {}}
         return {
-            "sts.get_caller_identity": lambda: {
-                "Account": ACCOUNT,
-                "Arn": f"arn:aws:iam::{ACCOUNT}:user/rehearsal",
-                "UserId": "rehearsal",
-            },
+            "sts.get_caller_identity": lambda: caller,
             "s3.head_bucket": lambda Bucket: {"BucketRegion": REGION},
             "s3.head_object": self._head_object,
             "logs.describe_log_streams": logs.describe_streams,
@@ -257,24 +183,16 @@ class Rehearsal:
             "sagemaker.describe_endpoint": serving.describe_endpoint,
             "sagemaker.delete_endpoint": serving.delete_endpoint,
             "sagemaker-runtime.invoke_endpoint": serving.invoke,
-            "sagemaker.describe_algorithm": lambda AlgorithmName: listing.describe_listing(AlgorithmName),
-            **crud_calls(serving.models, "model", "Model"),
-            **crud_calls(serving.configs, "endpoint_config", "EndpointConfig"),
-            **crud_calls(serving.packages, "model_package", "ModelPackage"),
-            **list_call(serving.endpoints, "endpoint", "Endpoint"),
-            **list_tags_call(
-                [serving.models, serving.configs, serving.endpoints, serving.packages, jobs.records]
-            ),
+            "sagemaker.describe_algorithm": lambda AlgorithmName: describe_listing(AlgorithmName),
+            **serving.models.calls(),
+            **serving.configs.calls(),
+            **serving.packages.calls(**package),
+            "resourcegroupstaggingapi.get_resources": lambda **request: search(tagged, request),
         }
 
     def _head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         uri = f"s3://{Bucket}/{Key}"
-        split_uri(uri)
-        if not self._objects.exists(uri):
-            raise from_code("404", f"There is no file {uri}", "s3.head_object", status=404)
-        known = self._objects.path(uri).stat()
-        return {"ContentLength": known.st_size, "LastModified": utc_datetime(known.st_mtime)}
-
-
-def _rebuild(path: str, in_process: bool, program: tuple[str, ...] | None) -> Rehearsal:
-    return Rehearsal(path, in_process=in_process, program=program)
+        if not self.exists(uri):
+            raise Refusal("404", f"There is no file {uri}", 404)
+        known = self._file(uri).stat()
+        return {"ContentLength": known.st_size, "LastModified": datetime.fromtimestamp(known.st_mtime, UTC)}

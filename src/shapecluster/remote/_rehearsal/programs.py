@@ -20,13 +20,8 @@ from shapecluster._programs import ProgramMain, WsgiApp, container_programs
 _ALLOWED = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHASHSEED"),
     # They choose the numerical kernels, on which the last bits of a result depend.
-    *(
-        "OPENBLAS_CORETYPE",
-        "OPENBLAS_L2_SIZE",
-        "MKL_CBWR",
-        "MKL_ENABLE_INSTRUCTIONS",
-        "NPY_DISABLE_CPU_FEATURES",
-    ),
+    *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
+    "NPY_DISABLE_CPU_FEATURES",
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_THREAD_LIMIT"),
 }
 
@@ -36,9 +31,21 @@ def arguments(task: str, root: Path, image: str) -> list[str]:
     return [task, "--root", str(root), "--algorithm", container_programs().algorithm_for(image)]
 
 
-def command_line(program: Sequence[str] | None, given: Sequence[str]) -> list[str]:
-    """The whole command line."""
-    return [*(container_programs().command if program is None else program), *given]
+def plan(
+    task: str,
+    given: Sequence[str],
+    program: Sequence[str] | None,
+    folder: Path,
+    variables: Mapping[str, str],
+    **more: Any,
+) -> dict[str, Any]:
+    """What a supervisor is to run in a folder: a program or the container's, with these arguments."""
+    return {
+        "kind": task,
+        "command": [*(container_programs().command if program is None else program), *given],
+        "environment": environment(folder, variables),
+        **more,
+    }
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:

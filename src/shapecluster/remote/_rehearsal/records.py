@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.folders import create_exclusive, read_json, write_json
+from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 ACCOUNT = "000000000000"
 REGION = "rehearsal"
@@ -19,14 +20,21 @@ Call = Callable[..., dict[str, Any]]
 """One call of a service: boto3's arguments in, boto3's answer out."""
 
 
-def arn(kind: str, name: str) -> str:
-    """The ARN of a resource."""
-    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
+class Refusal(Exception):
+    """The refusal of a call, which `Rehearsal.call` translates like one of AWS."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
 
 
-def utc_datetime(seconds: float) -> datetime:
-    """A time as boto3 returns it."""
-    return datetime.fromtimestamp(seconds, UTC)
+def with_times(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer whose times are those of boto3, and not seconds since 1970."""
+    return {
+        name: datetime.fromtimestamp(value, UTC) if name.endswith("Time") else value
+        for name, value in answer.items()
+    }
 
 
 class Records:
@@ -38,61 +46,70 @@ class Records:
         Folder of the rehearsal, with one folder for each kind.
     kind : str
         The kind as in ARNs, such as "endpoint-config".
-    title : str
-        The kind as in messages, such as "endpoint configuration".
     """
 
-    def __init__(self, folder: Path, kind: str, title: str) -> None:
+    def __init__(self, folder: Path, kind: str) -> None:
         self.folder = folder / kind
         self.kind = kind
-        self.title = title
+        self.noun = kind.replace("-", "_")  # as in operations
+        self.title = kind.title().replace("-", "")  # as in requests
 
-    def folder_of(self, name: str, operation: str) -> Path:
+    def arn(self, name: str) -> str:
+        """The ARN of a resource."""
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{self.kind}/{name}"
+
+    def folder_of(self, name: str) -> Path:
         """The folder of a resource; raises for a name that SageMaker does not allow."""
         # Checked before any path is made of it: a name such as "../x" would leave the folder.
-        if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
-            raise from_code(
+        pattern = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
+        if not re.fullmatch(pattern, name):
+            raise Refusal(
                 "ValidationException",
                 f"Value '{name}' at '{self.kind}Name' failed to satisfy constraint: Member must satisfy "
-                "regular expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}",
-                operation,
+                f"regular expression pattern: {pattern}",
             )
         return self.folder / name
 
-    def create(self, name: str, request: dict[str, Any], operation: str, **more: Any) -> Path:
-        """Store a new resource."""
-        folder = self.folder_of(name, operation)
-        if not create_exclusive(folder):
-            raise self.name_taken_error(name, operation)
-        write_json(folder / "record.json", {"request": request, "created": time.time(), **more})
+    def claim(self, name: str) -> Path:
+        """Create the folder of a new resource, which exists for others once it has a record."""
+        folder = self.folder_of(name)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # mkdir is atomic: of two processes that create the same name, one gets the error.
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            raise self._taken(name) from None
         return folder
 
-    def name_taken_error(self, name: str, operation: str) -> Exception:
-        """The error for a name that is in use."""
-        text = f'Cannot create already existing {self.title} "{arn(self.kind, name)}".'
-        return from_code("ValidationException", text, operation, status=400)
+    def create(self, name: str, request: dict[str, Any], **more: Any) -> Path:
+        """Store a new resource."""
+        folder = self.claim(name)
+        self.write(folder, request, **more)
+        return folder
 
-    def read(self, name: str, operation: str) -> dict[str, Any]:
+    def write(self, folder: Path, request: dict[str, Any], **more: Any) -> None:
+        """Write the record of a resource."""
+        write_json(folder / "record.json", {"request": request, "created": time.time(), **more})
+
+    def read(self, name: str) -> dict[str, Any]:
         """The record of a resource."""
         try:
-            record: dict[str, Any] = read_json(self.folder_of(name, operation) / "record.json")
+            record: dict[str, Any] = read_json(self.folder_of(name) / "record.json")
         except FileNotFoundError:
-            pass
-        else:
-            return record
-        raise self.not_found_error(name, operation)
+            text = f'Could not find {self.kind} "{self.arn(name)}".'
+            raise Refusal("ValidationException", text) from None
+        return record
 
-    def not_found_error(self, name: str, operation: str) -> Exception:
-        """The error for a resource that does not exist."""
-        text = f'Could not find {self.title} "{arn(self.kind, name)}".'
-        return from_code("ValidationException", text, operation, status=400)
+    def describe(self, name: str) -> dict[str, Any]:
+        """The request that created a resource, its ARN and the time."""
+        record = self.read(name)
+        described = {key: value for key, value in record["request"].items() if key != "Tags"}
+        return with_times(described | {f"{self.title}Arn": self.arn(name), "CreationTime": record["created"]})
 
-    def delete(self, name: str, operation: str) -> None:
+    def delete(self, name: str) -> None:
         """Delete a resource."""
-        import shutil
-
-        self.read(name, operation)
-        shutil.rmtree(self.folder_of(name, operation))
+        self.read(name)
+        shutil.rmtree(self.folder_of(name))
 
     def names(self) -> list[str]:
         """All names, the oldest resource first."""
@@ -103,3 +120,52 @@ class Records:
             except FileNotFoundError:
                 continue  # removed meanwhile
         return [name for _, name in sorted(known)]
+
+    def calls(self, **more: Any) -> dict[str, Call]:
+        """The calls that create, describe and delete a resource that is only stored.
+
+        `more` is added to its description.
+        """
+
+        def create(**request: Any) -> dict[str, Any]:
+            name = request[f"{self.title}Name"]
+            self.create(name, request)
+            return {f"{self.title}Arn": self.arn(name)}
+
+        def describe(**request: Any) -> dict[str, Any]:
+            return self.describe(_name(request[f"{self.title}Name"])) | more
+
+        def delete(**request: Any) -> dict[str, Any]:
+            self.delete(_name(request[f"{self.title}Name"]))
+            return {}
+
+        calls = {"create": create, "describe": describe, "delete": delete}
+        return {f"sagemaker.{verb}_{self.noun}": call for verb, call in calls.items()}
+
+    def _taken(self, name: str) -> Refusal:
+        if not self.kind.endswith("-job"):
+            text = f'Cannot create already existing {self.kind} "{self.arn(name)}".'
+            return Refusal("ValidationException", text)
+        title = self.kind.replace("-", " ")
+        return Refusal(
+            "ResourceInUse",
+            f"{title.capitalize()} names must be unique within an AWS account and region, and a {title} with "
+            f"this name already exists ({self.arn(name)})",
+        )
+
+
+def search(all_records: Iterable[Records], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of GetResources: resources with tags of these keys."""
+    keys = {one["Key"] for one in request["TagFilters"]}
+    found = []
+    for records in all_records:
+        if f"sagemaker:{records.kind}" in request["ResourceTypeFilters"]:
+            for name in records.names():
+                tags = records.read(name)["request"].get("Tags", [])
+                if keys <= {tag["Key"] for tag in tags}:
+                    found.append({"ResourceARN": records.arn(name), "Tags": tags})
+    return {"ResourceTagMappingList": found, "PaginationToken": ""}
+
+
+def _name(name_or_arn: str) -> str:
+    return name_or_arn.rpartition("/")[2]

@@ -64,19 +64,21 @@ class State:
         self.now: dict[str, Any] = read_json(self.path)
 
     def enter(self, secondary: str, message: str, status: str | None = None, **more: Any) -> None:
-        """Enter the next state, and store the time."""
+        """Enter the next state, and store it as DescribeTrainingJob answers, with times in seconds."""
         moment = time.time()
-        transitions = self.now["transitions"]
+        transitions = self.now["SecondaryStatusTransitions"]
         if transitions:
-            transitions[-1]["end"] = moment
-        transitions.append({"status": secondary, "start": moment, "message": message})
-        self.now |= more | {"secondary": secondary, "modified": moment}
+            transitions[-1]["EndTime"] = moment
+        transitions.append({"Status": secondary, "StartTime": moment, "StatusMessage": message})
+        self.now |= more | {"SecondaryStatus": secondary, "LastModifiedTime": moment}
         if status is not None:
-            self.now["status"] = status
-            if status in {"Completed", "Failed", "Stopped"}:
-                transitions[-1]["end"] = moment
-                self.now["ended"] = moment
+            transitions[-1]["EndTime"] = self.now["TrainingEndTime"] = moment
+            self.now["TrainingJobStatus"] = status
         write_json(self.path, self.now)
+
+    def fail(self, reason: str, **more: Any) -> None:
+        """Enter the state of a job that failed."""
+        self.enter("Failed", reason, "Failed", FailureReason=reason, **more)
 
 
 def supervise(folder: Path, run: Runner | None = None) -> None:
@@ -99,11 +101,10 @@ def supervise(folder: Path, run: Runner | None = None) -> None:
         _train(folder, plan, state, run)
     except _JobError as error:
         _remove_data(folder / "root")
-        state.enter("Failed", str(error), "Failed", reason=str(error))
+        state.fail(str(error))
     except Exception as error:
         _remove_data(folder / "root")
-        reason = f"InternalServerError: the rehearsal broke: {type(error).__name__}: {error}"
-        state.enter("Failed", reason, "Failed", reason=reason)
+        state.fail(f"InternalServerError: the rehearsal broke: {type(error).__name__}: {error}")
 
 
 def _remove_data(root: Path) -> None:
@@ -123,30 +124,29 @@ def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None)
     state.enter("Downloading", "Downloading input data")
     _prepare(root, request, objects)
     started = time.time()
-    state.enter("Training", "Training is under way", started=started)
+    state.enter("Training", "Training is under way", TrainingStartTime=started)
     limit = request["StoppingCondition"]["MaxRuntimeInSeconds"]
     if run is None:
         code, ended_by = _execute(folder, plan, limit)
     else:
         code, ended_by = run(root, plan), None
     # AWS bills whole seconds, and at least one.
-    billable = max(1, math.ceil(time.time() - started))
+    seconds = max(1, math.ceil(time.time() - started))
+    billable: dict[str, Any] = {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
     _remove_data(root)
     _store_checkpoints(root, request, objects)
     if ended_by is None and code != 0:
         failure = root / "output" / "failure"
         text = failure.read_text(encoding="utf-8", errors="replace")[:_REASON] if failure.is_file() else ""
-        reason = f"AlgorithmError: {text}, exit code: {code}"
-        state.enter("Failed", reason, "Failed", reason=reason, billable=billable)
+        state.fail(f"AlgorithmError: {text}, exit code: {code}", **billable)
         return
-    state.enter("Uploading", "Uploading generated training model", billable=billable)
+    state.enter("Uploading", "Uploading generated training model", **billable)
     _upload(root, request, objects, state)
     if ended_by is None:
         state.enter("Completed", "Training job completed", "Completed")
     else:
-        message = {"Stopped": "The job was stopped", "MaxRuntimeExceeded": "Maximum runtime exceeded"}[
-            ended_by
-        ]
+        stopped = ended_by == "Stopped"
+        message = "The job was stopped" if stopped else "Maximum runtime exceeded"
         state.enter(ended_by, message, "Stopped")
 
 
@@ -226,7 +226,7 @@ def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) ->
                 archive.add(path, arcname=path.name)
         os.replace(fresh, target)
         if name == "model.tar.gz":
-            state.now["artifact"] = f"{base}/{name}"
+            state.now["ModelArtifacts"] = {"S3ModelArtifacts": f"{base}/{name}"}
 
 
 def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[int, str | None]:
@@ -253,8 +253,7 @@ def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[i
     try:
         ended_by = _watch(program, folder / "stop", limit, plan["grace"])
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(program.pid, signal.SIGKILL)  # processes that the program started and left
+        _signal(program, signal.SIGKILL)  # processes that the program started and left
         code = program.wait()
     writer.join(timeout=5.0)
     return code, ended_by
