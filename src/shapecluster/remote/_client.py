@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from shapecluster.remote._account import find_bucket, find_role
 from shapecluster.remote._aws import AwsPlatform, new_session
 from shapecluster.remote._endpoints import deploy, deployed
-from shapecluster.remote._errors import restated
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._marketplace import Algorithm, ChannelSpec, describe_algorithm
 from shapecluster.remote._names import join_uri
@@ -73,7 +72,6 @@ __all__ = [
     "open_client",
     "prepare",
     "read_record",
-    "restated",
     "sdk_training_job",
     "stop_training_job",
     "transform",
