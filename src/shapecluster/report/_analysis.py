@@ -21,7 +21,6 @@ from shapecluster.neighbors import ShapeNeighbors
 from shapecluster.preprocessing import LogReturns
 from shapecluster.report._findings import (
     DEFAULT_LARGEST_K,
-    CleaningSummary,
     Cluster,
     KChoice,
     PriceSource,
@@ -31,6 +30,11 @@ from shapecluster.report._findings import (
 
 StageCallback = Callable[[str, int, int], None]
 """Called with the name of a stage, how much of it is done, and its total."""
+
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
+
 
 _N_NEAREST_PAIRS = 10  # shown when no pair is near-identical
 # Masked days raise the SBD: a twin listed for the last quarter only has SBD 0.53. Pairs up to this SBD are
@@ -68,9 +72,7 @@ class Analysis:
     series: pd.DataFrame
 
 
-def check_settings(
-    settings: StocksSettings, tickers: pd.Index[Any], dropped: Mapping[str, str]
-) -> tuple[int, ...]:
+def check_settings(settings: StocksSettings, tickers: pd.Index[Any], events: pd.DataFrame) -> tuple[int, ...]:
     """Check the settings against the stocks, before anything is computed.
 
     Parameters
@@ -79,8 +81,8 @@ def check_settings(
         The settings.
     tickers : Index
         The stocks that will be compared.
-    dropped : mapping of str to str
-        The reason for each stock that cleaning dropped.
+    events : DataFrame
+        The events of the cleaning, with the reason for each stock that it dropped.
 
     Returns
     -------
@@ -102,8 +104,7 @@ def check_settings(
     absent = [name for name in settings.portfolio if name not in tickers]
     if absent:
         raise ValueError(
-            "the portfolio names stocks without prices: "
-            f"{_explain_absent_holdings(absent, tickers, dropped)}."
+            f"the portfolio names stocks without prices: {_explain_absent_holdings(absent, tickers, events)}."
         )
     if settings.portfolio and n - len(settings.portfolio) < 1:
         raise ValueError("the portfolio holds every stock there is, which leaves none to be a look-alike.")
@@ -114,10 +115,9 @@ def analyze(
     prices: pd.DataFrame,
     settings: StocksSettings,
     source: PriceSource,
-    cleaning: CleaningSummary,
+    events: pd.DataFrame,
     *,
-    dropped: Mapping[str, str] | None = None,
-    progress: StageCallback | None = None,
+    progress: StageCallback = ignore_progress,
 ) -> Analysis:
     """Find clusters, near-identical pairs, and the look-alikes of a portfolio.
 
@@ -129,11 +129,9 @@ def analyze(
         The settings.
     source : PriceSource
         The source of the prices.
-    cleaning : CleaningSummary
-        The events of the cleaning.
-    dropped : mapping of str to str, default=None
-        The reason for each stock that cleaning dropped, for the error about an absent holding.
-    progress : callable, default=None
+    events : DataFrame
+        The events of the cleaning, as in `CleaningReport.events`.
+    progress : callable
         Called with the stage, how much of it is done, and its total.
 
     Returns
@@ -146,24 +144,23 @@ def analyze(
     ValueError
         For settings that do not fit the prices, or prices that cannot be compared.
     """
-    report_progress = progress or (lambda stage, done, total: None)
-    ks = check_settings(settings, prices.index, dropped or {})
+    ks = check_settings(settings, prices.index, events)
     missing: Literal["error", "mask"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
     model = LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed)
 
     def report_fit(fit: SweepProgress) -> None:
-        report_progress("Clustering", fit.done, fit.total)
+        progress("Clustering", fit.done, fit.total)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # the report must not depend on the user's filters
         series = LogReturns(missing=missing).fit_transform(prices) if settings.on == "log-returns" else prices
-        report_progress("Clustering", 0, len(ks))
+        progress("Clustering", 0, len(ks))
         sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, progress=report_fit)
         sweep.fit(series)
-        report_progress("Comparing all pairs", 0, 1)
+        progress("Comparing all pairs", 0, 1)
         pairs, n_identical = find_near_identical(series, settings, missing, source.sectors)
-        report_progress("Comparing all pairs", 1, 1)
-        look_alikes, basket = _find_look_alikes(series, settings, missing, source.sectors, report_progress)
+        progress("Comparing all pairs", 1, 1)
+        look_alikes, basket = _find_look_alikes(series, settings, missing, source.sectors, progress)
     members = _member_table(sweep.best_estimator_, source.sectors)
     findings = StocksFindings(
         source=source,
@@ -173,7 +170,13 @@ def analyze(
         n_incomplete=int(prices.isna().any(axis=1).sum()),
         first_day=_day(prices.columns[0]),
         last_day=_day(prices.columns[-1]),
-        choice=_k_choice(sweep),
+        choice=KChoice(
+            k=sweep.best_k_,
+            criterion=sweep.criterion,
+            by_criterion={"ssd": sweep.ssd_k_, "elbow": sweep.elbow_k_, "silhouette": sweep.silhouette_k_},
+            near_ties=sweep.near_ties_,
+            tried=ks,
+        ),
         sweep=sweep.results_.drop(columns="seconds"),  # so that the same input gives the same files
         clusters=_summarize_clusters(members),
         members=members,
@@ -182,7 +185,7 @@ def analyze(
         n_identical=n_identical,
         look_alikes=look_alikes,
         basket=basket,
-        cleaning=cleaning,
+        cleaning=events,
         notes=_notes(prices, ks, settings, source, look_alikes, caught),
     )
     return Analysis(findings, sweep, series)
@@ -285,15 +288,14 @@ def _summarize_clusters(members: pd.DataFrame) -> tuple[Cluster, ...]:
     """Summarize each cluster, by decreasing size."""
     clusters = []
     for label, rows in members.groupby("cluster"):
-        counts = rows["sector"].dropna().value_counts(sort=False)
         # Equal counts by name, so that the result does not depend on the order of the stocks.
-        ordered = sorted(counts.items(), key=lambda item: (-int(item[1]), str(item[0])))
+        counts = rows["sector"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
         clusters.append(
             Cluster(
                 cluster=int(str(label)),
                 tickers=tuple(rows["ticker"]),
                 mean_sbd=float(rows["sbd"].mean()),
-                sectors={str(sector): int(n) for sector, n in ordered},
+                sectors={str(sector): int(n) for sector, n in counts.items()},
             )
         )
     return tuple(sorted(clusters, key=lambda cluster: (-len(cluster.tickers), cluster.cluster)))
@@ -305,16 +307,6 @@ def _sector_agreement(members: pd.DataFrame) -> float | None:
     if known["sector"].nunique() < 2:  # one sector only: the agreement has no meaning
         return None
     return float(adjusted_mutual_info_score(known["sector"].astype(str), known["cluster"]))
-
-
-def _k_choice(sweep: KSweep) -> KChoice:
-    return KChoice(
-        k=sweep.best_k_,
-        criterion=sweep.criterion,
-        by_criterion={"ssd": sweep.ssd_k_, "elbow": sweep.elbow_k_, "silhouette": sweep.silhouette_k_},
-        near_ties=sweep.near_ties_,
-        tried=tuple(int(k) for k in sweep.results_.index),
-    )
 
 
 def _notes(
@@ -354,8 +346,10 @@ def _notes(
     return (*notes, *dict.fromkeys(messages))
 
 
-def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], dropped: Mapping[str, str]) -> str:
+def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], events: pd.DataFrame) -> str:
     """Name each absent holding with the probable reason."""
+    drops = events[events["action"] == "stock dropped"]
+    dropped = dict(zip(drops["ticker"], drops["kind"], strict=True))
     by_upper = {str(ticker).upper(): str(ticker) for ticker in tickers}
     parts = []
     for name in absent:

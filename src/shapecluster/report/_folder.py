@@ -74,8 +74,7 @@ class OutputFolder:
                 stale.unlink()
         # The page and the findings come last: a reader who sees them finds every file that they name.
         for name in sorted(staged, key=lambda name: name in ("findings.json", "index.html")):
-            move(self.stage / name, self.path / name)
-        self._created = []
+            self.publish_file(name)
         return [self.path / name for name in staged]
 
     def publish_file(self, name: str) -> Path:

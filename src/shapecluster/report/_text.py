@@ -11,20 +11,8 @@ from shapecluster.report._findings import StocksFindings
 
 MISSING = "\N{EN DASH}"
 
-# Kinds of events that are not listed here, such as "no prices", are plural already.
-_PLURALS = {
-    "non-positive price": "non-positive prices",
-    "thin day": "thin days",
-    "frozen day": "frozen days",
-    "late listing": "late listings",
-    "early end": "early ends",
-    "long gap": "long gaps",
-    "short gap": "short gaps",
-    "incomplete day": "incomplete days",
-    "bad print": "bad prints",
-    "jump": "jumps",
-    "flat stretch": "flat stretches",
-}
+# Kinds of events whose plural is not the kind with an "s".
+_PLURALS = {"flat stretch": "flat stretches", "no prices": "no prices", "not screened": "not screened"}
 
 
 def printable(text: object) -> str:
@@ -152,12 +140,12 @@ def describe_sector_agreement(findings: StocksFindings) -> str | None:
 
 def describe_cleaning(findings: StocksFindings) -> str:
     """Count the events that cleaning dropped, filled or flagged."""
-    counts = findings.cleaning.counts
+    counts = findings.event_counts
     if counts.empty:
         return "Cleaning found nothing to drop, fill or flag."
     parts = []
     for kind, action, n in counts[["kind", "action", "events"]].itertuples(index=False, name=None):
-        parts.append(f"{n:,} {_PLURALS.get(str(kind), kind) if int(n) > 1 else kind} ({action})")
+        parts.append(f"{n:,} {kind if n == 1 else _PLURALS.get(kind, f'{kind}s')} ({action})")
     text = f"Cleaning: {', '.join(parts)}."
     flagged = counts["action"] == "flagged"
     if flagged.any():
