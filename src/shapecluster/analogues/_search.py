@@ -76,7 +76,7 @@ class PastWindows:
         if exact and not index._space.exact:
             n_probe, exact = len(index.cluster_centers_), False
         k = min(_CANDIDATES_PER_RESULT * n_neighbors, len(self.windows))
-        rows = index._check_rows(queries.values, reset=False).rows
+        rows = index._check_rows(queries.values, reset=False)[0]
         n_queries = len(queries.windows)
         parts: list[Hits] = []
         found_ids = np.full((n_queries, n_neighbors), -1, dtype=np.int64)

@@ -12,8 +12,7 @@ from shapecluster._core.index.inverted_lists import Ids
 from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted
 from shapecluster._typing import FloatArray, IntArray
 from shapecluster.neighbors._answers import check_flags, check_radius, radius_answer
-from shapecluster.neighbors._index_metrics import METRICS
-from shapecluster.neighbors._index_rows import n_rows
+from shapecluster.neighbors._index_metrics import METRICS, n_rows
 from shapecluster.neighbors._index_search import SearchableRows
 
 
@@ -177,19 +176,7 @@ class ClusterIndex(SearchableRows):
         self,
         X: Any = None,
         n_neighbors: int | None = None,
-        *,
-        return_distance: Literal[False],
-        n_probe: int | None = None,
-        exact: bool = False,
-        return_shift: Literal[False] = False,
-    ) -> Ids: ...
-
-    @overload
-    def kneighbors(
-        self,
-        X: Any,
-        n_neighbors: int | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         *,
         n_probe: int | None = None,
         exact: bool = False,
@@ -201,8 +188,8 @@ class ClusterIndex(SearchableRows):
         self,
         X: Any = None,
         n_neighbors: int | None = None,
+        return_distance: Literal[False] = ...,
         *,
-        return_distance: Literal[False],
         n_probe: int | None = None,
         exact: bool = False,
         return_shift: Literal[True],
@@ -297,19 +284,7 @@ default=None
         self,
         X: Any = None,
         radius: float | None = None,
-        *,
-        return_distance: Literal[False],
-        sort_results: bool = True,
-        n_probe: int | None = None,
-        exact: bool = False,
-    ) -> NDArray[np.object_]: ...
-
-    @overload
-    def radius_neighbors(
-        self,
-        X: Any,
-        radius: float | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         sort_results: bool = True,
         *,
         n_probe: int | None = None,

@@ -138,17 +138,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         self,
         X: Any = None,
         n_neighbors: int | None = None,
-        *,
-        return_distance: Literal[False],
-        return_shift: Literal[False] = False,
-    ) -> IntArray: ...
-
-    @overload
-    def kneighbors(
-        self,
-        X: Any,
-        n_neighbors: int | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         *,
         return_shift: Literal[False] = False,
     ) -> IntArray: ...
@@ -158,8 +148,8 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         self,
         X: Any = None,
         n_neighbors: int | None = None,
+        return_distance: Literal[False] = ...,
         *,
-        return_distance: Literal[False],
         return_shift: Literal[True],
     ) -> tuple[IntArray, IntArray]: ...
 
@@ -239,17 +229,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         self,
         X: Any = None,
         radius: float | None = None,
-        *,
-        return_distance: Literal[False],
-        sort_results: bool = True,
-    ) -> NDArray[np.object_]: ...
-
-    @overload
-    def radius_neighbors(
-        self,
-        X: Any,
-        radius: float | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         sort_results: bool = True,
     ) -> NDArray[np.object_]: ...
 

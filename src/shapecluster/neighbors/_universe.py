@@ -12,6 +12,7 @@ from shapecluster._core.sbd.shapes import Shapes, shapes_of, with_spectra
 from shapecluster._sklearn_compat import BaseEstimator
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray
 from shapecluster._validation import SeriesData, all_or_nothing, check_series, warn_flat
+from shapecluster.neighbors._answers import store_names
 
 if TYPE_CHECKING:
     from typing import Self
@@ -62,10 +63,7 @@ class ShapeUniverse(BaseEstimator, ABC):
                 f"{type(self).__name__}: no series of X ever moves, so there is no shape to find."
             )
         self.n_samples_fit_ = len(data.values)
-        if data.names is not None:
-            self.series_names_in_ = np.asarray(data.names, dtype=object)
-        elif hasattr(self, "series_names_in_"):
-            del self.series_names_in_
+        store_names(self, data.names)
         return self
 
     def _cast(self, sbd: Float64Array) -> FloatArray:
