@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,9 @@ from shapecluster._core.index.search import Space
 from shapecluster._pipelines import split_clusterer
 from shapecluster._sklearn_compat import (
     BaseEstimator,
+    Interval,
     MetaEstimatorMixin,
+    StrOptions,
     check_is_fitted,
     check_random_state,
     clone,
@@ -36,18 +37,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
-    """Hold the rows of an index, sorted by cell. A subclass searches them."""
-
-    clusterer: Any
-    n_neighbors: int
-    n_probe: int
-    metric: Literal["auto", "euclidean", "jaccard", "sbd"]
-    train_size: float | None
-    dtype: Literal["float32", "float64"] | None
-    backend: Literal["auto", "numpy", "faiss"]
-    random_state: Any
-    n_jobs: int | None
+class IndexedRows(MetaEstimatorMixin, BaseEstimator):
+    """The parameters and the rows of an index, sorted by cell. A subclass searches them."""
 
     clusterer_: Any
     n_probe_: int
@@ -62,9 +53,44 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
     _next_id: int
     _lists: FaissLists | None
 
-    @abstractmethod
-    def __init__(self, clusterer: Any) -> None:
-        """Store parameters."""
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "clusterer": "no_validation",  # type: ignore[dict-item] # what scikit-learn writes for any estimator
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_probe": [Interval(Integral, 1, None, closed="left")],
+        "metric": [StrOptions({"auto", *METRICS})],
+        "train_size": [
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="right"),
+        ],
+        "dtype": [None, StrOptions({"float32", "float64"})],
+        "backend": [StrOptions({"auto", "numpy", "faiss"})],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+    }
+
+    def __init__(
+        self,
+        clusterer: Any,
+        *,
+        n_neighbors: int = 5,
+        n_probe: int = 8,
+        metric: Literal["auto", "euclidean", "jaccard", "sbd"] = "auto",
+        train_size: float | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+        backend: Literal["auto", "numpy", "faiss"] = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.clusterer = clusterer
+        self.n_neighbors = n_neighbors
+        self.n_probe = n_probe
+        self.metric = metric
+        self.train_size = train_size
+        self.dtype = dtype
+        self.backend = backend
+        self.random_state = random_state
+        self.n_jobs = n_jobs
 
     @all_or_nothing
     def fit(self, X: Any, y: None = None) -> Self:
