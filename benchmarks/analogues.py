@@ -34,7 +34,6 @@ from benchmarks._common import (
 )
 from benchmarks.page import table
 from shapecluster import HistoricalAnalogues
-from shapecluster.analogues._search import WindowQueries
 from shapecluster.analogues._windows import Windows, suppress_overlaps
 from shapecluster.metrics import sbd_distances
 from shapecluster.plotting import AnaloguesDisplay
@@ -99,9 +98,9 @@ def measure(past: HistoricalAnalogues, prices: pd.DataFrame, n_queries: int) -> 
         options = {"exact": True} if n_probe is None else {"n_probe": n_probe}
         times = [timed(lambda t=t, o=options: past.analogues(t, WANTED, **o))[0] for t in tickers]
         asked = [past._panel.resolve(ticker, None) for ticker in tickers]
-        queries = [WindowQueries(one.window, past._panel.query_values(one.prices)) for one in asked]
+        queries = [(one.window, past._panel.query_values(one.prices)) for one in asked]
         search = [
-            timed(lambda q=q, o=options: past._past_windows().search(q, WANTED, **o))[0] for q in queries
+            timed(lambda q=q, o=options: past._past_windows().search(*q, WANTED, **o))[0] for q in queries
         ]
         row: dict[str, Any] = {
             "n_probe": n_probe,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +14,25 @@ from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
 from shapecluster.neighbors._index_metrics import METRICS, n_rows
 
-if TYPE_CHECKING:
-    from shapecluster.neighbors._index_rows import IndexedRows
-
 KIND = "shapecluster index"
 
 
-def write_index(path: str | os.PathLike[str], index: IndexedRows) -> None:
-    """Write a fitted index to a file; see `ClusterIndex.save`."""
-    metric, cells = index._metric, index._cells
+def write_index(path: str | os.PathLike[str], attributes: Mapping[str, Any]) -> None:
+    """Write the attributes of a fitted index to a file; see `ClusterIndex.save`."""
+    metric, cells = attributes["_metric"], attributes["_cells"]
     # The keys of the format do not change with the names in the code: old files stay readable.
     arrays = {"centres": metric.centers, "starts": cells.starts, "ids": cells.ids}
     arrays["reach"] = cells.center_distance
-    arrays |= metric.to_arrays(index._space.rows)
+    arrays |= metric.to_arrays(attributes["_space"].rows)
     settings: dict[str, Any] = {
         "metric": metric.name,
         "metric_settings": metric.settings,
-        "n_probe": index.n_probe_,
-        "n_neighbors": int(index.n_neighbors),
-        "next_id": index._next_id,
+        "n_probe": attributes["n_probe_"],
+        "n_neighbors": int(attributes["n_neighbors"]),
+        "next_id": attributes["_next_id"],
     }
-    if hasattr(index, "series_names_in_"):
-        settings["names"], name_arrays = _encode_names(index.series_names_in_)
+    if "series_names_in_" in attributes:
+        settings["names"], name_arrays = _encode_names(attributes["series_names_in_"])
         arrays |= name_arrays
     write_arrays(path, KIND, settings, arrays)
 

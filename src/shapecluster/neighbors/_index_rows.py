@@ -252,7 +252,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator):
                 f"yourself, with pipe = index.clusterer_: {type(self).__name__}(pipe[-1])"
                 ".fit(pipe[:-1].transform(X)) can be saved. Or pickle the index."
             )
-        write_index(path, self)
+        write_index(path, vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
