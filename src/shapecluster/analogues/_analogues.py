@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -27,10 +27,6 @@ from shapecluster.cluster import MiniBatchLocalKShape
 from shapecluster.neighbors._answers import check_count, check_flags
 from shapecluster.neighbors._index import ClusterIndex
 from shapecluster.neighbors._recall import Recall, measure_recall
-
-if TYPE_CHECKING:
-    from typing import Self
-
 
 _MAX_CELLS = 512  # the time of a fit grows with the number of cells
 # A clusterer is fitted on at least so many windows for each cell, and in all.
@@ -143,6 +139,9 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         "n_jobs": [None, Integral],
     }
 
+    exclusion: int | Literal["half"]
+    before: Literal["end", "start"]
+    values: Literal["levels", "returns"]
     index_: ClusterIndex
     left_out_: pd.DataFrame
     n_features_in_: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -33,13 +33,13 @@ from shapecluster.neighbors._faiss import FaissLists, make_lists
 from shapecluster.neighbors._index_file import read_index, write_index
 from shapecluster.neighbors._index_metrics import METRICS, CheckedRows, IndexMetric, n_rows, names_of
 
-if TYPE_CHECKING:
-    from typing import Self
-
 
 class IndexedRows(MetaEstimatorMixin, BaseEstimator):
     """The parameters and the rows of an index, sorted by cell. A subclass searches them."""
 
+    metric: Literal["auto", "euclidean", "jaccard", "sbd"]
+    dtype: Literal["float32", "float64"] | None
+    backend: Literal["auto", "numpy", "faiss"]
     clusterer_: Any
     n_probe_: int
     metric_: Literal["euclidean", "jaccard", "sbd"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from shapecluster.neighbors._answers import check_count, check_n_neighbors
 from shapecluster.neighbors._index_metrics import n_rows
 from shapecluster.neighbors._index_rows import IndexedRows
 from shapecluster.neighbors._recall import Recall, cell_ranks, measure_recall
-
-if TYPE_CHECKING:
-    from typing import Self
 
 
 class IndexQueries(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,11 @@ from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray
 from shapecluster._validation import SeriesData, all_or_nothing, check_series, warn_flat
 from shapecluster.neighbors._answers import store_names
 
-if TYPE_CHECKING:
-    from typing import Self
-
 
 class ShapeUniverse(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The parameters of a search, and the series to search. A subclass searches them."""
 
+    missing: Literal["error", "mask"]
     n_features_in_: int
     n_samples_fit_: int
     series_names_in_: np.ndarray[tuple[int], np.dtype[np.object_]]

@@ -6,12 +6,9 @@ import re
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Self
 
 from shapecluster._files import TemporaryFolder, move
-
-if TYPE_CHECKING:
-    from typing import Self
 
 # Only files that a report writes may be removed: the user may keep other files in the folder.
 _REPORT_FILES = re.compile(
