@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
 
+from shapecluster._core.sbd.overlap import overlap_correlation
 from shapecluster._text import listing
-from shapecluster._typing import Float64Array
 from shapecluster.cluster import LocalKShape
 from shapecluster.exceptions import SweepWarning
 from shapecluster.metrics import sbd_distances
@@ -212,44 +212,44 @@ def find_near_identical(
     sbd, shifts = sbd_distances(
         series, max_shift=settings.max_shift, missing=missing, return_shift=True, n_jobs=settings.n_jobs
     )
-    values = series.to_numpy(dtype=np.float64)
-    incomplete = np.isnan(values).any(axis=1)
+    values = series.to_numpy(dtype=np.float64)[:, np.newaxis]  # one channel
+    observed = ~np.isnan(values)
+    values = np.where(observed, values, 0.0)
+    incomplete = ~observed.all(axis=(1, 2))
     first, second = np.triu_indices(len(values), k=1)
     distance = sbd[first, second]
     threshold = settings.identity_threshold
     limits = np.where(incomplete[first] | incomplete[second], max(threshold, _MAX_SBD_INCOMPLETE), threshold)
     nearest = np.argsort(distance, kind="stable")[:_N_NEAREST_PAIRS]
-    rows = []
-    # Correlations take a Python loop: only pairs that may be shown get one.
-    for pair in np.union1d(np.flatnonzero(distance <= limits), nearest):
-        a, b = int(first[pair]), int(second[pair])
-        lag = int(shifts[b, a])  # by how much the second trails the first
-        correlation, coverage = _joint_correlation(values[b], values[a], lag)
-        effective = sbd[a, b]
-        if (incomplete[a] or incomplete[b]) and coverage >= _MIN_COVERAGE:
-            effective = min(effective, 1.0 - correlation)
-        rows.append((effective, a, b, sbd[a, b], lag, correlation, coverage))
-    rows.sort()  # equal distances by position
-    n_identical = sum(row[0] <= threshold for row in rows)
-    names = [str(name) for name in series.index]
-    records = [
-        (names[a], names[b], sectors.get(names[a]), sectors.get(names[b]), *numbers)
-        for _, a, b, *numbers in rows[: n_identical or _N_NEAREST_PAIRS]
-    ]
-    columns = ["first", "second", "first_sector", "second_sector", "sbd", "lag", "correlation", "coverage"]
-    return pd.DataFrame(records, columns=columns), n_identical
-
-
-def _joint_correlation(x: Float64Array, y: Float64Array, lag: int) -> tuple[float, float]:
-    """Correlate x, moved back by `lag`, with y over their common days; also return the share of these."""
-    n = len(x)
-    x, y = (x[lag:], y[: n - lag]) if lag >= 0 else (x[: n + lag], y[-lag:])
-    both = ~(np.isnan(x) | np.isnan(y))
-    x, y = x[both], y[both]
-    coverage = len(x) / n  # of all days, so that a long lag lowers it too
-    x, y = x - x.mean() if len(x) else x, y - y.mean() if len(y) else y
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return (float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else 0.0), coverage
+    # Only pairs that may be shown are correlated.
+    candidates = np.union1d(np.flatnonzero(distance <= limits), nearest)
+    a, b, distance = first[candidates], second[candidates], distance[candidates]
+    lag = shifts[b, a]  # by how much the second trails the first
+    correlation, coverage = np.empty(len(a)), np.empty(len(a))
+    for stock in np.unique(a):
+        pairs = a == stock
+        correlation[pairs], coverage[pairs] = overlap_correlation(
+            values[b[pairs]], observed[b[pairs]], values[stock], observed[stock], lag[pairs]
+        )
+    masked = (incomplete[a] | incomplete[b]) & (coverage >= _MIN_COVERAGE)
+    judged = np.where(masked, np.minimum(distance, 1.0 - correlation), distance)
+    n_identical = int((judged <= threshold).sum())
+    order = np.lexsort((b, a, judged))  # equal distances by position
+    names = np.array([str(name) for name in series.index], dtype=object)
+    table = pd.DataFrame(
+        {
+            "first": names[a],
+            "second": names[b],
+            "first_sector": [sectors.get(name) for name in names[a]],
+            "second_sector": [sectors.get(name) for name in names[b]],
+            "sbd": distance,
+            "lag": lag,
+            "correlation": correlation,
+            "coverage": coverage,
+        }
+    )
+    shown = order[: n_identical or _N_NEAREST_PAIRS]
+    return table.iloc[shown].reset_index(drop=True), n_identical
 
 
 def _find_look_alikes(
