@@ -21,6 +21,7 @@ from shapecluster._sklearn_compat import (
     MetaEstimatorMixin,
     StrOptions,
     check_is_fitted,
+    check_n_features,
     check_random_state,
     clone,
 )
@@ -299,16 +300,10 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator):
         if not self._transformers:
             return self._metric.check(self, X, reset=reset, n_threads=n_threads)
         names = names_of(X, self)  # a transformer may return an array for a DataFrame
-        shape = np.shape(X)
-        width = shape[1] if len(shape) > 1 else None  # of one dimension: the transformers raise
+        if np.ndim(X) > 1:  # of one dimension: the transformers raise
+            check_n_features(self, X, reset=reset)
         if reset:
-            self.n_features_in_ = width or 0
             vars(self).pop("feature_names_in_", None)  # of an earlier fit without a Pipeline
-        elif width is not None and width != self.n_features_in_:
-            raise ValueError(
-                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                "features as input."
-            )
         for transformer in self._transformers:
             X = transformer.transform(X)
         # An index without features of its own: the transformed rows must fit the centers only.

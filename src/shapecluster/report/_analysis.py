@@ -27,6 +27,7 @@ from shapecluster.report._findings import (
     StocksFindings,
     StocksSettings,
 )
+from shapecluster.report._text import format_count
 
 StageCallback = Callable[[str, int, int], None]
 """Called with the name of a stage, how much of it is done, and its total."""
@@ -323,14 +324,14 @@ def _notes(
         notes.append(f"Only {len(prices)} stocks, so k goes up to {max(ks)} instead of {DEFAULT_LARGEST_K}.")
     without = [str(ticker) for ticker in prices.index if source.sectors and str(ticker) not in source.sectors]
     if without:
-        noun = "stock has" if len(without) == 1 else "stocks have"
-        notes.append(f"{len(without)} {noun} no sector in {source.sectors_from}: {listing(without)}.")
+        stocks = format_count(len(without), "stock has", "stocks have")
+        notes.append(f"{stocks} no sector in {source.sectors_from}: {listing(without)}.")
     share_of_days = prices.notna().mean(axis=1)
     sparse = [str(ticker) for ticker in share_of_days.index[share_of_days < _MIN_SHARE_OF_DAYS]]
     if sparse:
-        noun = "stock has" if len(sparse) == 1 else "stocks have"
+        stocks = format_count(len(sparse), "stock has", "stocks have")
         notes.append(
-            f"{len(sparse)} {noun} prices on less than half of the days, so their clusters say little: "
+            f"{stocks} prices on less than half of the days, so their clusters say little: "
             f"{listing(sparse, limit=10)}."
         )
     if look_alikes is not None and settings.max_shift is None:

@@ -186,8 +186,7 @@ class Cluster:
 
     def title(self) -> str:
         """Return the label, the size and the dominant sector as a title."""
-        size = f"{len(self.tickers)} stock" + ("" if len(self.tickers) == 1 else "s")
-        text = f"Cluster {self.cluster}: {size}"
+        text = f"Cluster {self.cluster}: {len(self.tickers)} stock" + ("" if len(self.tickers) == 1 else "s")
         if self.dominant_share is None:
             return text
         return f"{text}, {self.dominant_share:.0%} {self.dominant_sector}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,11 +166,10 @@ def make_table(columns: Mapping[str, str]) -> Table:
 
 def _print_table(
     console: Console,
-    columns: Iterable[Column],
+    columns: Sequence[Column],
     rows: Iterable[Any],
     is_bold: Callable[[Any], bool] = lambda row: False,
 ) -> None:
-    columns = list(columns)
     table = make_table({column.title: _JUSTIFY.get(column.style, "left") for column in columns})
     for row in rows:
         cells = (printable(column.cell(row)) for column in columns)
