@@ -26,7 +26,7 @@ CheckedRows: TypeAlias = tuple[Any, "pd.Index[Any] | None"]
 
 
 class IndexMetric(ABC):
-    """A metric, and the centers of an index.
+    """A metric, and the centers of an index. Rows are an array, unless a subclass says otherwise.
 
     Attributes
     ----------
@@ -69,17 +69,17 @@ class IndexMetric(ABC):
         shape: tuple[int, ...] = rows.shape[1:]
         return shape
 
-    @abstractmethod
     def concatenate(self, first: Any, second: Any) -> Any:
         """Append the second rows to the first."""
+        return np.concatenate([first, second])
 
-    @abstractmethod
     def to_arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
         """Convert rows to plain arrays, for a file."""
+        return {"rows": rows}
 
-    @abstractmethod
     def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Any:
         """Convert plain arrays back to rows."""
+        return arrays["rows"]
 
     def cast_distances(self, distances: Float64Array) -> FloatArray:
         """Convert distances to the type in which they are returned."""
@@ -179,15 +179,6 @@ class VectorMetric(IndexMetric):
     def space(self, rows: Any, n_threads: int) -> Space:
         # A fancy index may leave columns contiguous, and BLAS would copy the rows for each product.
         return VectorSpace.of(np.ascontiguousarray(rows), self._float64_centers)
-
-    def concatenate(self, first: Any, second: Any) -> Any:
-        return np.concatenate([first, second])
-
-    def to_arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
-        return {"rows": rows}
-
-    def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Any:
-        return arrays["rows"]
 
 
 class SetMetric(IndexMetric):

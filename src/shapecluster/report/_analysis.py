@@ -27,15 +27,10 @@ from shapecluster.report._findings import (
     StocksFindings,
     StocksSettings,
 )
-from shapecluster.report._text import format_count
+from shapecluster.report._text import format_count, format_date
 
 StageCallback = Callable[[str, int, int], None]
 """Called with the name of a stage, how much of it is done, and its total."""
-
-
-def ignore_progress(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
-
 
 _N_NEAREST_PAIRS = 10  # shown when no pair is near-identical
 # Masked days raise the SBD: a twin listed for the last quarter only has SBD 0.53. Pairs up to this SBD are
@@ -71,6 +66,10 @@ class Analysis:
     findings: StocksFindings
     sweep: KSweep
     series: pd.DataFrame
+
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
 
 
 def check_settings(settings: StocksSettings, tickers: pd.Index[Any], events: pd.DataFrame) -> tuple[int, ...]:
@@ -169,8 +168,8 @@ def analyze(
         n_stocks=len(prices),
         n_days=prices.shape[1],
         n_incomplete=int(prices.isna().any(axis=1).sum()),
-        first_day=_day(prices.columns[0]),
-        last_day=_day(prices.columns[-1]),
+        first_day=format_date(prices.columns[0]),
+        last_day=format_date(prices.columns[-1]),
         choice=KChoice(
             k=sweep.best_k_,
             criterion=sweep.criterion,
@@ -361,7 +360,3 @@ def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], events: 
         else:
             parts.append(repr(name))
     return ", ".join(parts)
-
-
-def _day(label: Any) -> str:
-    return label.date().isoformat() if isinstance(label, pd.Timestamp) else str(label)
