@@ -26,7 +26,6 @@ from benchmarks._data import panel
 from benchmarks._frame import ROOT, Benchmark, Results
 from benchmarks._report import Block, Columns, Table, check, figure, seconds, with_error
 from shapecluster import HistoricalAnalogues
-from shapecluster.analogues._search import WindowQueries
 from shapecluster.analogues._windows import suppress_overlaps
 from shapecluster.metrics import sbd_distances
 from shapecluster.plotting import AnaloguesDisplay
@@ -103,7 +102,7 @@ def brute(past: HistoricalAnalogues, tickers: list[str]) -> tuple[float, list[pd
 def search(past: HistoricalAnalogues, tickers: list[str], **how: Any) -> dict[str, Any]:
     """Time of a question and of its search, and recall."""
     asked = [past._panel.resolve(ticker, None) for ticker in tickers]
-    queries = [WindowQueries(one.window, past._panel.query_values(one.prices)) for one in asked]
+    queries = [(one.window, past._panel.query_values(one.prices)) for one in asked]
     index = past._past_windows()
 
     def median(ask: Callable[..., Any], questions: list[Any]) -> float:
@@ -113,7 +112,7 @@ def search(past: HistoricalAnalogues, tickers: list[str], **how: Any) -> dict[st
 
     row: dict[str, Any] = {
         "n_probe": how.get("n_probe"),
-        "search_seconds": median(index.search, queries),
+        "search_seconds": median(lambda query, *rest, **how: index.search(*query, *rest, **how), queries),
         "query_seconds": median(past.analogues, tickers),
     }
     if row["n_probe"] is not None:

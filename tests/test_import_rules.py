@@ -58,6 +58,7 @@ PACKAGES: dict[str, set[str]] = {
     "sagemaker": {"cluster", "formats", "remote"},
     "plotting": {"analogues", "model_selection"},
     "report": {
+        "_core.sbd",  # near-identical pairs are correlated as look-alikes are
         *("cluster", "datasets", "metrics", "model_selection", "neighbors"),
         *("plotting", "preprocessing", "prices"),
     },

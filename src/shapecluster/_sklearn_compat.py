@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from sklearn.base import _clone_parametrized as clone_parameters
 from sklearn.base import clone
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import _check_n_features as check_n_features
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 OutputContainer: TypeAlias = Literal["default", "pandas", "polars"]
@@ -119,6 +120,7 @@ __all__ = [
     "available_if",
     "check_array",
     "check_is_fitted",
+    "check_n_features",
     "check_random_state",
     "clone",
     "clone_parameters",

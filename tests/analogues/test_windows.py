@@ -10,7 +10,6 @@ from shapecluster.analogues._windows import (
     comparable_values,
     complete_windows,
     forward_returns,
-    horizon_returns,
     n_non_overlapping,
     suppress_overlaps,
     window_values,
@@ -84,5 +83,5 @@ def test_futures_end_where_knowledge_does():
     windows = Windows(np.array([0, 1, 1]), np.array([1, 1, 3]))
     paths = forward_returns(prices, windows, 2, known=3)
     np.testing.assert_array_equal(paths, [[0.5, np.nan], [-0.5, 1.0], [np.nan, np.nan]])
-    np.testing.assert_array_equal(horizon_returns(prices, windows, 2, known=3), paths[:, -1])
+    np.testing.assert_array_equal(forward_returns(prices, windows, 2, known=3, first=2), paths[:, 1:])
     assert forward_returns(prices, windows, 1, known=4)[2, 0] == pytest.approx(1.0)

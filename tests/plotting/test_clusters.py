@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from shapecluster import LocalKShape
 from shapecluster.model_selection import KSweep
 from shapecluster.plotting import ClusterDisplay, ClusterGridDisplay
-from shapecluster.plotting._clusters import align_in_z_units
+from shapecluster.plotting._curves import align_in_z_units
 from shapecluster.preprocessing import LogReturns
 
 WAVE = np.sin(np.linspace(0, 6, 40)) + np.linspace(0, 1, 40) ** 2

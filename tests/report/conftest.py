@@ -7,8 +7,8 @@ import pytest
 
 from shapecluster.datasets import make_market
 from shapecluster.report._analysis import Analysis, analyze
-from shapecluster.report._cleaning import clean
 from shapecluster.report._findings import PriceSource, StocksSettings
+from shapecluster.report._inputs import clean
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=HYPERLINK(A1)"
@@ -38,7 +38,7 @@ def sectors(market, hostile_prices) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def analysis(hostile_prices, sectors) -> Analysis:
-    cleaned = clean(hostile_prices)
+    prices, events = clean(hostile_prices)
     settings = StocksSettings(k=(2, 3, 4, 5), max_shift=3, portfolio=(SCRIPT, FORMULA), n_look_alikes=3)
     source = PriceSource("file", "Prices from <b>file</b>.csv", sectors, "sectors.csv", ("A note & more.",))
-    return analyze(cleaned.prices, settings, source, cleaned.summary, dropped=cleaned.dropped)
+    return analyze(prices, settings, source, events)

@@ -15,16 +15,16 @@ from shapecluster.preprocessing import LogReturns
 from shapecluster.prices import load_prices
 from shapecluster.prices._load import load_sectors
 from shapecluster.report._analysis import analyze, find_near_identical
-from shapecluster.report._cleaning import clean
 from shapecluster.report._findings import PriceSource, StocksSettings
+from shapecluster.report._inputs import clean
 
 PLAIN = PriceSource("file", "Prices from a file")
 
 
 def run(prices: pd.DataFrame, source: PriceSource = PLAIN, **settings):
-    cleaned = clean(prices)
+    cleaned, events = clean(prices)
     asked = StocksSettings(**({"k": (2, 3), "max_shift": 3} | settings))
-    return analyze(cleaned.prices, asked, source, cleaned.summary, dropped=cleaned.dropped)
+    return analyze(cleaned, asked, source, events)
 
 
 @pytest.fixture(scope="module")
@@ -250,9 +250,9 @@ def test_look_alikes_of_months_ago_are_noted_when_all_lags_are_allowed():
 
 def test_progress_is_reported_from_start_to_end(complete):
     steps = []
-    cleaned = clean(complete.prices)
+    cleaned, events = clean(complete.prices)
     settings = StocksSettings(k=(2, 3), portfolio=(complete.prices.index[0],), max_shift=0)
-    analyze(cleaned.prices, settings, PLAIN, cleaned.summary, progress=lambda *step: steps.append(step))
+    analyze(cleaned, settings, PLAIN, events, progress=lambda *step: steps.append(step))
     assert steps[:3] == [("Clustering", 0, 2), ("Clustering", 1, 2), ("Clustering", 2, 2)]
     assert steps[-1] == ("Finding look-alikes", 1, 1)
 

@@ -64,14 +64,16 @@ def test_pairs_state_the_threshold(analysis):
 
 
 def test_cleaning_counts_every_kind(analysis):
-    counts = pd.DataFrame(
-        {"kind": ["late listing", "jump"], "action": ["kept", "flagged"], "events": [2, 1], "stocks": [2, 1]}
+    kinds = ["late listing", "late listing", "jump", "flat stretch", "flat stretch", "no prices", "no prices"]
+    actions = ["kept", "kept", "flagged", "flagged", "flagged", "stock dropped", "stock dropped"]
+    events = pd.DataFrame({"ticker": list("ABCDDEF"), "kind": kinds, "action": actions})
+    found = replace(analysis.findings, cleaning=events)
+    assert describe_cleaning(found) == (
+        "Cleaning: 2 late listings (kept), 1 jump (flagged), 2 flat stretches (flagged), 2 no prices "
+        "(stock dropped). Flagged prices are used unchanged."
     )
-    found = replace(analysis.findings, cleaning=replace(analysis.findings.cleaning, counts=counts))
-    assert describe_cleaning(found).startswith(
-        "Cleaning: 2 late listings (kept), 1 jump (flagged). Flagged prices are used unchanged."
-    )
-    nothing = replace(found, cleaning=replace(found.cleaning, counts=counts.head(0)))
+    assert found.event_counts["stocks"].tolist() == [2, 1, 1, 2]
+    nothing = replace(found, cleaning=events.head(0))
     assert describe_cleaning(nothing) == "Cleaning found nothing to drop, fill or flag."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -17,25 +17,16 @@ from shapecluster._sklearn_compat import (
     check_is_fitted,
     check_random_state,
 )
+from shapecluster._typing import Float64Array
 from shapecluster._validation import all_or_nothing, check_series
 from shapecluster.analogues._price_panel import PricePanel
-from shapecluster.analogues._results import Analogues, Outcomes, make_summary, make_table
-from shapecluster.analogues._search import PastWindows, WindowQueries
-from shapecluster.analogues._windows import (
-    LEVELS,
-    RETURNS,
-    Windows,
-    forward_returns,
-    horizon_returns,
-    window_values,
-)
+from shapecluster.analogues._results import Analogues, BaseRate, make_answer
+from shapecluster.analogues._search import PastWindows
+from shapecluster.analogues._windows import Windows, forward_returns
 from shapecluster.cluster import MiniBatchLocalKShape
 from shapecluster.neighbors._answers import check_count, check_flags
 from shapecluster.neighbors._index import ClusterIndex
 from shapecluster.neighbors._recall import Recall, measure_recall
-
-if TYPE_CHECKING:
-    from typing import Self
 
 _MAX_CELLS = 512  # the time of a fit grows with the number of cells
 # A clusterer is fitted on at least so many windows for each cell, and in all.
@@ -140,7 +131,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         "horizon": [Interval(Integral, 1, None, closed="left")],
         "exclusion": [StrOptions({"half"}), Interval(Integral, 0, None, closed="left")],
         "before": [StrOptions({"end", "start"})],
-        "values": [StrOptions({LEVELS, RETURNS})],
+        "values": [StrOptions({"levels", "returns"})],
         "max_shift": [None, Interval(Integral, 0, None, closed="left")],
         "clusterer": "no_validation",  # type: ignore[dict-item] # what scikit-learn writes for any estimator
         "n_probe": [Interval(Integral, 1, None, closed="left")],
@@ -156,7 +147,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     n_features_in_: int
     _panel: PricePanel
     _windows: Windows
-    _outcomes: Outcomes
+    _outcomes: Float64Array
 
     def __init__(
         self,
@@ -212,7 +203,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         names = pd.RangeIndex(len(data.values)) if data.names is None else data.names
         days = pd.RangeIndex(data.values.shape[1]) if data.timepoints is None else data.timepoints
         panel = PricePanel(data.values.astype(np.float64), names, days, self.window, self.values)
-        windows, left_out = self._windows_from(panel, 0)
+        windows, left_out = panel.windows_on_grid(self.step, 0)
         if not len(windows):
             raise ValueError(
                 f"prices must have {self.window} prices in a row, without a gap, of a stock that moves. Got "
@@ -252,9 +243,10 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
             raise TypeError(
                 f"prices must be a DataFrame, tickers as rows. Got {type(prices).__name__} instead."
             )
-        data = check_series(_FeatureCountStub(), prices, reset=True, allow_nan=True, min_timepoints=1)
+        # Another estimator, which has no number of features: `update` takes any number of days.
+        data = check_series(type(self)(), prices, reset=True, allow_nan=True, min_timepoints=1)
         panel = old.extend(data.values.astype(np.float64), prices.index, prices.columns)
-        windows, left_out = self._windows_from(panel, len(old.days))
+        windows, left_out = panel.windows_on_grid(self.step, len(old.days))
         if len(windows):  # with a step, new days may complete no window
             self.index_.add(panel.values_of(windows))
         self.left_out_ = self.left_out_ + left_out
@@ -302,30 +294,12 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         check_flags(exact=exact)
         n_neighbors = check_count("n_neighbors", n_neighbors)
-        panel, past = self._panel, self._past_windows()
-        resolved = panel.resolve(query, as_of)
-        known = resolved.known
-        queries = WindowQueries(resolved.window, panel.query_values(resolved.prices))
-        hits = past.search(queries, n_neighbors, n_probe=n_probe, exact=exact)
-        found = self._windows.subset(hits.ids)
-        eligible = past.eligible(resolved.window)(np.zeros(1, dtype=np.intp), np.arange(len(self._windows)))
-        paths = forward_returns(panel.prices, found, self.horizon, known)
-        table = make_table(panel, found, paths)
-        table.insert(3, "sbd", hits.distances)
-        table.insert(4, "shift", hits.shifts)
-        summary, same_dates = make_summary(panel, found, self._outcomes, eligible, self.horizon, known)
-        is_dated = int(resolved.window.ends[0]) == known
-        days = panel.days[known - self.window + 1 : known + 1]
-        days = days if is_dated else pd.RangeIndex(self.window)
-        return Analogues(
-            table=table,
-            summary=summary,
-            query=pd.Series(resolved.prices, index=days, name=resolved.name),
-            as_of=panel.days[known],
-            windows=pd.DataFrame(window_values(panel.prices, found, self.window)),
-            paths=pd.DataFrame(paths, columns=np.arange(1, self.horizon + 1)),
-            same_dates=same_dates,
-        )
+        past, wanted = self._past_windows(), self._panel.resolve(query, as_of)
+        values = self._panel.query_values(wanted.prices)
+        hits = past.search(wanted.window, values, n_neighbors, n_probe=n_probe, exact=exact)
+        eligible = past.eligible(wanted.window)(np.zeros(1, dtype=np.intp), np.arange(len(self._windows)))
+        every = BaseRate(self._windows, self._outcomes, eligible)
+        return make_answer(self._panel, wanted, hits, every, self.horizon)
 
     def recall(
         self,
@@ -367,10 +341,9 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
             windows = self._panel.windows_ending(np.array([self._panel.day_position(as_of)])).windows
         drawn = check_random_state(self.random_state).permutation(len(windows))[:n_samples]
         windows = windows.subset(np.sort(drawn))
-        queries = WindowQueries(windows, self._panel.values_of(windows))
-        past = self._past_windows()
-        found = past.search(queries, n_neighbors, n_probe=n_probe)
-        true = past.search(queries, n_neighbors, exact=True)
+        values, past = self._panel.values_of(windows), self._past_windows()
+        found = past.search(windows, values, n_neighbors, n_probe=n_probe)
+        true = past.search(windows, values, n_neighbors, exact=True)
         if not len(true.ids):
             raise ValueError(
                 "No query of the sample has an eligible window before it. Ask for a later as_of."
@@ -385,7 +358,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     @property
     def prices_(self) -> pd.DataFrame:
         """The prices, with the days that `update` added."""
-        return self._panel.to_frame()
+        return pd.DataFrame(self._panel.prices, index=self._panel.tickers, columns=self._panel.days)
 
     def _new_index(self, n_windows: int) -> ClusterIndex:
         clusterer = self.clusterer
@@ -397,12 +370,11 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
                 n_cells, max_iter=1, max_shift=self.max_shift, random_state=seed, n_jobs=self.n_jobs
             )
         n_clusters = int(getattr(split_clusterer(clusterer)[1], "n_clusters", 1))
-        n_samples = max(_MIN_SAMPLE, _SAMPLE_PER_CELL * n_clusters)
         return ClusterIndex(
             clusterer,
             n_probe=self.n_probe,
             metric="sbd",
-            train_size=min(n_windows, n_samples),
+            train_size=min(n_windows, max(_MIN_SAMPLE, _SAMPLE_PER_CELL * n_clusters)),
             random_state=self.random_state,
             n_jobs=self.n_jobs,
         )
@@ -410,26 +382,17 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
     def _store(self, panel: PricePanel, windows: Windows) -> None:
         self._panel, self._windows = panel, windows
         # Every answer reports the base rate over all windows, which may be half a million: computed once.
-        values = horizon_returns(panel.prices, windows, self.horizon, len(panel.days) - 1)
-        self._outcomes = Outcomes(windows.ends, values)
+        last = len(panel.days) - 1
+        returns = forward_returns(panel.prices, windows, self.horizon, last, first=self.horizon)
+        self._outcomes = returns[:, 0]
 
     def _past_windows(self) -> PastWindows:
         exclusion = self.window // 2 if self.exclusion == "half" else self.exclusion
         lead = 0 if self.before == "end" else self.window - 1
         return PastWindows(self.index_, self._windows, exclusion, lead)
 
-    def _windows_from(self, panel: PricePanel, first: int) -> tuple[Windows, pd.DataFrame]:
-        """Find the windows to index from a day on, and count those of each ticker that are left out."""
-        found = panel.windows_on_grid(self.step, first)
-        left_out = {"missing": found.n_missing, "flat": found.n_flat}
-        return found.windows, pd.DataFrame(left_out, index=panel.tickers)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.positive_only = True
         return tags
-
-
-class _FeatureCountStub(BaseEstimator):
-    """An estimator without a number of features, so that `update` takes any number of days."""

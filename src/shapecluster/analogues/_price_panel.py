@@ -17,7 +17,6 @@ from shapecluster.analogues._windows import (
     Windows,
     comparable_values,
     complete_windows,
-    n_values,
     window_values,
 )
 
@@ -71,10 +70,6 @@ class PricePanel:
         if len(rows):
             raise ValueError(f"prices must be positive. Those of {listing(self.tickers[rows])} are not.")
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the prices as a DataFrame."""
-        return pd.DataFrame(self.prices, index=self.tickers, columns=self.days)
-
     def extend(self, prices: Float64Array, tickers: pd.Index[Any], days: pd.Index[Any]) -> PricePanel:
         """Return a panel with the prices of later days, of the same tickers in any order."""
         if len(tickers) != len(self.tickers) or not tickers.isin(self.tickers).all():
@@ -92,17 +87,22 @@ class PricePanel:
 
     @property
     def width(self) -> int:
-        """Number of values in a window."""
-        return n_values(self.window, self.kind)
+        """Number of values in a window: a return takes two days."""
+        return self.window if self.kind == "levels" else self.window - 1
 
     @cached_property
     def _values(self) -> FloatArray:
         return comparable_values(self.prices, self.kind)
 
-    def windows_on_grid(self, step: int, first: int) -> WindowCounts:
-        """Find the windows that end on every `step`-th day, from the day `first` on."""
+    def windows_on_grid(self, step: int, first: int) -> tuple[Windows, pd.DataFrame]:
+        """Find the windows that end on every `step`-th day, from the day `first` on.
+
+        Also count those of each ticker that are left out, as `missing` or `flat`.
+        """
         ends = np.arange(self.window - 1, len(self.days), step)
-        return self.windows_ending(ends[ends >= first])
+        found = self.windows_ending(ends[ends >= first])
+        left_out = {"missing": found.n_missing, "flat": found.n_flat}
+        return found.windows, pd.DataFrame(left_out, index=self.tickers)
 
     def windows_ending(self, ends: IntArray) -> WindowCounts:
         """Find the windows that end on these days."""

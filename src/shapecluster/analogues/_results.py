@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from shapecluster._core.index.collect import Hits
 from shapecluster._typing import BoolArray, Float64Array, IntArray
-from shapecluster.analogues._price_panel import PricePanel
-from shapecluster.analogues._windows import Windows, forward_returns, horizon_returns, n_non_overlapping
+from shapecluster.analogues._price_panel import PricePanel, ResolvedQuery
+from shapecluster.analogues._windows import Windows, forward_returns, n_non_overlapping, window_values
 
 _QUARTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75}
 
@@ -60,62 +61,67 @@ class Analogues:
         return f"Analogues of {name} as of {self.as_of}: {len(self.table)}\n{self.table}\n{self.summary}"
 
 
-class Outcomes(NamedTuple):
-    """Returns after windows, as known on the last day of the panel.
+class BaseRate(NamedTuple):
+    """All indexed windows, and the returns after them.
 
     Attributes
     ----------
-    ends : ndarray of int, shape (n_windows,)
-        Position of the last day of each window.
-    values : ndarray of shape (n_windows,)
-        Simple returns over the `horizon` days after it; NaN if not known.
+    windows : Windows
+        The windows.
+    outcomes : ndarray of shape (n_windows,)
+        Returns over `horizon` days after them, as known on the last day of the panel.
+    eligible : ndarray of bool, shape (n_windows,)
+        Which of them might have been found.
     """
 
-    ends: IntArray
-    values: Float64Array
+    windows: Windows
+    outcomes: Float64Array
+    eligible: BoolArray
 
 
-def make_table(panel: PricePanel, hits: Windows, paths: Float64Array) -> pd.DataFrame:
-    """Tabulate the windows found, and the returns after them, without the distances."""
-    return pd.DataFrame(
-        {
-            "ticker": panel.tickers[hits.rows],
-            "start": panel.days[hits.ends - panel.window + 1],
-            "end": panel.days[hits.ends],
-            "followed": paths[:, -1],
-            "n_followed": (~np.isnan(paths)).sum(axis=1),
-        }
-    )
-
-
-def make_summary(
-    panel: PricePanel, hits: Windows, every: Outcomes, eligible: BoolArray, horizon: int, known: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Summarize the returns after the hits and both base rates; compute quartiles by day for the same dates.
-
-    A date counts in the base rate as often as it occurs among the hits.
-    """
+def make_answer(
+    panel: PricePanel, query: ResolvedQuery, hits: Hits, every: BaseRate, horizon: int
+) -> Analogues:
+    """Describe the windows found for a query, and the returns after them."""
+    found, known = every.windows.subset(hits.ids), query.known
+    paths = forward_returns(panel.prices, found, horizon, known)
+    # A date counts in the base rate as often as it occurs among the windows found.
     n_tickers = len(panel.tickers)
-    others = Windows(np.tile(np.arange(n_tickers), len(hits)), np.repeat(hits.ends, n_tickers))
-    paths = forward_returns(panel.prices, others, horizon, known)
+    others = Windows(np.tile(np.arange(n_tickers), len(found)), np.repeat(found.ends, n_tickers))
+    other_paths = forward_returns(panel.prices, others, horizon, known)
     # Returns that end after the query's last day are known today, but were not known then.
-    known_then = eligible & (every.ends <= known - horizon)
-    rows = {
-        "analogues": _summary_row(
-            hits.ends, horizon_returns(panel.prices, hits, horizon, known), len(hits), horizon
-        ),
-        "same dates": _summary_row(others.ends, paths[:, -1], len(others), horizon),
-        "all windows": _summary_row(
-            every.ends[known_then], every.values[known_then], int(eligible.sum()), horizon
-        ),
+    ended = every.eligible & (every.windows.ends <= known - horizon)
+    n_eligible = int(every.eligible.sum())
+    summary = {
+        "analogues": _summary_row(found.ends, paths[:, -1], len(found), horizon),
+        "same dates": _summary_row(others.ends, other_paths[:, -1], len(others), horizon),
+        "all windows": _summary_row(every.windows.ends[ended], every.outcomes[ended], n_eligible, horizon),
     }
+    counts = {"n": int, "n_unknown": int, "n_apart": int}
     # Day by day, for fewer returns are known of later days, and np.nanquantile warns where there are none.
-    by_day = np.full((len(_QUARTILES), horizon), np.nan)
-    for day, column in enumerate(paths.T):
-        by_day[:, day] = _quantiles(column[~np.isnan(column)])
-    quartiles = pd.DataFrame(by_day, index=list(_QUARTILES), columns=np.arange(1, horizon + 1))
-    summary = pd.DataFrame.from_dict(rows, orient="index")
-    return summary.astype({"n": int, "n_unknown": int, "n_apart": int}), quartiles
+    quartiles = [_quantiles(column[~np.isnan(column)]) for column in other_paths.T]
+    days_ahead = np.arange(1, horizon + 1)
+    is_dated = int(query.window.ends[0]) == known
+    days = panel.days[known - panel.window + 1 : known + 1] if is_dated else pd.RangeIndex(panel.window)
+    return Analogues(
+        table=pd.DataFrame(
+            {
+                "ticker": panel.tickers[found.rows],
+                "start": panel.days[found.ends - panel.window + 1],
+                "end": panel.days[found.ends],
+                "sbd": hits.distances,
+                "shift": hits.shifts,
+                "followed": paths[:, -1],
+                "n_followed": (~np.isnan(paths)).sum(axis=1),
+            }
+        ),
+        summary=pd.DataFrame.from_dict(summary, orient="index").astype(counts),
+        query=pd.Series(query.prices, index=days, name=query.name),
+        as_of=panel.days[known],
+        windows=pd.DataFrame(window_values(panel.prices, found, panel.window)),
+        paths=pd.DataFrame(paths, columns=days_ahead),
+        same_dates=pd.DataFrame(np.transpose(quartiles), index=list(_QUARTILES), columns=days_ahead),
+    )
 
 
 def _summary_row(ends: IntArray, outcomes: Float64Array, n_all: int, horizon: int) -> dict[str, float]:

@@ -19,22 +19,6 @@ WindowFilter = Callable[[IntArray, IntArray], BoolArray]
 
 
 @dataclass(frozen=True)
-class WindowQueries:
-    """Windows whose analogues are sought.
-
-    Attributes
-    ----------
-    windows : Windows
-        Their tickers and last days.
-    values : ndarray of shape (n_queries, n_values)
-        The values that are compared.
-    """
-
-    windows: Windows
-    values: FloatArray
-
-
-@dataclass(frozen=True)
 class PastWindows:
     """All indexed windows, and the rules that make some of them eligible.
 
@@ -66,18 +50,25 @@ class PastWindows:
         return row_filter
 
     def search(
-        self, queries: WindowQueries, n_neighbors: int, *, n_probe: int | None = None, exact: bool = False
+        self,
+        queries: Windows,
+        values: FloatArray,
+        n_neighbors: int,
+        *,
+        n_probe: int | None = None,
+        exact: bool = False,
     ) -> Hits:
         """Find the nearest eligible windows, one of each episode, or fewer if there are no more.
 
-        Where no bounds can shorten an exact search, as within a shift window, it scans every cell.
+        `values` has the values that are compared, one row for each query. Where no bounds can shorten an
+        exact search, as within a shift window, it scans every cell.
         """
         index = self.index
         if exact and not index._space.exact:
             n_probe, exact = len(index.cluster_centers_), False
         k = min(_CANDIDATES_PER_RESULT * n_neighbors, len(self.windows))
-        rows = index._check_rows(queries.values, reset=False).rows
-        n_queries = len(queries.windows)
+        rows = index._check_rows(values, reset=False)[0]
+        n_queries = len(queries)
         parts: list[Hits] = []
         found_ids = np.full((n_queries, n_neighbors), -1, dtype=np.int64)
         n_found = np.zeros(n_queries, dtype=np.intp)
@@ -108,9 +99,9 @@ class PastWindows:
         found = Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         return found.subset(np.lexsort((found.ids, found.distances, found.queries)))
 
-    def _new_episodes(self, queries: WindowQueries, left: IntArray, found_ids: IntArray) -> WindowFilter:
+    def _new_episodes(self, queries: Windows, left: IntArray, found_ids: IntArray) -> WindowFilter:
         """Return a filter of windows that are eligible, and in no episode found for these queries."""
-        eligible = self.eligible(queries.windows.subset(left))
+        eligible = self.eligible(queries.subset(left))
         columns = [column for column in found_ids[left].T if (column >= 0).any()]
 
         def row_filter(which: IntArray, ids: IntArray) -> BoolArray:

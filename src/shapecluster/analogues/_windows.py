@@ -14,7 +14,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
-LEVELS, RETURNS = "levels", "returns"
 ValueKind = Literal["levels", "returns"]
 
 
@@ -67,16 +66,11 @@ class WindowCounts:
 def comparable_values(prices: Float64Array, kind: ValueKind) -> FloatArray:
     """Convert prices to the values that are compared: prices, or log returns dated by the later day."""
     # In float32: distances need no more, and half a million windows take half the memory.
-    if kind == LEVELS:
+    if kind == "levels":
         return prices.astype(np.float32)
     returns = np.full(prices.shape, np.nan, dtype=np.float32)
     returns[:, 1:] = np.diff(np.log(prices), axis=1)
     return returns
-
-
-def n_values(window: int, kind: ValueKind) -> int:
-    """Count the values of a window of so many days: a return takes two days."""
-    return window if kind == LEVELS else window - 1
 
 
 def complete_windows(values: FloatArray, width: int, ends: IntArray) -> WindowCounts:
@@ -105,7 +99,9 @@ def window_values(values: FloatArray, windows: Windows, width: int) -> FloatArra
     return picked
 
 
-def forward_returns(prices: Float64Array, windows: Windows, horizon: int, known: int) -> Float64Array:
+def forward_returns(
+    prices: Float64Array, windows: Windows, horizon: int, known: int, *, first: int = 1
+) -> Float64Array:
     """Compute simple returns from the last day of each window to each of the days after it.
 
     Parameters
@@ -118,26 +114,19 @@ def forward_returns(prices: Float64Array, windows: Windows, horizon: int, known:
         Number of days to look ahead.
     known : int
         Position of the last day that may be looked at.
+    first : int, default=1
+        The first of these days.
 
     Returns
     -------
-    ndarray of shape (n_windows, horizon)
+    ndarray of shape (n_windows, horizon - first + 1)
         NaN for days after `known`, and for days without a price.
     """
-    days = windows.ends[:, None] + np.arange(1, horizon + 1)
+    days = windows.ends[:, None] + np.arange(first, horizon + 1)
     last = prices[windows.rows, windows.ends][:, None]
     paths: Float64Array = prices[windows.rows[:, None], np.minimum(days, prices.shape[1] - 1)] / last - 1.0
     paths[days > known] = np.nan
     return paths
-
-
-def horizon_returns(prices: Float64Array, windows: Windows, horizon: int, known: int) -> Float64Array:
-    """Compute the last column of `forward_returns` only."""
-    days = windows.ends + horizon
-    later = prices[windows.rows, np.minimum(days, prices.shape[1] - 1)]
-    outcome: Float64Array = later / prices[windows.rows, windows.ends] - 1.0
-    outcome[days > known] = np.nan
-    return outcome
 
 
 def is_within_exclusion(windows: Windows, other: Windows, exclusion: int) -> BoolArray:

@@ -37,9 +37,8 @@ def run_stocks(request: StocksRequest) -> None:
         settings = parse_settings(request)
         # Imported after the checks: an error in an option is then reported without delay.
         from shapecluster.report._analysis import analyze
-        from shapecluster.report._cleaning import clean
         from shapecluster.report._files import write_files
-        from shapecluster.report._inputs import add_example_portfolio
+        from shapecluster.report._inputs import add_example_portfolio, clean
         from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
 
         with OutputFolder(request.out) as folder:
@@ -49,20 +48,13 @@ def run_stocks(request: StocksRequest) -> None:
                     inputs = _read_inputs(request, progress)
                 except MissingPricesError as error:
                     raise CommandError(_describe_missing_prices(error, folder), FAILED) from None
-                cleaned = clean(inputs.prices, repair_prints=settings.repair_prints)
+                prices, events = clean(inputs.prices, repair_prints=settings.repair_prints)
                 source = inputs.source
                 if source.kind == "simulated" and not settings.portfolio:
                     # After cleaning, so that every holding of the example has prices.
-                    source, holdings = add_example_portfolio(source, cleaned.prices.index)
+                    source, holdings = add_example_portfolio(source, prices.index)
                     settings = replace(settings, portfolio=holdings)
-                analysis = analyze(
-                    cleaned.prices,
-                    settings,
-                    source,
-                    cleaned.summary,
-                    dropped=cleaned.dropped,
-                    progress=progress,
-                )
+                analysis = analyze(prices, settings, source, events, progress=progress)
                 write_files(analysis, folder.stage, progress=progress)
             files = folder.publish()
             console = make_console()

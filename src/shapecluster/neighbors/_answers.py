@@ -53,6 +53,13 @@ def check_flags(**flags: Any) -> None:
             raise TypeError(f"{name} must be True or False. Got {value!r} instead.")
 
 
+def store_names(estimator: Any, names: Any) -> None:
+    """Keep the names of the rows in `series_names_in_`, and none of an earlier fit if there are none."""
+    vars(estimator).pop("series_names_in_", None)
+    if names is not None:
+        estimator.series_names_in_ = np.asarray(names, dtype=object)
+
+
 def radius_answer(
     hits: Hits,
     n_queries: int,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.index.inverted_lists import Ids
-from shapecluster._sklearn_compat import Interval, StrOptions, check_is_fitted
+from shapecluster._sklearn_compat import check_is_fitted
 from shapecluster._typing import FloatArray, IntArray
 from shapecluster.neighbors._answers import check_flags, check_radius, radius_answer
-from shapecluster.neighbors._index_metrics import METRICS
-from shapecluster.neighbors._index_rows import n_rows
+from shapecluster.neighbors._index_metrics import n_rows
 from shapecluster.neighbors._index_search import SearchableRows
 
 
@@ -109,45 +107,6 @@ class ClusterIndex(SearchableRows):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "clusterer": "no_validation",  # type: ignore[dict-item] # what scikit-learn writes for any estimator
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "n_probe": [Interval(Integral, 1, None, closed="left")],
-        "metric": [StrOptions({"auto", *METRICS})],
-        "train_size": [
-            None,
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="right"),
-        ],
-        "dtype": [None, StrOptions({"float32", "float64"})],
-        "backend": [StrOptions({"auto", "numpy", "faiss"})],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-    }
-
-    def __init__(
-        self,
-        clusterer: Any,
-        *,
-        n_neighbors: int = 5,
-        n_probe: int = 8,
-        metric: Literal["auto", "euclidean", "jaccard", "sbd"] = "auto",
-        train_size: float | None = None,
-        dtype: Literal["float32", "float64"] | None = None,
-        backend: Literal["auto", "numpy", "faiss"] = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.clusterer = clusterer
-        self.n_neighbors = n_neighbors
-        self.n_probe = n_probe
-        self.metric = metric
-        self.train_size = train_size
-        self.dtype = dtype
-        self.backend = backend
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-
     @overload
     def kneighbors(
         self,
@@ -177,19 +136,7 @@ class ClusterIndex(SearchableRows):
         self,
         X: Any = None,
         n_neighbors: int | None = None,
-        *,
-        return_distance: Literal[False],
-        n_probe: int | None = None,
-        exact: bool = False,
-        return_shift: Literal[False] = False,
-    ) -> Ids: ...
-
-    @overload
-    def kneighbors(
-        self,
-        X: Any,
-        n_neighbors: int | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         *,
         n_probe: int | None = None,
         exact: bool = False,
@@ -201,8 +148,8 @@ class ClusterIndex(SearchableRows):
         self,
         X: Any = None,
         n_neighbors: int | None = None,
+        return_distance: Literal[False] = ...,
         *,
-        return_distance: Literal[False],
         n_probe: int | None = None,
         exact: bool = False,
         return_shift: Literal[True],
@@ -297,19 +244,7 @@ default=None
         self,
         X: Any = None,
         radius: float | None = None,
-        *,
-        return_distance: Literal[False],
-        sort_results: bool = True,
-        n_probe: int | None = None,
-        exact: bool = False,
-    ) -> NDArray[np.object_]: ...
-
-    @overload
-    def radius_neighbors(
-        self,
-        X: Any,
-        radius: float | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         sort_results: bool = True,
         *,
         n_probe: int | None = None,

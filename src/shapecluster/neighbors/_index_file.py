@@ -1,101 +1,78 @@
-"""The file of an index: parts of a fitted index to bytes, and back."""
+"""The file of an index: the attributes of a fitted index to bytes, and back."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._core.index.inverted_lists import InvertedLists
-from shapecluster._core.index.search import Space
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
-from shapecluster.neighbors._index_metrics import METRICS, IndexMetric
+from shapecluster.neighbors._index_metrics import METRICS, n_rows
 
 KIND = "shapecluster index"
 
 
-@dataclass(frozen=True)
-class IndexParts:
-    """Everything that a file keeps of a fitted index.
-
-    Attributes
-    ----------
-    metric : IndexMetric
-        The metric with the centers.
-    cells : InvertedLists
-        The stored order of the rows.
-    space : Space
-        The rows in that order, ready to be searched.
-    n_probe, n_neighbors : int
-        Defaults of a query.
-    next_id : int
-        Id of the next row that is added.
-    names : ndarray of object, shape (n_rows,), or None
-        Names of the rows, by id.
-    """
-
-    metric: IndexMetric
-    cells: InvertedLists
-    space: Space
-    n_probe: int
-    n_neighbors: int
-    next_id: int
-    names: NDArray[np.object_] | None
-
-
-def write_index(path: str | os.PathLike[str], parts: IndexParts) -> None:
-    """Write the parts of an index to a file; see `ClusterIndex.save`."""
-    metric, cells = parts.metric, parts.cells
+def write_index(path: str | os.PathLike[str], attributes: Mapping[str, Any]) -> None:
+    """Write the attributes of a fitted index to a file; see `ClusterIndex.save`."""
+    metric, cells = attributes["_metric"], attributes["_cells"]
     # The keys of the format do not change with the names in the code: old files stay readable.
     arrays = {"centres": metric.centers, "starts": cells.starts, "ids": cells.ids}
     arrays["reach"] = cells.center_distance
-    arrays |= metric.to_arrays(parts.space.rows)
+    arrays |= metric.to_arrays(attributes["_space"].rows)
     settings: dict[str, Any] = {
         "metric": metric.name,
         "metric_settings": metric.settings,
-        "n_probe": parts.n_probe,
-        "n_neighbors": parts.n_neighbors,
-        "next_id": parts.next_id,
+        "n_probe": attributes["n_probe_"],
+        "n_neighbors": int(attributes["n_neighbors"]),
+        "next_id": attributes["_next_id"],
     }
-    if parts.names is not None:
-        settings["names"], name_arrays = _encode_names(parts.names)
+    if "series_names_in_" in attributes:
+        settings["names"], name_arrays = _encode_names(attributes["series_names_in_"])
         arrays |= name_arrays
     write_arrays(path, KIND, settings, arrays)
 
 
-def read_index(path: str | os.PathLike[str]) -> IndexParts:
-    """Read the parts of an index from a file; see `ClusterIndex.load`."""
+def read_index(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the attributes of a fitted index from a file; see `ClusterIndex.load`."""
     file = read_arrays(path, KIND)
     settings, arrays = file.settings, file.arrays
     try:
         kind = METRICS[settings["metric"]]
         metric = kind(arrays["centres"], None, **settings["metric_settings"])
         rows = metric.from_arrays(arrays)
-        n_rows = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
         cells = InvertedLists(arrays["starts"].astype(np.intp), arrays["ids"], arrays["reach"])
-        _check_cells(cells, n_rows, len(metric.centers))
+        _check_cells(cells, n_rows(rows), len(metric.centers))
         if metric.row_shape(rows) != metric.centers.shape[1:]:
             raise ValueError(f"rows of shape {metric.row_shape(rows)} are not as the centers")
         metric.dtype = rows.dtype
-        return IndexParts(
-            metric=metric,
-            cells=cells,
-            space=metric.space(rows, 1),
-            n_probe=int(settings["n_probe"]),
-            n_neighbors=int(settings["n_neighbors"]),
-            next_id=int(settings["next_id"]),
-            names=_decode_names(settings["names"], arrays, n_rows) if "names" in settings else None,
-        )
+        attributes: dict[str, Any] = {
+            "metric": metric.name,
+            "metric_": metric.name,
+            "n_neighbors": int(settings["n_neighbors"]),
+            "n_probe": int(settings["n_probe"]),
+            "n_probe_": int(settings["n_probe"]),
+            "n_samples_fit_": len(cells.ids),
+            "n_features_in_": int(metric.centers.shape[1]),
+            "_transformers": [],
+            "_metric": metric,
+            "_cells": cells,
+            "_space": metric.space(rows, 1),
+            "_next_id": int(settings["next_id"]),
+        }
+        if "names" in settings:
+            attributes["series_names_in_"] = _decode_names(settings["names"], arrays, n_rows(rows))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         # The checksum was right, so another version wrote this file, or someone else.
         raise ArtifactError(
             f"The file is not damaged, but holds no index that this version can use: {error!r}. Fit and save "
             "the index again."
         ) from error
+    return attributes
 
 
 def _check_cells(cells: InvertedLists, n_rows: int, n_cells: int) -> None:

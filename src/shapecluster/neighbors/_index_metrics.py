@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,12 @@ from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._typing import DType, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, check_labels, check_series, warn_flat
 
-
-class Checked(NamedTuple):
-    """Checked input: rows as the metric stores them, and their names."""
-
-    rows: Any
-    names: pd.Index[Any] | None
+CheckedRows: TypeAlias = tuple[Any, "pd.Index[Any] | None"]
+"""Rows as a metric stores them, and their names."""
 
 
 class IndexMetric(ABC):
-    """A metric, and the centers of an index.
+    """A metric, and the centers of an index. Rows are an array, unless a subclass says otherwise.
 
     Attributes
     ----------
@@ -53,8 +49,8 @@ class IndexMetric(ABC):
         self.settings = {}
 
     @abstractmethod
-    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
-        """Check input, and convert it to rows as they are stored."""
+    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> CheckedRows:
+        """Check input, convert it to rows as they are stored, and return these with their names."""
 
     @abstractmethod
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:
@@ -73,21 +69,25 @@ class IndexMetric(ABC):
         shape: tuple[int, ...] = rows.shape[1:]
         return shape
 
-    @abstractmethod
     def concatenate(self, first: Any, second: Any) -> Any:
         """Append the second rows to the first."""
+        return np.concatenate([first, second])
 
-    @abstractmethod
     def to_arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
         """Convert rows to plain arrays, for a file."""
+        return {"rows": rows}
 
-    @abstractmethod
     def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Any:
         """Convert plain arrays back to rows."""
+        return arrays["rows"]
 
     def cast_distances(self, distances: Float64Array) -> FloatArray:
         """Convert distances to the type in which they are returned."""
         return distances
+
+    @property
+    def _float64_centers(self) -> Float64Array:
+        return self.centers.astype(np.float64)
 
 
 class ShapeMetric(IndexMetric):
@@ -107,7 +107,7 @@ class ShapeMetric(IndexMetric):
         self.settings = {"max_shift": max_shift, "missing": missing}
         self.max_shift, self.missing = max_shift, missing
 
-    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
+    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> CheckedRows:
         data = check_series(owner, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
         if data.values.shape[1:] != self.centers.shape[1:]:
             raise ValueError(
@@ -120,7 +120,7 @@ class ShapeMetric(IndexMetric):
         shapes = shapes_of(data.channels_first, self.max_shift, self.dtype, spare=spare, n_threads=n_threads)
         if shapes.flat.any():
             warn_flat(owner, data, shapes.flat, "are at distance 1 from all others")
-        return Checked(replace(shapes, spectra=None, profiles=None), data.names)
+        return replace(shapes, spectra=None, profiles=None), data.names
 
     def _centers(self) -> Shapes:
         return shapes_of(SeriesData(self.centers).channels_first, self.max_shift, self.dtype)
@@ -160,7 +160,7 @@ class VectorMetric(IndexMetric):
 
     name = "euclidean"
 
-    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
+    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> CheckedRows:
         names = names_of(X, owner)
         if sparse.issparse(X):
             raise TypeError(
@@ -170,27 +170,15 @@ class VectorMetric(IndexMetric):
         rows = validate_data(owner, X, reset=reset, dtype=[np.float64, np.float32])
         _check_width(rows, self.centers)
         self.dtype = rows.dtype if self.dtype is None else self.dtype
-        return Checked(rows.astype(self.dtype, copy=False), names)
-
-    def _centers(self) -> Float64Array:
-        return self.centers.astype(np.float64)
+        return rows.astype(self.dtype, copy=False), names
 
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:
-        cells, distances = nearest_centers(rows, self._centers(), n_threads=n_threads)
+        cells, distances = nearest_centers(rows, self._float64_centers, n_threads=n_threads)
         return cells[:, 0], distances[:, 0]
 
     def space(self, rows: Any, n_threads: int) -> Space:
         # A fancy index may leave columns contiguous, and BLAS would copy the rows for each product.
-        return VectorSpace.of(np.ascontiguousarray(rows), self._centers())
-
-    def concatenate(self, first: Any, second: Any) -> Any:
-        return np.concatenate([first, second])
-
-    def to_arrays(self, rows: Any) -> dict[str, NDArray[Any]]:
-        return {"rows": rows}
-
-    def from_arrays(self, arrays: dict[str, NDArray[Any]]) -> Any:
-        return arrays["rows"]
+        return VectorSpace.of(np.ascontiguousarray(rows), self._float64_centers)
 
 
 class SetMetric(IndexMetric):
@@ -198,7 +186,7 @@ class SetMetric(IndexMetric):
 
     name = "jaccard"
 
-    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
+    def check(self, owner: BaseEstimator, X: Any, *, reset: bool, n_threads: int = 1) -> CheckedRows:
         names = names_of(X, owner)
         values = validate_data(
             owner,
@@ -217,14 +205,14 @@ class SetMetric(IndexMetric):
                 f"{wrong:g} instead: pass X > 0."
             )
         self.dtype = np.dtype(np.float32)  # ones, and counts of them below 2^24, are exact
-        return Checked(as_sets(values), names)
+        return as_sets(values), names
 
     def assign(self, rows: Any, n_threads: int) -> tuple[IntArray, Float64Array]:
-        cells, distances = nearest_centers_of_sets(rows, self.centers.astype(np.float64), n_threads=n_threads)
+        cells, distances = nearest_centers_of_sets(rows, self._float64_centers, n_threads=n_threads)
         return cells[:, 0], distances[:, 0]
 
     def space(self, rows: Any, n_threads: int) -> Space:
-        return SetSpace.of(rows, self.centers.astype(np.float64))
+        return SetSpace.of(rows, self._float64_centers)
 
     def concatenate(self, first: Any, second: Any) -> Any:
         return sparse.vstack([first, second], format="csr")
@@ -257,3 +245,8 @@ def _check_width(rows: Any, centers: NDArray[Any]) -> None:
             f"X must have {centers.shape[1]} features, as the centers of the index. Got {rows.shape[1]} "
             "instead."
         )
+
+
+def n_rows(rows: Any) -> int:
+    """Count stored rows; a sparse matrix has no length."""
+    return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)

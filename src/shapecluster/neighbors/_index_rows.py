@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,11 @@ from shapecluster._core.index.search import Space
 from shapecluster._pipelines import split_clusterer
 from shapecluster._sklearn_compat import (
     BaseEstimator,
+    Interval,
     MetaEstimatorMixin,
+    StrOptions,
     check_is_fitted,
+    check_n_features,
     check_random_state,
     clone,
 )
@@ -27,27 +29,18 @@ from shapecluster._text import listing
 from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 from shapecluster._validation import all_or_nothing
+from shapecluster.neighbors._answers import store_names
 from shapecluster.neighbors._faiss import FaissLists, make_lists
-from shapecluster.neighbors._index_file import IndexParts, read_index, write_index
-from shapecluster.neighbors._index_metrics import METRICS, Checked, IndexMetric, ShapeMetric, names_of
-
-if TYPE_CHECKING:
-    from typing import Self
+from shapecluster.neighbors._index_file import read_index, write_index
+from shapecluster.neighbors._index_metrics import METRICS, CheckedRows, IndexMetric, n_rows, names_of
 
 
-class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
-    """Hold the rows of an index, sorted by cell. A subclass searches them."""
+class IndexedRows(MetaEstimatorMixin, BaseEstimator):
+    """The parameters and the rows of an index, sorted by cell. A subclass searches them."""
 
-    clusterer: Any
-    n_neighbors: int
-    n_probe: int
     metric: Literal["auto", "euclidean", "jaccard", "sbd"]
-    train_size: float | None
     dtype: Literal["float32", "float64"] | None
     backend: Literal["auto", "numpy", "faiss"]
-    random_state: Any
-    n_jobs: int | None
-
     clusterer_: Any
     n_probe_: int
     metric_: Literal["euclidean", "jaccard", "sbd"]
@@ -61,9 +54,44 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
     _next_id: int
     _lists: FaissLists | None
 
-    @abstractmethod
-    def __init__(self, clusterer: Any) -> None:
-        """Store parameters."""
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "clusterer": "no_validation",  # type: ignore[dict-item] # what scikit-learn writes for any estimator
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_probe": [Interval(Integral, 1, None, closed="left")],
+        "metric": [StrOptions({"auto", *METRICS})],
+        "train_size": [
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="right"),
+        ],
+        "dtype": [None, StrOptions({"float32", "float64"})],
+        "backend": [StrOptions({"auto", "numpy", "faiss"})],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+    }
+
+    def __init__(
+        self,
+        clusterer: Any,
+        *,
+        n_neighbors: int = 5,
+        n_probe: int = 8,
+        metric: Literal["auto", "euclidean", "jaccard", "sbd"] = "auto",
+        train_size: float | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+        backend: Literal["auto", "numpy", "faiss"] = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.clusterer = clusterer
+        self.n_neighbors = n_neighbors
+        self.n_probe = n_probe
+        self.metric = metric
+        self.train_size = train_size
+        self.dtype = dtype
+        self.backend = backend
+        self.random_state = random_state
+        self.n_jobs = n_jobs
 
     @all_or_nothing
     def fit(self, X: Any, y: None = None) -> Self:
@@ -96,7 +124,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         self._next_id = n_rows(rows)
         labels, distances = self._metric.assign(rows, n_threads(self.n_jobs))
         self._store(rows, labels, distances, np.arange(self._next_id, dtype=np.int64))
-        self._store_names(names)
+        store_names(self, names)
         return self
 
     @all_or_nothing
@@ -154,12 +182,8 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             For ids that the index does not have (the message lists them), and when no row would be left.
         """
         check_is_fitted(self)
-        removed = np.unique(np.atleast_1d(np.asarray(ids)))
-        if not np.issubdtype(removed.dtype, np.integer):
-            raise ValueError(f"ids must be integers. Got {removed.dtype} instead.")
-        unknown = removed[~np.isin(removed, self._cells.ids)]
-        if len(unknown):
-            raise ValueError(f"ids must be those of rows in the index. It does not have {listing(unknown)}.")
+        removed = np.unique(np.atleast_1d(ids))
+        self._check_ids(removed)
         kept: BoolArray = ~np.isin(self._cells.ids, removed)
         if not kept.any():
             raise ValueError("ids must leave at least one row in the index. Got all of them instead.")
@@ -191,16 +215,12 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         ids = np.asarray(ids)
-        if not np.issubdtype(ids.dtype, np.integer) and ids.size:
-            raise ValueError(f"ids must be integers. Got {ids.dtype} instead.")
-        known = self.ids_
-        # An id above all others gets the last place, so that the comparison below finds it unknown.
-        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        if (known[place] != ids).any():
-            unknown = np.unique(ids[known[place] != ids])
-            raise ValueError(f"ids must be those of rows in the index. It does not have {listing(unknown)}.")
+        if ids.size:  # an empty list is one of floats
+            self._check_ids(ids)
         names = getattr(self, "series_names_in_", None)
-        found: NDArray[np.object_] = ids.astype(object) if names is None else names[place]
+        found: NDArray[np.object_] = (
+            ids.astype(object) if names is None else names[np.searchsorted(self.ids_, ids)]
+        )
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -233,16 +253,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
                 f"yourself, with pipe = index.clusterer_: {type(self).__name__}(pipe[-1])"
                 ".fit(pipe[:-1].transform(X)) can be saved. Or pickle the index."
             )
-        parts = IndexParts(
-            metric=self._metric,
-            cells=self._cells,
-            space=self._space,
-            n_probe=self.n_probe_,
-            n_neighbors=int(self.n_neighbors),
-            next_id=self._next_id,
-            names=getattr(self, "series_names_in_", None),
-        )
-        write_index(path, parts)
+        write_index(path, vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -264,21 +275,8 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             When the file is damaged, truncated, of another version, or no index at all.
         """
         index = cls(None)
-        index._restore(read_index(path))
+        index.__setstate__(vars(index) | read_index(path))  # which also makes the lists of faiss
         return index
-
-    def _restore(self, parts: IndexParts) -> None:
-        """Take over the parts of a file."""
-        self.n_neighbors, self.n_probe = parts.n_neighbors, parts.n_probe
-        self.metric = self.metric_ = parts.metric.name
-        self.n_probe_, self._next_id = parts.n_probe, parts.next_id
-        self._transformers = []
-        self._metric, self._cells, self._space = parts.metric, parts.cells, parts.space
-        self._lists = make_lists(self.backend, self._space, self._cells)
-        self.n_samples_fit_ = len(parts.cells.ids)
-        self.n_features_in_ = int(parts.metric.centers.shape[1])
-        if parts.names is not None:
-            self.series_names_in_ = parts.names
 
     @property
     def ids_(self) -> Ids:
@@ -290,26 +288,27 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         """The centers of the cells."""
         return self._metric.centers
 
-    def _check_rows(self, X: Any, *, reset: bool, n_threads: int = 1) -> Checked:
+    def _check_ids(self, ids: NDArray[Any]) -> None:
+        if not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(f"ids must be integers. Got {ids.dtype} instead.")
+        unknown = np.unique(ids[~np.isin(ids, self._cells.ids)])
+        if len(unknown):
+            raise ValueError(f"ids must be those of rows in the index. It does not have {listing(unknown)}.")
+
+    def _check_rows(self, X: Any, *, reset: bool, n_threads: int = 1) -> CheckedRows:
         """Check rows or queries, transform them where the clusterer is a Pipeline, and keep their names."""
         if not self._transformers:
             return self._metric.check(self, X, reset=reset, n_threads=n_threads)
         names = names_of(X, self)  # a transformer may return an array for a DataFrame
-        shape = np.shape(X)
-        width = shape[1] if len(shape) > 1 else None  # of one dimension: the transformers raise
+        if np.ndim(X) > 1:  # of one dimension: the transformers raise
+            check_n_features(self, X, reset=reset)
         if reset:
-            self.n_features_in_ = width or 0
             vars(self).pop("feature_names_in_", None)  # of an earlier fit without a Pipeline
-        elif width is not None and width != self.n_features_in_:
-            raise ValueError(
-                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                "features as input."
-            )
         for transformer in self._transformers:
             X = transformer.transform(X)
         # An index without features of its own: the transformed rows must fit the centers only.
-        checked = self._metric.check(type(self)(None), X, reset=True, n_threads=n_threads)
-        return Checked(checked.rows, names)
+        rows, _ = self._metric.check(type(self)(None), X, reset=True, n_threads=n_threads)
+        return rows, names
 
     def _fitted_clusterer(self, X: Any) -> Any:
         try:
@@ -341,14 +340,17 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         return X.iloc[drawn] if isinstance(X, pd.DataFrame) else X[drawn]
 
     def _make_metric(self, clusterer: Any) -> IndexMetric:
-        has_window = hasattr(clusterer, "max_shift")
-        name = ("sbd" if has_window else "euclidean") if self.metric == "auto" else self.metric
+        name = self.metric
+        if name == "auto":
+            name = "sbd" if hasattr(clusterer, "max_shift") else "euclidean"
+        settings = {}
+        if name == "sbd":
+            settings = {
+                "max_shift": getattr(clusterer, "max_shift", None),
+                "missing": getattr(clusterer, "missing", "error"),
+            }
         dtype = None if self.dtype is None else np.dtype(self.dtype)
-        centers = np.asarray(clusterer.cluster_centers_)
-        if name != "sbd":
-            return METRICS[name](centers, dtype)
-        missing: Literal["error", "mask"] = getattr(clusterer, "missing", "error")
-        return ShapeMetric(centers, dtype, max_shift=getattr(clusterer, "max_shift", None), missing=missing)
+        return METRICS[name](np.asarray(clusterer.cluster_centers_), dtype, **settings)
 
     def _store(self, rows: Any, labels: IntArray, distances: Float64Array, ids: Ids) -> None:
         """Sort rows by their cells, and make everything that a search needs."""
@@ -356,12 +358,6 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
         self._space = self._metric.space(self._metric.subset(rows, order), n_threads(self.n_jobs))
         self._lists = make_lists(self.backend, self._space, self._cells)
         self.n_samples_fit_ = len(ids)
-
-    def _store_names(self, names: pd.Index[Any] | None) -> None:
-        if names is not None:
-            self.series_names_in_ = np.asarray(names, dtype=object)
-        elif hasattr(self, "series_names_in_"):
-            del self.series_names_in_
 
     def _check_new_names(self, names: pd.Index[Any] | None) -> None:
         """Check that new rows have names if the stored ones have, and other names than these."""
@@ -391,8 +387,3 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator, ABC):
             tags.input_tags = get_tags(self.clusterer).input_tags
         tags.input_tags.sparse = self.metric == "jaccard"
         return tags
-
-
-def n_rows(rows: Any) -> int:
-    """Count stored rows; a sparse matrix has no length."""
-    return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)

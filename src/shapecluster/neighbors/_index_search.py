@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -13,11 +13,9 @@ from shapecluster._core.index.search import RowFilter, search_block, search_in_b
 from shapecluster._sklearn_compat import check_is_fitted, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster.neighbors._answers import check_count, check_n_neighbors
-from shapecluster.neighbors._index_rows import IndexedRows, n_rows
+from shapecluster.neighbors._index_metrics import n_rows
+from shapecluster.neighbors._index_rows import IndexedRows
 from shapecluster.neighbors._recall import Recall, cell_ranks, measure_recall
-
-if TYPE_CHECKING:
-    from typing import Self
 
 
 class IndexQueries(NamedTuple):
@@ -154,13 +152,13 @@ default=None
                 "no bound rules out any cell. Got "
                 f"max_shift={self._metric.settings['max_shift']} instead; n_probe={n_cells} scans every cell."
             )
-        threads, lists = n_threads(self.n_jobs), self._lists
+        threads = n_threads(self.n_jobs)
+        # faiss proposes k nearest rows of probed cells and takes no filter.
+        lists = self._lists if row_filter is None and not exact else None
 
         def search(part: slice) -> Hits:
             block, size = self._metric.subset(rows, part), part.stop - part.start
-            # faiss proposes k nearest rows of probed cells and takes no filter.
-            simple = k is not None and row_filter is None and not exact
-            if lists is not None and k is not None and simple and lists.is_preferred(size, n_probe):
+            if lists is not None and k is not None and lists.is_preferred(size, n_probe):
                 return lists.search(block, k, n_probe, threads)
             collector = RadiusCollector(size, radius) if k is None else TopK(size, k)
             search_block(
@@ -186,7 +184,7 @@ default=None
         """Check queries; None stands for all rows of the index, in their stored order."""
         if X is None:
             return IndexQueries(self._space.rows, self._cells.ids)
-        return IndexQueries(self._check_rows(X, reset=False).rows, None)
+        return IndexQueries(self._check_rows(X, reset=False)[0], None)
 
     def _sample(self, X: Any, n_samples: int | None) -> IndexQueries:
         """Draw queries from X, or from the rows of the index."""

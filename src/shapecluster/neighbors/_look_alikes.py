@@ -8,17 +8,61 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shapecluster._core.sbd.overlap import Overlap
-from shapecluster._core.sbd.shapes import Shapes
+from shapecluster._core.sbd.correlation import align_all
+from shapecluster._core.sbd.overlap import Overlap, overlap_correlation
+from shapecluster._core.sbd.shapes import Shapes, materialize
 from shapecluster._text import listing
+from shapecluster._threads import n_threads
 from shapecluster._typing import BoolArray, Float64Array, IntArray, is_integer
-from shapecluster._validation import SeriesData, names_and_weights
+from shapecluster._validation import SeriesData, names_and_weights, warn_flat
+from shapecluster.neighbors._universe import ShapeUniverse
 
 # A sum below so many rounding errors of its terms is no shape.
 _CANCELED = 64
 
 
-def find_holdings(portfolio: Any, universe: NDArray[Any]) -> tuple[IntArray, Float64Array]:
+def find_look_alikes(universe: ShapeUniverse, portfolio: Any, n: Any, *, basket: bool) -> pd.DataFrame:
+    """Find the look-alikes of a portfolio; see `ShapeNeighbors.similar`."""
+    shapes, names = universe._shapes, universe._names()
+    held, weights = _find_holdings(portfolio, names)
+    # A flat series is at distance 1, which would rank it above series that move the other way.
+    candidates = np.setdiff1d(np.flatnonzero(~shapes.flat), held)
+    if not len(candidates):
+        raise ValueError("portfolio must leave series that move to choose from. It holds all of them.")
+    if not is_integer(n) or not 1 <= n <= len(candidates):
+        raise ValueError(
+            f"n_neighbors must be from 1 to {len(candidates)}, the number of series that move and are "
+            f"not in the portfolio. Got {n!r} instead."
+        )
+    if basket:
+        labels = ["basket"]
+        queries, observed = universe._like_universe(_basket_of(shapes, universe._observed, held, weights))
+    else:
+        labels = [names[row] for row in held]
+        queries, observed = materialize(shapes, held), universe._observed[held]
+        if queries.flat.any():
+            flat = SeriesData(queries.unit, pd.Index(labels))
+            warn_flat(universe, flat, queries.flat, "are at distance 1 from all others")
+    # The candidates are aligned to the holdings: the shift is then the lag by which they trail.
+    others = materialize(shapes, candidates)
+    aligned = align_all(others, queries, n_threads=n_threads(universe.n_jobs))
+    tables = []
+    for i, label in enumerate(labels):
+        sbd, lag = 1.0 - aligned.ncc[:, i], aligned.shifts[:, i]
+        overlap = overlap_correlation(
+            others.unit, universe._observed[candidates], queries.unit[i], observed[i], lag
+        )
+        if universe.missing == "mask":
+            best = _rank_by_correlation(overlap, lag, universe.n_features_in_, universe.min_overlap)[:n]
+        else:
+            best = np.argsort(sbd, kind="stable")[:n]
+        columns = {"holding": [label] * len(best), "look_alike": names[candidates[best]]}
+        measures = {"sbd": sbd, "lag": lag, **overlap._asdict()}
+        tables.append(pd.DataFrame(columns | {name: values[best] for name, values in measures.items()}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _find_holdings(portfolio: Any, universe: NDArray[Any]) -> tuple[IntArray, Float64Array]:
     """Return rows and weights of the holdings; errors list all wrong names at once.
 
     Parameters
@@ -47,7 +91,7 @@ def find_holdings(portfolio: Any, universe: NDArray[Any]) -> tuple[IntArray, Flo
     return rows, weights
 
 
-def basket_of(shapes: Shapes, observed: BoolArray, held: IntArray, weights: Float64Array) -> SeriesData:
+def _basket_of(shapes: Shapes, observed: BoolArray, held: IntArray, weights: Float64Array) -> SeriesData:
     """Compute the portfolio as one series: the weighted mean of the z-normalized series that are observed.
 
     Parameters
@@ -76,7 +120,7 @@ def basket_of(shapes: Shapes, observed: BoolArray, held: IntArray, weights: Floa
     return SeriesData(np.ascontiguousarray(mean.T)[None].astype(shapes.unit.dtype))
 
 
-def rank_by_correlation(
+def _rank_by_correlation(
     overlap: Overlap, shifts: IntArray, n_timepoints: int, min_overlap: float
 ) -> IntArray:
     """Rank candidates by correlation over jointly observed timepoints, the best first.

@@ -12,7 +12,7 @@ from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import QUERY_BLOCK, Space
 from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import IntArray
-from shapecluster.neighbors._index_metrics import IndexMetric
+from shapecluster.neighbors._index_metrics import IndexMetric, n_rows
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def cell_ranks(metric: IndexMetric, space: Space, cells: InvertedLists, rows: An
     order = np.argsort(cells.ids)
     labels = cells.labels[order][np.searchsorted(cells.ids[order], hits.ids)]
     ranks = np.empty(len(labels), dtype=np.intp)
-    n_queries = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
-    for part in row_blocks(n_queries, 1, QUERY_BLOCK):
+    for part in row_blocks(n_rows(rows), 1, QUERY_BLOCK):
         queries = space.prepare(metric.subset(rows, part))
         near, _ = space.nearest_cells(queries, len(cells))
         rank = np.argsort(near, axis=1)  # the inverse permutation: cell to rank

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -12,28 +11,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from shapecluster._core.index.radius import rows_within
-from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.nearest import nearest_rows
-from shapecluster._core.sbd.overlap import overlap_correlation
-from shapecluster._core.sbd.shapes import materialize
-from shapecluster._sklearn_compat import (
-    ClassNamePrefixFeaturesOutMixin,
-    Interval,
-    StrOptions,
-    TransformerMixin,
-    check_is_fitted,
-)
+from shapecluster._sklearn_compat import check_is_fitted
 from shapecluster._threads import n_threads
 from shapecluster._typing import FloatArray, IntArray
-from shapecluster._validation import SeriesData, warn_flat
 from shapecluster.neighbors._answers import check_flags, check_n_neighbors, check_radius, radius_answer
-from shapecluster.neighbors._look_alikes import basket_of, find_holdings, rank_by_correlation
+from shapecluster.neighbors._look_alikes import find_look_alikes
 from shapecluster.neighbors._universe import ShapeUniverse
 
-_MEASURES = ["sbd", "lag", "correlation", "coverage"]
 
-
-class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUniverse):
+class ShapeNeighbors(ShapeUniverse):
     """Find the series with the most similar shapes, under the shape-based distance.
 
     `kneighbors` and `radius_neighbors` answer as scikit-learn's NearestNeighbors does. `transform` returns a
@@ -90,29 +77,6 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
     (30,)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
-        "missing": [StrOptions({"error", "mask"})],
-        "min_overlap": [Interval(Real, 0, 1, closed="both")],
-        "n_jobs": [None, Integral],
-    }
-
-    def __init__(
-        self,
-        n_neighbors: int = 5,
-        *,
-        max_shift: int | None = None,
-        missing: Literal["error", "mask"] = "error",
-        min_overlap: float = 0.2,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.n_neighbors = n_neighbors
-        self.max_shift = max_shift
-        self.missing = missing
-        self.min_overlap = min_overlap
-        self.n_jobs = n_jobs
-
     @overload
     def kneighbors(
         self,
@@ -138,17 +102,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         self,
         X: Any = None,
         n_neighbors: int | None = None,
-        *,
-        return_distance: Literal[False],
-        return_shift: Literal[False] = False,
-    ) -> IntArray: ...
-
-    @overload
-    def kneighbors(
-        self,
-        X: Any,
-        n_neighbors: int | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         *,
         return_shift: Literal[False] = False,
     ) -> IntArray: ...
@@ -158,8 +112,8 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         self,
         X: Any = None,
         n_neighbors: int | None = None,
+        return_distance: Literal[False] = ...,
         *,
-        return_distance: Literal[False],
         return_shift: Literal[True],
     ) -> tuple[IntArray, IntArray]: ...
 
@@ -239,17 +193,7 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         self,
         X: Any = None,
         radius: float | None = None,
-        *,
-        return_distance: Literal[False],
-        sort_results: bool = True,
-    ) -> NDArray[np.object_]: ...
-
-    @overload
-    def radius_neighbors(
-        self,
-        X: Any,
-        radius: float | None,
-        return_distance: Literal[False],
+        return_distance: Literal[False] = ...,
         sort_results: bool = True,
     ) -> NDArray[np.object_]: ...
 
@@ -376,24 +320,6 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         """
         return self.fit(X).transform(X)
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns of the graph.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Only its length is checked.
-
-        Returns
-        -------
-        names : ndarray of str
-            Names of the series of the universe, or "shapeneighbors0", "shapeneighbors1" and so on if it has
-            none.
-        """
-        numbered: NDArray[np.object_] = super().get_feature_names_out(input_features)
-        names = getattr(self, "series_names_in_", None)
-        return numbered if names is None else np.array([str(name) for name in names], dtype=object)
-
     def similar(
         self,
         portfolio: str | int | Iterable[Any] | Mapping[Any, float],
@@ -442,54 +368,5 @@ class ShapeNeighbors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ShapeUni
         """
         check_is_fitted(self)
         check_flags(basket=basket)
-        held, weights = find_holdings(portfolio, self._names())
-        # A flat series is at distance 1, which would rank it above series that move the other way.
-        candidates = np.setdiff1d(np.flatnonzero(~self._shapes.flat), held)
         n = self.n_neighbors if n_neighbors is None else n_neighbors
-        if not len(candidates):
-            raise ValueError("portfolio must leave series that move to choose from. It holds all of them.")
-        if not isinstance(n, Integral) or isinstance(n, bool) or not 1 <= n <= len(candidates):
-            raise ValueError(
-                f"n_neighbors must be from 1 to {len(candidates)}, the number of series that move and are "
-                f"not in the portfolio. Got {n!r} instead."
-            )
-        names = self._names()
-        if basket:
-            queries, observed = self._like_universe(basket_of(self._shapes, self._observed, held, weights))
-            labels = ["basket"]
-        else:
-            queries, observed = materialize(self._shapes, held), self._observed[held]
-            labels = [names[row] for row in held]
-            if queries.flat.any():
-                flat = SeriesData(queries.unit, pd.Index(labels))
-                warn_flat(self, flat, queries.flat, "are at distance 1 from all others")
-        # The candidates are aligned to the holdings: the shift is then the lag by which they trail.
-        aligned = align_all(materialize(self._shapes, candidates), queries, n_threads=n_threads(self.n_jobs))
-        blocks = []
-        for i, label in enumerate(labels):
-            sbd, shifts = 1.0 - aligned.ncc[:, i], aligned.shifts[:, i]
-            overlap = overlap_correlation(
-                self._shapes.unit[candidates],
-                self._observed[candidates],
-                queries.unit[i],
-                observed[i],
-                shifts,
-            )
-            if self.missing == "mask":
-                order = rank_by_correlation(overlap, shifts, self.n_features_in_, self.min_overlap)[:n]
-            else:
-                order = np.argsort(sbd, kind="stable")[:n]
-            columns = (sbd, shifts, overlap.correlation, overlap.coverage)
-            block = {"holding": [label] * len(order), "look_alike": names[candidates[order]]}
-            block |= dict(zip(_MEASURES, (column[order] for column in columns), strict=True))
-            blocks.append(pd.DataFrame(block))
-        return pd.concat(blocks, ignore_index=True)
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.n_samples_fit_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+        return find_look_alikes(self, portfolio, n, basket=basket)

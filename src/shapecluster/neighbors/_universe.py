@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapecluster._core.sbd.shapes import Shapes, shapes_of, with_spectra
-from shapecluster._sklearn_compat import BaseEstimator
+from shapecluster._sklearn_compat import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    Interval,
+    StrOptions,
+    TransformerMixin,
+)
 from shapecluster._typing import BoolArray, DType, Float64Array, FloatArray
 from shapecluster._validation import SeriesData, all_or_nothing, check_series, warn_flat
-
-if TYPE_CHECKING:
-    from typing import Self
+from shapecluster.neighbors._answers import store_names
 
 
-class ShapeUniverse(BaseEstimator, ABC):
-    """Hold the series to search. A subclass searches them."""
+class ShapeUniverse(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The parameters of a search, and the series to search. A subclass searches them."""
 
-    max_shift: int | None
     missing: Literal["error", "mask"]
-
     n_features_in_: int
     n_samples_fit_: int
     series_names_in_: np.ndarray[tuple[int], np.dtype[np.object_]]
     _shapes: Shapes
     _observed: BoolArray
 
-    @abstractmethod
-    def __init__(self) -> None:
-        """Store parameters."""
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "max_shift": [None, Interval(Integral, 0, None, closed="left")],
+        "missing": [StrOptions({"error", "mask"})],
+        "min_overlap": [Interval(Real, 0, 1, closed="both")],
+        "n_jobs": [None, Integral],
+    }
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        max_shift: int | None = None,
+        missing: Literal["error", "mask"] = "error",
+        min_overlap: float = 0.2,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.max_shift = max_shift
+        self.missing = missing
+        self.min_overlap = min_overlap
+        self.n_jobs = n_jobs
 
     @all_or_nothing
     def fit(self, X: Any, y: None = None) -> Self:
@@ -62,11 +84,30 @@ class ShapeUniverse(BaseEstimator, ABC):
                 f"{type(self).__name__}: no series of X ever moves, so there is no shape to find."
             )
         self.n_samples_fit_ = len(data.values)
-        if data.names is not None:
-            self.series_names_in_ = np.asarray(data.names, dtype=object)
-        elif hasattr(self, "series_names_in_"):
-            del self.series_names_in_
+        store_names(self, data.names)
         return self
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Name the columns of the graph.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Only its length is checked.
+
+        Returns
+        -------
+        names : ndarray of str
+            Names of the series of the universe, or "shapeneighbors0", "shapeneighbors1" and so on if it has
+            none.
+        """
+        numbered: NDArray[np.object_] = super().get_feature_names_out(input_features)
+        names = getattr(self, "series_names_in_", None)
+        return numbered if names is None else np.array([str(name) for name in names], dtype=object)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_samples_fit_
 
     def _cast(self, sbd: Float64Array) -> FloatArray:
         """Round distances to the precision of the universe."""
@@ -117,4 +158,5 @@ class ShapeUniverse(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = self.missing == "mask"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

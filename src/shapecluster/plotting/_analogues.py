@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
-from shapecluster.plotting._clusters import align_in_z_units
+from shapecluster.plotting._curves import align_in_z_units
 from shapecluster.plotting._style import (
-    CENTER_COLOR,
     CURVE_COLOR,
     MEMBER_COLOR,
     TEXT_COLOR,
+    add_legend_below,
+    draw_center,
     new_figure,
+    set_title,
     style_axes,
-    style_literal_text,
 )
 
 if TYPE_CHECKING:
@@ -152,34 +152,21 @@ class AnaloguesDisplay:
         self._draw_windows(windows_ax)
         self._draw_returns(returns_ax)
         for ax in self.axes_:
-            # Below the axes: the curves may fill all of the panel, so no corner is free.
-            ax.legend(
-                loc="upper left",
-                bbox_to_anchor=(0.0, -0.16),
-                ncols=2,
-                fontsize=8,
-                labelcolor=TEXT_COLOR,
-                frameon=False,
-                borderaxespad=0.0,
-            )
+            add_legend_below(ax, -0.16)
         return self
 
     def _draw_windows(self, ax: Axes) -> None:
-        from matplotlib.patheffects import Normal, Stroke
-
         style_axes(ax)
         # A shift says by how much the query trails the analogue; the function takes the opposite direction.
         windows, query = align_in_z_units(self.windows, self.query, -self.shifts, cumulative=False)
         days = np.arange(1 - len(query), 1)  # the last day is day 0
         _draw_lines(ax, days, windows, "analogues")
-        (line,) = ax.plot(days, query, color=CENTER_COLOR, linewidth=1.8, label="query", zorder=3)
-        line.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Normal()])
+        draw_center(ax, days, query, label="query")
         ax.set_xlim(days[0], days[-1])
         ax.set_xlabel("days relative to the last day", fontsize=8)
         ax.set_ylabel("z-units", fontsize=8)
         title = f"{len(self.windows)} analogues" if self.title is None else self.title
-        title = "\n".join(wrap(title, _TITLE_WIDTH)[:2])
-        style_literal_text(ax.set_title(title, loc="left", fontsize=10, fontweight="bold"))
+        set_title(ax, title, width=_TITLE_WIDTH, max_lines=2)
 
     def _draw_returns(self, ax: Axes) -> None:
         from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -204,7 +191,7 @@ class AnaloguesDisplay:
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
         ax.set_xlabel("days after the last day", fontsize=8)
         ax.set_ylabel("return since the last day", fontsize=8)
-        style_literal_text(ax.set_title("Returns afterward", loc="left", fontsize=10, fontweight="bold"))
+        set_title(ax, "Returns afterward", width=_TITLE_WIDTH, max_lines=1)
 
 
 def _draw_lines(ax: Axes, days: IntArray, rows: Float64Array, label: str | None) -> None:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from shapecluster._optional import import_optional
-from shapecluster._typing import ArrayLike, Float64Array, IntArray, is_integer
-from shapecluster.plotting._fitted import find_clusterer
+from shapecluster._pipelines import split_clusterer
+from shapecluster._typing import ArrayLike, is_integer
+from shapecluster.plotting._curves import align_in_z_units, value_limits
 from shapecluster.plotting._style import (
-    CENTER_COLOR,
     MEMBER_COLOR,
-    TEXT_COLOR,
+    add_legend_below,
+    draw_center,
     new_figure,
     resolve_axes,
-    set_date_axis,
+    set_time_axis,
+    set_title,
     style_axes,
-    style_literal_text,
 )
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 _TITLE_WIDTH = 54  # characters that fit above a panel of the grid
 _TITLE_LINES = 3
-# Single days with extreme returns would flatten all other curves: they may leave the axes.
-_SHOWN_QUANTILES = (0.002, 0.998)
 
 
 class ClusterDisplay:
@@ -154,11 +151,10 @@ class ClusterDisplay:
         # Before the imports below: without matplotlib this raises the error that names the extra.
         self.figure_, self.ax_ = resolve_axes(ax, width=6.4, height=3.6)
         from matplotlib.collections import LineCollection
-        from matplotlib.patheffects import Normal, Stroke
 
         style_axes(self.ax_)
         members, center = align_in_z_units(self.members, self.center, self.shifts, cumulative=self.cumulative)
-        x = _axis_numbers(self.timepoints)
+        x = set_time_axis(self.ax_, self.timepoints)
         # One collection draws hundreds of members many times faster than as many lines.
         curves = LineCollection(
             [np.column_stack([x, row]) for row in members],
@@ -170,25 +166,12 @@ class ClusterDisplay:
             zorder=2,
         )
         self.ax_.add_collection(curves, autolim=False)
-        self.ax_.set_ylim(*_value_limits(members, center))
-        (line,) = self.ax_.plot(x, center, color=CENTER_COLOR, linewidth=1.8, label="center", zorder=3)
-        line.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Normal()])
-        _set_time_axis(self.ax_, self.timepoints, x)
+        self.ax_.set_ylim(*value_limits(members, center))
+        draw_center(self.ax_, x, center, label="center")
         self.ax_.set_ylabel("cumulative sum, z-units" if self.cumulative else "z-units", fontsize=8)
         title = f"{len(members)} members" if self.title is None else self.title
-        # matplotlib can wrap texts itself, but would read formulas in them.
-        title = "\n".join(wrap(title, _TITLE_WIDTH)[:_TITLE_LINES])
-        style_literal_text(self.ax_.set_title(title, loc="left", fontsize=10, fontweight="bold"))
-        # Below the axes: the curves fill all of the panel, so no corner is free.
-        legend = self.ax_.legend(
-            loc="upper left",
-            bbox_to_anchor=(0.0, -0.09),
-            ncols=2,
-            fontsize=8,
-            labelcolor=TEXT_COLOR,
-            frameon=False,
-            borderaxespad=0.0,
-        )
+        set_title(self.ax_, title, width=_TITLE_WIDTH, max_lines=_TITLE_LINES)
+        legend = add_legend_below(self.ax_, -0.09)
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1.0)  # the members' own opacity is too faint for a legend
@@ -299,60 +282,6 @@ class ClusterGridDisplay:
         return self
 
 
-def align_in_z_units(
-    members: Float64Array, center: Float64Array, shifts: IntArray, *, cumulative: bool
-) -> tuple[Float64Array, Float64Array]:
-    """Compute the curves of a display: cumulative sums on request, aligned, in z-units.
-
-    Returns
-    -------
-    members : ndarray of shape (n_members, n_timepoints)
-        NaN where a member is not observed, or where its shift leaves no value.
-    center : ndarray of shape (n_timepoints,)
-        Mean 0 and standard deviation 1.
-    """
-    if cumulative:
-        center = np.cumsum(center)
-        # Without the mean a drift would dominate every path. A gap counts as 0, so the path goes on after it.
-        steps = members - _mean(members)
-        members = np.where(np.isnan(members), np.nan, np.nancumsum(steps, axis=1))
-    center = (center - center.mean()) / (center.std() or 1.0)
-    n_timepoints = members.shape[1]
-    source = np.arange(n_timepoints) + np.asarray(shifts, dtype=np.intp)[:, np.newaxis]
-    inside = (source >= 0) & (source < n_timepoints)
-    aligned = np.take_along_axis(members, source.clip(0, n_timepoints - 1), axis=1)
-    aligned = np.where(inside, aligned, np.nan)
-    # A member observed for a part of the time lies on that part of the center, not around 0.
-    observed_center = np.where(np.isnan(aligned), np.nan, center)
-    spread = _standard_deviation(aligned)
-    scale = np.divide(
-        _standard_deviation(observed_center), spread, out=np.zeros_like(spread), where=spread > 0
-    )
-    return (aligned - _mean(aligned)) * scale + _mean(observed_center), center
-
-
-def _mean(rows: Float64Array) -> Float64Array:
-    """Mean of the observed values of each row; 0 for a row without any."""
-    # np.nanmean would warn of rows without values.
-    count = np.maximum((~np.isnan(rows)).sum(axis=1, keepdims=True), 1)
-    mean: Float64Array = np.nansum(rows, axis=1, keepdims=True) / count
-    return mean
-
-
-def _standard_deviation(rows: Float64Array) -> Float64Array:
-    """Standard deviation of the observed values of each row; 0 for a row without any."""
-    deviation: Float64Array = np.sqrt(_mean((rows - _mean(rows)) ** 2))
-    return deviation
-
-
-def _value_limits(members: Float64Array, center: Float64Array) -> tuple[float, float]:
-    """Return limits of the value axis that show the whole center and nearly all values of the members."""
-    values = np.concatenate([members.ravel(), center])
-    low, high = np.nanquantile(values, _SHOWN_QUANTILES) if np.isfinite(values).any() else (-1.0, 1.0)
-    padding = 0.08 * max(high - low, 1e-9)  # equal limits would make matplotlib warn
-    return float(min(low, center.min()) - padding), float(max(high, center.max()) + padding)
-
-
 def _displays(
     estimator: BaseEstimator,
     X: ArrayLike | pd.DataFrame,
@@ -361,7 +290,17 @@ def _displays(
     titles: Mapping[int, str],
 ) -> list[ClusterDisplay]:
     """Create a display for each cluster, without drawing; None stands for all clusters."""
-    clusterer, X = find_clusterer(estimator, X)
+    transformers, clusterer = split_clusterer(estimator)
+    for attribute in ("labels_", "cluster_centers_"):
+        if not hasattr(clusterer, attribute):
+            # Some clusterers, such as DBSCAN, have no centers after `fit` either.
+            advice = "" if hasattr(clusterer, "labels_") else ": fit it first"
+            raise ValueError(
+                f"A display of clusters takes a fitted clusterer with centers, or a KSweep or Pipeline that "
+                f"ends in one. Got {type(clusterer).__name__} without {attribute} instead{advice}."
+            )
+    for transformer in transformers:
+        X = transformer.transform(X)
     values = np.asarray(X, dtype=np.float64)
     centers, labels = np.asarray(clusterer.cluster_centers_), np.asarray(clusterer.labels_)
     if values.shape != (len(labels), *centers.shape[1:]) or values.ndim != 2:
@@ -387,23 +326,3 @@ def _displays(
             )
         )
     return displays
-
-
-def _axis_numbers(timepoints: ArrayLike | pd.Index[Any]) -> Float64Array:
-    """Return timepoints as numbers: dates as matplotlib counts days, other labels by their position."""
-    if isinstance(timepoints, pd.DatetimeIndex):
-        dates = import_optional("matplotlib.dates", extra="plot", needed_for="Drawing a picture")
-        return np.asarray(dates.date2num(timepoints.to_numpy()), dtype=np.float64)
-    try:
-        return np.asarray(timepoints, dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.arange(np.size(timepoints), dtype=np.float64)
-
-
-def _set_time_axis(ax: Axes, timepoints: ArrayLike | pd.Index[Any], x: Float64Array) -> None:
-    """Set the limits and the ticks of the time axis."""
-    if isinstance(timepoints, pd.DatetimeIndex):
-        set_date_axis(ax, x)
-    else:
-        ax.set_xlim(x[0], x[-1])
-        ax.set_xlabel("timepoint", fontsize=8)

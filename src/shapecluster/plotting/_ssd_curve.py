@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
+from shapecluster._pipelines import last_step
 from shapecluster._typing import ArrayLike
 from shapecluster.plotting._style import CRITERION_COLORS, CURVE_COLOR, TEXT_COLOR, resolve_axes, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from sklearn.pipeline import Pipeline
 
     from shapecluster.model_selection import KSweep
 
@@ -95,8 +96,7 @@ class SSDCurveDisplay:
         ValueError
             When `sweep` is not a fitted sweep.
         """
-        while isinstance(sweep, Pipeline):
-            sweep = sweep.steps[-1][1]
+        sweep = last_step(sweep)
         if not hasattr(sweep, "results_"):
             raise ValueError(
                 "SSDCurveDisplay.from_sweep takes a fitted KSweep, or a Pipeline that ends in one. Got "

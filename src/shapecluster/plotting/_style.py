@@ -6,16 +6,20 @@ no window, needs no backend, and does not change the caller's figures or rcParam
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
 
 from shapecluster._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
+    from matplotlib.legend import Legend
 
-    from shapecluster._typing import Float64Array
+    from shapecluster._typing import ArrayLike, Float64Array
 
 TEXT_COLOR = "#1f2933"
 GRID_COLOR = "#d5dbe3"
@@ -56,17 +60,52 @@ def style_axes(ax: Axes) -> None:
     ax.yaxis.label.set_color(TEXT_COLOR)
 
 
-def style_literal_text(text: Text) -> None:
-    """Style a text that contains user input, and draw it literally."""
+def set_title(ax: Axes, title: str, *, width: int, max_lines: int) -> None:
+    """Draw a title, which may contain user input, literally; break it into lines of so many characters."""
+    # matplotlib can wrap texts itself, but would read formulas in them.
+    text = ax.set_title("\n".join(wrap(title, width)[:max_lines]), loc="left", fontsize=10, fontweight="bold")
     text.set_parse_math(False)  # a `$` in a ticker would start a formula, and may not parse
     text.set_color(TEXT_COLOR)
 
 
-def set_date_axis(ax: Axes, dates: Float64Array) -> None:
-    """Set limits and short date labels; `dates` are numbers as matplotlib counts days."""
-    module: Any = import_optional("matplotlib.dates", extra="plot", needed_for="Drawing a picture")
-    locator = module.AutoDateLocator(minticks=3, maxticks=7)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(module.ConciseDateFormatter(locator))
-    ax.xaxis.get_offset_text().set_fontsize(8)
-    ax.set_xlim(dates[0], dates[-1])
+def draw_center(ax: Axes, x: ArrayLike, y: ArrayLike, *, label: str) -> None:
+    """Draw the curve that all others are compared with, on top of them."""
+    from matplotlib.patheffects import Normal, Stroke
+
+    (line,) = ax.plot(x, y, color=CENTER_COLOR, linewidth=1.8, label=label, zorder=3)
+    line.set_path_effects([Stroke(linewidth=3.4, foreground="white"), Normal()])
+
+
+def add_legend_below(ax: Axes, y: float) -> Legend:
+    """Add a legend below the axes: curves may fill all of a panel, so no corner is free."""
+    return ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.0, y),
+        ncols=2,
+        fontsize=8,
+        labelcolor=TEXT_COLOR,
+        frameon=False,
+        borderaxespad=0.0,
+    )
+
+
+def set_time_axis(ax: Axes, timepoints: ArrayLike | pd.Index[Any]) -> Float64Array:
+    """Set limits and labels of the time axis, and return the timepoints as positions on it.
+
+    Dates have short labels. Labels that are neither dates nor numbers count by their position.
+    """
+    if isinstance(timepoints, pd.DatetimeIndex):
+        dates: Any = import_optional("matplotlib.dates", extra="plot", needed_for="Drawing a picture")
+        locator = dates.AutoDateLocator(minticks=3, maxticks=7)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        ax.xaxis.get_offset_text().set_fontsize(8)
+        x = np.asarray(dates.date2num(timepoints.to_numpy()), dtype=np.float64)
+    else:
+        try:
+            x = np.asarray(timepoints, dtype=np.float64)
+        except (TypeError, ValueError):
+            x = np.arange(np.size(timepoints), dtype=np.float64)
+        ax.set_xlabel("timepoint", fontsize=8)
+    ax.set_xlim(x[0], x[-1])
+    return x

@@ -3,10 +3,10 @@
 ::
 
     StocksRequest --> StocksSettings                 _request     options as typed, checked and parsed
-    file | Yahoo | simulation --> PriceInputs        _inputs      prices and sectors
-    prices --> CleaningResult                         _cleaning    what was dropped, filled or flagged
+    file | Yahoo | simulation --> PriceInputs        _inputs      prices and sectors, and their cleaning
     prices, settings --> Analysis (StocksFindings)   _analysis    pure functions; _findings holds the data
-    findings --> terminal | JSON | CSV, PNG | HTML   _terminal, _json, _files, _html; _text has shared phrases
+    findings --> sentences, tables                   _text, _tables   what all readers share
+    findings --> terminal | JSON | CSV, PNG | HTML   _terminal, _json, _files, _html
     files --> folder, all or none                    _folder
 """
 

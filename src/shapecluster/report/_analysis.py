@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
 
+from shapecluster._core.sbd.overlap import overlap_correlation
 from shapecluster._text import listing
-from shapecluster._typing import Float64Array
 from shapecluster.cluster import LocalKShape
 from shapecluster.exceptions import SweepWarning
 from shapecluster.metrics import sbd_distances
@@ -21,13 +21,13 @@ from shapecluster.neighbors import ShapeNeighbors
 from shapecluster.preprocessing import LogReturns
 from shapecluster.report._findings import (
     DEFAULT_LARGEST_K,
-    CleaningSummary,
     Cluster,
     KChoice,
     PriceSource,
     StocksFindings,
     StocksSettings,
 )
+from shapecluster.report._text import format_count, format_date
 
 StageCallback = Callable[[str, int, int], None]
 """Called with the name of a stage, how much of it is done, and its total."""
@@ -68,9 +68,11 @@ class Analysis:
     series: pd.DataFrame
 
 
-def check_settings(
-    settings: StocksSettings, tickers: pd.Index[Any], dropped: Mapping[str, str]
-) -> tuple[int, ...]:
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+def check_settings(settings: StocksSettings, tickers: pd.Index[Any], events: pd.DataFrame) -> tuple[int, ...]:
     """Check the settings against the stocks, before anything is computed.
 
     Parameters
@@ -79,8 +81,8 @@ def check_settings(
         The settings.
     tickers : Index
         The stocks that will be compared.
-    dropped : mapping of str to str
-        The reason for each stock that cleaning dropped.
+    events : DataFrame
+        The events of the cleaning, with the reason for each stock that it dropped.
 
     Returns
     -------
@@ -102,8 +104,7 @@ def check_settings(
     absent = [name for name in settings.portfolio if name not in tickers]
     if absent:
         raise ValueError(
-            "the portfolio names stocks without prices: "
-            f"{_explain_absent_holdings(absent, tickers, dropped)}."
+            f"the portfolio names stocks without prices: {_explain_absent_holdings(absent, tickers, events)}."
         )
     if settings.portfolio and n - len(settings.portfolio) < 1:
         raise ValueError("the portfolio holds every stock there is, which leaves none to be a look-alike.")
@@ -114,10 +115,9 @@ def analyze(
     prices: pd.DataFrame,
     settings: StocksSettings,
     source: PriceSource,
-    cleaning: CleaningSummary,
+    events: pd.DataFrame,
     *,
-    dropped: Mapping[str, str] | None = None,
-    progress: StageCallback | None = None,
+    progress: StageCallback = ignore_progress,
 ) -> Analysis:
     """Find clusters, near-identical pairs, and the look-alikes of a portfolio.
 
@@ -129,11 +129,9 @@ def analyze(
         The settings.
     source : PriceSource
         The source of the prices.
-    cleaning : CleaningSummary
-        The events of the cleaning.
-    dropped : mapping of str to str, default=None
-        The reason for each stock that cleaning dropped, for the error about an absent holding.
-    progress : callable, default=None
+    events : DataFrame
+        The events of the cleaning, as in `CleaningReport.events`.
+    progress : callable
         Called with the stage, how much of it is done, and its total.
 
     Returns
@@ -146,24 +144,23 @@ def analyze(
     ValueError
         For settings that do not fit the prices, or prices that cannot be compared.
     """
-    report_progress = progress or (lambda stage, done, total: None)
-    ks = check_settings(settings, prices.index, dropped or {})
+    ks = check_settings(settings, prices.index, events)
     missing: Literal["error", "mask"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
     model = LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed)
 
     def report_fit(fit: SweepProgress) -> None:
-        report_progress("Clustering", fit.done, fit.total)
+        progress("Clustering", fit.done, fit.total)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # the report must not depend on the user's filters
         series = LogReturns(missing=missing).fit_transform(prices) if settings.on == "log-returns" else prices
-        report_progress("Clustering", 0, len(ks))
+        progress("Clustering", 0, len(ks))
         sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, progress=report_fit)
         sweep.fit(series)
-        report_progress("Comparing all pairs", 0, 1)
+        progress("Comparing all pairs", 0, 1)
         pairs, n_identical = find_near_identical(series, settings, missing, source.sectors)
-        report_progress("Comparing all pairs", 1, 1)
-        look_alikes, basket = _find_look_alikes(series, settings, missing, source.sectors, report_progress)
+        progress("Comparing all pairs", 1, 1)
+        look_alikes, basket = _find_look_alikes(series, settings, missing, source.sectors, progress)
     members = _member_table(sweep.best_estimator_, source.sectors)
     findings = StocksFindings(
         source=source,
@@ -171,9 +168,15 @@ def analyze(
         n_stocks=len(prices),
         n_days=prices.shape[1],
         n_incomplete=int(prices.isna().any(axis=1).sum()),
-        first_day=_day(prices.columns[0]),
-        last_day=_day(prices.columns[-1]),
-        choice=_k_choice(sweep),
+        first_day=format_date(prices.columns[0]),
+        last_day=format_date(prices.columns[-1]),
+        choice=KChoice(
+            k=sweep.best_k_,
+            criterion=sweep.criterion,
+            by_criterion={"ssd": sweep.ssd_k_, "elbow": sweep.elbow_k_, "silhouette": sweep.silhouette_k_},
+            near_ties=sweep.near_ties_,
+            tried=ks,
+        ),
         sweep=sweep.results_.drop(columns="seconds"),  # so that the same input gives the same files
         clusters=_summarize_clusters(members),
         members=members,
@@ -182,7 +185,7 @@ def analyze(
         n_identical=n_identical,
         look_alikes=look_alikes,
         basket=basket,
-        cleaning=cleaning,
+        cleaning=events,
         notes=_notes(prices, ks, settings, source, look_alikes, caught),
     )
     return Analysis(findings, sweep, series)
@@ -209,44 +212,44 @@ def find_near_identical(
     sbd, shifts = sbd_distances(
         series, max_shift=settings.max_shift, missing=missing, return_shift=True, n_jobs=settings.n_jobs
     )
-    values = series.to_numpy(dtype=np.float64)
-    incomplete = np.isnan(values).any(axis=1)
+    values = series.to_numpy(dtype=np.float64)[:, np.newaxis]  # one channel
+    observed = ~np.isnan(values)
+    values = np.where(observed, values, 0.0)
+    incomplete = ~observed.all(axis=(1, 2))
     first, second = np.triu_indices(len(values), k=1)
     distance = sbd[first, second]
     threshold = settings.identity_threshold
     limits = np.where(incomplete[first] | incomplete[second], max(threshold, _MAX_SBD_INCOMPLETE), threshold)
     nearest = np.argsort(distance, kind="stable")[:_N_NEAREST_PAIRS]
-    rows = []
-    # Correlations take a Python loop: only pairs that may be shown get one.
-    for pair in np.union1d(np.flatnonzero(distance <= limits), nearest):
-        a, b = int(first[pair]), int(second[pair])
-        lag = int(shifts[b, a])  # by how much the second trails the first
-        correlation, coverage = _joint_correlation(values[b], values[a], lag)
-        effective = sbd[a, b]
-        if (incomplete[a] or incomplete[b]) and coverage >= _MIN_COVERAGE:
-            effective = min(effective, 1.0 - correlation)
-        rows.append((effective, a, b, sbd[a, b], lag, correlation, coverage))
-    rows.sort()  # equal distances by position
-    n_identical = sum(row[0] <= threshold for row in rows)
-    names = [str(name) for name in series.index]
-    records = [
-        (names[a], names[b], sectors.get(names[a]), sectors.get(names[b]), *numbers)
-        for _, a, b, *numbers in rows[: n_identical or _N_NEAREST_PAIRS]
-    ]
-    columns = ["first", "second", "first_sector", "second_sector", "sbd", "lag", "correlation", "coverage"]
-    return pd.DataFrame(records, columns=columns), n_identical
-
-
-def _joint_correlation(x: Float64Array, y: Float64Array, lag: int) -> tuple[float, float]:
-    """Correlate x, moved back by `lag`, with y over their common days; also return the share of these."""
-    n = len(x)
-    x, y = (x[lag:], y[: n - lag]) if lag >= 0 else (x[: n + lag], y[-lag:])
-    both = ~(np.isnan(x) | np.isnan(y))
-    x, y = x[both], y[both]
-    coverage = len(x) / n  # of all days, so that a long lag lowers it too
-    x, y = x - x.mean() if len(x) else x, y - y.mean() if len(y) else y
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return (float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else 0.0), coverage
+    # Only pairs that may be shown are correlated.
+    candidates = np.union1d(np.flatnonzero(distance <= limits), nearest)
+    a, b, distance = first[candidates], second[candidates], distance[candidates]
+    lag = shifts[b, a]  # by how much the second trails the first
+    correlation, coverage = np.empty(len(a)), np.empty(len(a))
+    for stock in np.unique(a):
+        pairs = a == stock
+        correlation[pairs], coverage[pairs] = overlap_correlation(
+            values[b[pairs]], observed[b[pairs]], values[stock], observed[stock], lag[pairs]
+        )
+    masked = (incomplete[a] | incomplete[b]) & (coverage >= _MIN_COVERAGE)
+    judged = np.where(masked, np.minimum(distance, 1.0 - correlation), distance)
+    n_identical = int((judged <= threshold).sum())
+    order = np.lexsort((b, a, judged))  # equal distances by position
+    names = np.array([str(name) for name in series.index], dtype=object)
+    table = pd.DataFrame(
+        {
+            "first": names[a],
+            "second": names[b],
+            "first_sector": [sectors.get(name) for name in names[a]],
+            "second_sector": [sectors.get(name) for name in names[b]],
+            "sbd": distance,
+            "lag": lag,
+            "correlation": correlation,
+            "coverage": coverage,
+        }
+    )
+    shown = order[: n_identical or _N_NEAREST_PAIRS]
+    return table.iloc[shown].reset_index(drop=True), n_identical
 
 
 def _find_look_alikes(
@@ -285,15 +288,14 @@ def _summarize_clusters(members: pd.DataFrame) -> tuple[Cluster, ...]:
     """Summarize each cluster, by decreasing size."""
     clusters = []
     for label, rows in members.groupby("cluster"):
-        counts = rows["sector"].dropna().value_counts(sort=False)
         # Equal counts by name, so that the result does not depend on the order of the stocks.
-        ordered = sorted(counts.items(), key=lambda item: (-int(item[1]), str(item[0])))
+        counts = rows["sector"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
         clusters.append(
             Cluster(
                 cluster=int(str(label)),
                 tickers=tuple(rows["ticker"]),
                 mean_sbd=float(rows["sbd"].mean()),
-                sectors={str(sector): int(n) for sector, n in ordered},
+                sectors={str(sector): int(n) for sector, n in counts.items()},
             )
         )
     return tuple(sorted(clusters, key=lambda cluster: (-len(cluster.tickers), cluster.cluster)))
@@ -305,16 +307,6 @@ def _sector_agreement(members: pd.DataFrame) -> float | None:
     if known["sector"].nunique() < 2:  # one sector only: the agreement has no meaning
         return None
     return float(adjusted_mutual_info_score(known["sector"].astype(str), known["cluster"]))
-
-
-def _k_choice(sweep: KSweep) -> KChoice:
-    return KChoice(
-        k=sweep.best_k_,
-        criterion=sweep.criterion,
-        by_criterion={"ssd": sweep.ssd_k_, "elbow": sweep.elbow_k_, "silhouette": sweep.silhouette_k_},
-        near_ties=sweep.near_ties_,
-        tried=tuple(int(k) for k in sweep.results_.index),
-    )
 
 
 def _notes(
@@ -331,14 +323,14 @@ def _notes(
         notes.append(f"Only {len(prices)} stocks, so k goes up to {max(ks)} instead of {DEFAULT_LARGEST_K}.")
     without = [str(ticker) for ticker in prices.index if source.sectors and str(ticker) not in source.sectors]
     if without:
-        noun = "stock has" if len(without) == 1 else "stocks have"
-        notes.append(f"{len(without)} {noun} no sector in {source.sectors_from}: {listing(without)}.")
+        stocks = format_count(len(without), "stock has", "stocks have")
+        notes.append(f"{stocks} no sector in {source.sectors_from}: {listing(without)}.")
     share_of_days = prices.notna().mean(axis=1)
     sparse = [str(ticker) for ticker in share_of_days.index[share_of_days < _MIN_SHARE_OF_DAYS]]
     if sparse:
-        noun = "stock has" if len(sparse) == 1 else "stocks have"
+        stocks = format_count(len(sparse), "stock has", "stocks have")
         notes.append(
-            f"{len(sparse)} {noun} prices on less than half of the days, so their clusters say little: "
+            f"{stocks} prices on less than half of the days, so their clusters say little: "
             f"{listing(sparse, limit=10)}."
         )
     if look_alikes is not None and settings.max_shift is None:
@@ -354,8 +346,10 @@ def _notes(
     return (*notes, *dict.fromkeys(messages))
 
 
-def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], dropped: Mapping[str, str]) -> str:
+def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], events: pd.DataFrame) -> str:
     """Name each absent holding with the probable reason."""
+    drops = events[events["action"] == "stock dropped"]
+    dropped = dict(zip(drops["ticker"], drops["kind"], strict=True))
     by_upper = {str(ticker).upper(): str(ticker) for ticker in tickers}
     parts = []
     for name in absent:
@@ -366,7 +360,3 @@ def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], dropped:
         else:
             parts.append(repr(name))
     return ", ".join(parts)
-
-
-def _day(label: Any) -> str:
-    return label.date().isoformat() if isinstance(label, pd.Timestamp) else str(label)

@@ -10,8 +10,7 @@ import pandas as pd
 
 from shapecluster._optional import import_optional
 from shapecluster.plotting import ClusterDisplay, ClusterGridDisplay, SSDCurveDisplay
-from shapecluster.report._analysis import Analysis, StageCallback
-from shapecluster.report._findings import StocksFindings
+from shapecluster.report._analysis import Analysis, StageCallback, ignore_progress
 from shapecluster.report._html import to_html
 from shapecluster.report._json import to_json
 from shapecluster.report._text import printable
@@ -24,7 +23,7 @@ _DPI = 120
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def write_files(analysis: Analysis, folder: Path, *, progress: StageCallback | None = None) -> None:
+def write_files(analysis: Analysis, folder: Path, *, progress: StageCallback = ignore_progress) -> None:
     """Write all files of a report into a folder that exists.
 
     File names never contain tickers or sectors: clusters are numbered.
@@ -35,15 +34,24 @@ def write_files(analysis: Analysis, folder: Path, *, progress: StageCallback | N
         The findings, with the data for the plots.
     folder : Path
         The folder to write to.
-    progress : callable, default=None
+    progress : callable
         Called with the stage, how much of it is done, and its total.
     """
     findings = analysis.findings
     (folder / "findings.json").write_text(to_json(findings), encoding="utf-8")
-    for name, table in _tables(findings).items():
-        write_csv(table, folder / name)
-    plots = _draw(analysis, folder, progress or (lambda stage, done, total: None))
-    (folder / "index.html").write_text(to_html(findings, plots), encoding="utf-8")
+    tables = {
+        "clusters.csv": findings.members,
+        "ssd_by_k.csv": findings.sweep.reset_index(),
+        "lookalikes.csv": findings.look_alikes,
+        "basket.csv": findings.basket,
+        "pairs.csv": findings.pairs,
+        "cleaning.csv": findings.cleaning,
+    }
+    for name, table in tables.items():
+        if table is not None:  # look-alikes need a portfolio
+            write_csv(table, folder / name)
+    _draw(analysis, folder, progress)
+    (folder / "index.html").write_text(to_html(findings, folder), encoding="utf-8")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -66,42 +74,24 @@ def _spreadsheet_safe(value: Any) -> str:
     return printable("'" + text if text.startswith(_FORMULA_START) else text)
 
 
-def _tables(findings: StocksFindings) -> dict[str, pd.DataFrame]:
-    """Return the tables by file name, without those that need a portfolio when there is none."""
-    tables = {
-        "clusters.csv": findings.members,
-        "ssd_by_k.csv": findings.sweep.reset_index(),
-        "lookalikes.csv": findings.look_alikes,
-        "basket.csv": findings.basket,
-        "pairs.csv": findings.pairs,
-        "cleaning.csv": findings.cleaning.details,
-    }
-    return {name: table for name, table in tables.items() if table is not None}
-
-
-def _draw(analysis: Analysis, folder: Path, report_progress: StageCallback) -> dict[str, bytes]:
-    """Write all plots, and return the bytes of those on the page by file name."""
-    findings, series = analysis.findings, analysis.series
+def _draw(analysis: Analysis, folder: Path, report_progress: StageCallback) -> None:
+    """Write all plots."""
+    findings = analysis.findings
+    data = (analysis.sweep, analysis.series)
     cumulative = findings.settings.on == "log-returns"  # daily returns themselves look like noise
     titles = {cluster.cluster: cluster.title() for cluster in findings.clusters}
-    order = [cluster.cluster for cluster in findings.clusters]
     figures = {"ssd_by_k.png": SSDCurveDisplay.from_sweep(analysis.sweep).figure_}
-    for cluster in order:
-        display = ClusterDisplay.from_estimator(
-            analysis.sweep, series, cluster=cluster, cumulative=cumulative, title=titles[cluster]
-        )
+    for cluster, title in titles.items():
+        display = ClusterDisplay.from_estimator(*data, cluster=cluster, cumulative=cumulative, title=title)
         figures[f"cluster_{cluster:02d}.png"] = display.figure_
-    total = len(figures) + 1  # the grid is drawn last
-    for done, (name, figure) in enumerate(figures.items()):
-        report_progress("Drawing", done, total)
-        _save(figure, folder / name)
-    report_progress("Drawing", total - 1, total)
     grid = ClusterGridDisplay.from_estimator(
-        analysis.sweep, series, clusters=order, cumulative=cumulative, titles=titles
+        *data, clusters=list(titles), cumulative=cumulative, titles=titles
     )
-    _save(grid.figure_, folder / "clusters.png")
-    report_progress("Drawing", total, total)
-    return {name: (folder / name).read_bytes() for name in figures}
+    figures["clusters.png"] = grid.figure_
+    for done, (name, figure) in enumerate(figures.items()):
+        report_progress("Drawing", done, len(figures))
+        _save(figure, folder / name)
+    report_progress("Drawing", len(figures), len(figures))
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -90,23 +90,6 @@ class PriceSource:
 
 
 @dataclass(frozen=True)
-class CleaningSummary:
-    """The events that cleaning dropped, filled or flagged.
-
-    Parameters
-    ----------
-    counts : DataFrame
-        Columns kind, action, events, stocks: the number of events and of stocks for each kind and action.
-    details : DataFrame
-        One row for each event, as in `CleaningReport.events`: ticker, kind, action, start, end, n_days,
-        size, score, detail.
-    """
-
-    counts: pd.DataFrame
-    details: pd.DataFrame
-
-
-@dataclass(frozen=True)
 class KChoice:
     """The number of clusters that is shown, and the choices of all criteria.
 
@@ -203,8 +186,7 @@ class Cluster:
 
     def title(self) -> str:
         """Return the label, the size and the dominant sector as a title."""
-        size = f"{len(self.tickers)} stock" + ("" if len(self.tickers) == 1 else "s")
-        text = f"Cluster {self.cluster}: {size}"
+        text = f"Cluster {self.cluster}: {len(self.tickers)} stock" + ("" if len(self.tickers) == 1 else "s")
         if self.dominant_share is None:
             return text
         return f"{text}, {self.dominant_share:.0%} {self.dominant_sector}"
@@ -245,8 +227,8 @@ class StocksFindings:
         Columns holding, rank, look_alike, sector, sbd, lag, correlation, coverage; None without a portfolio.
     basket : DataFrame or None
         The same for the portfolio as a whole, without the column holding.
-    cleaning : CleaningSummary
-        What was dropped, filled or flagged.
+    cleaning : DataFrame
+        What was dropped, filled or flagged: one row for each event, as in `CleaningReport.events`.
     notes : tuple of str
         Warnings and limits of the data that the report must show.
     """
@@ -267,8 +249,15 @@ class StocksFindings:
     n_identical: int
     look_alikes: pd.DataFrame | None
     basket: pd.DataFrame | None
-    cleaning: CleaningSummary
+    cleaning: pd.DataFrame
     notes: tuple[str, ...]
+
+    @property
+    def event_counts(self) -> pd.DataFrame:
+        """The number of events and of stocks for each kind and action: kind, action, events, stocks."""
+        # Unsorted: the report orders events by how much they change the data.
+        groups = self.cleaning.groupby(["kind", "action"], sort=False)
+        return groups.agg(events=("ticker", "size"), stocks=("ticker", "nunique")).reset_index()
 
 
 def _format_ks(ks: tuple[int, ...]) -> str:

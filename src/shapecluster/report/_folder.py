@@ -6,12 +6,9 @@ import re
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Self
 
 from shapecluster._files import TemporaryFolder, move
-
-if TYPE_CHECKING:
-    from typing import Self
 
 # Only files that a report writes may be removed: the user may keep other files in the folder.
 _REPORT_FILES = re.compile(
@@ -74,8 +71,7 @@ class OutputFolder:
                 stale.unlink()
         # The page and the findings come last: a reader who sees them finds every file that they name.
         for name in sorted(staged, key=lambda name: name in ("findings.json", "index.html")):
-            move(self.stage / name, self.path / name)
-        self._created = []
+            self.publish_file(name)
         return [self.path / name for name in staged]
 
     def publish_file(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Prices and sectors of a run: from files, from Yahoo, or from the simulated market."""
+"""Prices and sectors of a run, from files, from Yahoo, or from the simulated market; and their cleaning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from shapecluster.datasets import make_market
-from shapecluster.prices import fetch_prices, load_prices, load_sectors
+from shapecluster.prices import clean_prices, fetch_prices, load_prices, load_sectors
 from shapecluster.report._analysis import StageCallback
 from shapecluster.report._findings import PriceSource
 
@@ -107,3 +107,35 @@ def _collect_warnings() -> Iterator[list[str]]:
         warnings.simplefilter("always")  # the report must not depend on the user's filters
         yield notes
     notes.extend(dict.fromkeys(str(warning.message) for warning in caught))
+
+
+def clean(prices: pd.DataFrame, *, repair_prints: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Clean prices, and keep late listings and long gaps as missing values.
+
+    Parameters
+    ----------
+    prices : DataFrame of shape (n_stocks, n_days)
+        Prices as loaded, tickers as rows.
+    repair_prints : bool, default=False
+        Whether to replace bad prints (prices that jump for one day and back) or only report them.
+
+    Returns
+    -------
+    prices : DataFrame of shape (n_stocks, n_days)
+        NaN before a late listing, after an early end, and in long gaps.
+    events : DataFrame
+        Everything that was dropped, filled or flagged, as in `CleaningReport.events`.
+
+    Raises
+    ------
+    ValueError
+        When no prices are left.
+    """
+    cleaned, report = clean_prices(
+        prices,
+        # The estimators mask missing days. Dropping these stocks would hide a late-listed twin.
+        late_listings="keep",
+        long_gaps="keep",
+        bad_prints="repair" if repair_prints else "flag",
+    )
+    return cleaned, report.events

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -43,6 +44,7 @@ import pandas as pd
 from shapecluster.report._findings import Cluster, StocksFindings
 
 SCHEMA = "shapecluster.findings/1"
+_DATA = ("n_stocks", "n_days", "n_incomplete", "first_day", "last_day")
 
 
 def to_json(findings: StocksFindings) -> str:
@@ -52,41 +54,17 @@ def to_json(findings: StocksFindings) -> str:
 
 def to_dict(findings: StocksFindings) -> dict[str, Any]:
     """Return the findings as dictionaries, lists, strings, numbers and None."""
-    settings, choice = findings.settings, findings.choice
+    source = findings.source
+    settings = asdict(findings.settings) | {"near_identical": findings.settings.identity_threshold}
+    del settings["n_jobs"]  # results do not depend on it
     document = {
         "schema": SCHEMA,
         "version": version("shapecluster"),
-        "source": {
-            "kind": findings.source.kind,
-            "description": findings.source.description,
-            "sectors_from": findings.source.sectors_from,
-        },
-        "settings": {
-            "k": settings.k,
-            "criterion": settings.criterion,
-            "on": settings.on,
-            "max_shift": settings.max_shift,
-            "portfolio": settings.portfolio,
-            "n_look_alikes": settings.n_look_alikes,
-            "near_identical": settings.identity_threshold,
-            "seed": settings.seed,
-            "repair_prints": settings.repair_prints,
-        },
-        "data": {
-            "n_stocks": findings.n_stocks,
-            "n_days": findings.n_days,
-            "n_incomplete": findings.n_incomplete,
-            "first_day": findings.first_day,
-            "last_day": findings.last_day,
-        },
-        "choice": {
-            "k": choice.k,
-            "criterion": choice.criterion,
-            "by_criterion": choice.by_criterion,
-            "near_ties": choice.near_ties,
-            "tried": choice.tried,
-            "least_ssd_is_largest_k": choice.least_ssd_is_largest_k,
-        },
+        "source": {name: getattr(source, name) for name in ("kind", "description", "sectors_from")},
+        "settings": settings,
+        "data": {name: getattr(findings, name) for name in _DATA},
+        "choice": asdict(findings.choice)
+        | {"least_ssd_is_largest_k": findings.choice.least_ssd_is_largest_k},
         "ssd_by_k": records(findings.sweep.reset_index()),
         "sector_agreement": findings.sector_agreement,
         "clusters": [_cluster(cluster, findings.members) for cluster in findings.clusters],
@@ -94,10 +72,7 @@ def to_dict(findings: StocksFindings) -> dict[str, Any]:
         "n_near_identical": findings.n_identical,
         "look_alikes": None if findings.look_alikes is None else records(findings.look_alikes),
         "basket": None if findings.basket is None else records(findings.basket),
-        "cleaning": {
-            "counts": records(findings.cleaning.counts),
-            "details": records(findings.cleaning.details),
-        },
+        "cleaning": {"counts": records(findings.event_counts), "details": records(findings.cleaning)},
         "notes": findings.notes,
     }
     plain: dict[str, Any] = _plain(document)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapecluster._text import listing
-from shapecluster.report._analysis import StageCallback
+from shapecluster.report._analysis import StageCallback, ignore_progress
 from shapecluster.report._findings import StocksFindings
+from shapecluster.report._tables import SWEEP, Column, cluster_columns, look_alike_columns, pair_columns
 from shapecluster.report._text import (
-    MISSING,
     describe_basket,
     describe_cleaning,
     describe_comparison,
@@ -19,18 +19,17 @@ from shapecluster.report._text import (
     describe_pairs,
     describe_sector_agreement,
     describe_single_stock_clusters,
-    format_lag,
-    format_number,
-    format_share,
     printable,
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
 _SHOWN_PAIRS = 12
 _SHOWN_TICKERS = 10
+_JUSTIFY = {"number": "right", "wrap": "wrap"}
 _PLAIN_WIDTH = 120  # a file or a pipe has no width, and rich would assume 80
 
 
@@ -55,7 +54,7 @@ def progress_bar(console: Console) -> Iterator[StageCallback]:
         Takes the name of a stage, how much of it is done, and its total.
     """
     if not console.is_terminal:  # a disabled bar of rich would still print an empty line
-        yield lambda stage, done, total: None
+        yield ignore_progress
         return
     from rich.progress import (
         BarColumn,
@@ -108,19 +107,16 @@ def print_findings(findings: StocksFindings, console: Console) -> None:
         if text:
             _print_text(console, text)
     _heading(console, "Near-identical stocks")
-    shown = min(len(findings.pairs), _SHOWN_PAIRS)
-    _print_text(console, describe_pairs(findings, shown=shown))
-    if shown:
-        pairs = findings.pairs.head(shown).rename(columns={"first": "stock", "second": "twin"})
-        console.print(_distance_table(pairs.to_dict(orient="records"), ("stock", "twin")))
+    pairs = findings.pairs.head(_SHOWN_PAIRS)
+    _print_text(console, describe_pairs(findings, shown=len(pairs)))
+    _print_table(console, pair_columns("stock", "twin"), pairs.itertuples())
     if findings.look_alikes is not None and findings.basket is not None:
         _heading(console, "Look-alikes of the portfolio")
         _print_text(console, describe_look_alikes(findings))
-        records = findings.look_alikes.to_dict(orient="records")
-        console.print(_distance_table(records, ("holding", "look_alike", "sector")))
+        _print_look_alikes(console, findings.look_alikes)
         _heading(console, "Portfolio as a whole")
         _print_text(console, describe_basket(findings))
-        console.print(_distance_table(findings.basket.to_dict(orient="records"), ("look_alike", "sector")))
+        _print_look_alikes(console, findings.basket)
 
 
 def print_files(files: Iterable[Path], folder: Path, console: Console) -> None:
@@ -168,55 +164,39 @@ def make_table(columns: Mapping[str, str]) -> Table:
     return table
 
 
+def _print_table(
+    console: Console,
+    columns: Sequence[Column],
+    rows: Iterable[Any],
+    is_bold: Callable[[Any], bool] = lambda row: False,
+) -> None:
+    table = make_table({column.title: _JUSTIFY.get(column.style, "left") for column in columns})
+    for row in rows:
+        cells = (printable(column.cell(row)) for column in columns)
+        table.add_row(*cells, style="bold" if is_bold(row) else None)
+    console.print(table)
+
+
 def _print_sweep(findings: StocksFindings, console: Console) -> None:
     """Print SSD and silhouette by k, and mark the k that is shown."""
-    table = make_table({"": "left", "k": "right", "SSD": "right", "silhouette": "right", "chosen by": "left"})
-    for k, result in findings.sweep.iterrows():
-        best = k == findings.choice.k
-        table.add_row(
-            ">" if best else "",
-            str(k),
-            format_number(result["ssd"], 2),
-            format_number(result["silhouette"]),
-            str(result["chosen_by"]),
-            style="bold" if best else None,
-        )
-    console.print(table)
+
+    def is_shown(result: Any) -> bool:
+        return bool(result.Index == findings.choice.k)
+
+    mark = Column("", lambda result: ">" if is_shown(result) else "")
+    chosen_by = Column("chosen by", lambda result: str(result.chosen_by))
+    _print_table(console, (mark, *SWEEP, chosen_by), findings.sweep.itertuples(), is_shown)
 
 
 def _print_clusters(findings: StocksFindings, console: Console) -> None:
     """Print one row for each cluster, with its members by distance to the center."""
-    known = any(cluster.sectors for cluster in findings.clusters)
-    columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
-    if known:
-        columns |= {"dominant sector": "left", "share": "right"}
-    table = make_table(columns | {"members, the nearest to the center first": "wrap"})
-    for cluster in findings.clusters:
-        cells = [str(cluster.cluster), str(len(cluster.tickers)), format_number(cluster.mean_sbd)]
-        if known:
-            cells += [cluster.dominant_sector or MISSING, format_share(cluster.dominant_share)]
-        cells.append(listing(cluster.tickers, limit=_SHOWN_TICKERS))
-        table.add_row(*(printable(cell) for cell in cells))
-    console.print(table)
+    members = Column(
+        "members, the nearest to the center first",
+        lambda cluster: listing(cluster.tickers, limit=_SHOWN_TICKERS),
+        "wrap",
+    )
+    _print_table(console, cluster_columns(findings, members), findings.clusters)
 
 
-def _distance_table(records: list[dict[Any, Any]], names: tuple[str, ...]) -> Table:
-    """Return a table of pairs of stocks with their distances; a repeated holding is named once."""
-    if "sector" in names and not any(isinstance(record["sector"], str) for record in records):
-        names = tuple(name for name in names if name != "sector")  # unknown for all stocks
-    columns = {name.replace("_", "-"): "left" for name in names}
-    table = make_table(columns | {"SBD": "right", "correlation": "right", "lag": "left", "coverage": "right"})
-    previous = None
-    for record in records:
-        cells = [str(record[name]) if isinstance(record[name], str) else MISSING for name in names]
-        if names[0] == "holding":
-            cells[0] = "" if record["holding"] == previous else cells[0]
-            previous = record["holding"]
-        table.add_row(
-            *(printable(cell) for cell in cells),
-            format_number(record["sbd"]),
-            format_number(record["correlation"], 2),
-            format_lag(int(record["lag"])),
-            format_share(record["coverage"]),
-        )
-    return table
+def _print_look_alikes(console: Console, look_alikes: pd.DataFrame) -> None:
+    _print_table(console, look_alike_columns(look_alikes, with_rank=False), look_alikes.itertuples())

@@ -11,20 +11,8 @@ from shapecluster.report._findings import StocksFindings
 
 MISSING = "\N{EN DASH}"
 
-# Kinds of events that are not listed here, such as "no prices", are plural already.
-_PLURALS = {
-    "non-positive price": "non-positive prices",
-    "thin day": "thin days",
-    "frozen day": "frozen days",
-    "late listing": "late listings",
-    "early end": "early ends",
-    "long gap": "long gaps",
-    "short gap": "short gaps",
-    "incomplete day": "incomplete days",
-    "bad print": "bad prints",
-    "jump": "jumps",
-    "flat stretch": "flat stretches",
-}
+# Kinds of events whose plural is not the kind with an "s".
+_PLURALS = {"flat stretch": "flat stretches", "no prices": "no prices", "not screened": "not screened"}
 
 
 def printable(text: object) -> str:
@@ -45,9 +33,9 @@ def format_share(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{value:.0%}"
 
 
-def format_count(n: int, noun: str) -> str:
-    """Format a number of things: "1 stock", "1,259 days"."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+def format_count(n: int, noun: str, plural: str | None = None) -> str:
+    """Format a number of things: "1 stock", "1,259 days"; the plural of a noun is the noun with an "s"."""
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
 
 
 def format_lag(lag: int) -> str:
@@ -77,8 +65,8 @@ def describe_comparison(findings: StocksFindings) -> str:
         f"{findings.first_day} to {findings.last_day}, compared by the shape of their {series}, {lags}."
     )
     if findings.n_incomplete:
-        verb = "has" if findings.n_incomplete == 1 else "have"
-        text += f" {format_count(findings.n_incomplete, 'stock')} {verb} missing days, which are masked."
+        stocks = format_count(findings.n_incomplete, "stock has", "stocks have")
+        text += f" {stocks} missing days, which are masked."
     return text
 
 
@@ -90,8 +78,7 @@ def describe_pairs(findings: StocksFindings, *, shown: int) -> str:
         rule += f", or with missing days a correlation of at least {1 - threshold:g} over common days"
     if findings.n_identical == 0:
         return f"No two stocks are near-identical ({rule}). The nearest pairs are shown."
-    verb = "pair is" if findings.n_identical == 1 else "pairs are"
-    text = f"{findings.n_identical:,} {verb} near-identical ({rule})."
+    text = f"{format_count(findings.n_identical, 'pair is', 'pairs are')} near-identical ({rule})."
     if shown < findings.n_identical:
         text += f" The nearest {shown} are shown; pairs.csv has all."
     return text
@@ -114,10 +101,9 @@ def list_highlights(findings: StocksFindings) -> list[str]:
     sentences = []
     if findings.n_identical:
         nearest = findings.pairs.iloc[0]
-        verb = "pair of stocks is" if findings.n_identical == 1 else "pairs of stocks are"
+        pairs = format_count(findings.n_identical, "pair of stocks is", "pairs of stocks are")
         sentences.append(
-            f"{findings.n_identical:,} {verb} near-identical. The nearest pair is {nearest['first']} and "
-            f"{nearest['second']}."
+            f"{pairs} near-identical. The nearest pair is {nearest['first']} and {nearest['second']}."
         )
     if findings.look_alikes is not None:
         first = findings.look_alikes[findings.look_alikes["rank"] == 1]
@@ -133,11 +119,9 @@ def describe_single_stock_clusters(findings: StocksFindings) -> str | None:
     singles = [cluster.tickers[0] for cluster in findings.clusters if len(cluster.tickers) == 1]
     if not singles:
         return None
-    verb = "cluster holds" if len(singles) == 1 else "clusters hold"
+    clusters = format_count(len(singles), "cluster holds", "clusters hold")
     # k-Shape puts an outlier into a cluster of its own once k exceeds the number of real groups.
-    return (
-        f"{len(singles)} {verb} a single stock ({listing(singles)}): outliers, or more clusters than groups."
-    )
+    return f"{clusters} a single stock ({listing(singles)}): outliers, or more clusters than groups."
 
 
 def describe_sector_agreement(findings: StocksFindings) -> str | None:
@@ -152,12 +136,12 @@ def describe_sector_agreement(findings: StocksFindings) -> str | None:
 
 def describe_cleaning(findings: StocksFindings) -> str:
     """Count the events that cleaning dropped, filled or flagged."""
-    counts = findings.cleaning.counts
+    counts = findings.event_counts
     if counts.empty:
         return "Cleaning found nothing to drop, fill or flag."
     parts = []
     for kind, action, n in counts[["kind", "action", "events"]].itertuples(index=False, name=None):
-        parts.append(f"{n:,} {_PLURALS.get(str(kind), kind) if int(n) > 1 else kind} ({action})")
+        parts.append(f"{format_count(n, kind, _PLURALS.get(kind))} ({action})")
     text = f"Cleaning: {', '.join(parts)}."
     flagged = counts["action"] == "flagged"
     if flagged.any():
