@@ -2,7 +2,6 @@
 
 ::
 
-    StocksRequest --> StocksSettings                 _request     options as typed, checked and parsed
     file | Yahoo | simulation --> PriceInputs        _inputs      prices and sectors
     prices --> CleaningResult                         _cleaning    what was dropped, filled or flagged
     prices, settings --> Analysis (StocksFindings)   _analysis    pure functions; _findings holds the data
