@@ -181,7 +181,7 @@ REFUSED = {
     "two askers": ("match 3 --holdings A", "either a TRADER or --holdings"),
     "metric": (
         "match 3 --metric dice",
-        "--metric must be one of jaccard, containment, overlap, cosine. Got 'dice'",
+        "--metric must be one of jaccard, containment, overlap, cosine. Got",
     ),
     "min match": ("match 3 --min-match 1.5", "--min-match must be a number from 0 to 1. Got '1.5'"),
     "algorithm": ("cluster --algorithm k-shape", "--algorithm must be one of k-means"),

@@ -63,7 +63,7 @@ def as_command_errors(options: object) -> Iterator[None]:
         text = str(error)
         if isinstance(error, JobFailedError) and error.log_tail:
             text = text.partition("\nIts log ends with:")[0]  # `console_messages` has printed the log
-        raise CommandError(reworded(text), FAILED) from None
+        raise CommandError(name_source(reworded(text), options), FAILED) from None
     except ImportError as error:
         raise CommandError(str(error), FAILED) from None
     except (ValueError, OSError) as error:

@@ -259,6 +259,8 @@ def _load_series(options: TrainingOptions, model: SageMakerKShape, console: Cons
         long_gaps=incomplete,
         bad_prints="repair" if options.repair_prints else "flag",
     )
+    if options.k > len(prices):
+        raise ValueError(f"--k must be at most the {len(prices)} stocks. Got {options.k} instead.")
     print_line(console, f"{inputs.source.description}.")
     for line in (*inputs.source.notes, *report.summary().splitlines()):
         print_line(console, line)

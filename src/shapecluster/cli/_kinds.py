@@ -36,18 +36,24 @@ def wrong(expected: str, text: str) -> ValueError:
 
 
 def number(
-    convert: Callable[[str], float], minimum: float, maximum: float = math.inf, metavar: str = "N"
+    convert: Callable[[str], float],
+    minimum: float,
+    maximum: float = math.inf,
+    metavar: str = "N",
+    *,
+    above: bool = False,
 ) -> Kind:
-    """Return the kind of finite numbers in a range; `convert` is int or float."""
-    bounds = f" from {minimum} to {maximum}" if maximum < math.inf else f", {minimum} or more"
-    expected = f"be a {'whole ' if convert is int else ''}number{bounds}"
+    """Return the kind of finite numbers, int or float, from a minimum (or `above` it) to a maximum."""
+    lower = f"above {minimum}" if above else f"{minimum} or more"
+    upper = "" if maximum == math.inf else f", at most {maximum}"
+    expected = f"be a {'whole ' if convert is int else ''}number, {lower}{upper}"
 
     def read(text: str) -> float:
         try:
             value = convert(text)
         except ValueError:
             value = math.nan
-        if not minimum <= value <= maximum or value == math.inf:
+        if not minimum <= value <= maximum or value == math.inf or (above and value == minimum):
             raise wrong(expected, text)
         return value
 

@@ -57,6 +57,9 @@ def clean_up(options: CleanUpOptions) -> None:
 def _print_leftovers(options: LeftoverOptions) -> list[Leftover]:
     from shapecluster import remote
 
+    remote.Job(
+        bucket=options.bucket, prefix=options.prefix
+    )  # raises ValueError for what no job can have used
     leftovers = remote.list_leftovers(
         options.session(), bucket=options.bucket, prefix=options.prefix, min_age=options.min_age
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecluster.cli import _kinds as kinds
-from shapecluster.cli._options import option, options
+from shapecluster.cli._options import offered, option, options
 
 bucket = partial(
     option, kinds.NAME, None, "Bucket for data and model; sagemaker-REGION-ACCOUNT if left out.", "Job"
@@ -52,7 +52,10 @@ class Location:
         return shlex.join(["shapecluster", "sagemaker", name, job_name, *given])
 
     def replace_calls(self, text: str) -> str:
-        """Replace the method calls in a message of the library by commands."""
+        """Replace calls and sessions in a message of the library by commands and options."""
+        names = [name for name, declared, _ in offered(self) if declared.panel == "Where"]
+        text = re.sub(r"\bthe session\b", " and ".join(names), text)
+        text = re.sub(r"session=boto3\.Session\([^)]*\)", "--profile", text)
         call = _ATTACH_CALL.search(text)
         if call is None:
             return text

@@ -112,17 +112,19 @@ def name_options(message: str, options: object) -> str:
 
 
 def name_source(message: str, options: object) -> str:
-    """Begin a message that names no option with the option whose text it quotes, such as a file."""
+    """Begin a message that names no option with the options whose text it quotes, such as a file."""
     entries = offered(options)
     if any(re.search(rf"(?<![\w-]){name}\b", message) for name, _, _ in entries):
         return message
+    sources = []
     for name, declared, item in entries:
         value = getattr(options, item.name)
         is_text = declared.kind.read is str or isinstance(value, Path)
-        quotes = [str(value)] if is_text else map(repr, value) if isinstance(value, tuple) else []
-        if value != item.default and any(re.search(rf"(?<!\w){re.escape(q)}(?!\w)", message) for q in quotes):
-            return f"{name}: {message}"
-    return message
+        texts = value if isinstance(value, tuple) else [value] if is_text and not declared.positional else []
+        words = "|".join(re.escape(str(text)) for text in texts)
+        if words and value != item.default and re.search(rf"(?:^|['\"(])(?:{words})(?:['\"):]|$)", message):
+            sources.append(name)
+    return f"{' or '.join(sources)}: {message}" if sources else message
 
 
 Series = Literal["log-returns", "levels"]

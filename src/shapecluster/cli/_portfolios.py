@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _N_SILHOUETTE_SAMPLES, _N_SWEEP_SAMPLES = 1000, 250
 _PARQUET = (".parquet", ".pq")
 _TABLES = (".csv", ".csv.gz", *_PARQUET)
-_MATCH = kinds.number(float, 0, 1, "MATCH")
+_MATCH = kinds.number(float, 0, 1, "MATCH", above=True)
 
 _Popularity = Literal["uniform", "zipf"]
 _Algorithm = Literal["k-means", "mini-batch", "bisecting"]
@@ -53,7 +53,7 @@ class DrawOptions:
         "Holdings",
     )
     sector_tilt: float | None = option(
-        kinds.number(float, 0, metavar="FACTOR"),
+        kinds.number(float, 0, metavar="FACTOR", above=True),
         None,
         "Factor by which tickers of a trader's home sector are likelier (lab's tickers only).",
         "Holdings",
