@@ -8,7 +8,7 @@
     _jobs, _leftovers    `sagemaker`: training jobs; what jobs leave behind
     _location            the place of a job: AWS, or the folder of a rehearsal
     _common              errors, messages and tables of all commands
-    _options             how options are declared and read, and what they take
+    _options, _kinds     how options are declared and read; what they take
 
 All modules but `_portfolio_output` are imported for `--help`, so they import nothing scientific: each run
 imports what it needs when it is called.

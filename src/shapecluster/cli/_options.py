@@ -93,15 +93,15 @@ def name_options(message: str, options: object) -> str:
     names = {}
     for name, declared, item in offered(options):
         names[item.name] = names[declared.argument or item.name] = name
-    any_name = "|".join(names)
+    any_name = "|".join(names)  # a single word is replaced only where it can be no word of English
     with_underscore = "|".join(name for name in names if "_" in name) or "(?!)"
     forms = (
-        rf"(?:[Tt]he )?'({any_name})' parameter of \w+",
+        rf"(?:[Tt]he )?'({any_name})' parameter of \w+",  # scikit-learn's form
         rf"(?:\bJob\()?(?<![\w-])({any_name})=(?:True\b|\.\.\.)?\)?",
         rf"`({any_name})`",
         rf"(?<![\w-])({any_name}) of [A-Z]\w+",
         rf"^(?:the )?({any_name})(?= (?:must|names|holds)\b)",
-        rf"(?<![\w-])({with_underscore})\b",  # other names are also words of English
+        rf"(?<![\w-])({with_underscore})\b",
     )
 
     def replaced(match: re.Match[str]) -> str:

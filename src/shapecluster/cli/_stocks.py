@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from shapecluster.report._folder import OutputFolder
     from shapecluster.report._inputs import PriceInputs
 
-
 _Criterion = Literal["ssd", "elbow", "silhouette"]
 
 
@@ -77,7 +76,7 @@ class StocksOptions(SeriesOptions):
             raise ValueError(f"--criterion elbow needs at least three values of k. Got --k {given} instead.")
         if self.k == (1,) and self.criterion == "silhouette":
             raise ValueError("--criterion silhouette needs a k of 2 or more. Got --k 1 instead.")
-        from shapecluster.report._findings import StocksSettings
+        from shapecluster.report._findings import StocksSettings  # imports pandas, so after the checks
 
         return StocksSettings(
             k=self.k,
