@@ -54,7 +54,7 @@ class Location:
     def replace_calls(self, text: str) -> str:
         """Replace calls and sessions in a message of the library by commands and options."""
         names = [name for name, declared, _ in offered(self) if declared.panel == "Where"]
-        text = re.sub(r"\bthe session\b", " and ".join(names), text)
+        text = re.sub(r"\bthe session\b", ", ".join(names), text)
         text = re.sub(r"session=boto3\.Session\([^)]*\)", "--profile", text)
         call = _ATTACH_CALL.search(text)
         if call is None:
