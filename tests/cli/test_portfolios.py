@@ -183,7 +183,7 @@ REFUSED = {
         "match 3 --metric dice",
         "--metric must be one of jaccard, containment, overlap, cosine. Got",
     ),
-    "min match": ("match 3 --min-match 1.5", "--min-match must be a number from 0 to 1. Got '1.5'"),
+    "min match": ("match 3 --min-match 1.5", "--min-match must be a number, above 0, at most 1. Got '1.5'"),
     "algorithm": ("cluster --algorithm k-shape", "--algorithm must be one of k-means"),
     "many clusters": ("cluster -k 601", "--k must be at most the 600 traders. Got 601"),
     "many swept": ("sweep -k 2-601", "--k must be at most the 600 traders. Got 601"),
