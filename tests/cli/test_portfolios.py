@@ -14,7 +14,7 @@ from sklearn.cluster import BisectingKMeans, KMeans
 import shapecluster._optional
 from shapecluster import PortfolioMatcher
 from shapecluster.cli import main
-from shapecluster.cli._portfolios import GenerateRequest
+from shapecluster.cli._portfolios import DrawOptions
 from shapecluster.datasets import Copycats, make_portfolios
 from shapecluster.metrics import sampled_silhouette
 from shapecluster.portfolios import Portfolios
@@ -159,7 +159,7 @@ def test_match_answers_in_one_command_on_the_embedded_default(run):
     code, text, error = run("match", str(leader))
     assert code == 0
     assert "Generated, seed 0: 100,000 traders, 99 tickers, 3 to 10 holdings each; " in error
-    portfolios, truth = GenerateRequest(seed=0).generate()
+    portfolios, truth = DrawOptions(seed=0).draw()
     copies = truth.index[(truth["group"] == truth.loc[leader, "group"]) & ~truth["leader"]]
     assert len(copies)
     for copy in copies:
@@ -179,13 +179,16 @@ REFUSED = {
     "no trader": ("match 600", "no trader 600 among the 600 traders"),
     "no asker": ("match", "either a TRADER or --holdings"),
     "two askers": ("match 3 --holdings A", "either a TRADER or --holdings"),
-    "metric": ("match 3 --metric dice", "'metric' parameter"),
-    "min match": ("match 3 --min-match 1.5", "'min_match' parameter"),
+    "metric": (
+        "match 3 --metric dice",
+        "--metric must be one of jaccard, containment, overlap, cosine. Got",
+    ),
+    "min match": ("match 3 --min-match 1.5", "--min-match must be a number, above 0, at most 1. Got '1.5'"),
     "algorithm": ("cluster --algorithm k-shape", "--algorithm must be one of k-means"),
     "many clusters": ("cluster -k 601", "--k must be at most the 600 traders. Got 601"),
     "many swept": ("sweep -k 2-601", "--k must be at most the 600 traders. Got 601"),
     "ks": ("sweep -k few", "--k must be like 2-20"),
-    "chart": ("sweep --chart x.doc", "--chart cannot be written to 'x.doc': the name must end in .png"),
+    "chart": ("sweep --chart x.doc", "--chart must name a file ending in .png"),
     "out": ("cluster --out none/x.csv", "--out cannot be written to 'none/x.csv': there is no folder"),
 }
 
@@ -201,13 +204,13 @@ def test_what_makes_no_sense_ends_in_one_line(run, file, line, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("generate --out x.txt", "--out cannot be written to 'x.txt': the name must end in .csv or"),
-        ("generate --truth x.parquet", "--truth cannot be written"),
+        ("generate --out x.txt", "--out must name a file ending in .csv or"),
+        ("generate --truth x.parquet", "--truth must name a file ending in .csv"),
         ("generate --popularity often", "--popularity must be uniform or zipf. Got 'often'"),
         ("generate --group-size some", "--group-size must be like 5, or 2-6. Got 'some'"),
-        ("generate --group-size 1", "'size' parameter of Copycats"),
+        ("generate --group-size 1", "--group-size must be"),
         ("generate --tickers A,B,C --sector-tilt 2", "leave --tickers out"),
-        ("generate --max-holdings 2", "'max_holdings' parameter of make_portfolios"),
+        ("generate --max-holdings 2", "--max-holdings must be at least --min-holdings = 3. Got 2"),
         ("cluster --portfolios none.csv", "none.csv: there is no such file"),
         ("cluster --portfolios held.txt", "--portfolios must name a file ending in"),
     ],

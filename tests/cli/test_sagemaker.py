@@ -21,7 +21,8 @@ from rich.console import Console
 import shapecluster.remote
 from shapecluster import LocalKShape, SageMakerKShape
 from shapecluster.cli import main
-from shapecluster.cli._common import JobLocation, job_progress
+from shapecluster.cli._jobs import job_progress
+from shapecluster.cli._location import Location
 from shapecluster.datasets import make_market
 from shapecluster.preprocessing import LogReturns
 from shapecluster.remote import Rehearsal
@@ -406,7 +407,7 @@ def test_a_parameter_that_the_algorithm_does_not_have_is_refused(run, files, emu
         *("--algorithm-arn", emulator.algorithm_arn, "--instance-type", "ml.m5.4xlarge"),
     )
     assert (code, text) == (2, "")
-    assert "random_state of SageMakerKShape must be at its default, None" in one_line(error)
+    assert "--seed must be at its default, None" in one_line(error)
     assert not emulator.calls("CreateTrainingJob")
 
 
@@ -431,18 +432,21 @@ BAD = {
     "words for prices": ("rehearse --prices {words}", "line 2"),
     "k of zero": ("rehearse --k 0", "--k"),
     "k of words": ("rehearse -k some", "-k"),
-    "k above n": ("rehearse --prices {prices} -k 21", "n_clusters=21"),
+    "k above n": ("rehearse --prices {prices} -k 21", "--k must be at most the 20 stocks. Got 21"),
     "a bad kind": ("rehearse --on prices", "--on must be log-returns or levels. Got 'prices'"),
     "a negative lag": ("rehearse --max-shift -1", "--max-shift must be a number of trading days"),
-    "a bad interrupt": ("rehearse --on-interrupt ignore", "on_interrupt of Job must be 'stop' or 'detach'"),
-    "no time": ("rehearse --max-run 0", "max_run_seconds of Job must be an int from 1"),
-    "a bad machine": ("fit --prices {prices} --image a/b:1 --instance-type big", "instance_type of Job"),
-    "no ARN": ("rehearse --prices {prices} --algorithm-arn k-shape", "algorithm_arn must look like"),
+    "a bad interrupt": (
+        "rehearse --on-interrupt ignore",
+        "--on-interrupt must be stop or detach. Got",
+    ),
+    "no time": ("rehearse --max-run 0", "--max-run must be a whole number, 1 or more. Got '0'"),
+    "a bad machine": ("fit --prices {prices} --image a/b:1 --instance-type big", "--instance-type must be"),
+    "no ARN": ("rehearse --prices {prices} --algorithm-arn k-shape", "--algorithm-arn must look like"),
     "labels to a folder": ("rehearse --out .", "--out cannot be written to '.': it is a folder"),
     "labels to nowhere": ("rehearse --out no/labels.csv", "there is no folder"),
     "a folder with a region": ("attach job-1 --folder x --region y", "--folder is for a rehearsal"),
     "no job": ("attach", "JOB"),
-    "a bad name": ("attach job_1 --folder x", "job_name"),
+    "a bad name": ("attach job_1 --folder x", "JOB must be"),
     "an unknown option": ("rehearse --color red", "--color"),
     "an unknown command": ("train", "No such command 'train'"),
 }
@@ -493,7 +497,7 @@ def test_no_command_shows_the_help(run):
 
 
 def test_commands_for_a_location_are_quoted():
-    location = JobLocation(None, region="eu-west-1", profile="my desk")
+    location = Location(region="eu-west-1", profile="my desk")
     assert location.command("attach", "job-1") == (
         "shapecluster sagemaker attach job-1 --region eu-west-1 --profile 'my desk'"
     )

@@ -235,7 +235,7 @@ def test_an_output_directory_that_cannot_be_is_refused_before_the_prices_are_rea
     (tmp_path / "file").write_text("mine")
     code, _, error = run("stocks", "--prices", "nowhere.csv", out=str(tmp_path / where))
     assert code == 2
-    assert error.startswith("shapecluster: cannot write to the output directory")
+    assert error.startswith("shapecluster: --out: cannot write to the output directory")
     assert error.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
 

@@ -2,15 +2,16 @@
 
 ::
 
-    _app                                       main and build_app
-    _stocks_options     _stocks                `stocks`: its options, and its run
-    _sagemaker_options  _jobs, _leftovers      `sagemaker`: training jobs; what jobs leave behind
-    _portfolio_options  _portfolios            `portfolios`: generated traders
-                        _portfolio_output      text and tables of `portfolios`
-    _common                                    errors, messages and files of all commands
+    _app                 main and build_app: from the options of each run to a parser
+    _stocks              `stocks`
+    _portfolios          `portfolios`: generated traders; _portfolio_output has its text and tables
+    _jobs, _leftovers    `sagemaker`: training jobs; what jobs leave behind
+    _location            the place of a job: AWS, or the folder of a rehearsal
+    _common              errors, messages and tables of all commands
+    _options, _kinds     how options are declared and read; what they take
 
-Modules of options are imported for `--help`, so they import nothing scientific. Each command imports its run
-when it is called.
+All modules but `_portfolio_output` are imported for `--help`, so they import nothing scientific: each run
+imports what it needs when it is called.
 """
 
 from __future__ import annotations

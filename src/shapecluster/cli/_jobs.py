@@ -1,196 +1,274 @@
-"""The runs of `shapecluster sagemaker rehearse`, `fit`, `attach` and `stop`: from prices to labels."""
+"""`shapecluster sagemaker rehearse`, `fit`, `attach` and `stop`: from prices to labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from shapecluster._text import listing
+from shapecluster.cli import _kinds as kinds
 from shapecluster.cli._common import (
     FAILED,
     CommandError,
-    JobLocation,
-    as_command_errors,
-    check_writable,
     console_messages,
-    job_progress,
     print_line,
+    print_result,
     write_table,
 )
+from shapecluster.cli._location import Location, bucket, folder, prefix
+from shapecluster.cli._options import SeriesOptions, one_k, option, options, seed
 from shapecluster.exceptions import JobRunningError
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
+    from rich.progress import TaskID
 
-    from shapecluster.remote import Job
+    from shapecluster.remote import Job, JobProgress
     from shapecluster.sagemaker import SageMakerKShape
 
 _SHOWN_TICKERS = 10  # of a cluster
+_OnInterrupt = Literal["stop", "detach"]
+
+_hourly_rate = partial(
+    option,
+    kinds.number(float, 0, metavar="PRICE"),
+    None,
+    "Price of the instance per hour, to estimate the cost.",
+    "Job",
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingRequest:
-    """The options of `rehearse` and `fit`, as typed. Fields with defaults are options of one of the two."""
+@options
+class LabelOptions(Location):
+    """The options of a command that writes labels."""
 
-    prices: Path | None
-    repair_prints: bool
-    k: int
-    on: str
-    max_shift: str | None
-    seed: int | None
-    algorithm_arn: str | None
-    max_run: int
-    on_interrupt: str
-    no_wait: bool
-    out: Path
-    folder: Path | None = None
+    hourly_rate: float | None = _hourly_rate()
+    out: Path = option(
+        kinds.output(), Path("labels.csv"), "File for the labels: ticker, cluster, shift, sbd.", "Output"
+    )
+
+
+@options
+class TrainingOptions(SeriesOptions, LabelOptions):
+    """The options of both `rehearse` and `fit`."""
+
+    k: int = one_k()
+    seed: int | None = seed(None, help="Seed of all random numbers (0 if left out; none with an ARN).")
+    algorithm_arn: str | None = option(
+        kinds.ARN,
+        None,
+        "K-Shape algorithm of the Marketplace, instead of an image; without --max-shift it tries all lags.",
+        "Job",
+    )
     image: str | None = None
     role: str | None = None
-    bucket: str | None = None
-    create_bucket: bool = False
-    prefix: str = "shapecluster"
-    instance_type: str = "ml.m5.xlarge"
-    spot: bool = False
-    hourly_rate: float | None = None
-    region: str | None = None
-    profile: str | None = None
-
-    def location(self) -> JobLocation:
-        """Return the place where the job runs."""
-        return JobLocation(self.folder, self.region, self.profile)
+    max_run: int = option(
+        kinds.number(int, 1, metavar="SECONDS"),
+        3600,
+        "Maximum run time of the job, which bounds its cost.",
+        "Job",
+        argument="max_run_seconds",
+    )
+    on_interrupt: _OnInterrupt = option(
+        kinds.choice(_OnInterrupt),
+        "stop",
+        "Effect of Ctrl-C on the job; after stop, a second Ctrl-C detaches.",
+        "Job",
+    )
+    no_wait: bool = option(
+        kinds.FLAG, False, "End when the job is created; attach collects its result.", "Job"
+    )
 
     def job(self) -> Job:
         """Return the settings of the job; a ValueError names an invalid field."""
         from shapecluster.remote import Job
 
-        return Job(
+        return Job(max_run_seconds=self.max_run, on_interrupt=self.on_interrupt)
+
+
+@options
+class RehearseOptions(TrainingOptions):
+    """The options of `rehearse`, which needs nothing of AWS."""
+
+    folder: Path | None = folder(Path("shapecluster-rehearsal"))
+    region: str | None = None
+    profile: str | None = None
+    hourly_rate: float | None = None
+
+
+@options
+class FitOptions(TrainingOptions):
+    """The options of `fit`, which runs on AWS."""
+
+    folder: Path | None = None
+    image: str | None = option(
+        kinds.Kind("URI", str), None, "Image of the shapecluster container.", "Job", argument="image_uri"
+    )
+    role: str | None = option(kinds.ARN, None, "Execution role; $SAGEMAKER_ROLE if left out.", "Job")
+    bucket: str | None = bucket()
+    create_bucket: bool = option(kinds.FLAG, False, "Create the bucket if there is none.", "Job")
+    prefix: str = prefix()
+    instance_type: str = option(kinds.Kind("TYPE", str), "ml.m5.xlarge", "Instance type.", "Job")
+    spot: bool = option(kinds.FLAG, False, "Use spot instances: cheaper, but they can be interrupted.", "Job")
+
+    def job(self) -> Job:
+        """Return the settings of the job; a ValueError names an invalid field."""
+        return replace(
+            super().job(),
             bucket=self.bucket,
             create_bucket=self.create_bucket,
             prefix=self.prefix,
             instance_type=self.instance_type,
-            max_run_seconds=self.max_run,
             spot=self.spot,
-            on_interrupt=cast("Literal['stop', 'detach']", self.on_interrupt),
         )
 
 
-def fit(request: TrainingRequest) -> None:
-    """Run `shapecluster sagemaker rehearse` or `fit`."""
-    from shapecluster.report._terminal import make_console
+@options
+class JobOptions(Location):
+    """The options of `stop`."""
 
-    location = request.location()
-    with as_command_errors(location), console_messages() as console:
-        check_writable(request.out, "--out")
-        job, session = request.job(), location.session()  # invalid settings end the command here
-        model = _make_estimator(request).set_params(job=job, session=session)
-        series = _load_series(request, model, console)
-        with job_progress(console) as progress:
-            model.set_params(progress=progress).fit(series)
-        if not request.no_wait:
-            _write_result(model, location, request.out, request.hourly_rate)
-            return
-        name = model.training_job_name_
-        print_line(make_console(), f"The training job {name} was created and is running.")
-        print_line(make_console(), f"Collect it with: {location.command('attach', name)}")
-        print_line(make_console(), f"End it with: {location.command('stop', name)}")
+    job_name: str = option(
+        kinds.Kind("JOB", str), MISSING, "Name of the training job.", "Job", positional=True
+    )
 
 
-def attach(
-    job_name: str, location: JobLocation, out: Path, *, timeout: float | None, hourly_rate: float | None
-) -> None:
-    """Run `shapecluster sagemaker attach`."""
+@options
+class AttachOptions(JobOptions, LabelOptions):
+    """The options of `attach`."""
+
+    timeout: float | None = option(kinds.SECONDS, None, "Time to wait; 0 checks once.", "Output")
+
+
+def rehearse(options: RehearseOptions) -> None:
+    """Run the job on this machine: the same program, files, states and errors, without AWS.
+
+    Without --prices it runs on a simulated market.
+    """
+    _train(options)
+
+
+def fit(options: FitOptions) -> None:
+    """Run a training job on AWS, wait for it, and write the label of each stock.
+
+    AWS bills the job. The prices are uploaded to your bucket and stay there.
+    """
+    _train(options)
+
+
+def attach(options: AttachOptions) -> None:
+    """Attach to a job that was started earlier, here or elsewhere, and write its labels.
+
+    After Ctrl-C the job keeps running.
+    """
     from shapecluster.sagemaker import SageMakerKShape
 
-    with as_command_errors(location), console_messages() as console:
-        check_writable(out, "--out")
+    with console_messages() as console:
         try:
             with job_progress(console) as progress:
-                model = SageMakerKShape.attach(job_name, location.session(), progress=progress)
-                model.result(timeout)
+                model = SageMakerKShape.attach(options.job_name, options.session(), progress=progress)
+                model.result(options.timeout)
         except JobRunningError:
-            again = location.command("attach", job_name)
-            text = f"The training job {job_name!r} is still running: `{again}` waits for it."
-        else:
-            _write_result(model, location, out, hourly_rate)
-            return
-    raise CommandError(text, FAILED)
+            again = options.command("attach", options.job_name)
+            text = f"The training job {options.job_name!r} is still running: `{again}` waits for it."
+            raise CommandError(text, FAILED) from None
+        _write_result(model, options)
 
 
-def stop(job_name: str, location: JobLocation) -> None:
-    """Run `shapecluster sagemaker stop`."""
+def stop(options: JobOptions) -> None:
+    """Stop a job. It is no longer billed, and has no result."""
     from shapecluster.remote._client import stop_training_job
-    from shapecluster.report._terminal import make_console
 
-    with as_command_errors(location), console_messages():
-        status = stop_training_job(location.session(), job_name)
-        if status is not None:
-            print_line(make_console(), f"The training job {job_name} has already ended: {status}.")
+    with console_messages():
+        status = stop_training_job(options.session(), options.job_name)
+    end = "was asked to stop." if status is None else f"has already ended: {status}."
+    print_result(f"The training job {options.job_name} {end}")
+
+
+def _train(options: TrainingOptions) -> None:
+    """Run `rehearse` or `fit`."""
+    with console_messages() as console:
+        model = _make_estimator(options)  # invalid settings end the command here
+        series = _load_series(options, model, console)
+        with job_progress(console) as progress:
+            model.set_params(progress=progress).fit(series)
+        if not options.no_wait:
+            _write_result(model, options)
             return
-    print_line(make_console(), f"The training job {job_name} was asked to stop.")
+        name = model.training_job_name_
+        print_result(
+            f"The training job {name} was created and is running.",
+            f"Collect it with: {options.command('attach', name)}",
+            f"End it with: {options.command('stop', name)}",
+        )
 
 
 # ----------------------------------------------------------------------------------- from prices to a job
 
 
-def _make_estimator(request: TrainingRequest) -> SageMakerKShape:
-    """Return the estimator without its job.
+def _make_estimator(options: TrainingOptions) -> SageMakerKShape:
+    """Return the estimator with its job.
 
     An algorithm of the Marketplace need not have all parameters of the estimator. With an ARN, parameters
     that were not typed keep the estimator's defaults, which are not sent.
     """
-    from shapecluster.report._request import parse_max_shift
     from shapecluster.sagemaker import SageMakerKShape
 
-    if request.on not in ("log-returns", "levels"):
-        raise ValueError(f"--on must be log-returns or levels. Got {request.on!r} instead.")
-    max_shift, seed = parse_max_shift(request.max_shift, request.on), request.seed
-    if request.algorithm_arn is None:
-        seed = 0 if seed is None else seed
-        if request.folder is None and request.image is None:
+    job, session = options.job(), options.session()
+    max_shift, seed = options.shift_bound, options.seed
+    if options.algorithm_arn is None:
+        seed = seed or 0
+        if options.folder is None and options.image is None:
             raise ValueError("--algorithm-arn or --image must name the program to run on AWS. Got neither.")
-    elif request.max_shift is None:
+    elif options.max_shift is None:
         max_shift = None
     return SageMakerKShape(
-        request.k,
-        algorithm_arn=request.algorithm_arn,
-        image_uri=request.image,
-        role=request.role,
-        wait=not request.no_wait,
+        options.k,
+        algorithm_arn=options.algorithm_arn,
+        image_uri=options.image,
+        role=options.role,
+        session=session,
+        job=job,
+        wait=not options.no_wait,
         max_shift=max_shift,
         random_state=seed,
     )
 
 
-def _load_series(request: TrainingRequest, model: SageMakerKShape, console: Console) -> pd.DataFrame:
+def _load_series(options: TrainingOptions, model: SageMakerKShape, console: Console) -> pd.DataFrame:
     """Load and clean the prices, print the cleaning, and set `missing` of the estimator."""
     from shapecluster.preprocessing import LogReturns
     from shapecluster.prices import clean_prices
     from shapecluster.report._inputs import load_inputs, simulate_inputs
 
-    if request.prices is not None:
-        inputs = load_inputs(request.prices, None)
-    elif request.folder is not None:
-        inputs = simulate_inputs(request.seed or 0)
+    if options.prices is not None:
+        inputs = load_inputs(options.prices, None)
+    elif options.folder is not None:
+        inputs = simulate_inputs(options.seed or 0)
     else:
         raise ValueError("--prices must name a file with prices. Got none.")
     # The input format of a Marketplace algorithm has no missing values.
-    incomplete: Literal["keep", "drop"] = "keep" if request.algorithm_arn is None else "drop"
+    incomplete: Literal["keep", "drop"] = "keep" if options.algorithm_arn is None else "drop"
     prices, report = clean_prices(
         inputs.prices,
         late_listings=incomplete,
         long_gaps=incomplete,
-        bad_prints="repair" if request.repair_prints else "flag",
+        bad_prints="repair" if options.repair_prints else "flag",
     )
+    if options.k > len(prices):
+        raise ValueError(f"--k must be at most the {len(prices)} stocks. Got {options.k} instead.")
     print_line(console, f"{inputs.source.description}.")
     for line in (*inputs.source.notes, *report.summary().splitlines()):
         print_line(console, line)
-    if request.algorithm_arn is not None and request.max_shift is None and request.on == "log-returns":
+    if options.algorithm_arn is not None and options.max_shift is None and options.on == "log-returns":
         print_line(console, "All shifts are tried. Give --max-shift if the algorithm has this parameter.")
     missing: Literal["mask", "error"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
     model.set_params(missing=missing)
-    if request.on == "levels":
+    if options.on == "levels":
         print_line(
             console, "Price levels are compared: two trending prices look alike whatever the companies do."
         )
@@ -202,38 +280,27 @@ def _load_series(request: TrainingRequest, model: SageMakerKShape, console: Cons
 # ---------------------------------------------------------------------------------- from a job to labels
 
 
-def _write_result(
-    model: SageMakerKShape, location: JobLocation, out: Path, hourly_rate: float | None
-) -> None:
+def _write_result(model: SageMakerKShape, options: LabelOptions) -> None:
     """Write the labels atomically, and print a summary."""
-    try:
-        write_table(model.labels_frame(), out, index=True)
-    except OSError as error:
-        again = location.command("attach", model.training_job_name_)
-        reason = f"The labels cannot be written to {str(out)!r}: {error.strerror}."
-        # The job is billed: its result must not be lost with the file.
-        raise CommandError(f"{reason} Collect them again: `{again} --out FILE`.", FAILED) from None
-    _print_result(model, out, hourly_rate)
-
-
-def _print_result(model: SageMakerKShape, out: Path, hourly_rate: float | None) -> None:
     from shapecluster.report._terminal import make_console, make_table
     from shapecluster.report._text import format_count, format_number, printable
 
-    console = make_console()
-    billed = model.billable_seconds_
-    text = f"The training job {model.training_job_name_} completed"
+    name, members, frame = model.training_job_name_, model.members(), model.labels_frame()
+    try:
+        write_table(frame, options.out, index=True)
+    except OSError as error:
+        reason = f"The labels cannot be written to {str(options.out)!r}: {error.strerror}."
+        # The job is billed: its result must not be lost with the file.
+        again = f"`{options.command('attach', name)} --out FILE`"
+        raise CommandError(f"{reason} Collect them again: {again}.", FAILED) from None
+    billed, rate = model.billable_seconds_, options.hourly_rate
+    text = f"The training job {name} completed"
     text += "." if billed is None else f"; billed time: {format_count(billed, 'second')}."
-    cost = None if hourly_rate is None else model.estimated_cost(hourly_rate)
+    cost = None if rate is None else model.estimated_cost(rate)
     if cost is not None:
-        text += f" At {hourly_rate:g} an hour that is about {cost:.4f}."
-    print_line(console, text)
-    members, frame = model.members(), model.labels_frame()
-    print_line(
-        console,
-        f"{format_count(len(frame), 'stock')} in {format_count(len(members), 'cluster')}, "
-        f"SSD {format_number(model.inertia_, 4)}.",
-    )
+        text += f" At {rate:g} an hour that is about {cost:.4f}."
+    sizes = f"{format_count(len(frame), 'stock')} in {format_count(len(members), 'cluster')}"
+    print_result(text, f"{sizes}, SSD {format_number(model.inertia_, 4)}.")
     columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
     table = make_table(columns | {"members, the nearest to the center first": "wrap"})
     for cluster, names in members.items():
@@ -241,5 +308,49 @@ def _print_result(model: SageMakerKShape, out: Path, hourly_rate: float | None) 
         shown = listing(names, limit=_SHOWN_TICKERS)
         cells = (str(cluster), str(len(names)), format_number(float(mean)), shown)
         table.add_row(*(printable(cell) for cell in cells))
-    console.print(table)
-    print_line(console, f"Labels: {out}")
+    make_console().print(table)
+    print_result(f"Labels: {options.out}")
+
+
+# ------------------------------------------------------------------------------------------- while it runs
+
+
+@contextmanager
+def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
+    """Show the state of a job: one changing line in a terminal, otherwise a line for each state.
+
+    Yields
+    ------
+    callable
+        For the parameter `progress` of an estimator.
+    """
+    from shapecluster.report._text import printable
+
+    if not console.is_terminal:
+        states: list[str] = []
+
+        def print_state(progress: JobProgress) -> None:
+            # Called for new lines of the log as well: a state is printed once.
+            if progress.secondary_status not in states[-1:]:
+                states.append(progress.secondary_status)
+                print_line(console, f"{progress.job_name}: {progress.secondary_status}")
+
+        yield print_state
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: list[TaskID] = []
+
+        def update(progress: JobProgress) -> None:
+            if not tasks:
+                print_line(console, f"Training job {progress.job_name}")
+                tasks.append(bar.add_task("", total=None))
+            last_line = f"  {progress.lines[-1]}" if progress.lines else ""
+            # The width that other columns leave: a second line would flicker.
+            width = max(20, console.width - 24)
+            description = printable(progress.secondary_status + last_line)[:width]
+            bar.update(tasks[0], description=description)
+
+        yield update

@@ -1,57 +1,74 @@
-"""The runs of `shapecluster sagemaker list-leftovers` and `clean-up`."""
+"""`shapecluster sagemaker list-leftovers` and `clean-up`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shapecluster.cli._common import JobLocation, as_command_errors, console_messages, print_line
+from shapecluster.cli import _kinds as kinds
+from shapecluster.cli._common import console_messages, print_result
+from shapecluster.cli._location import Location, bucket, prefix
+from shapecluster.cli._options import option, options
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from shapecluster.remote import Leftover
 
 
-def list_leftovers(location: JobLocation, bucket: str | None, prefix: str, min_age: float) -> None:
-    """Run `shapecluster sagemaker list-leftovers`."""
-    _list_and_delete(location, bucket, prefix, min_age, delete=False, hint="")
+@options
+class LeftoverOptions(Location):
+    """The options of `list-leftovers`."""
+
+    bucket: str | None = bucket()
+    prefix: str = prefix()
+    min_age: float = option(
+        kinds.SECONDS, 3600.0, "Minimum age of staged data: a job may still need younger data.", "Job"
+    )
 
 
-def clean_up(location: JobLocation, bucket: str | None, prefix: str, min_age: float, *, yes: bool) -> None:
-    """Run `shapecluster sagemaker clean-up`."""
-    hint = "Nothing was deleted. Add --yes to delete."
-    _list_and_delete(location, bucket, prefix, min_age, delete=yes, hint=hint)
+@options
+class CleanUpOptions(LeftoverOptions):
+    """The options of `clean-up`."""
+
+    yes: bool = option(kinds.FLAG, False, "Delete. Without it the command only lists.", "Job")
 
 
-def _list_and_delete(
-    location: JobLocation, bucket: str | None, prefix: str, min_age: float, *, delete: bool, hint: str
-) -> None:
+def list_leftovers(options: LeftoverOptions) -> None:
+    """List endpoints, models and staged data that jobs left behind, and that may cost money."""
+    with console_messages():
+        _print_leftovers(options)
+
+
+def clean_up(options: CleanUpOptions) -> None:
+    """List what jobs left behind, and delete it with --yes.
+
+    Keeps data that a job reads whose result was not collected, and all model.tar.gz.
+    """
     from shapecluster import remote
-    from shapecluster.report._terminal import make_console
 
-    console = make_console()
-    with as_command_errors(), console_messages():
-        session = location.session()
-        leftovers = remote.list_leftovers(session, bucket=bucket, prefix=prefix, min_age=min_age)
-        if not leftovers:
-            print_line(console, "There are no leftovers.")
-            return
+    with console_messages():
         # Printed before they are deleted: if that fails midway, the list is needed most.
-        _print_leftovers(leftovers, console)
-        if delete:
-            deleted = remote.clean_up(leftovers, session)
-            print_line(console, f"Deleted: {len(deleted)} of {len(leftovers)}.")
-        elif hint and not all(leftover.kept_for for leftover in leftovers):  # --yes would delete something
-            print_line(console, hint)
+        leftovers = _print_leftovers(options)
+        if options.yes and leftovers:
+            deleted = remote.clean_up(leftovers, options.session())
+            print_result(f"Deleted: {len(deleted)} of {len(leftovers)}.")
+        elif not all(leftover.kept_for for leftover in leftovers):  # --yes would delete something
+            print_result("Nothing was deleted. Add --yes to delete.")
 
 
-def _print_leftovers(leftovers: Sequence[Leftover], console: Console) -> None:
+def _print_leftovers(options: LeftoverOptions) -> list[Leftover]:
+    from shapecluster import remote
+
+    remote.Job(
+        bucket=options.bucket, prefix=options.prefix
+    )  # raises ValueError for what no job can have used
+    leftovers = remote.list_leftovers(
+        options.session(), bucket=options.bucket, prefix=options.prefix, min_age=options.min_age
+    )
+    if not leftovers:
+        print_result("There are no leftovers.")
     for leftover in leftovers:
         since = "" if leftover.created is None else f", since {leftover.created:%Y-%m-%d %H:%M} UTC"
-        print_line(console, f"{leftover.kind} {leftover.name}{since}")
+        print_result(f"{leftover.kind} {leftover.name}{since}")
         if leftover.kept_for:
             jobs = ", ".join(leftover.kept_for)
-            print_line(
-                console, f"  kept: read by {jobs}, not collected yet (attach collects it, stop discards it)"
-            )
+            print_result(f"  kept: read by {jobs}, not collected yet (attach collects it, stop discards it)")
+    return leftovers

@@ -1,323 +1,344 @@
-"""The runs of `shapecluster portfolios generate`, `cluster`, `sweep` and `match`."""
+"""`shapecluster portfolios generate`, `cluster`, `sweep` and `match`."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from shapecluster._files import atomic_write
-from shapecluster.cli._common import (
-    as_command_errors,
-    check_writable,
-    console_messages,
-    print_line,
-    write_table,
-)
-from shapecluster.cli._portfolio_output import (
-    describe_copycats,
-    describe_portfolios,
-    format_with_error,
-    print_clusters,
-    print_matches,
-    print_sweep,
-)
+from shapecluster._optional import import_optional
+from shapecluster.cli import _kinds as kinds
+from shapecluster.cli._common import console_messages, print_line, print_result, write_table
+from shapecluster.cli._options import one_k, option, options, seed, several_k
 from shapecluster.exceptions import SweepWarning
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from shapecluster.model_selection import KSweep
+    from shapecluster.metrics import SampledSilhouette
     from shapecluster.portfolios import Portfolios
 
 # Sampled traders for the silhouette. A sweep takes fewer, because it has one for every k.
 _N_SILHOUETTE_SAMPLES, _N_SWEEP_SAMPLES = 1000, 250
-_TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
-_CHART_SUFFIXES = (".png", ".svg", ".pdf")
+_PARQUET = (".parquet", ".pq")
+_TABLES = (".csv", ".csv.gz", *_PARQUET)
+_MATCH = kinds.number(float, 0, 1, "MATCH", above=True)
+
+_Popularity = Literal["uniform", "zipf"]
+_Algorithm = Literal["k-means", "mini-batch", "bisecting"]
+_Metric = Literal["jaccard", "containment", "overlap", "cosine"]
+
+_table_out = partial(option, kinds.output(".csv"), None, "File for the table, as CSV.", "Output")
 
 
-@dataclass(frozen=True, kw_only=True)
-class GenerateRequest:
-    """The options of `generate`, as typed. With the defaults they give the input of the other commands."""
+@options
+class DrawOptions:
+    """The options for generated portfolios. The defaults give the input of the other commands."""
 
-    seed: int
-    traders: int = 100_000
-    tickers: str | None = None
-    min_holdings: int = 3
-    max_holdings: int = 10
-    popularity: str = "uniform"
-    sector_tilt: float | None = None
-    copycats: int = 1000
-    group_size: str = "2-6"
-    copy_match: float = 0.9
+    traders: int = option(
+        kinds.number(int, 1, 10**9), 100_000, "Number of traders.", "Traders", argument="n_traders"
+    )
+    tickers: tuple[str, ...] | None = option(
+        kinds.TICKERS, None, "Tickers that can be held; the lab's 99 if left out.", "Holdings"
+    )
+    min_holdings: int = option(kinds.COUNT, 3, "Minimum holdings of a trader.", "Holdings")
+    max_holdings: int = option(kinds.COUNT, 10, "Maximum holdings of a trader.", "Holdings")
+    popularity: _Popularity = option(
+        kinds.choice(_Popularity),
+        "uniform",
+        "All tickers equally often, or the first ones more often.",
+        "Holdings",
+    )
+    sector_tilt: float | None = option(
+        kinds.number(float, 0, metavar="FACTOR", above=True),
+        None,
+        "Factor by which tickers of a trader's home sector are likelier (lab's tickers only).",
+        "Holdings",
+    )
+    copycats: int = option(
+        kinds.number(int, 0), 1000, "Groups of traders who copy each other.", "Copycats", argument="n_groups"
+    )
+    group_size: tuple[int, int] = option(
+        kinds.RANGE, (2, 6), "Traders in a group, including the leader.", "Copycats", argument="size"
+    )
+    copy_match: float = option(
+        _MATCH, 0.9, "Minimum match (Jaccard) of a copy with its leader.", "Copycats", argument="match"
+    )
+    seed: int = seed(0)
 
-    def generate(self) -> tuple[Portfolios, pd.DataFrame]:
+    def draw(self) -> tuple[Portfolios, pd.DataFrame]:
         """Return the portfolios, and the true sector and group of each trader."""
         from shapecluster.datasets import Copycats, make_portfolios
-        from shapecluster.report._request import parse_tickers
 
-        if self.popularity not in ("uniform", "zipf"):
-            raise ValueError(f"--popularity must be uniform or zipf. Got {self.popularity!r} instead.")
-        tickers = None if self.tickers is None else list(parse_tickers(self.tickers, "--tickers"))
-        if self.sector_tilt is not None and tickers is not None:
+        if self.sector_tilt is not None and self.tickers is not None:
             raise ValueError("--sector-tilt needs the sectors of the lab's tickers: leave --tickers out.")
-        groups = None
-        if self.copycats:
-            groups = Copycats(self.copycats, _parse_group_size(self.group_size), self.copy_match)
-        portfolios, truth = make_portfolios(
+        return make_portfolios(
             self.traders,
-            tickers,
+            self.tickers,
             min_holdings=self.min_holdings,
             max_holdings=self.max_holdings,
-            popularity=cast('Literal["uniform", "zipf"]', self.popularity),
+            popularity=self.popularity,
             sectors=None if self.sector_tilt is None else "lab",
             # Without sectors the factor has no effect, but None is not accepted.
             sector_tilt=4.0 if self.sector_tilt is None else self.sector_tilt,
-            copycats=groups,
+            copycats=Copycats(self.copycats, self.group_size, self.copy_match) if self.copycats else None,
             return_truth=True,
             random_state=self.seed,
         )
-        return portfolios, truth
 
 
-@dataclass(frozen=True)
-class MatchRequest:
-    """The options of `match`, as typed."""
+@options
+class GenerateOptions(DrawOptions):
+    """The options of `generate`."""
 
-    trader: str | None
-    holdings: str | None
-    min_match: float
-    metric: str
-    quantities: bool
+    out: Path = option(
+        kinds.output(*_TABLES),
+        Path("portfolios.csv"),
+        "File for the portfolios: csv, csv.gz or parquet.",
+        "Output",
+    )
+    truth: Path | None = option(
+        kinds.output(".csv"), None, "File for the truth, as CSV: home sector, group, leader.", "Output"
+    )
 
 
-def generate(request: GenerateRequest, *, out: Path, truth: Path | None) -> None:
-    """Run `shapecluster portfolios generate`."""
-    from shapecluster.report._terminal import make_console
+@options
+class InputOptions:
+    """The options that say which portfolios a command works on."""
 
-    with as_command_errors(), console_messages():
-        check_writable(out, "--out", _TABLE_SUFFIXES)
-        if truth is not None:
-            check_writable(truth, "--truth", (".csv",))
-        portfolios, true_groups = request.generate()
-        write = portfolios.to_parquet if out.suffix.lower() in (".parquet", ".pq") else portfolios.to_csv
+    portfolios: Path | None = option(
+        kinds.file(*_TABLES),
+        None,
+        "Portfolios: csv, csv.gz or parquet. If left out: those that `generate` makes.",
+        "Traders",
+    )
+    seed: int = seed(0)
+
+    def load(self, console: Console) -> Portfolios:
+        """Load portfolios; without a file generate those of `generate` with its defaults."""
+        from shapecluster.cli._portfolio_output import describe_copycats, describe_portfolios
+        from shapecluster.portfolios import Portfolios
+
+        path = self.portfolios
+        if path is None:
+            drawn, truth = DrawOptions(seed=self.seed).draw()
+            about = f"{describe_portfolios(drawn)}; {describe_copycats(truth)}"
+            print_line(console, f"Generated, seed {self.seed}: {about}.")
+            return drawn
+        is_parquet = path.name.lower().endswith(_PARQUET)
+        loaded = Portfolios.from_parquet(path) if is_parquet else Portfolios.from_csv(path)
+        print_line(console, f"{path}: {describe_portfolios(loaded)}.")
+        return loaded
+
+
+@options
+class ClusteringOptions(InputOptions):
+    """The options of commands that cluster traders."""
+
+    algorithm: _Algorithm = option(
+        kinds.choice(_Algorithm), "k-means", "The clustering algorithm.", "Question"
+    )
+
+    def clusterer(self) -> Any:
+        """Return the estimator of scikit-learn."""
+        from sklearn.cluster import BisectingKMeans, KMeans, MiniBatchKMeans
+
+        known = {"k-means": KMeans, "mini-batch": MiniBatchKMeans, "bisecting": BisectingKMeans}
+        # n_init is set because the three have different defaults.
+        return known[self.algorithm](n_init=1, random_state=self.seed)
+
+    def silhouette(self, portfolios: Portfolios, labels: Any, n_samples: int) -> SampledSilhouette:
+        """Return the silhouette of a sample, which is the same for every k, so that they compare."""
+        from numpy.random import RandomState
+
+        from shapecluster.metrics import sampled_silhouette
+
+        sample = RandomState(self.seed)
+        return sampled_silhouette(portfolios.matrix, labels, n_samples=n_samples, random_state=sample)
+
+
+@options
+class ClusterOptions(ClusteringOptions):
+    """The options of `cluster`."""
+
+    k: int = one_k()
+    out: Path = option(
+        kinds.output(".csv"), Path("clusters.csv"), "File for the cluster of each trader.", "Output"
+    )
+
+
+@options
+class SweepOptions(ClusteringOptions):
+    """The options of `sweep`."""
+
+    k: tuple[int, ...] | None = several_k()
+    out: Path | None = _table_out()
+    chart: Path | None = option(
+        kinds.output(".png", ".svg", ".pdf"),
+        None,
+        "File for a chart of the SSD by k (png, svg, pdf).",
+        "Output",
+    )
+
+
+@options
+class MatchOptions(InputOptions):
+    """The options of `match`."""
+
+    trader: str | None = option(
+        kinds.Kind("TRADER", str), None, "The trader to find matches for.", "Question", positional=True
+    )
+    holdings: tuple[str, ...] | None = option(
+        kinds.TICKERS, None, "Holdings of a trader who is not in the data.", "Question"
+    )
+    min_match: float = option(_MATCH, 0.9, "Minimum match, above 0 and at most 1.", "Question")
+    metric: _Metric = option(
+        kinds.choice(_Metric),
+        "jaccard",
+        "Shared tickers over those of both together, of TRADER, or of the smaller; or the cosine.",
+        "Question",
+    )
+    quantities: bool = option(kinds.FLAG, False, "Compare quantities as well.", "Question")
+    out: Path | None = _table_out()
+
+
+def generate(options: GenerateOptions) -> None:
+    """Draw synthetic portfolios, some of which copy each other, and write them to a file."""
+    from shapecluster.cli._portfolio_output import describe_copycats, describe_portfolios
+
+    out, truth = options.out, options.truth
+    with console_messages():
+        portfolios, true_groups = options.draw()
+        write = portfolios.to_parquet if out.suffix.lower() in _PARQUET else portfolios.to_csv
         write(out)
         if truth is not None:
             write_table(true_groups, truth, index=True)
-    console = make_console()
-    print_line(console, f"{describe_portfolios(portfolios)}.")
-    if request.copycats:
-        print_line(console, f"Among them {describe_copycats(true_groups)}.")
-    print_line(console, f"Portfolios: {out}")
+    print_result(f"{describe_portfolios(portfolios)}.")
+    if options.copycats:
+        print_result(f"Among them {describe_copycats(true_groups)}.")
+    print_result(f"Portfolios: {out}")
     if truth is not None:
-        print_line(console, f"Truth: {truth}")
+        print_result(f"Truth: {truth}")
 
 
-def cluster(path: Path | None, k: int, *, algorithm: str, seed: int, out: Path) -> None:
-    """Run `shapecluster portfolios cluster`."""
+def cluster(options: ClusterOptions) -> None:
+    """Cluster traders by their holdings, and write the cluster of each."""
     import pandas as pd
 
-    from shapecluster.metrics import sampled_silhouette
+    from shapecluster.cli._portfolio_output import format_with_error, print_clusters
     from shapecluster.report._terminal import make_console
     from shapecluster.report._text import format_count, format_number
 
-    with as_command_errors(), console_messages() as console:
-        check_writable(out, "--out", (".csv",))
-        model = _make_clusterer(algorithm, seed).set_params(n_clusters=k)
-        portfolios = _load_or_generate(path, seed, console)
-        if k > len(portfolios):
-            raise ValueError(f"--k must be at most the {len(portfolios)} traders. Got {k} instead.")
-        model.fit(portfolios.matrix)
-        silhouette = sampled_silhouette(
-            portfolios.matrix,
-            model.labels_,
-            n_samples=_N_SILHOUETTE_SAMPLES,
-            random_state=np.random.RandomState(seed),
-        )
+    with console_messages() as console:
+        portfolios = options.load(console)
+        _check_k(options.k, portfolios)
+        model = options.clusterer().set_params(n_clusters=options.k).fit(portfolios.matrix)
+        silhouette = options.silhouette(portfolios, model.labels_, _N_SILHOUETTE_SAMPLES)
         labels = pd.DataFrame({"TRADER_ID": portfolios.trader_ids, "cluster": model.labels_})
-        write_table(labels, out)
-    console = make_console()
-    print_line(
-        console,
-        f"{format_count(len(portfolios), 'trader')} in {format_count(k, 'cluster')}, "
+        write_table(labels, options.out)
+    print_result(
+        f"{format_count(len(portfolios), 'trader')} in {format_count(options.k, 'cluster')}, "
         f"SSD {format_number(model.inertia_, 1)}, "
-        f"silhouette {format_with_error(silhouette.mean, silhouette.error)}.",
+        f"silhouette {format_with_error(silhouette.mean, silhouette.error)}."
     )
-    print_clusters(portfolios, model, console)
-    print_line(console, f"Clusters: {out}")
+    print_clusters(portfolios, model, make_console())
+    print_result(f"Clusters: {options.out}")
 
 
-def sweep(
-    path: Path | None, k: str, *, algorithm: str, seed: int, out: Path | None, chart: Path | None
-) -> None:
-    """Run `shapecluster portfolios sweep`."""
+def sweep(options: SweepOptions) -> None:
+    """Cluster for many k, and show the SSD, its elbow and the silhouette of each."""
+    from shapecluster.cli._portfolio_output import print_sweep
     from shapecluster.model_selection import KSweep
-    from shapecluster.report._request import parse_ks
     from shapecluster.report._terminal import make_console, progress_bar
 
-    with as_command_errors(), console_messages() as console:
-        ks = parse_ks(k)
-        if out is not None:
-            check_writable(out, "--out", (".csv",))
-        if chart is not None:
-            check_writable(chart, "--chart", _CHART_SUFFIXES)
-            _check_matplotlib()
-        model = _make_clusterer(algorithm, seed)
-        portfolios = _load_or_generate(path, seed, console)
-        if ks[-1] > len(portfolios):
-            raise ValueError(f"--k must be at most the {len(portfolios)} traders. Got {ks[-1]} instead.")
+    if options.chart is not None:
+        import_optional("matplotlib", extra="plot", needed_for="Drawing a chart")
+    ks = options.k or tuple(range(2, 21))
+    with console_messages() as console:
+        portfolios = options.load(console)
+        _check_k(ks[-1], portfolios)
         with progress_bar(console) as progress:
             fitted = KSweep(
-                model,
+                options.clusterer(),
                 ks,
-                n_samples=0,  # `_add_silhouettes` has estimates with their errors instead
+                n_samples=0,  # the table has estimates with their errors instead
                 progress=lambda fit: progress("fits", fit.done, fit.total),
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SweepWarning)  # the table shows where the minimum SSD is
                 fitted.fit(portfolios.matrix)
-            table = _add_silhouettes(fitted, portfolios, seed)
-        if out is not None:
-            write_table(table, out, index=True)
-        if chart is not None:
-            _draw_chart(fitted, chart)
-    console = make_console()
-    print_sweep(table, fitted, console)
-    for file, title in ((out, "Table"), (chart, "Chart")):
-        if file is not None:
-            print_line(console, f"{title}: {file}")
+            silhouettes = [
+                options.silhouette(portfolios, model.labels_, _N_SWEEP_SAMPLES)
+                for model in fitted.estimators_.values()
+            ]
+        table = fitted.results_[["ssd", "elbow"]].assign(
+            silhouette=[estimate.mean for estimate in silhouettes],
+            silhouette_error=[estimate.error for estimate in silhouettes],
+            seconds=fitted.results_["seconds"],
+        )
+        if options.out is not None:
+            write_table(table, options.out, index=True)
+        if options.chart is not None:
+            from shapecluster.plotting import SSDCurveDisplay
+
+            with atomic_write(options.chart) as chart:
+                # By name, whose ending says the format.
+                SSDCurveDisplay.from_sweep(fitted).figure_.savefig(chart.name, dpi=150, bbox_inches="tight")
+    print_sweep(table, fitted, make_console())
+    for path, title in ((options.out, "Table"), (options.chart, "Chart")):
+        if path is not None:
+            print_result(f"{title}: {path}")
 
 
-def match(path: Path | None, request: MatchRequest, *, seed: int, out: Path | None) -> None:
-    """Run `shapecluster portfolios match`."""
+def match(options: MatchOptions) -> None:
+    """Find all traders whose holdings match those of TRADER, or those of --holdings."""
+    from shapecluster.cli._portfolio_output import print_matches
     from shapecluster.portfolios import PortfolioMatcher
-    from shapecluster.report._request import parse_tickers
     from shapecluster.report._terminal import make_console
     from shapecluster.report._text import format_count
 
-    with as_command_errors(), console_messages() as console:
-        if (request.trader is None) == (request.holdings is None):
-            raise ValueError("name either a TRADER or --holdings A,B,..., and not both.")
-        if out is not None:
-            check_writable(out, "--out", (".csv",))
-        # The matcher checks both values, so they are passed as typed.
-        parameters: dict[str, Any] = {"min_match": request.min_match, "metric": request.metric}
-        matcher = PortfolioMatcher(**parameters, quantities=request.quantities)
-        portfolios = _load_or_generate(path, seed, console)
+    if (options.trader is None) == (options.holdings is None):
+        raise ValueError("name either a TRADER or --holdings A,B,..., and not both.")
+    with console_messages() as console:
+        matcher = PortfolioMatcher(options.min_match, metric=options.metric, quantities=options.quantities)
+        portfolios = options.load(console)
         matcher.fit(portfolios)
         query: int | str | list[str]
-        if request.holdings is not None:
-            query = holdings = list(parse_tickers(request.holdings, "--holdings"))
+        if options.holdings is not None:
+            query = holdings = list(options.holdings)
             holder = "The portfolio"
         else:
-            query = _parse_trader(request.trader, portfolios)
+            query = _parse_trader(str(options.trader), portfolios)
             holdings, holder = portfolios[query].index.tolist(), f"Trader {query}"
         matches = matcher.matches(query)
-        if out is not None:
+        if options.out is not None:
             joined = {name: matches[name].map(" ".join) for name in ("shared", "missing", "extra")}
-            write_table(matches.assign(**joined), out)
-    console = make_console()
-    rule = f"{request.metric} at least {request.min_match:g}"
-    print_matches(matches, holdings, holder, rule, len(portfolios), console)
+            write_table(matches.assign(**joined), options.out)
+    rule = f"{options.metric} at least {options.min_match:g}"
+    print_matches(matches, holdings, holder, rule, len(portfolios), make_console())
     # n holdings and one more ticker, the nearest portfolio that is not identical, have Jaccard n / (n + 1).
     n = len(holdings)
-    if request.metric == "jaccard" and n and n / (n + 1) < request.min_match:
-        print_line(
-            console, f"With {format_count(n, 'holding')}, only an identical portfolio can reach this match."
-        )
-    if out is not None:
-        print_line(console, f"Table: {out}")
+    if options.metric == "jaccard" and n and n / (n + 1) < options.min_match:
+        print_result(f"With {format_count(n, 'holding')}, only an identical portfolio can reach this match.")
+    if options.out is not None:
+        print_result(f"Table: {options.out}")
 
 
-# ------------------------------------------------------------------------------------------------- input
+def _check_k(k: int, portfolios: Portfolios) -> None:
+    if k > len(portfolios):
+        raise ValueError(f"--k must be at most the {len(portfolios)} traders. Got {k} instead.")
 
 
-def _load_or_generate(path: Path | None, seed: int, console: Console) -> Portfolios:
-    """Load portfolios; without a file generate those of `generate` with its defaults."""
-    from shapecluster.portfolios import Portfolios
-
-    if path is None:
-        portfolios, truth = GenerateRequest(seed=seed).generate()
-        print_line(
-            console, f"Generated, seed {seed}: {describe_portfolios(portfolios)}; {describe_copycats(truth)}."
-        )
-        return portfolios
-    if not path.name.lower().endswith(_TABLE_SUFFIXES):
-        raise ValueError(
-            f"--portfolios must name a file ending in {', '.join(_TABLE_SUFFIXES)}. Got {str(path)!r}."
-        )
-    is_text = path.name.lower().endswith((".csv", ".csv.gz"))
-    loaded = Portfolios.from_csv(path) if is_text else Portfolios.from_parquet(path)
-    print_line(console, f"{path}: {describe_portfolios(loaded)}.")
-    return loaded
-
-
-def _make_clusterer(algorithm: str, seed: int) -> Any:
-    from sklearn.cluster import BisectingKMeans, KMeans, MiniBatchKMeans
-
-    known: dict[str, Any] = {"k-means": KMeans, "mini-batch": MiniBatchKMeans, "bisecting": BisectingKMeans}
-    if algorithm not in known:
-        raise ValueError(f"--algorithm must be one of {', '.join(known)}. Got {algorithm!r} instead.")
-    # n_init is set because the three have different defaults.
-    return known[algorithm](n_init=1, random_state=seed)
-
-
-def _parse_trader(text: str | None, portfolios: Portfolios) -> int | str:
+def _parse_trader(text: str, portfolios: Portfolios) -> int | str:
     """Convert a trader's id to the type that the data have, and check that it exists."""
-    trader: int | str = str(text)
-    if portfolios.trader_ids.dtype.kind == "i" and str(text).lstrip("-").isdecimal():
-        trader = int(str(text))
+    trader: int | str = text
+    if portfolios.trader_ids.dtype.kind == "i" and text.lstrip("-").isdecimal():
+        trader = int(text)
     try:
         portfolios.position(trader)
     except KeyError as error:
         raise ValueError(f"{error.args[0]}.") from None  # str() of a KeyError would be quoted
     return trader
-
-
-def _parse_group_size(text: str) -> tuple[int, int]:
-    first, dash, last = text.partition("-")
-    ends = (first.strip(), last.strip() if dash else first.strip())
-    if not all(end.isdecimal() and end.isascii() and len(end) < 10 for end in ends):
-        raise ValueError(f"--group-size must be like 5, or 2-6. Got {text!r} instead.")
-    return int(ends[0]), int(ends[1])
-
-
-# ------------------------------------------------------------------------------------------------ output
-
-
-def _add_silhouettes(sweep: KSweep, portfolios: Portfolios, seed: int) -> pd.DataFrame:
-    """Return the results of a sweep with sampled silhouettes and their standard errors."""
-    from shapecluster.metrics import sampled_silhouette
-
-    estimates = [
-        sampled_silhouette(
-            portfolios.matrix,
-            fitted.labels_,
-            n_samples=_N_SWEEP_SAMPLES,
-            random_state=np.random.RandomState(seed),  # the same sample for every k, so that they compare
-        )
-        for fitted in sweep.estimators_.values()
-    ]
-    columns = {
-        "silhouette": [estimate.mean for estimate in estimates],
-        "silhouette_error": [estimate.error for estimate in estimates],
-    }
-    return sweep.results_[["ssd", "elbow"]].assign(**columns, seconds=sweep.results_["seconds"])
-
-
-def _check_matplotlib() -> None:
-    from shapecluster._optional import import_optional
-
-    import_optional("matplotlib", extra="plot", needed_for="Drawing a chart")
-
-
-def _draw_chart(sweep: KSweep, path: Path) -> None:
-    from shapecluster.plotting import SSDCurveDisplay
-
-    with atomic_write(path) as file:
-        # By name, whose ending says the format.
-        SSDCurveDisplay.from_sweep(sweep).figure_.savefig(file.name, dpi=150, bbox_inches="tight")

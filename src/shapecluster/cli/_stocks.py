@@ -1,78 +1,142 @@
-"""The run of `shapecluster stocks`: read, clean, analyze, write and print."""
+"""`shapecluster stocks`: read, clean, analyze, write and print."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from shapecluster.cli._common import FAILED, CommandError, as_command_errors, check_installed
+from shapecluster.cli import _kinds as kinds
+from shapecluster.cli._common import FAILED, CommandError, check_installed
+from shapecluster.cli._options import SeriesOptions, option, options, seed, several_k
 from shapecluster.exceptions import MissingPricesError
 
 if TYPE_CHECKING:
     from shapecluster.report._analysis import StageCallback
+    from shapecluster.report._findings import StocksSettings
     from shapecluster.report._folder import OutputFolder
     from shapecluster.report._inputs import PriceInputs
-    from shapecluster.report._request import StocksRequest
+
+_Criterion = Literal["ssd", "elbow", "silhouette"]
 
 
-def run_stocks(request: StocksRequest) -> None:
-    """Run `shapecluster stocks`.
+@options
+class StocksOptions(SeriesOptions):
+    """The options of `stocks`."""
 
-    Parameters
-    ----------
-    request : StocksRequest
-        The options.
+    tickers: tuple[str, ...] | None = option(
+        kinds.TICKERS, None, "Tickers to fetch from Yahoo instead; needs --start.", "Prices"
+    )
+    start: date | None = option(kinds.DATE, None, "First day to fetch (2020-02-03).", "Prices")
+    end: date | None = option(kinds.DATE, None, "Last day to fetch; today if left out.", "Prices")
+    sectors: Path | None = option(
+        kinds.FILE, None, "Sectors: csv with the columns ticker and sector.", "Prices"
+    )
+    portfolio: tuple[str, ...] = option(
+        kinds.TICKERS, (), "Holdings whose look-alikes are searched for.", "Question"
+    )
+    k: tuple[int, ...] | None = several_k()
+    criterion: _Criterion = option(
+        kinds.choice(_Criterion), "ssd", "The criterion that chooses the k that is shown.", "Question"
+    )
+    seed: int = seed(0)
+    out: Path = option(
+        kinds.FOLDER, Path("shapecluster-report"), "Folder for the files of the report.", "Output"
+    )
+    jobs: int = option(
+        kinds.number(int, -1024, 1024),
+        -1,
+        "Threads; -1 for all cores. Results do not depend on it.",
+        "Computing",
+    )
 
-    Raises
-    ------
-    CommandError
-        For invalid input, or prices or packages that are not available.
+    def settings(self) -> StocksSettings:
+        """Return the settings of the analysis; a ValueError names options that contradict each other."""
+        if self.prices is not None and self.tickers is not None:
+            raise ValueError("--prices and --tickers exclude each other: give a file, or tickers to fetch.")
+        if self.tickers is None:
+            for name, value in (("--start", self.start), ("--end", self.end)):
+                if value is not None:
+                    raise ValueError(f"{name} says which days to fetch, so it needs --tickers.")
+        elif self.start is None:
+            raise ValueError("--tickers needs --start, the first day to fetch (2020-02-03).")
+        if self.sectors is not None and self.prices is None and self.tickers is None:
+            raise ValueError(
+                "--sectors needs --prices or --tickers: the simulated market has sectors of its own."
+            )
+        if self.start is not None and self.start > (self.end or date.today()):
+            last = "--end" if self.end else "today"
+            raise ValueError(f"--start must not be after {last}. Got {self.start} instead.")
+        if self.jobs == 0:
+            raise ValueError("--jobs must be a number of threads, or -1 for all cores. Got 0 instead.")
+        # KSweep checks both again, but does not know how --k was typed.
+        if self.k is not None and self.criterion == "elbow" and len(self.k) < 3:
+            given = ",".join(map(str, self.k))
+            raise ValueError(f"--criterion elbow needs at least three values of k. Got --k {given} instead.")
+        if self.k == (1,) and self.criterion == "silhouette":
+            raise ValueError("--criterion silhouette needs a k of 2 or more. Got --k 1 instead.")
+        from shapecluster.report._findings import StocksSettings  # imports pandas, so after the checks
+
+        return StocksSettings(
+            k=self.k,
+            criterion=self.criterion,
+            on=self.on,
+            max_shift=self.shift_bound,
+            portfolio=self.portfolio,
+            seed=self.seed,
+            repair_prints=self.repair_prints,
+            n_jobs=self.jobs,
+        )
+
+
+def stocks(options: StocksOptions) -> None:
+    """Cluster stocks by shape, and find the stocks that trade like yours.
+
+    Prints the findings, and writes them to a folder: findings.json, CSV tables,
+    PNG plots, and a page that shows them, index.html.
+    Without --prices or --tickers it runs on a simulated market.
     """
+    settings = options.settings()
+    check_installed("matplotlib", "jinja2")  # at the start, not when the analysis is done
+    # Imported after the checks: an error in an option is then reported without delay.
+    from shapecluster.report._analysis import analyze
+    from shapecluster.report._files import write_files
     from shapecluster.report._folder import OutputFolder
-    from shapecluster.report._request import check_sources, parse_settings
+    from shapecluster.report._inputs import add_example_portfolio, clean
+    from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
 
-    with as_command_errors():
-        check_installed("matplotlib", "jinja2")  # at the start, not when the analysis is done
-        check_sources(request)
-        settings = parse_settings(request)
-        # Imported after the checks: an error in an option is then reported without delay.
-        from shapecluster.report._analysis import analyze
-        from shapecluster.report._files import write_files
-        from shapecluster.report._inputs import add_example_portfolio, clean
-        from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
-
-        with OutputFolder(request.out) as folder:
-            # On the standard error, so that the standard output has the findings only.
-            with progress_bar(make_console(stderr=True)) as progress:
-                try:
-                    inputs = _read_inputs(request, progress)
-                except MissingPricesError as error:
-                    raise CommandError(_describe_missing_prices(error, folder), FAILED) from None
-                prices, events = clean(inputs.prices, repair_prints=settings.repair_prints)
-                source = inputs.source
-                if source.kind == "simulated" and not settings.portfolio:
-                    # After cleaning, so that every holding of the example has prices.
-                    source, holdings = add_example_portfolio(source, prices.index)
-                    settings = replace(settings, portfolio=holdings)
-                analysis = analyze(prices, settings, source, events, progress=progress)
-                write_files(analysis, folder.stage, progress=progress)
-            files = folder.publish()
-            console = make_console()
-            print_findings(analysis.findings, console)
-            print_files(files, folder.path, console)
+    with OutputFolder(options.out) as folder:
+        # On the standard error, so that the standard output has the findings only.
+        with progress_bar(make_console(stderr=True)) as progress:
+            try:
+                inputs = _read_inputs(options, progress)
+            except MissingPricesError as error:
+                raise CommandError(_describe_missing_prices(error, folder), FAILED) from None
+            prices, events = clean(inputs.prices, repair_prints=settings.repair_prints)
+            source = inputs.source
+            if source.kind == "simulated" and not settings.portfolio:
+                # After cleaning, so that every holding of the example has prices.
+                source, holdings = add_example_portfolio(source, prices.index)
+                settings = replace(settings, portfolio=holdings)
+            analysis = analyze(prices, settings, source, events, progress=progress)
+            write_files(analysis, folder.stage, progress=progress)
+        files = folder.publish()
+        console = make_console()
+        print_findings(analysis.findings, console)
+        print_files(files, folder.path, console)
 
 
-def _read_inputs(request: StocksRequest, progress: StageCallback) -> PriceInputs:
+def _read_inputs(options: StocksOptions, progress: StageCallback) -> PriceInputs:
     """Get the prices from the source that the options name."""
     from shapecluster.report._inputs import fetch_inputs, load_inputs, simulate_inputs
-    from shapecluster.report._request import parse_tickers
 
-    if request.prices is not None:
-        return load_inputs(request.prices, request.sectors)
-    if request.tickers is not None and request.start is not None:
-        tickers = parse_tickers(request.tickers, "--tickers")
-        return fetch_inputs(tickers, request.start, request.end, request.sectors, progress=progress)
-    return simulate_inputs(request.seed)
+    if options.prices is not None:
+        return load_inputs(options.prices, options.sectors)
+    if options.tickers is not None and options.start is not None:
+        start, end = str(options.start), None if options.end is None else str(options.end)
+        return fetch_inputs(options.tickers, start, end, options.sectors, progress=progress)
+    return simulate_inputs(options.seed)
 
 
 def _describe_missing_prices(error: MissingPricesError, folder: OutputFolder) -> str:

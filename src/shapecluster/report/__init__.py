@@ -2,7 +2,6 @@
 
 ::
 
-    StocksRequest --> StocksSettings                 _request     options as typed, checked and parsed
     file | Yahoo | simulation --> PriceInputs        _inputs      prices and sectors, and their cleaning
     prices, settings --> Analysis (StocksFindings)   _analysis    pure functions; _findings holds the data
     findings --> sentences, tables                   _text, _tables   what all readers share
