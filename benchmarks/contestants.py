@@ -6,9 +6,12 @@ library expects. It returns a function without arguments, which is timed and ret
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from shapecluster import KSweep, LocalKShape, ShapeNeighbors
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import FitSettings, best_run
 from shapecluster._core.kshape.seeding import Start
+from shapecluster._core.sbd import bounds
 from shapecluster._core.sbd.nearest import nearest_rows
 from shapecluster._core.sbd.shapes import shapes_of
 
@@ -25,6 +29,11 @@ Contestant = Callable[[Task], Callable[[], Outcome]]
 
 
 # -------------------------------------------------------------------------------------------------- fits
+
+
+def _without_bounds() -> AbstractContextManager[object]:
+    """Whatever is computed meanwhile transforms every pair."""
+    return patch.object(bounds, "_MIN_POINTS", math.inf)
 
 
 def _fitted(model: LocalKShape) -> Outcome:
@@ -55,9 +64,8 @@ def ours_unpruned(task: Task) -> Callable[[], Outcome]:
     def fit() -> Outcome:
         shapes = shapes_of(task.X[:, None], None)
         start = Start(task.X[: task.k, None])
-        done = best_run(
-            shapes, [lambda: start], np.ones(len(task.X)), FitSettings(max_iter=MAX_ITER, prune=False)
-        )
+        with _without_bounds():
+            done = best_run(shapes, [lambda: start], np.ones(len(task.X)), FitSettings(max_iter=MAX_ITER))
         best = done.best
         return {
             "centers": best.centers[:, 0],
@@ -121,7 +129,8 @@ def all_pairs(task: Task) -> Callable[[], Outcome]:
     shapes = shapes_of(task.X[:, None], None)
 
     def search() -> Outcome:
-        found = nearest_rows(shapes, shapes, task.k, exclude_self=True, prune=False)
+        with _without_bounds():
+            found = nearest_rows(shapes, shapes, task.k, exclude_self=True)
         return _neighbors(1.0 - found.ncc, found.rows, found.shifts)
 
     return search
@@ -165,7 +174,12 @@ def separate_fits(task: Task) -> Callable[[], Outcome]:
 def ours_all_transforms(task: Task) -> Callable[[], Outcome]:
     """Nearest centers by our assignment without bounds."""
     x, centers = shapes_of(task.X[:, None], None), shapes_of(task.centers[:, None], None)
-    return lambda: {"labels": assign(x, centers, prune=False, keep=False).nearest.labels}
+
+    def nearest() -> Outcome:
+        with _without_bounds():
+            return {"labels": assign(x, centers, keep=False).nearest.labels}
+
+    return nearest
 
 
 def plain_all_transforms(task: Task) -> Callable[[], Outcome]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.nearest import nearest_rows
 from shapecluster._core.sbd.shapes import materialize, shapes_of
+from tests.reference.nearest import blocks_of, without_bounds
 
 
 def series(kind, rng, n=130, m=90):
@@ -32,8 +35,9 @@ def test_the_answer_is_that_of_sorting_all_distances(rng, kind, max_shift, dtype
     np.fill_diagonal(sbd, np.inf)
     for k in (1, 7, 129):
         expected = np.argsort(sbd, axis=1, kind="stable")[:, :k]
-        for options in ({}, {"prune": False}, {"n_threads": 2, "block_bytes": 20_000}):
-            found = nearest_rows(x, x, k, exclude_self=True, **options)
+        for n_threads, circumstances in ((1, nullcontext()), (1, without_bounds()), (2, blocks_of(20_000))):
+            with circumstances:
+                found = nearest_rows(x, x, k, exclude_self=True, n_threads=n_threads)
             np.testing.assert_array_equal(found.rows, expected)
             np.testing.assert_array_equal(found.ncc, np.take_along_axis(every.ncc, expected, 1))
             np.testing.assert_array_equal(found.shifts, np.take_along_axis(every.shifts, expected, 1))

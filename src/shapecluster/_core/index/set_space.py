@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 _ROUNDING = 1e-9  # relative error of a squared distance to a center: far above that of float64 sums
@@ -118,7 +118,7 @@ class SetSpace:
     ) -> tuple[Float64Array, IntArray]:
         """Return the distances of listed pairs."""
         common = np.empty(len(which))
-        for part in row_blocks(len(which), 64, BLOCK_BYTES):
+        for part in row_blocks(len(which), 64):
             product = queries.rows[which[part]].multiply(self.rows[rows[part]])
             common[part] = np.asarray(product.sum(axis=1)).ravel()
         values = jaccard_distances(common, self.sizes[rows], queries.sizes[which])
@@ -146,7 +146,7 @@ def nearest_centers_of_sets(
             order = np.argsort(values, axis=1, kind="stable")[:, :n_cells]
         cells[rows], distances[rows] = order, np.take_along_axis(values, order, axis=1)
 
-    map_blocks(find, row_blocks(x.shape[0], 8 * len(centers), BLOCK_BYTES), n_threads)
+    map_blocks(find, row_blocks(x.shape[0], 8 * len(centers)), n_threads)
     return cells, distances
 
 

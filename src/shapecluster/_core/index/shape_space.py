@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, row_blocks
+from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._core.sbd.bounds import ANGLE_ROUNDING
 from shapecluster._core.sbd.correlation import evaluate_pairs, screen, screening_row_bytes
 from shapecluster._core.sbd.lowpass import LowPassScreen, highest, low_pass_screen_for
@@ -98,7 +98,7 @@ class ShapeSpace:
         """Return screened angles to all centers."""
         x = queries.shapes
         out = np.empty((len(x), len(self.centers)))
-        for rows in row_blocks(len(x), screening_row_bytes(x, self.centers), BLOCK_BYTES):
+        for rows in row_blocks(len(x), screening_row_bytes(x, self.centers)):
             peak = screen(materialize(x, rows), self.centers).peak.astype(np.float64)
             # Transforms of flat rows are rounding errors only: their correlation is 0 by definition.
             out[rows] = angle_of(np.where(x.flat[rows, None], 0.0, peak))
@@ -141,7 +141,7 @@ class ShapeSpace:
         some = subset(queries.shapes, which)
         at = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         peak = np.empty((len(which), len(at)), dtype=np.float32)
-        for part in row_blocks(len(at), self.rows.row_bytes, BLOCK_BYTES):
+        for part in row_blocks(len(at), self.rows.row_bytes):
             peak[:, part] = screen(some, materialize(self.rows, at[part])).peak
         return peak
 
@@ -170,7 +170,7 @@ class ShapeSpace:
         # By row, so that a block makes the spectra of each of its rows only once.
         moving = moving[np.argsort(rows[moving], kind="stable")]
         x = queries.shapes
-        for part in row_blocks(len(moving), x.row_bytes, BLOCK_BYTES):
+        for part in row_blocks(len(moving), x.row_bytes):
             chunk = moving[part]
             used, second = np.unique(rows[chunk], return_inverse=True)
             others = materialize(self.rows, used)

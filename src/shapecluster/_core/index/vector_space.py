@@ -140,7 +140,7 @@ def nearest_centers(
         best = order[starts[:, None] + np.arange(n_cells)]
         cells[rows], distances[rows] = second[best], exact[best]
 
-    map_blocks(find, row_blocks(len(x), x.itemsize * len(centers), BLOCK_BYTES), n_threads)
+    map_blocks(find, row_blocks(len(x), x.itemsize * len(centers)), n_threads)
     return cells, distances
 
 

@@ -192,20 +192,14 @@ class SpectralBounds:
         bound = magnitude_bound(profile_of(sample_of(x, _SAMPLE_SIZE)), self.profile)
         return bool(np.mean(bound > _LOOSE_BOUND) <= _MAX_LOOSE_SHARE)
 
-    def by_magnitude(self, profile: FloatArray) -> FloatArray:
-        """Lower bounds of the angles between all series of a block and all of `y`, from magnitudes alone."""
-        return angle_lower_bound(magnitude_bound(profile, self.profile), self.y.screen_error)
-
-    def listed_pairs(
-        self, x: Shapes, profile: FloatArray, first: IntArray, second: IntArray, block_bytes: int
-    ) -> FloatArray:
+    def listed_pairs(self, x: Shapes, first: IntArray, second: IntArray) -> FloatArray:
         """Lower bounds of the angles of listed pairs, by short transforms."""
         lower = np.full(len(first), -np.inf, dtype=np.float32)
         if self.low_pass is None:
             return lower
         low_x, low_y = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
-        weighted = profile * self.low_pass.weights
-        for part in row_blocks(len(first), self.low_pass.pair_bytes(x), block_bytes):
+        weighted = profile_of(x) * self.low_pass.weights
+        for part in row_blocks(len(first), self.low_pass.pair_bytes(x)):
             product = low_x[first[part]]
             product *= low_y[second[part]]
             bound = self.low_pass.highest(product, x.length)
@@ -213,15 +207,16 @@ class SpectralBounds:
             lower[part] = angle_lower_bound(bound, x.screen_error)
         return lower
 
-    def all_pairs(self, x: Shapes, profile: FloatArray, block_bytes: int) -> FloatArray:
+    def all_pairs(self, x: Shapes) -> FloatArray:
         """Lower bounds of the angles of all pairs of a block and `y`, by magnitudes and short transforms."""
-        lower = self.by_magnitude(profile)
+        profile = profile_of(x)
+        lower = angle_lower_bound(magnitude_bound(profile, self.profile), self.y.screen_error)
         if self.low_pass is None:
             return lower
         low_x, low_y = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
         weighted, pair_bytes = profile * self.low_pass.weights, self.low_pass.pair_bytes(x)
-        for columns in row_blocks(len(low_y), 16 * pair_bytes, block_bytes):
-            for rows in row_blocks(len(low_x), pair_bytes * (columns.stop - columns.start), block_bytes):
+        for columns in row_blocks(len(low_y), 16 * pair_bytes):
+            for rows in row_blocks(len(low_x), pair_bytes * (columns.stop - columns.start)):
                 bound = self.low_pass.highest(low_x[rows, None] * low_y[columns], x.length)
                 bound += weighted[rows] @ self.profile[columns].T
                 tile = lower[rows, columns]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks, shared_blocks
+from shapecluster._core.sbd.blocks import map_blocks, row_blocks, shared_blocks
 from shapecluster._core.sbd.bounds import (
     ANGLE_ROUNDING,
     SpectralBounds,
@@ -37,9 +37,7 @@ def nearest_rows(
     k: int,
     *,
     exclude_self: bool = False,
-    prune: bool = True,
     n_threads: int = 1,
-    block_bytes: int = BLOCK_BYTES,
 ) -> NearestRows:
     """Find the rows of a universe that each query correlates with most.
 
@@ -51,10 +49,8 @@ def nearest_rows(
         Number of neighbors.
     exclude_self : bool, default=False
         Whether the queries are the universe, and a row is not its own neighbor.
-    prune : bool, default=True
-        Whether to use bounds; results do not depend on it.
-    n_threads, block_bytes : int
-        Results do not depend on them.
+    n_threads : int
+        Results do not depend on it.
 
     Returns
     -------
@@ -63,15 +59,15 @@ def nearest_rows(
     """
     bounds = None
     few = k * _MIN_UNIVERSE <= len(universe) and bounds_may_pay(universe, len(queries) * len(universe))
-    if prune and few and not universe.narrow:
+    if few and not universe.narrow:
         bounds = SpectralBounds(universe, profile_of(universe), choose_low_pass(universe))
         bounds = bounds if bounds.may_separate(queries) else None
 
     def search(rows: slice) -> NearestRows:
         excluded = rows.start + np.arange(rows.stop - rows.start) if exclude_self else None
-        return _NearestSearch(materialize(queries, rows), universe, k, excluded, bounds, block_bytes).run()
+        return _NearestSearch(materialize(queries, rows), universe, k, excluded, bounds).run()
 
-    blocks = shared_blocks(len(queries), 32 * len(universe), block_bytes, n_threads)
+    blocks = shared_blocks(len(queries), 32 * len(universe), n_threads)
     parts = map_blocks(search, blocks, n_threads)
     return NearestRows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -86,9 +82,8 @@ class _NearestSearch:
         k: int,
         excluded: IntArray | None,
         bounds: SpectralBounds | None,
-        block_bytes: int,
     ) -> None:
-        self.x, self.universe, self.k, self.block_bytes = x, universe, k, block_bytes
+        self.x, self.universe, self.k = x, universe, k
         self.bounds = bounds
         shape = (len(x), len(universe))
         self.best = np.full((len(x), k), -np.inf)  # the k best correlations so far, in no order
@@ -105,7 +100,7 @@ class _NearestSearch:
     def run(self) -> NearestRows:
         """Search until no pair is open."""
         if self.bounds is not None:
-            self.lower_bounds = self.bounds.all_pairs(self.x, profile_of(self.x), self.block_bytes)
+            self.lower_bounds = self.bounds.all_pairs(self.x)
             for _ in range(_PROMISING_ROUNDS):
                 self._evaluate(*self._most_promising())
                 if np.mean(self._open_pairs()) > _MAX_OPEN_SHARE:  # bounds do not pay here
@@ -119,13 +114,13 @@ class _NearestSearch:
 
     def _screen(self, open_pairs: BoolArray) -> None:
         """Screen all pairs; resolve the k best peaks of the open ones, and all that may beat them."""
-        screened = screen(self.x, self.universe, self.block_bytes)
+        screened = screen(self.x, self.universe)
         peak = np.where(open_pairs, screened.peak, -np.inf)
         known = np.concatenate([self.best - self.x.screen_error, peak], axis=1)
         threshold = np.partition(known, -self.k, axis=1)[:, -self.k]
         near = peak >= (threshold - 2 * self.x.screen_error - 2 * self.x.tie_band)[:, None]
         first, second = np.nonzero(near & open_pairs)
-        for part in row_blocks(len(first), self.x.pair_bytes, self.block_bytes):
+        for part in row_blocks(len(first), self.x.pair_bytes):
             rows, columns = first[part], second[part]
             curves = screened.curves(rows, columns)
             self._add(rows, columns, resolve_best_shift(self.x, self.universe, rows, columns, curves))
@@ -152,7 +147,7 @@ class _NearestSearch:
             return
         self.done[rows, columns] = True
         threshold = self.best.min(axis=1)[rows]
-        found = evaluate_pairs(self.x, self.universe, rows, columns, threshold, self.block_bytes)
+        found = evaluate_pairs(self.x, self.universe, rows, columns, threshold)
         # Distances are compared in the end: two correlations can have the same 1 - ncc.
         near = np.flatnonzero(1.0 - found.ncc <= 1.0 - threshold)
         self._add(rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]))
