@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -18,11 +19,13 @@ import numpy as np
 from benchmarks import libraries, matchers, plain
 from benchmarks._common import MAX_ITER, Outcome, Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
+from shapecluster._core.index import shape_space
+from shapecluster._core.index.collect import TopK
+from shapecluster._core.index.universe import search_universe
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import FitSettings, best_run
 from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.sbd import bounds
-from shapecluster._core.sbd.nearest import nearest_rows
 from shapecluster._core.sbd.shapes import shapes_of
 
 Contestant = Callable[[Task], Callable[[], Outcome]]
@@ -129,9 +132,10 @@ def all_pairs(task: Task) -> Callable[[], Outcome]:
     shapes = shapes_of(task.X[:, None], None)
 
     def search() -> Outcome:
-        with _without_bounds():
-            found = nearest_rows(shapes, shapes, task.k, exclude_self=True)
-        return _neighbors(1.0 - found.ncc, found.rows, found.shifts)
+        with patch.object(shape_space, "low_pass_screen_for", return_value=None):
+            found = search_universe(shapes, shapes, partial(TopK, wanted=task.k), exclude_self=True)
+        distances, rows, shifts = (array.reshape(len(shapes), task.k) for array in found[1:])
+        return _neighbors(distances, rows, shifts)
 
     return search
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -34,3 +35,10 @@ def positions_in(first: IntArray, stop: IntArray) -> IntArray:
     ends = np.cumsum(sizes)
     positions: IntArray = np.arange(sizes.sum()) + np.repeat(first - (ends - sizes), sizes)
     return positions
+
+
+def runs(values: IntArray) -> Iterator[slice]:
+    """Yield the ranges of equal values; `values` is sorted, and not negative."""
+    starts = np.flatnonzero(np.diff(values, prepend=-1))
+    for start, stop in pairwise([*starts.tolist(), len(values)]):
+        yield slice(start, stop)

@@ -22,8 +22,7 @@ from shapecluster._core.sbd.bounds import (
 )
 from shapecluster._core.sbd.correlation import align_all, direct_ncc, peaks_between
 from shapecluster._core.sbd.shapes import Shapes, shapes_of
-from tests.reference.nearest import blocks_of
-from tests.reference.nearest import align_nearest
+from tests.reference.nearest import align_nearest, blocks_of
 
 KINDS = ["walk", "white", "tone", "spike", "near-duplicate", "masked", "channels", "tiny", "huge"]
 

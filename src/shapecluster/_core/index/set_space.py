@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from shapecluster._core.index.search import Space
 from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
@@ -35,7 +36,7 @@ class SetQueries:
 
 
 @dataclass(frozen=True)
-class SetSpace:
+class SetSpace(Space):
     """Sets sorted by cell, and the centers of the cells.
 
     Attributes
@@ -51,8 +52,6 @@ class SetSpace:
     rows: Any
     centers: Float64Array
     sizes: Float64Array
-
-    exact = True
 
     @classmethod
     def of(cls, rows: Any, centers: Float64Array) -> SetSpace:
@@ -89,10 +88,6 @@ class SetSpace:
         out[some] = np.sqrt(squares) * (1.0 + 1e-9)
         return out
 
-    def bound_threshold(self, threshold: Float64Array) -> FloatArray:
-        """Return the thresholds: lower bounds are distances here."""
-        return threshold
-
     def prefilter(self, queries: SetQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
         """Keep rows of similar size: similarity is at most the smaller size over the larger."""
         similarity, size = (1.0 - threshold) * (1.0 - 1e-9), queries.sizes[query]
@@ -106,12 +101,6 @@ class SetSpace:
         """Return the distances of all pairs."""
         common = self.rows[rows] @ queries.columns[:, which]
         return jaccard_distances(common.astype(np.float64), self.sizes[rows][:, None], queries.sizes[which]).T
-
-    def tighten_bounds(
-        self, queries: SetQueries, which: IntArray, rows: IntArray, bounds: FloatArray
-    ) -> FloatArray:
-        """Return the bounds: they are distances already."""
-        return bounds
 
     def distances(
         self, queries: SetQueries, which: IntArray, rows: IntArray, threshold: Float64Array
