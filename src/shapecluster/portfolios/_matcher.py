@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapecluster._core.matching.criterion import MatchCriterion, MatchMetric
 from shapecluster._core.matching.distinct import DistinctPortfolios, distinct_portfolios
 from shapecluster._core.matching.pairs import expand_to_traders, identical_trader_pairs, matching_pairs
-from shapecluster._core.matching.search import Postings, find_matches
+from shapecluster._core.matching.search import find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray, is_integer
 from shapecluster._validation import all_or_nothing
@@ -237,7 +237,6 @@ class PortfolioMatcher(BaseEstimator):
         if query.weight:
             groups, similarity = find_matches(
                 self._distinct,
-                self._postings,
                 self._criterion,
                 query.columns,
                 query.quantities,
@@ -317,7 +316,6 @@ class PortfolioMatcher(BaseEstimator):
         self._criterion = MatchCriterion(self.metric, _as_decimal(self.min_match), self.quantities)
         self._distinct = distinct_portfolios(portfolios.matrix, self._criterion)
         _check_finite_weights(self._distinct, portfolios)
-        self._postings = Postings.from_portfolios(self._distinct, self._criterion)
         self._empty_table = empty_match_table(portfolios)
         self.portfolios_ = portfolios
         self.groups_ = self._distinct.group_of_trader
