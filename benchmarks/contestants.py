@@ -19,7 +19,6 @@ import numpy as np
 from benchmarks import libraries, matchers, plain
 from benchmarks._common import MAX_ITER, Outcome, Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
-from shapecluster._core.index import shape_space
 from shapecluster._core.index.collect import TopK
 from shapecluster._core.index.universe import search_universe
 from shapecluster._core.kshape.assignment import assign
@@ -132,7 +131,7 @@ def all_pairs(task: Task) -> Callable[[], Outcome]:
     shapes = shapes_of(task.X[:, None], None)
 
     def search() -> Outcome:
-        with patch.object(shape_space, "low_pass_screen_for", return_value=None):
+        with _without_bounds():
             found = search_universe(shapes, shapes, partial(TopK, wanted=task.k), exclude_self=True)
         distances, rows, shifts = (array.reshape(len(shapes), task.k) for array in found[1:])
         return _neighbors(distances, rows, shifts)

@@ -25,16 +25,14 @@ def joined(parts: Sequence[_Arrays]) -> _Arrays:
 
 def rank_in_group(groups: IntArray) -> IntArray:
     """Count the entries before each one in its own group; `groups` is sorted."""
-    rank: IntArray = np.arange(len(groups)) - np.searchsorted(groups, groups)
-    return rank
+    return np.arange(len(groups)) - np.searchsorted(groups, groups)
 
 
 def positions_in(first: IntArray, stop: IntArray) -> IntArray:
     """Concatenate the positions of several ranges; those with `stop` <= `first` are empty."""
     sizes = np.maximum(stop - first, 0)
     ends = np.cumsum(sizes)
-    positions: IntArray = np.arange(sizes.sum()) + np.repeat(first - (ends - sizes), sizes)
-    return positions
+    return np.arange(sizes.sum()) + np.repeat(first - (ends - sizes), sizes)
 
 
 def runs(values: IntArray) -> Iterator[slice]:

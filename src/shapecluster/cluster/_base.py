@@ -21,13 +21,12 @@ from shapecluster._sklearn_compat import (
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
     TransformerMixin,
-    _check_sample_weight,
     check_is_fitted,
     clone,
 )
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, BoolArray, DType, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, check_series, warn_flat
+from shapecluster._validation import SeriesData, check_series, check_weights, warn_flat
 from shapecluster._warnings import warn_user
 
 if TYPE_CHECKING:
@@ -240,14 +239,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
         return shapes_of(SeriesData(self.cluster_centers_).channels_first, self.max_shift)
 
     def _weights(self, sample_weight: ArrayLike | None, data: SeriesData) -> Float64Array:
-        weights: Float64Array = _check_sample_weight(sample_weight, data.values, dtype=np.float64)
-        if (weights < 0).any():
-            row = int(np.flatnonzero(weights < 0)[0])
-            raise ValueError(
-                f"sample_weight must not be negative. Got {weights[row]} for {data.name(row)} instead."
-            )
-        if not weights.any():
-            raise ValueError("sample_weight must have a positive entry. Got only zeros instead.")
+        weights = check_weights(sample_weight, data.values, type(self).__name__, data.name)
         # Finite weights can have an infinite sum, which would make the inertia infinite.
         with np.errstate(over="ignore"):
             total = weights.sum()

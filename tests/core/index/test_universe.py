@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from shapecluster._core.index.collect import TopK
 from shapecluster._core.index.universe import search_universe
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.shapes import materialize, shapes_of
-from tests.reference.nearest import blocks_of
+from tests.reference.nearest import blocks_of, without_bounds
 
 
 def nearest(queries, universe, k, **options):
@@ -43,8 +42,7 @@ def test_the_answer_is_that_of_sorting_all_distances(rng, kind, max_shift, dtype
     np.fill_diagonal(sbd, np.inf)
     for k in (1, 7, 129):
         expected = np.argsort(sbd, axis=1, kind="stable")[:, :k]
-        without_low_pass = patch.object(shape_space, "low_pass_screen_for", return_value=None)
-        for n_threads, circumstances in ((1, nullcontext()), (1, without_low_pass), (2, blocks_of(20_000))):
+        for n_threads, circumstances in ((1, nullcontext()), (1, without_bounds()), (2, blocks_of(20_000))):
             with circumstances:
                 found = nearest(x, x, k, exclude_self=True, n_threads=n_threads)
             np.testing.assert_array_equal(found.ids.reshape(-1, k), expected)

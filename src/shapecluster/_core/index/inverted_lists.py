@@ -49,14 +49,12 @@ class InvertedLists:
     @property
     def sizes(self) -> IntArray:
         """Number of rows in each cell."""
-        sizes: IntArray = np.diff(self.starts)
-        return sizes
+        return np.diff(self.starts)
 
     @property
     def labels(self) -> IntArray:
         """The cell of each position."""
-        labels: IntArray = np.repeat(np.arange(len(self)), self.sizes)
-        return labels
+        return np.repeat(np.arange(len(self)), self.sizes)
 
     def span(self, cell: int) -> slice:
         """Positions of a cell."""

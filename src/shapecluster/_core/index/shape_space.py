@@ -57,9 +57,11 @@ class ShapeSpace(Space):
     centers: ShapeSpace | None = None
 
     @classmethod
-    def of(cls, rows: Shapes, centers: Shapes | None = None, *, n_threads: int = 1) -> ShapeSpace:
-        """Choose the screen, and compute its features of the rows."""
-        space = cls(rows, None if rows.narrow else low_pass_screen_for(rows))
+    def of(
+        cls, rows: Shapes, centers: Shapes | None = None, *, low_pass: bool = True, n_threads: int = 1
+    ) -> ShapeSpace:
+        """Choose the screen, and compute its features of the rows; few queries need no low-pass screen."""
+        space = cls(rows, low_pass_screen_for(rows) if low_pass and not rows.narrow else None)
         if centers is not None:
             centers = with_spectra(centers)
             # The screen of the rows, because the same queries are compared with both.
@@ -132,15 +134,14 @@ class ShapeSpace(Space):
             if self.low_pass is not None:
                 columns = self.low_pass.coarse_columns(self.rows.n_channels)
             peak = highest(self.features[rows, columns], queries.matrices[which])
-        bounds: FloatArray = np.subtract(np.float32(2.0) - slack, peak, out=peak)
-        return bounds
+        return np.subtract(np.float32(2.0) - slack, peak, out=peak)
 
     def _screened(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Screen all pairs by full transforms."""
-        at = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        peak = np.empty((len(which), len(at)), dtype=np.float32)
-        for part in row_blocks(len(at), self.rows.row_bytes):
-            others = materialize(self.rows, at[part])
+        stored = subset(self.rows, rows)  # of a slice a view
+        peak = np.empty((len(which), len(stored)), dtype=np.float32)
+        for part in row_blocks(len(stored), stored.row_bytes):
+            others = materialize(stored, part)
             for some in row_blocks(len(which), screening_row_bytes(self.rows, others)):
                 peak[some, part] = screen(subset(queries.shapes, which[some]), others).peak
         return peak
@@ -180,5 +181,4 @@ class ShapeSpace(Space):
 
 def angle_of(ncc: Float64Array) -> Float64Array:
     """Compute the angle between unit rows from their correlation."""
-    angle: Float64Array = np.arccos(np.clip(ncc, -1.0, 1.0))
-    return angle
+    return np.arccos(np.clip(ncc, -1.0, 1.0))

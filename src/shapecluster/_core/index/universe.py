@@ -8,6 +8,7 @@ from shapecluster._core.index.collect import Hits, RadiusCollector
 from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import IndexSearch, search_in_blocks
 from shapecluster._core.index.shape_space import ShapeSpace
+from shapecluster._core.sbd.bounds import bounds_may_pay
 from shapecluster._core.sbd.shapes import Shapes, subset
 
 
@@ -37,7 +38,8 @@ def search_universe(
     Hits
         Sorted by query, distance and row.
     """
-    space = ShapeSpace.of(universe, n_threads=n_threads)
+    may_pay = bounds_may_pay(universe, len(queries) * len(universe))
+    space = ShapeSpace.of(universe, low_pass=may_pay, n_threads=n_threads)
     cell = InvertedLists.one_cell(len(universe))
 
     def search(part: slice) -> Hits:

@@ -152,8 +152,7 @@ def inertia(sbd: Float64Array, weights: Float64Array) -> float:
 
 def participating(x: Shapes, weights: Float64Array) -> BoolArray:
     """Flags of the series that take part in a fit: not flat, with a positive weight."""
-    flags: BoolArray = (weights > 0) & ~x.flat
-    return flags
+    return (weights > 0) & ~x.flat
 
 
 def memory_plan(n_series: int, n_clusters: int, input_bytes: int, n_threads: int) -> tuple[int, KeepBounds]:

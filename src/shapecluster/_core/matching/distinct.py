@@ -53,8 +53,7 @@ class DistinctPortfolios:
     @property
     def group_sizes(self) -> IntArray:
         """Number of traders in each group."""
-        sizes: IntArray = np.diff(self.starts)
-        return sizes
+        return np.diff(self.starts)
 
 
 def distinct_portfolios(matrix: Any, criterion: MatchCriterion) -> DistinctPortfolios:
@@ -118,8 +117,7 @@ def _row_maxima(rows: Any) -> Float64Array:
 
 
 def _row_norms(rows: Any) -> Float64Array:
-    norms: Float64Array = np.sqrt(row_sums(rows.multiply(rows)))
-    return norms
+    return np.sqrt(row_sums(rows.multiply(rows)))
 
 
 def _row_weights(rows: Any, criterion: MatchCriterion) -> Weights:

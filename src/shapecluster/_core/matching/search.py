@@ -84,5 +84,4 @@ def _shared_weights(
             terms.append(held * quantity if cosine else np.minimum(held, quantity))
     values = np.concatenate(terms) if criterion.uses_quantities else None
     # One `bincount` for all tickers, instead of one pass over a dense array per ticker.
-    shared: Weights = np.bincount(np.concatenate(holders) - rows[0], values, minlength=rows[1] - rows[0])
-    return shared
+    return np.bincount(np.concatenate(holders) - rows[0], values, minlength=rows[1] - rows[0])

@@ -36,14 +36,12 @@ def bounds_may_pay(x: Shapes, n_pairs: int) -> bool:
 
 def angle_lower_bound(ncc: FloatArray, slack: float) -> FloatArray:
     """Lower bound of the angle whose cosine was computed to within `slack`."""
-    bound: FloatArray = np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
-    return bound
+    return np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
 
 
 def angle_upper_bound(ncc: FloatArray, slack: float) -> FloatArray:
     """Upper bound of the angle whose cosine was computed to within `slack`."""
-    bound: FloatArray = np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
-    return bound
+    return np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
 
 
 def center_drift(old: Shapes, new: Shapes) -> FloatArray:
@@ -91,8 +89,7 @@ def magnitude_bound(x: FloatArray, y: FloatArray) -> FloatArray:
     -------
     ndarray of shape (n_x, n_y)
     """
-    bound: FloatArray = x @ y.T
-    return bound
+    return x @ y.T
 
 
 @dataclass(frozen=True)
@@ -247,5 +244,4 @@ def triangle_lower_bound(
         Largest error of `own`.
     """
     own_angle = (angle_upper_bound(own, slack) + ANGLE_ROUNDING).astype(np.float32)
-    bound: FloatArray = separation[labels] - own_angle[:, None]
-    return bound
+    return separation[labels] - own_angle[:, None]

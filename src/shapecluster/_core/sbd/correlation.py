@@ -171,8 +171,7 @@ def first_of_ties(rows: IntArray, columns: IntArray, ncc: Float64Array, tie_band
     np.maximum.at(best, rows, ncc)
     tied = np.flatnonzero(ncc >= best[rows] - tie_band)
     tied = tied[np.lexsort((columns[tied], rows[tied]))]
-    winners: IntArray = tied[np.diff(rows[tied], prepend=-1) > 0]
-    return winners
+    return tied[np.diff(rows[tied], prepend=-1) > 0]
 
 
 def evaluate_pairs(
@@ -341,14 +340,12 @@ def _single_copies(y: Shapes) -> FloatArray:
 def _spectrum64(x: Shapes, rows: IntArray) -> ComplexArray:
     """Spectra of some rows in float64; those that are kept are float32."""
     unit = x.unit[rows].astype(np.float64, copy=False)
-    spectrum: ComplexArray = fft.rfft(unit, n=x.length, axis=-1)
-    return spectrum
+    return fft.rfft(unit, n=x.length, axis=-1)
 
 
 def _over_channels(product: ComplexArray) -> ComplexArray:
     """Sum of products of spectra over the channels."""
-    summed: ComplexArray = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
-    return summed
+    return product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
 
 
 def _within_window(curves: FloatArray, x: Shapes) -> FloatArray:
