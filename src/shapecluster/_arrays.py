@@ -32,7 +32,8 @@ def positions_in(first: IntArray, stop: IntArray) -> IntArray:
     """Concatenate the positions of several ranges; those with `stop` <= `first` are empty."""
     sizes = np.maximum(stop - first, 0)
     ends = np.cumsum(sizes)
-    return np.arange(sizes.sum()) + np.repeat(first - (ends - sizes), sizes)
+    positions: IntArray = np.arange(sizes.sum()) + np.repeat(first - (ends - sizes), sizes)
+    return positions
 
 
 def runs(values: IntArray) -> Iterator[slice]:
