@@ -6,9 +6,12 @@ library expects. It returns a function without arguments, which is timed and ret
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -18,10 +21,12 @@ from benchmarks import plain
 from benchmarks._data import z_scores
 from benchmarks._works import Task
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
+from shapecluster._core.index.collect import TopK
+from shapecluster._core.index.universe import search_universe
 from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import FitSettings, best_run
 from shapecluster._core.kshape.seeding import Start
-from shapecluster._core.sbd.nearest import nearest_rows
+from shapecluster._core.sbd import bounds
 from shapecluster._core.sbd.shapes import shapes_of
 
 Timed = Callable[[], dict[str, Any]]
@@ -32,6 +37,11 @@ NO_GAIN = 1e-12
 
 
 # ---------------------------------------------------------------------------------------------- ours: fits
+
+
+def _without_bounds() -> AbstractContextManager[object]:
+    """Whatever is computed meanwhile transforms every pair."""
+    return mock.patch.object(bounds, "_MIN_POINTS", math.inf)
 
 
 def ours(task: Task, dtype: Any = np.float64) -> Timed:
@@ -49,10 +59,12 @@ def ours_float32(task: Task) -> Timed:
 
 def ours_unpruned(task: Task) -> Timed:
     """LocalKShape without bounds: it transforms every pair in every step."""
-    start, settings = Start(task.X[: task.k, None]), FitSettings(max_iter=MAX_ITER, prune=False)
+    start, settings = Start(task.X[: task.k, None]), FitSettings(max_iter=MAX_ITER)
 
     def fit() -> dict[str, Any]:
-        done = best_run(shapes_of(task.X[:, None], None), [lambda: start], np.ones(len(task.X)), settings)
+        x = shapes_of(task.X[:, None], None)
+        with _without_bounds():
+            done = best_run(x, [lambda: start], np.ones(len(task.X)), settings)
         return {
             "centers": done.best.centers[:, 0],
             "labels": done.best.labels,
@@ -124,7 +136,12 @@ def plain_predict(task: Task) -> Timed:
 def ours_all_transforms(task: Task) -> Timed:
     """Nearest centers by our assignment without bounds."""
     x, centers = shapes_of(task.X[:, None], None), shapes_of(task.centers[:, None], None)
-    return lambda: {"labels": assign(x, centers, prune=False, keep=False).nearest.labels}
+
+    def nearest() -> dict[str, Any]:
+        with _without_bounds():
+            return {"labels": assign(x, centers, keep=False).nearest.labels}
+
+    return nearest
 
 
 def plain_all_transforms(task: Task) -> Timed:
@@ -148,8 +165,10 @@ def all_pairs(task: Task) -> Timed:
     shapes = shapes_of(task.X[:, None], None)
 
     def search() -> dict[str, Any]:
-        found = nearest_rows(shapes, shapes, task.k, exclude_self=True, prune=False)
-        return {"sbd": 1.0 - found.ncc, "indices": found.rows, "shifts": found.shifts}
+        with _without_bounds():
+            found = search_universe(shapes, shapes, partial(TopK, wanted=task.k), exclude_self=True)
+        distances, rows, shifts = (array.reshape(len(shapes), task.k) for array in found[1:])
+        return {"sbd": distances, "indices": rows, "shifts": shifts}
 
     return search
 

@@ -60,13 +60,13 @@ def test_a_fit_without_bounds_makes_as_many_transforms_as_the_baseline(walks, tr
     transformed.update(rows=0, points=0)
     shapes = shapes_of(walks[:, None], None)
     start = Start(walks[:k, None])
-    ours = best_run(shapes, [lambda: start], np.ones(len(walks)), FitSettings(prune=False))
+    ours = best_run(shapes, [lambda: start], np.ones(len(walks)), FitSettings())  # too few rows for bounds
     n_pairs = len(walks) * k * (ours.n_iter + 1)
     assert n_pairs <= transformed["rows"] <= 1.03 * n_pairs
     assert transformed["points"] <= 1.03 * n_pairs * points
 
     transformed.update(rows=0, points=0)
-    monkeypatch.setattr(bounds, "_MIN_POINTS", 0)  # bounds are not tried on so little data otherwise
+    monkeypatch.setattr(bounds, "_MIN_POINTS", 0)
     pruned = best_run(shapes, [lambda: start], np.ones(len(walks)), FitSettings())
     assert pruned.best.inertia == ours.best.inertia
     assert transformed["rows"] < 0.9 * n_pairs  # the count reacts to bounds

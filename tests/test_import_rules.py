@@ -28,6 +28,7 @@ SINGLE_FILES: dict[str, set[str]] = {
     "_pipelines": set(),
     "_warnings": set(),
     "_text": set(),
+    "_arrays": {"_typing"},
     "_threads": set(),
     "_programs": set(),
     "_files": set(),

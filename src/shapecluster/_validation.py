@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import infer_dtype
 
-from shapecluster._sklearn_compat import BaseEstimator, validate_data
+from shapecluster._sklearn_compat import BaseEstimator, OutputContainer, _check_sample_weight, validate_data
 from shapecluster._text import listing
 from shapecluster._typing import BoolArray, Float64Array, FloatArray
 from shapecluster._warnings import warn_user
@@ -143,6 +143,28 @@ def check_series(
     return data
 
 
+def check_output_container(transform: object, owner: str) -> None:
+    """Raise unless `set_output` of an estimator can take this; None changes nothing."""
+    if transform not in (None, *get_args(OutputContainer)):
+        raise ValueError(
+            f"{owner}.set_output: transform must be None or one of "
+            f"{', '.join(map(repr, get_args(OutputContainer)))}. Got {transform!r} instead."
+        )
+
+
+def check_weights(sample_weight: Any, X: Any, owner: str, name: Callable[[int], str]) -> Float64Array:
+    """Return one weight per row of X: not negative, and at least one positive; `name` names a row."""
+    weights: Float64Array = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if (weights < 0).any():
+        row = int(np.flatnonzero(weights < 0)[0])
+        raise ValueError(
+            f"{owner}: sample_weight must not be negative. Got {weights[row]} for {name(row)} instead."
+        )
+    if not weights.any():
+        raise ValueError(f"{owner}: sample_weight must have a positive entry. Got only zeros instead.")
+    return weights
+
+
 def warn_flat(owner: object, data: SeriesData, flat: BoolArray, consequence: str) -> None:
     """Issue a `FlatSeriesWarning` that names the series; `owner` is an estimator or a function's name."""
     rows = np.flatnonzero(flat)
@@ -156,24 +178,20 @@ def warn_flat(owner: object, data: SeriesData, flat: BoolArray, consequence: str
 
 def check_labels(frame: pd.DataFrame, owner: str) -> None:
     """Raise for a frame whose rows are dates, whose names repeat, or whose dates do not increase."""
-    for axis, axis_name in ((frame.index, "rows"), (frame.columns, "columns")):
-        if axis.nlevels > 1:
-            raise ValueError(
-                f"{owner}: the {axis_name} of X must have one name each. Got a MultiIndex instead."
-            )
     if _as_dates(frame.index) is not None:
         raise ValueError(
             f"{owner}: the rows of X are dates, but rows must be series (tickers) and columns dates. "
             "Pass X.T instead."
         )
-    repeated = frame.index[frame.index.duplicated()].unique()
-    if len(repeated):
-        raise ValueError(
-            f"{owner}: every series needs a name of its own, but these rows of X repeat: {listing(repeated)}."
-        )
-    repeated = frame.columns[frame.columns.duplicated()].unique()
-    if len(repeated):
-        raise ValueError(f"{owner}: these timepoints (columns of X) repeat: {listing(repeated)}.")
+    for axis, place, what in ((frame.index, "rows", "series"), (frame.columns, "columns", "timepoint")):
+        if axis.nlevels > 1:
+            raise ValueError(f"{owner}: the {place} of X must have one name each. Got a MultiIndex instead.")
+        repeated = axis[axis.duplicated()].unique()
+        if len(repeated):
+            raise ValueError(
+                f"{owner}: every {what} needs a name of its own, but these {place} of X repeat: "
+                f"{listing(repeated)}."
+            )
     dates = _as_dates(frame.columns)
     if dates is None:
         return
@@ -205,10 +223,9 @@ def _as_dates(labels: pd.Index[Any]) -> pd.DatetimeIndex | None:
 
 def _frame_values(frame: pd.DataFrame, owner: str) -> Any:
     """Return the values of a frame; an error names the row and column of a cell that is no number."""
-    if all(dtype == np.float32 for dtype in frame.dtypes):
-        return frame.to_numpy(dtype=np.float32)
-    if all(dtype == np.float64 for dtype in frame.dtypes):
-        return frame.to_numpy(dtype=np.float64)
+    for kept in (np.float32, np.float64):
+        if all(dtype == kept for dtype in frame.dtypes):
+            return frame.to_numpy(dtype=kept)
     # Columns of mixed types are converted one by one, so that an error can name its cell.
     columns = [_column_values(frame.iloc[:, position], owner) for position in range(frame.shape[1])]
     return np.column_stack(columns) if columns else frame.to_numpy(dtype=np.float64)

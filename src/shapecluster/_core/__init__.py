@@ -10,16 +10,15 @@ r"""The computations: pure functions of arrays, without estimators, names or fil
                 |   extraction    center of a cluster: leading singular vector of its aligned members
               assignment    nearest centers, from step to step
 
-    index/    radius        all series within a radius
+    index/    universe      neighbors of a series among all series, without cells
+                |
+              shape_space, vector_space, set_space    rows and centers under SBD, Euclid and Jaccard
                 |
               search        candidate lists of a query, bounds, and exact values for the rows that are left
                 |
               inverted_lists, collect                 rows in the order of their cells; the best rows so far
-              shape_space, vector_space, set_space    rows and centers under SBD, Euclid and Jaccard
 
-    sbd/      nearest       nearest rows of a universe
-                |
-              bounds, lowpass   bounds that rule out most pairs without a transform
+    sbd/      bounds, lowpass   bounds that rule out most pairs without a transform
                 |
               correlation   float32 screening, the exact best shift of every pair, ties
                 |

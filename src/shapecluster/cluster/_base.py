@@ -24,7 +24,6 @@ from shapecluster._sklearn_compat import (
     Interval,
     StrOptions,
     TransformerMixin,
-    _check_sample_weight,
     check_array,
     check_is_fitted,
     clone,
@@ -39,7 +38,7 @@ from shapecluster._typing import (
     InitialCenters,
     IntArray,
 )
-from shapecluster._validation import SeriesData, check_series, warn_flat
+from shapecluster._validation import SeriesData, check_series, check_weights, warn_flat
 from shapecluster._warnings import warn_user
 
 if TYPE_CHECKING:
@@ -275,14 +274,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
     def _weights(self, sample_weight: ArrayLike | None, data: SeriesData) -> Float64Array:
         if sample_weight is None:  # also for each `predict`, where scikit-learn's check would take longest
             return np.ones(len(data.values))
-        weights: Float64Array = _check_sample_weight(sample_weight, data.values, dtype=np.float64)
-        if (weights < 0).any():
-            row = int(np.flatnonzero(weights < 0)[0])
-            raise ValueError(
-                f"sample_weight must not be negative. Got {weights[row]} for {data.name(row)} instead."
-            )
-        if not weights.any():
-            raise ValueError("sample_weight must have a positive entry. Got only zeros instead.")
+        weights = check_weights(sample_weight, data.values, type(self).__name__, data.name)
         # Finite weights can have an infinite sum, which would make the inertia infinite.
         with np.errstate(over="ignore"):
             total = weights.sum()

@@ -46,8 +46,7 @@ def draw_rows(
     """
     if n_samples is None or len(candidates) <= n_samples:
         return candidates
-    drawn: IntArray = np.sort(check_random_state(random_state).choice(candidates, n_samples, replace=False))
-    return drawn
+    return np.sort(check_random_state(random_state).choice(candidates, n_samples, replace=False))
 
 
 def silhouette_values(
@@ -93,7 +92,7 @@ def silhouette_values(
     order = np.concatenate([sampled, np.flatnonzero(rest)])
     # Relative weights keep their sums from overflowing.
     weighing = np.ones(n_rows) if weights is None else (weights / weights.max())[order]
-    clusterings = [_ClusterSums.of(labels[order], weighing, len(sampled)) for labels in labelings]
+    clusterings = [_ClusterSums(labels[order], weighing, len(sampled)) for labels in labelings]
     for columns in row_blocks(len(sampled), 1, _BLOCK_COLUMNS):
         for part in row_blocks(n_rows - columns.start, 1, _BLOCK_ROWS):
             rows = slice(columns.start + part.start, columns.start + part.stop)
@@ -105,7 +104,7 @@ def silhouette_values(
             later = slice(max(rows.start, columns.stop), min(rows.stop, len(sampled)))
             if (
                 later.start < later.stop
-            ):  # sampled rows of later blocks, whose distances to these are known now
+            ):  # sampled rows of later blocks: their distances to these are known now
                 back = np.ascontiguousarray(block[later.start - rows.start : later.stop - rows.start].T)
                 for sums in clusterings:
                     sums.add(columns, later, back)
@@ -115,16 +114,10 @@ def silhouette_values(
 class _ClusterSums:
     """Weighted sums of the distances from sampled rows to each cluster of one clustering."""
 
-    def __init__(self, own: IntArray, n_clusters: int, weights: Float64Array, n_sampled: int) -> None:
-        self.own = own
+    def __init__(self, labels: IntArray, weights: Float64Array, n_sampled: int) -> None:
+        found, self.own = np.unique(labels, return_inverse=True)
         self.weights = weights
-        self.sums = np.zeros((n_clusters, n_sampled))
-
-    @classmethod
-    def of(cls, labels: IntArray, weights: Float64Array, n_sampled: int) -> _ClusterSums:
-        """Start at zero; the sampled rows come first."""
-        found, own = np.unique(labels, return_inverse=True)
-        return cls(own, len(found), weights, n_sampled)
+        self.sums = np.zeros((len(found), n_sampled))  # the sampled rows come first
 
     def add(self, rows: slice, columns: slice, block: Float64Array) -> None:
         """Add the distances from the sampled rows in `columns` to the rows in `rows`."""

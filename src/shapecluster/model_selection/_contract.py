@@ -18,7 +18,6 @@ clusterer has a parameter `n_clusters`, and its `fit` sets `inertia_`. Two metho
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from shapecluster._pipelines import first_steps, last_step
 from shapecluster._sklearn_compat import clone
+from shapecluster._typing import is_integer
 from shapecluster.metrics._euclidean import EuclideanRows
 
 if TYPE_CHECKING:
@@ -89,7 +89,10 @@ def check_ks(k: Any, n: int, owner: str) -> list[int]:
             f"{where} must be an iterable that can be read more than once. Got the iterator {k!r} instead: "
             "pass list(k)."
         )
-    ks = sorted(_integer(value, where) for value in k)
+    for value in k:
+        if not is_integer(value):
+            raise TypeError(f"{where} must hold integers. Got {value!r} instead.")
+    ks = sorted(map(int, k))
     if not ks:
         raise ValueError(f"{where} must hold at least one number of clusters. Got {k!r} instead.")
     if ks[0] < 1:
@@ -184,15 +187,6 @@ def distances_between(clusterer: Any, X: Any, n_jobs: int | None) -> PairDistanc
         return distances
 
     return checked
-
-
-def _integer(value: Any, where: str) -> int:
-    try:
-        if isinstance(value, (bool, np.bool_)):  # operator.index takes True for 1
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{where} must hold integers. Got {value!r} instead.") from None
 
 
 def _described(estimator: Any) -> str:

@@ -62,13 +62,13 @@ class Criterion:
     near : callable
         (scores, score of the chosen k) -> which scores are nearly as good.
     objection : callable
-        ks -> the reason why this criterion cannot choose among them, or None.
+        (ks, n_samples) -> the reason why this criterion cannot choose with these parameters, or None.
     """
 
     scores: Callable[[SweepScores], Float64Array]
     choose: Callable[[IntArray, Float64Array], int | None]
     near: Callable[[Float64Array, float], BoolArray]
-    objection: Callable[[IntArray], str | None]
+    objection: Callable[[list[int], int | None], str | None]
 
     def near_ties(self, ks: IntArray, scores: Float64Array, chosen: int | None) -> list[int]:
         """List the ks, other than the chosen one, whose scores are nearly as good."""
@@ -173,12 +173,16 @@ def maximum_score(ks: IntArray, scores: Float64Array) -> int | None:
     return int(ks[defined][scores[defined] >= best - _ROUNDING][0])
 
 
-def _too_few_for_elbow(ks: IntArray) -> str | None:
-    return "needs at least three values of k" if len(ks) < 3 else None
+def _too_few_for_elbow(ks: list[int], n_samples: int | None) -> str | None:
+    return f"needs at least three values of k. Got {ks} instead" if len(ks) < 3 else None
 
 
-def _no_silhouette(ks: IntArray) -> str | None:
-    return "is undefined for one cluster, so it needs a k of 2 or more" if ks[-1] < 2 else None
+def _no_silhouette(ks: list[int], n_samples: int | None) -> str | None:
+    if n_samples == 0:
+        return "needs rows. Got n_samples=0 instead: give their number, or None for all"
+    if ks[-1] < 2:
+        return f"is undefined for one cluster, so it needs a k of 2 or more. Got {ks} instead"
+    return None
 
 
 CRITERIA: dict[CriterionName, Criterion] = {
@@ -186,7 +190,7 @@ CRITERIA: dict[CriterionName, Criterion] = {
         scores=lambda sweep: sweep.ssd,
         choose=minimum_ssd,
         near=lambda scores, best: scores <= best + _NEAR_SSD * abs(best),
-        objection=lambda ks: None,
+        objection=lambda ks, n_samples: None,
     ),
     "elbow": Criterion(
         scores=lambda sweep: elbow_scores(sweep.ks, sweep.ssd),

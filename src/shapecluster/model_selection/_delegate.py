@@ -10,6 +10,7 @@ from sklearn.utils.metadata_routing import process_routing
 
 from shapecluster._pipelines import last_step
 from shapecluster._sklearn_compat import OutputContainer, available_if, check_is_fitted
+from shapecluster._validation import check_output_container
 from shapecluster.model_selection._contract import clusterer_input
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
-
-_OUTPUTS = ("default", "pandas", "polars", None)
 
 
 def _best_has(name: str, *, of_clusterer: bool = False) -> Callable[[BestEstimatorMixin], bool]:
@@ -205,11 +204,7 @@ class BestEstimatorMixin:
         ValueError
             If `transform` is none of these.
         """
-        if transform not in _OUTPUTS:
-            raise ValueError(
-                f"{type(self).__name__}.set_output: transform must be one of "
-                f"{', '.join(map(repr, _OUTPUTS))}. Got {transform!r} instead."
-            )
+        check_output_container(transform, type(self).__name__)
         if transform is not None:
             self._sklearn_output_config = {"transform": transform}  # `clone` copies this attribute
             if hasattr(self, "best_estimator_"):

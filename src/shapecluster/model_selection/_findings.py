@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from shapecluster._pipelines import last_step
-from shapecluster._sklearn_compat import _check_sample_weight
+from shapecluster._validation import check_weights
 from shapecluster.metrics._silhouette_values import silhouette_values
 from shapecluster.model_selection._contract import distances_between, n_rows, transform_rows
 from shapecluster.model_selection._criteria import CRITERIA, CriterionName, SweepScores
@@ -96,37 +96,18 @@ def apply_criteria(fits: Sequence[Fit], silhouettes: Float64Array) -> SweepFindi
 
 
 def check_criterion_applies(
-    criterion: CriterionName, ks: Sequence[int], n_samples: int | None, owner: str
+    criterion: CriterionName, ks: list[int], n_samples: int | None, owner: str
 ) -> None:
     """Raise if the criterion could not choose among these numbers of clusters for any data."""
-    if criterion == "silhouette" and n_samples == 0:
-        raise ValueError(
-            f"{owner} cannot choose by criterion='silhouette' when n_samples=0 leaves it out. Give the "
-            "number of rows to compute it on, or None for all."
-        )
-    objection = CRITERIA[criterion].objection(np.asarray(ks))
+    objection = CRITERIA[criterion].objection(ks, n_samples)
     if objection:
-        raise ValueError(
-            f"The 'k' parameter of {owner} does not suit criterion={criterion!r}, which {objection}. "
-            f"Got {list(ks)} instead."
-        )
+        raise ValueError(f"{owner} cannot choose by criterion={criterion!r}, which {objection}.")
 
 
 def weights_of_rows(sample_weight: ArrayLike, X: Any, owner: str) -> Float64Array:
-    """Return one weight per row, from any form that estimators accept as sample weights.
-
-    It is an error if any is negative, or none is positive.
-    """
+    """Return one weight per row, from any form that estimators accept as sample weights."""
     rows = np.empty((n_rows(X), 1))  # the check looks at the number of rows only; X may be anything
-    weights: Float64Array = _check_sample_weight(sample_weight, rows, dtype=np.float64)
-    if (weights < 0).any():
-        row = int(np.flatnonzero(weights < 0)[0])
-        raise ValueError(
-            f"{owner}: sample_weight must not be negative. Got {weights[row]} for row {row} instead."
-        )
-    if not weights.any():
-        raise ValueError(f"{owner}: sample_weight must have a positive entry. Got only zeros instead.")
-    return weights
+    return check_weights(sample_weight, rows, owner, "row {}".format)
 
 
 def mean_silhouettes(

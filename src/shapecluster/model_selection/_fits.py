@@ -125,10 +125,15 @@ def _side_by_side(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Gen
     Meanwhile BLAS is limited to one thread. KMeans sets and resets this limit of the process in each fit;
     overlapping fits could otherwise leave it changed.
     """
-    settings, openmp = get_config(), _openmp_threads()
+    # Settings of the caller that scikit-learn and OpenMP keep per thread. The number of OpenMP threads
+    # determines in which order KMeans sums up its centers, and so the last bits.
+    settings = get_config()
+    openmp = {lib["prefix"]: lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "openmp"}
 
     def fit_one(k: int) -> Fit:
-        return _fit_in_worker(task, k, settings, openmp)
+        only_openmp = ThreadpoolController().select(user_api="openmp")  # the calling thread limits BLAS
+        with config_context(**settings), only_openmp.limit(limits=openmp):
+            return _fit_one(task, k)
 
     pool = ThreadPoolExecutor(n_threads(n_jobs))
     with single_threaded_blas():
@@ -138,21 +143,6 @@ def _side_by_side(task: SweepTask, ks: Sequence[int], n_jobs: int | None) -> Gen
             # After Ctrl-C or an error, `map` has canceled the fits that had not begun, and the caller goes on
             # at once. Running fits cannot be stopped; the interpreter waits for them before it exits.
             pool.shutdown(wait=False)
-
-
-def _fit_in_worker(task: SweepTask, k: int, settings: dict[str, Any], openmp: dict[str, int]) -> Fit:
-    """Fit with the caller's settings, which scikit-learn and OpenMP keep per thread.
-
-    The number of OpenMP threads determines in which order KMeans sums up its centers. With another number,
-    the last bits would differ from those of a fit in the calling thread.
-    """
-    only_openmp = ThreadpoolController().select(user_api="openmp")  # the calling thread limits BLAS
-    with config_context(**settings), only_openmp.limit(limits=openmp):
-        return _fit_one(task, k)
-
-
-def _openmp_threads() -> dict[str, int]:
-    return {lib["prefix"]: lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "openmp"}
 
 
 def _can_share(task: SweepTask) -> bool:

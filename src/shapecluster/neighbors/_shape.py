@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -10,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shapecluster._core.index.radius import rows_within
-from shapecluster._core.sbd.nearest import nearest_rows
+from shapecluster._core.index.collect import RadiusCollector, TopK
+from shapecluster._core.index.universe import search_universe
 from shapecluster._sklearn_compat import check_is_fitted
 from shapecluster._threads import n_threads
 from shapecluster._typing import FloatArray, IntArray
@@ -171,13 +172,19 @@ class ShapeNeighbors(ShapeUniverse):
             self.n_samples_fit_ - (X is None),
             self.n_samples_fit_,
         )
-        found = nearest_rows(
-            queries, self._shapes, k, exclude_self=X is None, n_threads=n_threads(self.n_jobs)
+        hits = search_universe(
+            queries,
+            self._shapes,
+            partial(TopK, wanted=k),
+            exclude_self=X is None,
+            n_threads=n_threads(self.n_jobs),
         )
-        sbd = self._cast(1.0 - found.ncc)
+        shape = (len(queries), k)
+        sbd, rows = self._cast(hits.distances.reshape(shape)), hits.ids.reshape(shape)
         if return_shift:
-            return (sbd, found.rows, found.shifts) if return_distance else (found.rows, found.shifts)
-        return (sbd, found.rows) if return_distance else found.rows
+            shifts = hits.shifts.reshape(shape)
+            return (sbd, rows, shifts) if return_distance else (rows, shifts)
+        return (sbd, rows) if return_distance else rows
 
     @overload
     def radius_neighbors(
@@ -242,8 +249,12 @@ class ShapeNeighbors(ShapeUniverse):
         check_flags(return_distance=return_distance, sort_results=sort_results)
         radius = check_radius(radius)
         queries = self._queries(X)
-        hits = rows_within(
-            queries, self._shapes, radius, exclude_self=X is None, n_threads=n_threads(self.n_jobs)
+        hits = search_universe(
+            queries,
+            self._shapes,
+            partial(RadiusCollector, radius=radius),
+            exclude_self=X is None,
+            n_threads=n_threads(self.n_jobs),
         )
         return radius_answer(
             hits, len(queries), self._cast, return_distance=return_distance, sort_results=sort_results

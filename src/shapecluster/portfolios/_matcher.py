@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapecluster._core.matching.criterion import MatchCriterion, MatchMetric
 from shapecluster._core.matching.distinct import distinct_portfolios
 from shapecluster._core.matching.pairs import expand_to_traders, identical_trader_pairs, matching_pairs
-from shapecluster._core.matching.search import Postings, find_matches
+from shapecluster._core.matching.search import find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray, is_integer
 from shapecluster._validation import all_or_nothing
@@ -241,7 +241,6 @@ class PortfolioMatcher(BaseEstimator):
         if query.weight:
             groups, similarity = find_matches(
                 self._distinct,
-                self._postings,
                 self._criterion,
                 query.columns,
                 query.quantities,
@@ -322,7 +321,6 @@ class PortfolioMatcher(BaseEstimator):
         if not np.isfinite(self._distinct.weights[-1:]).all():  # the heaviest comes last
             trader = portfolios.trader_ids[self._distinct.traders[-1]]
             raise ValueError(f"the quantities of trader {trader} are too large to be added up.")
-        self._postings = Postings.from_portfolios(self._distinct, self._criterion)
         self._empty_table = empty_match_table(portfolios)
         self.portfolios_ = portfolios
         self.groups_ = self._distinct.group_of_trader

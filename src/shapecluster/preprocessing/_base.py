@@ -7,10 +7,9 @@ names of the columns, and the statistics of each series that `inverse_transform`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._sklearn_compat import BaseEstimator, OutputContainer, TransformerMixin, check_is_fitted
 from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray, IntArray
-from shapecluster._validation import SeriesData, check_series
+from shapecluster._validation import SeriesData, check_output_container, check_series
 from shapecluster._warnings import warn_user
 from shapecluster.exceptions import FlatSeriesWarning
 from shapecluster.preprocessing._labels import (
@@ -34,26 +33,16 @@ from shapecluster.preprocessing._labels import (
 if TYPE_CHECKING:
     from typing import Self
 
-_OUTPUTS = ("default", "pandas", "polars")
+ConvertedRows: TypeAlias = dict[str, NDArray[Any]]
+"""Rows after a transformation, by name:
 
-
-@dataclass(frozen=True)
-class ConvertedRows:
-    """Rows after a transformation, and the statistics of each.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_series, [n_channels,] n_timepoints_out)
-        The transformed rows, time last.
-    statistics : dict of str to ndarray of shape (n_series,) or (n_series, n_channels)
-        Fitted attributes by name, which `inverse_transform` needs.
-    flat : ndarray of bool, shape (n_series,) or (n_series, n_channels), or None
-        Rows that are constant and cannot be scaled; None for transformations that need no scale.
-    """
-
-    values: FloatArray
-    statistics: Mapping[str, Float64Array]
-    flat: BoolArray | None = None
+values : shape (n_series, [n_channels,] n_timepoints_out)
+    The transformed rows, time last.
+flat : bool, shape (n_series,) or (n_series, n_channels)
+    Rows that are constant and cannot be scaled; only for transformations that need a scale.
+fitted attributes : shape (n_series,) or (n_series, n_channels)
+    Statistics that `inverse_transform` needs; their names end with "_".
+"""
 
 
 # scikit-learn's wrapper of `transform` renames the columns of every output to the names seen in `fit`. Rows
@@ -97,7 +86,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             If X is not such an array; the message names the ticker or timepoint.
         """
         data = self._check(X, reset=True)
-        self._store(data, self._convert_in_blocks(data.values))
+        self._store(data, self._convert_in_blocks(data))
         return self
 
     # A DataFrame gives a DataFrame; an array gives one, too, after set_output(transform="pandas").
@@ -132,7 +121,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             If constant series cannot be scaled; the message names them.
         """
         data = self._check(X, reset=False)
-        return self._finish(data, self._convert_in_blocks(data.values))
+        return self._finish(data, self._convert_in_blocks(data))
 
     @overload
     def fit_transform(self, X: pd.DataFrame, y: None = None, **fit_params: Any) -> pd.DataFrame: ...
@@ -162,7 +151,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         if fit_params:
             raise TypeError(f"{type(self).__name__}.fit_transform takes X only. Got {list(fit_params)} too.")
         data = self._check(X, reset=True)
-        converted = self._convert_in_blocks(data.values)
+        converted = self._convert_in_blocks(data)
         self._store(data, converted)
         return self._finish(data, converted)
 
@@ -198,7 +187,10 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         data = check_series(copy(self), X, reset=True, allow_nan=True, allow_3d=True, min_timepoints=1)
         rows = self._rows_in_fit(data)
         values = _time_first(self._invert(_time_last(data.values).astype(np.float64), rows, data))
-        return self._labeled(values.astype(data.values.dtype, copy=False), data, self._columns_in_fit(data))
+        columns = None
+        if data.timepoints is not None:  # a fit on an array names the timepoints only as far as X does
+            columns = getattr(self, "timepoints_in_", None if self._n_lost else data.timepoints)
+        return self._labeled(values.astype(data.values.dtype, copy=False), data, columns)
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Return the names of the output's timepoints.
@@ -221,7 +213,7 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         check_is_fitted(self, "n_features_in_")
         names = self._known_names()
         if input_features is None:
-            return (numbered_names(self.n_features_in_) if names is None else names)[self._n_lost :]
+            return self._names_for(self.n_features_in_ - self._n_lost)
         given = np.asarray(input_features, dtype=object)
         if names is not None and not np.array_equal(names, given):
             raise ValueError(
@@ -255,15 +247,10 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         ValueError
             If `transform` is none of these.
         """
-        if transform is None:
-            return self
-        if transform not in _OUTPUTS:
-            raise ValueError(
-                f"{type(self).__name__}.set_output: transform must be None or one of "
-                f"{', '.join(map(repr, _OUTPUTS))}. Got {transform!r} instead."
-            )
-        # The name is scikit-learn's, so that `clone` copies the attribute.
-        self._sklearn_output_config = {"transform": transform}
+        check_output_container(transform, type(self).__name__)
+        if transform is not None:
+            # The name is scikit-learn's, so that `clone` copies the attribute.
+            self._sklearn_output_config = {"transform": transform}
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -279,30 +266,24 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         self._validate_params()
         return check_series(self, X, reset=reset, allow_nan=self.missing == "mask", allow_3d=True)
 
-    def _convert_in_blocks(self, values: FloatArray) -> ConvertedRows:
+    def _convert_in_blocks(self, data: SeriesData) -> ConvertedRows:
         """Convert a few rows at a time, so that float64 copies are small and stay in the cache."""
-        series = _time_last(values)
+        series = _time_last(data.values)
         parts = []
         for rows in row_blocks(len(series), 8 * series[0].size):
             part = self._convert(series[rows])
-            parts.append(replace(part, values=part.values.astype(values.dtype, copy=False)))
-        flags = [part.flat for part in parts if part.flat is not None]
-        return ConvertedRows(
-            values=np.concatenate([part.values for part in parts]),
-            statistics={
-                name: np.concatenate([part.statistics[name] for part in parts])
-                for name in parts[0].statistics
-            },
-            flat=np.concatenate(flags) if flags else None,
-        )
+            part["values"] = part["values"].astype(series.dtype, copy=False)
+            parts.append(part)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _store(self, data: SeriesData, converted: ConvertedRows) -> None:
         """Store names and statistics of the rows fitted, and delete those of an earlier fit."""
         for label in ("series_names_in_", "timepoints_in_"):
             if hasattr(self, label):
                 delattr(self, label)
-        for name, value in converted.statistics.items():
-            setattr(self, name, value)
+        for name in converted:
+            if name.endswith("_"):
+                setattr(self, name, converted[name])
         self._shape_in = data.values.shape
         if data.names is not None and data.timepoints is not None:
             self.series_names_in_ = np.asarray(data.names, dtype=object)
@@ -310,11 +291,10 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
 
     def _finish(self, data: SeriesData, converted: ConvertedRows) -> FloatArray | pd.DataFrame:
         """Warn of flat rows, restore the axes, and add the labels."""
-        if converted.flat is not None and converted.flat.any():
-            self._warn_flat(converted.flat, data)
-        values = _time_first(converted.values)
+        if "flat" in converted and converted["flat"].any():
+            self._warn_flat(converted["flat"], data)
         columns = None if data.timepoints is None else data.timepoints[self._n_lost :]
-        return self._labeled(values, data, columns)
+        return self._labeled(_time_first(converted["values"]), data, columns)
 
     def _warn_flat(self, flat: BoolArray, data: SeriesData) -> None:
         """Warn of rows that could not be scaled: constant ones, and those without any observed value."""
@@ -329,11 +309,8 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         if empty.any():
             where = _channels(empty, data)
             parts.append(f"{len(where)} of {flat.size} series have no value at all: {listing(where)}.")
-        warn_user(
-            self,
-            f"{' '.join(parts)} Drop them, or expect them to look alike.",
-            FlatSeriesWarning,
-        )
+        text = f"{' '.join(parts)} Drop them, or expect them to look alike."
+        warn_user(self, text, FlatSeriesWarning)
 
     def _labeled(
         self, values: FloatArray, data: SeriesData, columns: pd.Index[Any] | None
@@ -403,16 +380,6 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
                 f"{data.timepoints[0]} to {data.timepoints[-1]} instead. Fit on that window first."
             )
         return np.asarray(rows, dtype=np.intp)
-
-    def _columns_in_fit(self, data: SeriesData) -> pd.Index[Any] | None:
-        """Return the column labels of the result of `inverse_transform`."""
-        if data.timepoints is None:
-            return None
-        if hasattr(self, "timepoints_in_"):
-            return self.timepoints_in_
-        return (
-            data.timepoints if self._n_lost == 0 else pd.Index(numbered_names(self.n_features_in_).tolist())
-        )
 
 
 def _channels(bad: BoolArray, data: SeriesData) -> list[str]:

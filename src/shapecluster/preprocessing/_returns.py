@@ -131,12 +131,12 @@ class LogReturns(RowTransformer):
         end = observed.shape[-1] - 1 - observed[..., ::-1].argmax(axis=-1)
         first_price = np.take_along_axis(prices, start[..., None], axis=-1)[..., 0]
         empty = np.isnan(first_price)
-        statistics = {
+        return {
+            "values": np.diff(np.log(prices), axis=-1),
             "first_price_": first_price,
             "first_position_": np.where(empty, np.nan, start),
             "last_position_": np.where(empty, np.nan, end),
         }
-        return ConvertedRows(np.diff(np.log(prices), axis=-1), statistics)
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
         known = ~np.isnan(values)

@@ -78,11 +78,10 @@ class ZScore(RowTransformer):
     def _convert(self, series: FloatArray) -> ConvertedRows:
         z, mean, std, flat = standardize(series)
         z[np.isnan(series)] = np.nan
-        return ConvertedRows(z, {"mean_": mean, "scale_": std}, flat)
+        return {"values": z, "mean_": mean, "scale_": std, "flat": flat}
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
-        inverse: Float64Array = values * self.scale_[rows][..., None] + self.mean_[rows][..., None]
-        return inverse
+        return values * self.scale_[rows][..., None] + self.mean_[rows][..., None]
 
 
 class MinMax(RowTransformer):
@@ -178,16 +177,14 @@ class MinMax(RowTransformer):
         fraction[flat[..., None] & observed] = 0.5
         # This form gives both ends exactly; rounding may leave values in between slightly outside.
         scaled = np.clip(low * (1.0 - fraction) + high * fraction, low, high)
-        statistics = {
+        return {
+            "values": scaled,
             "data_min_": np.ldexp(minimum, exponent)[..., 0],
             "data_max_": np.ldexp(maximum, exponent)[..., 0],
+            "flat": flat,
         }
-        return ConvertedRows(scaled, statistics, flat)
 
     def _invert(self, values: Float64Array, rows: IntArray, data: SeriesData) -> Float64Array:
         low, high = self._range()
         fraction = (values - low) / (high - low)
-        inverse: Float64Array = (
-            self.data_min_[rows][..., None] * (1.0 - fraction) + self.data_max_[rows][..., None] * fraction
-        )
-        return inverse
+        return self.data_min_[rows][..., None] * (1.0 - fraction) + self.data_max_[rows][..., None] * fraction

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from shapecluster._arrays import positions_in
 from shapecluster._core.index.collect import RadiusCollector, TopK
-from shapecluster._core.index.inverted_lists import InvertedLists, build_lists, positions_in
+from shapecluster._core.index.inverted_lists import InvertedLists, build_lists
 from shapecluster._core.index.search import IndexSearch, search_block
 from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_centers_of_sets
 from shapecluster._core.index.shape_space import ShapeSpace, angle_of

@@ -79,7 +79,7 @@ def test_leading_vector_is_as_near_to_the_exact_one_as_the_gap_allows(rng, shape
     _, values, right = np.linalg.svd(rows, full_matrices=False)
     gap = values[0] - (values[1] if len(values) > 1 else 0.0)
     for start in (rng.normal(size=shape[1]), right[-1], np.zeros(shape[1]), right[0]):
-        found = leading_right_vector(rows, start)
+        found = leading_right_vector([rows], start)
         sine = np.sqrt(max(0.0, ((found - right[0] * (found @ right[0])) ** 2).sum()))
         assert sine <= 1e-12 * values[0] / gap
         assert found @ found == pytest.approx(1, abs=1e-14)
@@ -87,7 +87,7 @@ def test_leading_vector_is_as_near_to_the_exact_one_as_the_gap_allows(rng, shape
 
 def test_a_start_orthogonal_to_the_leading_vector_still_finds_it(rng):
     rows = np.diag([3.0, 2.0, 1.0, 0.5])
-    assert np.abs(leading_right_vector(rows, np.array([0.0, 1.0, 0.0, 0.0]))) == pytest.approx([1, 0, 0, 0])
+    assert np.abs(leading_right_vector([rows], np.array([0.0, 1.0, 0.0, 0.0]))) == pytest.approx([1, 0, 0, 0])
 
 
 def test_a_round_that_is_too_short_is_followed_by_others_and_by_the_dense_path(rng, monkeypatch):
@@ -96,12 +96,12 @@ def test_a_round_that_is_too_short_is_followed_by_others_and_by_the_dense_path(r
     monkeypatch.setattr(extraction, "_LANCZOS_STEPS", 5)
     monkeypatch.setattr(extraction, "_LANCZOS_ROUNDS", 40)
     monkeypatch.setattr(extraction, "_DENSE_SIZE", 0)
-    assert np.linalg.norm(rows @ leading_right_vector(rows, rows[0])) == pytest.approx(exact, rel=1e-9)
+    assert np.linalg.norm(rows @ leading_right_vector([rows], rows[0])) == pytest.approx(exact, rel=1e-9)
     monkeypatch.setattr(extraction, "_LANCZOS_ROUNDS", 1)
-    assert np.linalg.norm(rows @ leading_right_vector(rows, rows[0])) < exact * (1 - 1e-6)
+    assert np.linalg.norm(rows @ leading_right_vector([rows], rows[0])) < exact * (1 - 1e-6)
     monkeypatch.setattr(extraction, "_DENSE_SIZE", 100)
     for matrix in (rows, rows.T):
-        found = leading_right_vector(matrix, matrix[0])
+        found = leading_right_vector([matrix], matrix[0])
         assert np.linalg.norm(matrix @ found) == pytest.approx(exact, rel=1e-13)
 
 
@@ -109,7 +109,7 @@ def test_a_round_that_is_too_short_is_followed_by_others_and_by_the_dense_path(r
 def test_leading_values_that_are_nearly_equal_are_told_apart(rng, gap):
     left, right = (np.linalg.qr(rng.normal(size=(120, 120)))[0] for _ in range(2))
     rows = left @ np.diag([1.0, 1.0 - gap, *np.linspace(0.9, 0.1, 118)]) @ right
-    found = leading_right_vector(rows, right[1] + 0.1 * right[0])
+    found = leading_right_vector([rows], right[1] + 0.1 * right[0])
     sine = np.linalg.norm(found - right[0] * (found @ right[0]))
     assert sine <= 1e-12 / gap
 
@@ -138,7 +138,7 @@ def test_float32_members_come_near_the_answer_of_float64(rng):
 def test_equal_leading_values_give_one_of_their_vectors(rng):
     basis = np.linalg.qr(rng.normal(size=(30, 30)))[0]
     rows = np.diag([2.0, 2.0, 2.0, *np.linspace(1.9, 0, 27)]) @ basis
-    found = leading_right_vector(rows, rng.normal(size=30))
+    found = leading_right_vector([rows], rng.normal(size=30))
     assert np.linalg.norm(rows @ found) == pytest.approx(2.0, rel=1e-12)
 
 
@@ -159,7 +159,7 @@ def test_the_same_bits_whatever_blas_does(rng):
     found = []
     for threads in (1, 2):
         with threadpool_limits(limits=threads, user_api="blas"):
-            found.append(leading_right_vector(rows, start))
+            found.append(leading_right_vector([rows], start))
     np.testing.assert_array_equal(*found)
 
 
@@ -170,5 +170,5 @@ def test_the_second_vector_is_a_bad_start_but_no_answer(rng, dtype):
     left = np.linalg.qr(rng.normal(size=(n, 3)))[0]
     right = np.linalg.qr(rng.normal(size=(size, 3)))[0].T
     rows = ((left * [1.0, 0.86, 0.3]) @ right).astype(dtype)
-    found = leading_right_vector(rows, right[1])
+    found = leading_right_vector([rows], right[1])
     assert abs(found @ right[0]) > 1 - 1e-4

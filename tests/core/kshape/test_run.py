@@ -11,11 +11,16 @@ from shapecluster._core.kshape.seeding import Start, k_shape_plus_plus
 from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import shapes_of
 from tests.reference.kshape import kshape
-from tests.reference.nearest import align_nearest
+from tests.reference.nearest import align_nearest, blocks_of, without_bounds
 
 
 def run(x, centers, weights, settings, callback=None):
     return best_run(x, [lambda: Start(centers)], weights, settings, callback)
+
+
+def run_without_bounds(x, centers, weights, settings):
+    with without_bounds():
+        return run(x, centers, weights, settings)
 
 
 def start(x, centers, weights, settings):
@@ -153,7 +158,7 @@ def test_pairs_transformed_are_counted(rng):
     X = walks(rng, 80)
     X[1] = 0.0
     x, centers, weights = shapes_of(X, None), X[[0, 5, 9]], np.ones(80)
-    every = run(x, centers, weights, FitSettings(prune=False))
+    every = run_without_bounds(x, centers, weights, FitSettings())
     assert every.n_correlations == 79 * 3 * (every.n_iter + 1)
     assert run(x, centers, weights, FitSettings()).n_correlations < every.n_correlations
 
@@ -192,10 +197,12 @@ def test_bounds_and_memory_change_nothing_but_the_work(rng, kind, max_shift, dty
     X = series(kind, rng).astype(dtype)
     weights = np.ones(120)
     begin = np.nan_to_num(X[:10], nan=0.0)
-    plain = run(shapes_of(X, max_shift), begin, weights, FitSettings(prune=False))
+    plain = run_without_bounds(shapes_of(X, max_shift), begin, weights, FitSettings())
     kept = shapes_of(X, max_shift)
-    for settings in (FitSettings(), FitSettings(keep="last"), FitSettings(n_threads=2, block_bytes=3000)):
+    for settings in (FitSettings(), FitSettings(keep="last")):
         same(run(kept, begin, weights, settings), plain)
+    with blocks_of(3000):
+        same(run(kept, begin, weights, FitSettings(n_threads=2)), plain)
     for spare in (0, X.nbytes):  # nothing is kept, or unit rows alone
         same(run(shapes_of(X, max_shift, spare=spare), begin, weights, FitSettings(keep="none")), plain)
 
@@ -209,7 +216,7 @@ def test_what_seeding_learned_changes_nothing_but_the_work(rng, kind, max_shift,
     seeds = k_shape_plus_plus(x, 11, weights, np.random.RandomState(3))
     for k in (2, 7, 11):
         informed = best_run(x, [lambda k=k: seeds.start(k)], weights, FitSettings())
-        plain = run(x, seeds.start(k).centers, weights, FitSettings(prune=False))
+        plain = run_without_bounds(x, seeds.start(k).centers, weights, FitSettings())
         same(informed, plain)
         assert informed.n_correlations <= 1.02 * plain.n_correlations  # pairs of centers are counted too
 
@@ -217,15 +224,14 @@ def test_what_seeding_learned_changes_nothing_but_the_work(rng, kind, max_shift,
 def test_a_clustering_that_has_settled_costs_little(rng):
     X = np.repeat(walks(rng, 8, timepoints=128), 40, axis=0) + 0.3 * rng.normal(size=(320, 1, 128))
     x, weights = shapes_of(X, None), np.ones(320)
-    pruned, plain = (run(x, X[:8], weights, FitSettings(prune=p, tol=0.0)) for p in (True, False))
+    pruned, plain = (fit(x, X[:8], weights, FitSettings(tol=0.0)) for fit in (run, run_without_bounds))
     assert pruned.n_correlations < 0.5 * plain.n_correlations
 
 
 def test_white_noise_is_screened_as_if_there_were_no_bounds(rng):
     X = rng.normal(size=(300, 1, 100))
-    pruned, plain = (
-        run(shapes_of(X, None), X[:10], np.ones(300), FitSettings(prune=p, max_iter=4)) for p in (True, False)
-    )
+    x, weights = shapes_of(X, None), np.ones(300)
+    pruned, plain = (fit(x, X[:10], weights, FitSettings(max_iter=4)) for fit in (run, run_without_bounds))
     assert pruned.n_correlations <= 1.05 * plain.n_correlations
 
 

@@ -14,7 +14,7 @@ from shapecluster._core.matching import pairs as pairs_module
 from shapecluster._core.matching.criterion import MatchCriterion
 from shapecluster._core.matching.distinct import distinct_portfolios
 from shapecluster._core.matching.pairs import expand_to_traders, identical_trader_pairs, matching_pairs
-from shapecluster._core.matching.search import Postings, find_matches
+from shapecluster._core.matching.search import find_matches
 from tests.reference import matching as oracle
 
 METRICS = ["jaccard", "containment", "overlap", "cosine"]
@@ -41,7 +41,6 @@ def criteria(quantities):
 def found_one_by_one(table, criterion):
     """All (query, match) pairs, by one search per trader."""
     distinct = distinct_portfolios(sparse.csr_matrix(table), criterion)
-    postings = Postings.from_portfolios(distinct, criterion)
     pairs = {}
     for trader, group in enumerate(distinct.group_of_trader):
         if group < 0:
@@ -49,18 +48,18 @@ def found_one_by_one(table, criterion):
             continue
         row = slice(*distinct.rows.indptr[group : group + 2])
         mine = distinct.rows.indices[row], distinct.rows.data[row], distinct.weights[group]
-        outside = find_matches(distinct, postings, criterion, *mine)
-        np.testing.assert_array_equal(find_matches(distinct, postings, criterion, *mine, int(group)), outside)
+        outside = find_matches(distinct, criterion, *mine)
+        np.testing.assert_array_equal(find_matches(distinct, criterion, *mine, int(group)), outside)
         for other, match in zip(*outside, strict=True):
             members = distinct.traders_of(other)
             pairs |= {(trader, int(member)): match for member in members if member != trader}
     return pairs
 
 
-def found_together(table, criterion, **options):
+def found_together(table, criterion):
     """All pairs from the join, the earlier trader first."""
     distinct = distinct_portfolios(sparse.csr_matrix(table), criterion)
-    first, second, _ = matching_pairs(distinct, criterion, **options)
+    first, second, _ = matching_pairs(distinct, criterion)
     assert (first < second).all()
     a, b, _ = expand_to_traders(distinct, first, second)
     same = identical_trader_pairs(distinct)
@@ -101,7 +100,8 @@ def test_pairs_do_not_depend_on_prefix_level_blocks_or_order(index_cost, table, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs_module, "_INDEX_COST", index_cost)
         patch.setattr(pairs_module, "_MAX_BANDS", size)
-        assert found_together(table, criterion, pairs_per_block=size) == expected
+        patch.setattr(pairs_module, "_PAIRS_PER_BLOCK", size)
+        assert found_together(table, criterion) == expected
     n = len(table) - 1
     reverse = {(n - j, n - i) for i, j in found_together(table[::-1, ::-1], criterion)}
     assert reverse == expected
@@ -205,7 +205,9 @@ def test_many_sizes_are_joined_in_bands(rng):
         good = np.argwhere(np.triu(threshold.denominator * inner >= threshold.numerator * union, 1))
         expected = {tuple(pair) for pair in good.tolist()}
         assert found_together(table, MatchCriterion("jaccard", threshold)) == expected
-        assert found_together(table, MatchCriterion("jaccard", threshold), pairs_per_block=7) == expected
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pairs_module, "_PAIRS_PER_BLOCK", 7)
+            assert found_together(table, MatchCriterion("jaccard", threshold)) == expected
     assert 0 < len(expected) < 120 * 119 / 2
 
 

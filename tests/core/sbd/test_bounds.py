@@ -22,7 +22,7 @@ from shapecluster._core.sbd.bounds import (
 )
 from shapecluster._core.sbd.correlation import align_all, direct_ncc, peaks_between
 from shapecluster._core.sbd.shapes import Shapes, shapes_of
-from tests.reference.nearest import align_nearest
+from tests.reference.nearest import align_nearest, blocks_of
 
 KINDS = ["walk", "white", "tone", "spike", "near-duplicate", "masked", "channels", "tiny", "huge"]
 
@@ -149,16 +149,18 @@ def test_no_correlation_exceeds_what_low_frequencies_leave(kind, center_kind, se
     centers = shapes_of(C, max_shift)
     if x.narrow:
         return
-    profiles = [profile_of(s) for s in (x, centers)]
+    profile = profile_of(centers)
     first, second = (part.ravel() for part in np.indices((8, 4)))
     exact = align_all(x, centers).ncc.ravel()
     starts = band_starts(x.length)
     for cutoff in (2, 5, 16, int(starts[20])):
         for n_grid in (2 * cutoff, 3 * cutoff, 7 * cutoff):
-            bounds = SpectralBounds(centers, profiles[1], LowPass.at(cutoff, n_grid, x.length))
-            floor = bounds.listed_pairs(x, profiles[0], first, second, block_bytes=1000)
+            bounds = SpectralBounds(centers, profile, LowPass.at(cutoff, n_grid, x.length))
+            with blocks_of(1000):
+                floor = bounds.listed_pairs(x, first, second)
             assert (floor <= np.arccos(exact)).all()
-            everything = bounds.all_pairs(x, profiles[0], block_bytes=5000)
+            with blocks_of(5000):
+                everything = bounds.all_pairs(x)
             assert (everything.ravel() <= np.arccos(exact)).all()
             assert (np.cos(everything.ravel()) <= np.cos(np.maximum(floor, 0.0)) + 1e-5).all()
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from shapecluster._core.sbd.correlation import align_all, align_pairwise
 from shapecluster._core.sbd.shapes import materialize, shapes_of
-from tests.reference.nearest import align_nearest
+from tests.reference.nearest import align_nearest, blocks_of
 from tests.reference.sbd import best, unit
 
 
@@ -64,13 +64,13 @@ def test_same_bits_for_every_block_size_and_number_of_threads(rng, dtype, max_sh
     expected = align_all(x, y)
     nearest = align_nearest(x, y)
     for n_threads in (1, 2, 3):
-        for block_bytes in (1, 5_000, 100_000, 1 << 30):
-            again = align_all(x, y, n_threads=n_threads, block_bytes=block_bytes)
+        for n_bytes in (1, 5_000, 100_000, 1 << 30):
+            with blocks_of(n_bytes):
+                again = align_all(x, y, n_threads=n_threads)
+                nearest_again = align_nearest(x, y, n_threads)
             np.testing.assert_array_equal(again.ncc, expected.ncc)
             np.testing.assert_array_equal(again.shifts, expected.shifts)
-            for a, b in zip(
-                align_nearest(x, y, n_threads=n_threads, block_bytes=block_bytes), nearest, strict=True
-            ):
+            for a, b in zip(nearest_again, nearest, strict=True):
                 np.testing.assert_array_equal(a, b)
 
 
@@ -106,7 +106,8 @@ def test_shifts_that_differ_by_rounding_are_settled_by_direct_values(rng):
     X = tones.sum(axis=1, keepdims=True)
     X = np.concatenate([X, X[..., ::-1], -X])
     x = shapes_of(X, None)
-    aligned = align_all(x, x, block_bytes=1)
+    with blocks_of(1):
+        aligned = align_all(x, x)
     for i in range(0, 120, 7):
         for j in range(0, 120, 11):
             assert (aligned.shifts[i, j], aligned.ncc[i, j]) == (

@@ -38,20 +38,23 @@ class InvertedLists:
     ids: Ids
     center_distance: Float64Array
 
+    @classmethod
+    def one_cell(cls, n_rows: int) -> InvertedLists:
+        """All rows in one cell, for searches that scan every row."""
+        return cls(np.array([0, n_rows]), np.arange(n_rows), np.zeros(n_rows))
+
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     @property
     def sizes(self) -> IntArray:
         """Number of rows in each cell."""
-        sizes: IntArray = np.diff(self.starts)
-        return sizes
+        return np.diff(self.starts)
 
     @property
     def labels(self) -> IntArray:
         """The cell of each position."""
-        labels: IntArray = np.repeat(np.arange(len(self)), self.sizes)
-        return labels
+        return np.repeat(np.arange(len(self)), self.sizes)
 
     def span(self, cell: int) -> slice:
         """Positions of a cell."""
@@ -95,12 +98,3 @@ def build_lists(
     order = np.lexsort((ids, center_distance, labels))
     starts = np.searchsorted(labels[order], np.arange(n_cells + 1))
     return InvertedLists(starts, ids[order], center_distance[order]), order
-
-
-def positions_in(first: IntArray, stop: IntArray) -> IntArray:
-    """Concatenate the positions of several ranges."""
-    sizes = np.maximum(stop - first, 0)
-    ends = np.cumsum(sizes)
-    total = int(ends[-1]) if len(ends) else 0
-    out: IntArray = np.arange(total) + np.repeat(first - (ends - sizes), sizes)
-    return out

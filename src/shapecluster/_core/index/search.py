@@ -15,14 +15,16 @@ depend on the number of threads, on which queries are searched together, or on h
 
 from __future__ import annotations
 
-import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from shapecluster._core.index.collect import Collector, Hits
-from shapecluster._core.index.inverted_lists import InvertedLists, positions_in
+from shapecluster._arrays import joined, positions_in, rank_in_group, runs, take
+from shapecluster._core.index.collect import Hits, RadiusCollector
+from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
@@ -43,51 +45,67 @@ RowFilter = Callable[[IntArray, IntArray], BoolArray]
 """Takes queries and ids that broadcast against each other; returns which pairs may count."""
 
 
-class Space(Protocol):
+@dataclass(frozen=True)
+class Space(ABC):
     """Rows and centers under one metric. `queries` is what `prepare` returned.
 
     Distances to centers are in a geometry that obeys the triangle inequality, if `exact` is true. It may
     differ from the metric: angles for SBD, Euclidean distances for Jaccard.
+
+    Attributes
+    ----------
+    rows : object
+        Rows, sorted by cell.
     """
 
-    @property
-    def rows(self) -> Any:
-        """Rows, sorted by cell."""
+    rows: Any
 
     @property
     def exact(self) -> bool:
         """Whether the triangle inequality holds."""
+        return True
 
     def __len__(self) -> int:
         """Number of rows."""
+        return len(self.rows)
 
+    @abstractmethod
     def prepare(self, x: Any) -> Any:
         """Prepare a block of queries, given as rows are stored."""
 
+    @abstractmethod
     def nearest_cells(self, queries: Any, n_cells: int) -> tuple[IntArray, Float64Array]:
         """Return the nearest centers and the distances to them: shape (n_queries, n_cells), nearest first."""
 
+    @abstractmethod
     def center_distances(self, queries: Any) -> Float64Array:
         """Return distances to all centers, up to `center_distance_error`: shape (n_queries, n_cells)."""
 
+    @abstractmethod
     def center_distance_error(self, queries: Any) -> float:
         """Return the largest rounding error of a difference of two distances to a center."""
 
+    @abstractmethod
     def triangle_radius(self, queries: Any, threshold: Float64Array) -> Float64Array:
         """Convert thresholds to the geometry of the centers: shape (n_queries,)."""
 
     def prefilter(self, queries: Any, query: int, rows: IntArray, threshold: float) -> IntArray:
         """Discard rows that cannot be within the threshold of a query, at nearly no cost."""
+        return rows
 
+    @abstractmethod
     def lower_bounds(self, queries: Any, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Bound all pairs from below: shape (n_which, n_rows), comparable with `bound_threshold`."""
 
     def bound_threshold(self, threshold: Float64Array) -> FloatArray:
         """Return the largest lower bound of a row that may count."""
+        return threshold
 
     def tighten_bounds(self, queries: Any, which: IntArray, rows: IntArray, bounds: FloatArray) -> FloatArray:
-        """Return better bounds of listed pairs, which are sorted by query."""
+        """Return better bounds of listed pairs, which are sorted by query, if there are any."""
+        return bounds
 
+    @abstractmethod
     def distances(
         self, queries: Any, which: IntArray, rows: IntArray, threshold: Float64Array
     ) -> tuple[Float64Array, IntArray]:
@@ -101,10 +119,6 @@ class Pairs(NamedTuple):
     rows: IntArray
     bounds: FloatArray
 
-    def subset(self, selected: IntArray | BoolArray) -> Pairs:
-        """Return the selected pairs."""
-        return Pairs(self.which[selected], self.rows[selected], self.bounds[selected])
-
 
 class IndexSearch:
     """Search for one block of queries."""
@@ -114,7 +128,7 @@ class IndexSearch:
         space: Space,
         cells: InvertedLists,
         queries: Any,
-        collector: Collector,
+        collector: RadiusCollector,
         row_filter: RowFilter | None = None,
     ) -> None:
         self.space, self.cells, self.queries = space, cells, queries
@@ -130,7 +144,7 @@ class IndexSearch:
         self._probed = near
         everyone, start = np.arange(self.n_queries), 0
         if self.collector.wanted is not None:
-            self._seed_thresholds(near[:, 0])
+            self._scan_lowest_first(near[:, 0])
             start = 1
         while start < n_probe:  # few cells first: their rows lower the thresholds for the others
             stop = min(_PROBE_GROWTH * max(start, 1), n_probe)
@@ -161,9 +175,12 @@ class IndexSearch:
         self._resolve_pending()
 
     def scan_all_rows(self) -> None:
-        """Scan the rows of every cell."""
-        self._scan(np.arange(self.n_queries), slice(0, len(self.space)))
-        self._resolve_pending()
+        """Scan the rows of an index that has only one cell."""
+        if self.collector.wanted is None:
+            self._scan(np.arange(self.n_queries), slice(0, len(self.space)))
+            self._resolve_pending()
+        else:
+            self._scan_lowest_first(np.zeros(self.n_queries, dtype=np.intp))
 
     def _scan_cells(self, which: IntArray, near: IntArray, distance: Float64Array) -> None:
         """Scan cells: `near` and `distance` have one row for each query in `which`."""
@@ -197,8 +214,8 @@ class IndexSearch:
         for query in range(self.n_queries):
             rows = positions_in(first[query], stop[query])
             rows = self.space.prefilter(self.queries, query, rows, float(self.collector.threshold[query]))
-            for start in range(0, len(rows), _MAX_BOUNDS):
-                self._scan(np.array([query]), rows[start : start + _MAX_BOUNDS])
+            for part in row_blocks(len(rows), 1, _MAX_BOUNDS):
+                self._scan(np.array([query]), rows[part])
 
     def _annulus_limits(self, which: IntArray, distance: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Limits of the distance to a center between which a row may count."""
@@ -211,16 +228,16 @@ class IndexSearch:
         radius = self.space.triangle_radius(self.queries, self.collector.threshold)
         return radius + self.space.center_distance_error(self.queries)
 
-    def _seed_thresholds(self, nearest: IntArray) -> None:
-        """Evaluate the lowest bounds in the nearest cell of each query: this makes thresholds finite."""
+    def _scan_lowest_first(self, nearest: IntArray) -> None:
+        """Scan one cell for each query, the lowest bounds first: this makes thresholds finite."""
         held: list[tuple[IntArray, slice, FloatArray]] = []
         n_held = 0
         for cell, which in _groups(nearest):
             span = self.cells.span(cell)
             size = span.stop - span.start
-            for part in _chunks(which, max(1, _MAX_BOUNDS // max(1, size))):
-                bounds = self._lower_bounds(part, span)
-                held.append((part, span, bounds))
+            for part in row_blocks(len(which), size, _MAX_BOUNDS):
+                bounds = self._lower_bounds(which[part], span)
+                held.append((which[part], span, bounds))
                 n_held += bounds.size
                 if n_held >= _MAX_BOUNDS:
                     self._evaluate_lowest(held)
@@ -242,8 +259,8 @@ class IndexSearch:
             picked.append(Pairs(first.ravel(), span.start + top.ravel(), lowest.ravel()))
             np.put_along_axis(bounds, top, np.inf, axis=1)  # each pair may be evaluated only once
         if picked:
-            pairs = _joined(picked)
-            self._evaluate(pairs.subset(pairs.bounds < np.inf))
+            pairs = joined(picked)
+            self._evaluate(take(pairs, pairs.bounds < np.inf))
         for which, span, bounds in held:
             self._queue(which, span, bounds)
 
@@ -252,8 +269,8 @@ class IndexSearch:
         size = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         if size <= 0:
             return
-        for part in _chunks(which, max(1, _MAX_BOUNDS // size)):
-            self._queue(part, rows, self._lower_bounds(part, rows))
+        for part in row_blocks(len(which), size, _MAX_BOUNDS):
+            self._queue(which[part], rows, self._lower_bounds(which[part], rows))
 
     def _lower_bounds(self, which: IntArray, rows: slice | IntArray) -> FloatArray:
         bounds = self.space.lower_bounds(self.queries, which, rows)
@@ -278,13 +295,11 @@ class IndexSearch:
         """Evaluate the queued pairs, those with the lowest bounds first."""
         if not self._pending:
             return
-        pairs = _joined(self._pending)
+        pairs = joined(self._pending)
         self._pending, self._n_pending = [], 0
         pairs = self._still_open(pairs)
         pairs = self._evaluate_trial(pairs, 1)
-        pairs = pairs.subset(
-            np.argsort(pairs.which, kind="stable")
-        )  # tighten_bounds takes pairs ordered by query
+        pairs = take(pairs, np.argsort(pairs.which, kind="stable"))  # as `tighten_bounds` takes them
         bounds = self.space.tighten_bounds(self.queries, pairs.which, pairs.rows, pairs.bounds)
         pairs = self._still_open(Pairs(pairs.which, pairs.rows, bounds))
         for factor in _TRIAL_FACTORS:
@@ -295,11 +310,10 @@ class IndexSearch:
         """Evaluate the lowest bounds of each query, and return the other pairs that may still count."""
         if self.collector.wanted is None or not len(pairs.which):
             return pairs
-        pairs = pairs.subset(np.argsort(self._sort_key(pairs)))
-        rank = np.arange(len(pairs.which)) - np.searchsorted(pairs.which, pairs.which)
-        first = rank < factor * self.collector.wanted
-        self._evaluate(pairs.subset(first))
-        return self._still_open(pairs.subset(~first))
+        pairs = take(pairs, np.argsort(self._sort_key(pairs)))
+        first = rank_in_group(pairs.which) < factor * self.collector.wanted
+        self._evaluate(take(pairs, first))
+        return self._still_open(take(pairs, ~first))
 
     def _sort_key(self, pairs: Pairs) -> Float64Array:
         """One number for each pair that sorts them by query, then by bound."""
@@ -311,7 +325,7 @@ class IndexSearch:
 
     def _still_open(self, pairs: Pairs) -> Pairs:
         threshold = self.space.bound_threshold(self.collector.threshold)
-        return pairs.subset(pairs.bounds <= threshold[pairs.which])
+        return take(pairs, pairs.bounds <= threshold[pairs.which])
 
     def _evaluate(self, pairs: Pairs) -> None:
         if not len(pairs.which):
@@ -324,26 +338,15 @@ class IndexSearch:
 def _groups(labels: IntArray) -> Iterator[tuple[int, IntArray]]:
     """Yield each label with its positions."""
     order = np.argsort(labels, kind="stable")
-    ordered = labels[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    for start, stop in itertools.pairwise([*starts, len(order)]):
-        yield int(ordered[start]), order[start:stop]
-
-
-def _chunks(items: IntArray, size: int) -> Iterator[IntArray]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _joined(parts: list[Pairs]) -> Pairs:
-    return Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    for run in runs(labels[order]):
+        yield int(labels[order[run.start]]), order[run]
 
 
 def search_block(
     space: Space,
     cells: InvertedLists,
     queries: Any,
-    collector: Collector,
+    collector: RadiusCollector,
     *,
     n_probe: int,
     exact: bool = False,
@@ -375,7 +378,6 @@ def search_in_blocks(search: Callable[[slice], Hits], n_queries: int, n_threads:
     size = min(QUERY_BLOCK, -(-n_queries // n_threads)) if n_threads > 1 else QUERY_BLOCK
     blocks = list(row_blocks(n_queries, 1, size))
     found = map_blocks(search, blocks, n_threads)
-    parts = [
-        hits._replace(queries=hits.queries + block.start) for hits, block in zip(found, blocks, strict=True)
-    ]
-    return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return joined(
+        [hits._replace(queries=hits.queries + block.start) for hits, block in zip(found, blocks, strict=True)]
+    )

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.index.search import Space
+from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 _ROUNDING = 1e-9  # relative error of a squared distance to a center: far above that of float64 sums
@@ -35,7 +36,7 @@ class SetQueries:
 
 
 @dataclass(frozen=True)
-class SetSpace:
+class SetSpace(Space):
     """Sets sorted by cell, and the centers of the cells.
 
     Attributes
@@ -51,8 +52,6 @@ class SetSpace:
     rows: Any
     centers: Float64Array
     sizes: Float64Array
-
-    exact = True
 
     @classmethod
     def of(cls, rows: Any, centers: Float64Array) -> SetSpace:
@@ -89,10 +88,6 @@ class SetSpace:
         out[some] = np.sqrt(squares) * (1.0 + 1e-9)
         return out
 
-    def bound_threshold(self, threshold: Float64Array) -> FloatArray:
-        """Return the thresholds: lower bounds are distances here."""
-        return threshold
-
     def prefilter(self, queries: SetQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
         """Keep rows of similar size: similarity is at most the smaller size over the larger."""
         similarity, size = (1.0 - threshold) * (1.0 - 1e-9), queries.sizes[query]
@@ -107,18 +102,12 @@ class SetSpace:
         common = self.rows[rows] @ queries.columns[:, which]
         return jaccard_distances(common.astype(np.float64), self.sizes[rows][:, None], queries.sizes[which]).T
 
-    def tighten_bounds(
-        self, queries: SetQueries, which: IntArray, rows: IntArray, bounds: FloatArray
-    ) -> FloatArray:
-        """Return the bounds: they are distances already."""
-        return bounds
-
     def distances(
         self, queries: SetQueries, which: IntArray, rows: IntArray, threshold: Float64Array
     ) -> tuple[Float64Array, IntArray]:
         """Return the distances of listed pairs."""
         common = np.empty(len(which))
-        for part in row_blocks(len(which), 64, BLOCK_BYTES):
+        for part in row_blocks(len(which), 64):
             product = queries.rows[which[part]].multiply(self.rows[rows[part]])
             common[part] = np.asarray(product.sum(axis=1)).ravel()
         values = jaccard_distances(common, self.sizes[rows], queries.sizes[which])
@@ -146,7 +135,7 @@ def nearest_centers_of_sets(
             order = np.argsort(values, axis=1, kind="stable")[:, :n_cells]
         cells[rows], distances[rows] = order, np.take_along_axis(values, order, axis=1)
 
-    map_blocks(find, row_blocks(x.shape[0], 8 * len(centers), BLOCK_BYTES), n_threads)
+    map_blocks(find, row_blocks(x.shape[0], 8 * len(centers)), n_threads)
     return cells, distances
 
 

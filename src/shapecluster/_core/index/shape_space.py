@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, row_blocks
+from shapecluster._arrays import runs
+from shapecluster._core.index.collect import TopK
+from shapecluster._core.index.inverted_lists import InvertedLists
+from shapecluster._core.index.search import IndexSearch, Space
+from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._core.sbd.bounds import ANGLE_ROUNDING
 from shapecluster._core.sbd.correlation import evaluate_pairs, screen, screening_row_bytes
 from shapecluster._core.sbd.lowpass import LowPassScreen, highest, low_pass_screen_for
-from shapecluster._core.sbd.nearest import nearest_rows
-from shapecluster._core.sbd.shapes import Shapes, materialize, subset, with_profiles, with_spectra
+from shapecluster._core.sbd.shapes import Shapes, materialize, subset, with_spectra
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 
@@ -29,7 +31,7 @@ class ShapeQueries:
 
 
 @dataclass(frozen=True)
-class ShapeSpace:
+class ShapeSpace(Space):
     """Series sorted by cell, their centers, and a screen.
 
     Distances to centers are angles, which obey the triangle inequality (see
@@ -41,25 +43,30 @@ class ShapeSpace:
     ----------
     rows : Shapes
         Unit rows, without spectra.
-    centers : Shapes
-        With spectra and profiles.
     low_pass : LowPassScreen or None
         The low frequencies, where they screen.
     features : ndarray of shape (n_rows, n_features), float32, or None
         Features of every row for the screen.
+    centers : ShapeSpace or None
+        The centers, with spectra, as a space of their own; None if there are no cells.
     """
 
     rows: Shapes
-    centers: Shapes
     low_pass: LowPassScreen | None
-    features: FloatArray | None
+    features: FloatArray | None = None
+    centers: ShapeSpace | None = None
 
     @classmethod
-    def of(cls, rows: Shapes, centers: Shapes, *, n_threads: int = 1) -> ShapeSpace:
-        """Choose the screen, and compute its features of the rows."""
-        centers = with_profiles(with_spectra(centers))
-        low_pass = None if rows.narrow else low_pass_screen_for(rows)
-        space = cls(rows, centers, low_pass, None)
+    def of(
+        cls, rows: Shapes, centers: Shapes | None = None, *, low_pass: bool = True, n_threads: int = 1
+    ) -> ShapeSpace:
+        """Choose the screen, and compute its features of the rows; few queries need no low-pass screen."""
+        space = cls(rows, low_pass_screen_for(rows) if low_pass and not rows.narrow else None)
+        if centers is not None:
+            centers = with_spectra(centers)
+            # The screen of the rows, because the same queries are compared with both.
+            of_centers = cls(centers, space.low_pass, space._features(centers))
+            space = replace(space, centers=of_centers)
         return replace(space, features=space._features(rows, n_threads))
 
     def _features(self, x: Shapes, n_threads: int = 1) -> FloatArray | None:
@@ -69,9 +76,6 @@ class ShapeSpace:
             return x.unit.astype(np.float32, copy=False).reshape(len(x), -1)
         return None
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
     @property
     def exact(self) -> bool:
         """Whether every shift is allowed: only then do angles obey the triangle inequality."""
@@ -79,7 +83,7 @@ class ShapeSpace:
 
     def prepare(self, x: Shapes) -> ShapeQueries:
         """Prepare a block of queries."""
-        x = with_profiles(materialize(x, slice(None)))
+        x = materialize(x, slice(None))
         if x.narrow:
             shifted = x.shifted_copies.swapaxes(1, 2).astype(np.float32)
             shifted = shifted.reshape(len(x), len(x.shifts), -1)
@@ -91,18 +95,19 @@ class ShapeSpace:
 
     def nearest_cells(self, queries: ShapeQueries, n_cells: int) -> tuple[IntArray, Float64Array]:
         """Return the nearest centers of each query, and the angles to them."""
-        found = nearest_rows(queries.shapes, self.centers, n_cells)
-        return found.rows, angle_of(found.ncc)
+        assert self.centers is not None  # a space without centers is in one cell
+        found, cell = TopK(len(queries), n_cells), InvertedLists.one_cell(len(self.centers))
+        IndexSearch(self.centers, cell, queries, found).scan_all_rows()
+        hits = found.hits()
+        shape = (len(queries), n_cells)
+        return hits.ids.reshape(shape), angle_of(1.0 - hits.distances.reshape(shape))
 
     def center_distances(self, queries: ShapeQueries) -> Float64Array:
         """Return screened angles to all centers."""
-        x = queries.shapes
-        out = np.empty((len(x), len(self.centers)))
-        for rows in row_blocks(len(x), screening_row_bytes(x, self.centers), BLOCK_BYTES):
-            peak = screen(materialize(x, rows), self.centers).peak.astype(np.float64)
-            # Transforms of flat rows are rounding errors only: their correlation is 0 by definition.
-            out[rows] = angle_of(np.where(x.flat[rows, None], 0.0, peak))
-        return out
+        assert self.centers is not None
+        peak = self.centers._screened(queries, np.arange(len(queries)), slice(0, len(self.centers)))
+        # Transforms of flat rows are rounding errors only: their correlation is 0 by definition.
+        return angle_of(np.where(queries.shapes.flat[:, None], 0.0, peak.astype(np.float64)))
 
     def center_distance_error(self, queries: ShapeQueries) -> float:
         """Return the largest rounding error of a difference of two angles to a center."""
@@ -118,10 +123,6 @@ class ShapeSpace:
         """Return the thresholds, rounded up to float32."""
         return np.nextafter(threshold.astype(np.float32), np.float32(np.inf))
 
-    def prefilter(self, queries: ShapeQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
-        """Keep all rows: no test is cheaper than their lower bounds."""
-        return rows
-
     def lower_bounds(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Bound the distances of all pairs from below."""
         # Screened correlations are in float32: the slack keeps bounds below the exact distances.
@@ -133,16 +134,16 @@ class ShapeSpace:
             if self.low_pass is not None:
                 columns = self.low_pass.coarse_columns(self.rows.n_channels)
             peak = highest(self.features[rows, columns], queries.matrices[which])
-        bounds: FloatArray = np.subtract(np.float32(2.0) - slack, peak, out=peak)
-        return bounds
+        return np.subtract(np.float32(2.0) - slack, peak, out=peak)
 
     def _screened(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Screen all pairs by full transforms."""
-        some = subset(queries.shapes, which)
-        at = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        peak = np.empty((len(which), len(at)), dtype=np.float32)
-        for part in row_blocks(len(at), self.rows.row_bytes, BLOCK_BYTES):
-            peak[:, part] = screen(some, materialize(self.rows, at[part])).peak
+        stored = subset(self.rows, rows)  # of a slice a view
+        peak = np.empty((len(which), len(stored)), dtype=np.float32)
+        for part in row_blocks(len(stored), stored.row_bytes):
+            others = materialize(stored, part)
+            for some in row_blocks(len(which), screening_row_bytes(self.rows, others)):
+                peak[some, part] = screen(subset(queries.shapes, which[some]), others).peak
         return peak
 
     def tighten_bounds(
@@ -154,11 +155,10 @@ class ShapeSpace:
         slack = np.float32(1.0 - 2 * self.rows.screen_error)
         columns = self.low_pass.fine_columns()
         out = bounds.copy()
-        starts = np.flatnonzero(np.diff(which, prepend=-1))
-        for start, stop in itertools.pairwise([*starts, len(which)]):
-            own = self.low_pass.fine_matrix(queries.features[which[start]], self.rows.n_channels)
-            peak = highest(self.features[rows[start:stop]][:, columns], own)[0]
-            np.maximum(out[start:stop], slack - peak, out=out[start:stop])
+        for run in runs(which):
+            own = self.low_pass.fine_matrix(queries.features[which[run.start]], self.rows.n_channels)
+            peak = highest(self.features[rows[run]][:, columns], own)[0]
+            np.maximum(out[run], slack - peak, out=out[run])
         return out
 
     def distances(
@@ -170,7 +170,7 @@ class ShapeSpace:
         # By row, so that a block makes the spectra of each of its rows only once.
         moving = moving[np.argsort(rows[moving], kind="stable")]
         x = queries.shapes
-        for part in row_blocks(len(moving), x.row_bytes, BLOCK_BYTES):
+        for part in row_blocks(len(moving), x.row_bytes):
             chunk = moving[part]
             used, second = np.unique(rows[chunk], return_inverse=True)
             others = materialize(self.rows, used)
@@ -181,5 +181,4 @@ class ShapeSpace:
 
 def angle_of(ncc: Float64Array) -> Float64Array:
     """Compute the angle between unit rows from their correlation."""
-    angle: Float64Array = np.arccos(np.clip(ncc, -1.0, 1.0))
-    return angle
+    return np.arccos(np.clip(ncc, -1.0, 1.0))

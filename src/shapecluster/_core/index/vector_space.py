@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shapecluster._core.index.search import Space
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
@@ -28,7 +29,7 @@ class VectorQueries:
 
 
 @dataclass(frozen=True)
-class VectorSpace:
+class VectorSpace(Space):
     """Vectors sorted by cell, and their centers.
 
     Attributes
@@ -45,16 +46,11 @@ class VectorSpace:
     centers: Float64Array
     squares: FloatArray
 
-    exact = True
-
     @classmethod
     def of(cls, rows: FloatArray, centers: Float64Array) -> VectorSpace:
         """Make a space from rows sorted by cell."""
         squares = squared_norms(rows) * (1.0 - _rounding(rows))
         return cls(rows, centers, squares.astype(rows.dtype))
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def prepare(self, x: FloatArray) -> VectorQueries:
         """Prepare a block of queries."""
@@ -87,21 +83,11 @@ class VectorSpace:
         limit = np.square(threshold) * (1.0 + 1e-12)
         return np.nextafter(limit.astype(self.rows.dtype), self.rows.dtype.type(np.inf))
 
-    def prefilter(self, queries: VectorQueries, query: int, rows: IntArray, threshold: float) -> IntArray:
-        """Keep all rows: no test is cheaper than their lower bounds."""
-        return rows
-
     def lower_bounds(self, queries: VectorQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Bound squared distances from below."""
         bounds: FloatArray = queries.scaled[which] @ self.rows[rows].T
         bounds += self.squares[rows]
         bounds += (queries.squares[which] * (1.0 - _rounding(self.rows))).astype(bounds.dtype)[:, None]
-        return bounds
-
-    def tighten_bounds(
-        self, queries: VectorQueries, which: IntArray, rows: IntArray, bounds: FloatArray
-    ) -> FloatArray:
-        """Return the bounds: there are no better ones."""
         return bounds
 
     def distances(
@@ -140,7 +126,7 @@ def nearest_centers(
         best = order[starts[:, None] + np.arange(n_cells)]
         cells[rows], distances[rows] = second[best], exact[best]
 
-    map_blocks(find, row_blocks(len(x), x.itemsize * len(centers), BLOCK_BYTES), n_threads)
+    map_blocks(find, row_blocks(len(x), x.itemsize * len(centers)), n_threads)
     return cells, distances
 
 

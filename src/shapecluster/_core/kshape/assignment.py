@@ -6,14 +6,14 @@ whether bounds pay. If they do not, all pairs are screened, which costs less tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, shared_blocks
+from shapecluster._arrays import joined, take
+from shapecluster._core.sbd.blocks import map_blocks, shared_blocks
 from shapecluster._core.sbd.bounds import (
     ANGLE_ROUNDING,
     SpectralBounds,
@@ -26,7 +26,6 @@ from shapecluster._core.sbd.bounds import (
     triangle_lower_bound,
 )
 from shapecluster._core.sbd.correlation import (
-    Alignment,
     Assignment,
     candidate_centers,
     direct_ncc,
@@ -45,6 +44,16 @@ _PILOT_SHARE = 1 / 32  # of the series: a trial search over more would cost what
 _MIN_LOW_PASS_GAIN = 0.25  # of the pairs a short transform must rule out, to cost less than it saves
 _MAX_OPEN_SHARE = 0.4  # bounds that leave a larger share of the pairs open cost more than they save
 _SINGLE_ROUNDS = 3  # in which each series tries its most promising center; then all that are left
+
+
+class Resolved(NamedTuple):
+    """Series and a center: the exact correlation, its shift, and a bound of the angle at other shifts."""
+
+    rows: IntArray
+    labels: IntArray
+    ncc: Float64Array
+    shifts: IntArray
+    other_shift_bound: FloatArray
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,20 @@ class Assigned:
     nearest: Assignment
     other_shift_bound: FloatArray
     lower_bounds: FloatArray | None
-    n_correlations: int
+    n_correlations: int = 0
     low_pass_gain: float = 1.0
+
+    @classmethod
+    def empty(cls, centers: Shapes, n_series: int, lower_bounds: FloatArray | None = None) -> Assigned:
+        """Values of flat series for all: label 0, shift 0, correlation 0. Blocks of series write theirs."""
+        other_shift_bound = np.zeros(n_series, dtype=np.float32)
+        return cls(centers, Assignment.empty(n_series), other_shift_bound, lower_bounds)
+
+    def put(self, found: Resolved) -> None:
+        """Assign some of the series."""
+        rows, labels, ncc, shifts, other_shift_bound = found
+        self.nearest.labels[rows], self.nearest.shifts[rows], self.nearest.ncc[rows] = labels, shifts, ncc
+        self.other_shift_bound[rows] = other_shift_bound
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,6 @@ class _SearchPlan:
     drift: FloatArray
     separation: FloatArray | None
     spectral: SpectralBounds | None
-    block_bytes: int
 
 
 class _Counts(NamedTuple):
@@ -95,30 +115,14 @@ class _Counts(NamedTuple):
     ruled_out: int
 
 
-@dataclass(frozen=True)
-class _AssignmentArrays:
-    """Arrays that blocks of series write their assignment to; see `Assigned`."""
-
-    nearest: Assignment
-    other_shift_bound: FloatArray
-    lower_bounds: FloatArray | None
-
-    @classmethod
-    def empty(cls, n_series: int, lower_bounds: FloatArray | None = None) -> _AssignmentArrays:
-        """Flat series keep these values: label 0, shift 0, correlation 0."""
-        return cls(Assignment.empty(n_series), np.zeros(n_series, dtype=np.float32), lower_bounds)
-
-
 def assign(
     x: Shapes,
     centers: Shapes,
     before: Assigned | None = None,
     *,
-    prune: bool = True,
     keep: bool = True,
     out: FloatArray | None = None,
     n_threads: int = 1,
-    block_bytes: int = BLOCK_BYTES,
 ) -> Assigned:
     """Find the center that each series correlates with most; ties go to the lowest index.
 
@@ -130,43 +134,35 @@ def assign(
         Series and centers.
     before : Assigned, default=None
         An assignment of the same series to other positions of the same centers.
-    prune : bool, default=True
-        Whether to use bounds.
     keep : bool, default=True
         Whether to keep lower bounds for the next assignment.
     out : ndarray of shape (n_series, n_centers), float32, default=None
         Where to keep them; may be those of `before`.
-    n_threads, block_bytes : int
-        Results do not depend on them.
+    n_threads : int
+        The result does not depend on it.
     """
     centers = with_spectra(centers)
-    prune = prune and not x.narrow and bounds_may_pay(x, len(x) * len(centers))
-    plan, n_spent = _plan(x, centers, before, block_bytes) if prune else (None, 0)
-    n_series, keep = len(x), keep and prune
+    may_pay = not x.narrow and bounds_may_pay(x, len(x) * len(centers))
+    plan, n_spent = _plan(x, centers, before) if may_pay else (None, 0)
     lower_bounds = None
-    if keep:
-        lower_bounds = np.empty((n_series, len(centers)), dtype=np.float32) if out is None else out
-    result = _AssignmentArrays.empty(n_series, lower_bounds)
-    search: Callable[[slice], _Counts]
+    if keep and may_pay:
+        lower_bounds = np.empty((len(x), len(centers)), dtype=np.float32) if out is None else out
+    result = Assigned.empty(centers, len(x), lower_bounds)
     if plan is None:
-        search = partial(_screen_block, x, centers, result, block_bytes)
+        search = partial(_screen_block, x, result)
         row_bytes = screening_row_bytes(x, centers)
     else:
         search = partial(_search_block, x, plan, result)
         row_bytes = max(x.row_bytes // 8, 32 * len(centers))
-    counts = map_blocks(search, shared_blocks(n_series, row_bytes, block_bytes, n_threads), n_threads)
+    counts = map_blocks(search, shared_blocks(len(x), row_bytes, n_threads), n_threads)
     full, short, ruled_out = (sum(column) for column in zip(*counts, strict=True))
     # If no short transform was tried, the last known gain stands.
     known_gain = 1.0 if before is None else before.low_pass_gain
     gain = ruled_out / short if short else known_gain
-    return Assigned(
-        centers, result.nearest, result.other_shift_bound, result.lower_bounds, n_spent + full, gain
-    )
+    return replace(result, n_correlations=n_spent + full, low_pass_gain=gain)
 
 
-def _plan(
-    x: Shapes, centers: Shapes, before: Assigned | None, block_bytes: int
-) -> tuple[_SearchPlan | None, int]:
+def _plan(x: Shapes, centers: Shapes, before: Assigned | None) -> tuple[_SearchPlan | None, int]:
     """Plan a search by how centers lie and have moved; None if bounds would spare too little.
 
     Returns the number of pairs that were transformed for that as well.
@@ -188,13 +184,12 @@ def _plan(
     drift = np.zeros(len(centers), dtype=np.float32)
     if before is not None:
         drift = center_drift(before.centers, centers)
-    plan = _SearchPlan(centers, before, drift, separation, spectral, block_bytes)
+    plan = _SearchPlan(centers, before, drift, separation, spectral)
     if before is None:
         sample = sample_of(x, min(_SAMPLE_SIZE, max(4, int(len(x) * _PILOT_SHARE))))
         # The trial search is thrown away; its transforms are counted all the same.
-        n_pilot = _search_block(
-            sample, plan, _AssignmentArrays.empty(len(sample)), slice(0, len(sample))
-        ).full
+        trial = Assigned.empty(centers, len(sample))
+        n_pilot = _search_block(sample, plan, trial, slice(0, len(sample))).full
         pays = n_pilot <= _MAX_OPEN_SHARE * len(sample) * len(centers)
         n_spent += n_pilot
     else:  # short transforms that paid in the last step pay wherever the centers have moved since
@@ -207,7 +202,7 @@ def _open_share(x: Shapes, plan: _SearchPlan, before: Assigned) -> float:
     if before.lower_bounds is None:
         return 1.0
     rows = np.linspace(0, len(x) - 1, _SAMPLE_SIZE).astype(np.intp)
-    labels, _, ncc = before.nearest.at(rows)
+    labels, _, ncc = take(before.nearest, rows)
     radius = angle_upper_bound(ncc, 2 * x.tie_band) + plan.drift[labels]
     bounds = before.lower_bounds[rows] - plan.drift
     if plan.separation is not None:
@@ -216,27 +211,25 @@ def _open_share(x: Shapes, plan: _SearchPlan, before: Assigned) -> float:
     return float(np.mean(bounds <= radius[:, None]))
 
 
-def _screen_block(
-    x: Shapes, centers: Shapes, result: _AssignmentArrays, block_bytes: int, rows: slice
-) -> _Counts:
+def _screen_block(x: Shapes, result: Assigned, rows: slice) -> _Counts:
     """Assign a block of series by screening all pairs."""
-    block = materialize(x, rows)
-    screened = screen(block, centers, block_bytes)
+    block, centers = materialize(x, rows), result.centers
+    screened = screen(block, centers)
     first, second = candidate_centers(block, centers, screened.peak)
     curves = screened.curves(first, second)
     found = resolve_best_shift(block, centers, first, second, curves)
     won = first_of_ties(first, second, found.ncc, block.tie_band)
-    result.nearest.put(rows.start + first[won], second[won], found.at(won))
-    if result.lower_bounds is not None and not block.narrow:
+    other_shift_bound = np.zeros(len(won), dtype=np.float32)
+    if result.lower_bounds is not None:
         runner_up = runner_up_peak(block, curves[won], found.shifts[won])
-        bound = angle_lower_bound(runner_up, block.screen_error)
-        result.other_shift_bound[rows.start + first[won]] = bound
+        other_shift_bound = angle_lower_bound(runner_up, block.screen_error)
         result.lower_bounds[rows] = angle_lower_bound(screened.peak, block.screen_error)
+    result.put(Resolved(rows.start + first[won], second[won], *take(found, won), other_shift_bound))
     n_pairs = int(np.count_nonzero(~block.flat) * np.count_nonzero(~centers.flat))
     return _Counts(n_pairs, 0, 0)
 
 
-def _search_block(x: Shapes, plan: _SearchPlan, result: _AssignmentArrays, rows: slice) -> _Counts:
+def _search_block(x: Shapes, plan: _SearchPlan, result: Assigned, rows: slice) -> _Counts:
     """Assign a block of series with the bounds of a plan.
 
     Each series meets its own center first (unless that has not moved), or the most promising one. The
@@ -251,8 +244,7 @@ def _search_block(x: Shapes, plan: _SearchPlan, result: _AssignmentArrays, rows:
         search.apply_elkan_bounds(labels)
         search.apply_lowpass_bounds()
     elif plan.spectral is not None:
-        profile = profile_of(search.x)
-        search.lower_bounds = plan.spectral.all_pairs(search.x, profile, plan.block_bytes)
+        search.lower_bounds = plan.spectral.all_pairs(search.x)
     for attempt in range(len(plan.centers) + 1):
         open_pairs = search.open_pairs()
         if not open_pairs.any():
@@ -275,13 +267,13 @@ class _AssignmentSearch:
         self.done: BoolArray = plan.centers.flat | x.flat[:, None]
         self.lower_bounds: FloatArray = np.zeros((len(x), len(plan.centers)), dtype=np.float32)
         nothing = np.empty(0, dtype=np.intp)
-        self.resolved = [(nothing, nothing, Alignment(np.empty(0), nothing), self.lower_bounds[:0, 0])]
+        self.resolved = [Resolved(nothing, nothing, np.empty(0), nothing, self.lower_bounds[:0, 0])]
         self.n_full = self.n_short = self.n_ruled_out = 0
 
     def resolve_own_centers(self, before: Assigned, rows: slice) -> IntArray:
         """Reuse correlations of the last assignment; return the series whose own center must be evaluated."""
         plan = self.plan
-        labels, shifts, ncc = before.nearest.at(rows)
+        labels, shifts, ncc = take(before.nearest, rows)
         if before.lower_bounds is not None:
             self.lower_bounds = before.lower_bounds[rows] - plan.drift
         other_shift_bound = before.other_shift_bound[rows] - plan.drift[labels]
@@ -294,7 +286,8 @@ class _AssignmentSearch:
         # If no other shift can come near the value at the old shift, that value is the best one.
         sure = other_shift_bound[stale] > self._pruning_radius(value[stale])
         known = np.concatenate([known, stale[sure]])
-        self._add(known, labels[known], Alignment(value[known], shifts[known]), other_shift_bound[known])
+        everyone = Resolved(np.arange(len(self.x)), labels, value, shifts, other_shift_bound)
+        self._add(take(everyone, known))
         return stale[~sure]
 
     def apply_elkan_bounds(self, labels: IntArray) -> None:
@@ -309,8 +302,7 @@ class _AssignmentSearch:
         if self.plan.spectral is None or self.plan.spectral.low_pass is None:
             return
         first, second = np.nonzero(self.open_pairs())
-        profile = profile_of(self.x)
-        bounds = self.plan.spectral.listed_pairs(self.x, profile, first, second, self.plan.block_bytes)
+        bounds = self.plan.spectral.listed_pairs(self.x, first, second)
         self.lower_bounds[first, second] = np.maximum(self.lower_bounds[first, second], bounds)
         self.n_short = len(first)
         self.n_ruled_out = int(np.count_nonzero(bounds > self._pruning_radius(self.best)[first]))
@@ -327,32 +319,27 @@ class _AssignmentSearch:
     def nearest_so_far(self) -> IntArray:
         """The center of the best correlation so far; 0 for series that have none."""
         labels = np.zeros(len(self.x), dtype=np.intp)
-        for rows, columns, found, _ in self.resolved:
-            top = found.ncc >= self.best[rows]
-            labels[rows[top]] = columns[top]
+        for found in self.resolved:
+            top = found.ncc >= self.best[found.rows]
+            labels[found.rows[top]] = found.labels[top]
         return labels
 
     def evaluate(self, rows: IntArray, columns: IntArray) -> None:
         """Transform listed pairs, and resolve those that may win or tie."""
         threshold = self.best[rows] - 2 * self.x.tie_band
-        found = evaluate_pairs(self.x, self.plan.centers, rows, columns, threshold, self.plan.block_bytes)
+        found = evaluate_pairs(self.x, self.plan.centers, rows, columns, threshold)
         self.n_full += len(rows)
         self.done[rows, columns] = True
         self.lower_bounds[rows, columns] = angle_lower_bound(found.peak, self.x.screen_error)
         near = np.flatnonzero(found.ncc > -np.inf)
-        other_shift_bound = angle_lower_bound(found.runner_up[near], self.x.screen_error)
-        self._add(
-            rows[near], columns[near], Alignment(found.ncc[near], found.shifts[near]), other_shift_bound
-        )
+        other_shift_bound = angle_lower_bound(found.runner_up, self.x.screen_error)
+        self._add(take(Resolved(rows, columns, found.ncc, found.shifts, other_shift_bound), near))
 
-    def finish(self, result: _AssignmentArrays, block: slice) -> _Counts:
+    def finish(self, result: Assigned, block: slice) -> _Counts:
         """Decide ties between centers, and write the block's part of the result."""
-        rows, columns = (np.concatenate([part[i] for part in self.resolved]) for i in (0, 1))
-        found = Alignment(*(np.concatenate([part[2][i] for part in self.resolved]) for i in (0, 1)))
-        won = first_of_ties(rows, columns, found.ncc, self.x.tie_band)
-        result.nearest.put(block.start + rows[won], columns[won], found.at(won))
-        other_shift_bound = np.concatenate([part[3] for part in self.resolved])
-        result.other_shift_bound[block.start + rows[won]] = other_shift_bound[won]
+        found = joined(self.resolved)
+        won = take(found, first_of_ties(found.rows, found.labels, found.ncc, self.x.tie_band))
+        result.put(won._replace(rows=block.start + won.rows))
         if result.lower_bounds is not None:
             result.lower_bounds[block] = self.lower_bounds
         return _Counts(self.n_full, self.n_short, self.n_ruled_out)
@@ -361,8 +348,6 @@ class _AssignmentSearch:
         """Angles beyond which no center can win or tie with the given correlations."""
         return (angle_upper_bound(value, 2 * self.x.tie_band) + ANGLE_ROUNDING).astype(np.float32)
 
-    def _add(
-        self, rows: IntArray, columns: IntArray, found: Alignment, other_shift_bound: FloatArray
-    ) -> None:
-        self.resolved.append((rows, columns, found, other_shift_bound))
-        np.maximum.at(self.best, rows, found.ncc)
+    def _add(self, found: Resolved) -> None:
+        self.resolved.append(found)
+        np.maximum.at(self.best, found.rows, found.ncc)

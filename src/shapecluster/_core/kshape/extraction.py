@@ -88,13 +88,13 @@ def extract_shape(
     return shape
 
 
-def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -> Float64Array:
+def leading_right_vector(rows: MatrixBlocks, start: Float64Array) -> Float64Array:
     """Unit vector v that maximizes |rows @ v|.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_rows, size), or such arrays in blocks
-        Not all zero, and of a scale whose squares neither overflow nor vanish.
+    rows : list of ndarray of shape (n_rows, size), or callable
+        The matrix in blocks. Not all zero, and of a scale whose squares neither overflow nor vanish.
     start : ndarray of shape (size,)
         A guess; a good one saves steps.
 
@@ -115,8 +115,6 @@ def leading_right_vector(rows: MatrixBlocks | FloatArray, start: Float64Array) -
     3000. Beyond it, the best vector found is returned. If the leading values are equal, the iteration leads
     to the vector of their space that is nearest to the start.
     """
-    if isinstance(rows, np.ndarray):
-        rows = [rows]
     if isinstance(rows, list) and sum(len(block) for block in rows) <= _FEW_ROWS:
         return _from_products(_joined(rows), start)
     vector = _unit(_perturbed_start(rows, start))
@@ -153,8 +151,7 @@ def _dense(rows: MatrixBlocks, best: Float64Array) -> Float64Array:
     for block in _each(rows):
         double = block.astype(np.float64, copy=False)
         products += double.T @ double
-    vector: Float64Array = np.linalg.eigh(products)[1][:, -1]
-    return vector
+    return np.linalg.eigh(products)[1][:, -1]
 
 
 def _lanczos(rows: MatrixBlocks, start: Float64Array) -> tuple[Float64Array, bool]:

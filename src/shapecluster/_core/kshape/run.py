@@ -16,7 +16,7 @@ import numpy as np
 from shapecluster._core.kshape.assignment import Assigned, assign
 from shapecluster._core.kshape.extraction import HELD_BYTES, extract_shape
 from shapecluster._core.kshape.seeding import Start
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
+from shapecluster._core.sbd.blocks import map_blocks, row_blocks
 from shapecluster._core.sbd.normalize import znormalize
 from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, shapes_of, unit_rows_of
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
@@ -42,10 +42,6 @@ class FitSettings:
         Smallest relative gain in the best inertia within 5 steps.
     n_threads : int
         Threads for the correlations; results do not depend on it.
-    block_bytes : int
-        Memory for one block of correlations; results do not depend on it.
-    prune : bool
-        Whether to skip pairs that bounds rule out; results do not depend on it.
     keep : {"all", "last", "none"}
         Which states keep their bounds; results do not depend on it.
     held_bytes : int
@@ -55,8 +51,6 @@ class FitSettings:
     max_iter: int = 100
     tol: float = 1e-6
     n_threads: int = 1
-    block_bytes: int = BLOCK_BYTES
-    prune: bool = True
     keep: KeepBounds = "all"
     held_bytes: int = HELD_BYTES
 
@@ -158,8 +152,7 @@ def inertia(sbd: Float64Array, weights: Float64Array) -> float:
 
 def participating(x: Shapes, weights: Float64Array) -> BoolArray:
     """Flags of the series that take part in a fit: not flat, with a positive weight."""
-    flags: BoolArray = (weights > 0) & ~x.flat
-    return flags
+    return (weights > 0) & ~x.flat
 
 
 def memory_plan(n_series: int, n_clusters: int, input_bytes: int, n_threads: int) -> tuple[int, KeepBounds]:
@@ -336,11 +329,9 @@ def assign_refill_empty(
             x,
             shapes_of(centers, x.window),
             before,
-            prune=settings.prune,
             keep=settings.keep != "none",
             out=out,
             n_threads=settings.n_threads,
-            block_bytes=settings.block_bytes,
         )
         out = assigned.lower_bounds  # the bounds of a further attempt replace them
         n_correlations += assigned.n_correlations

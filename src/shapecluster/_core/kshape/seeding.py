@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shapecluster._core.kshape.assignment import Assigned
-from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, shared_blocks
+from shapecluster._arrays import joined, take
+from shapecluster._core.kshape.assignment import Assigned, Resolved
+from shapecluster._core.sbd.blocks import map_blocks, shared_blocks
 from shapecluster._core.sbd.bounds import (
     ANGLE_ROUNDING,
     SpectralBounds,
@@ -17,7 +18,7 @@ from shapecluster._core.sbd.bounds import (
     angle_upper_bound,
     choose_low_pass,
 )
-from shapecluster._core.sbd.correlation import Alignment, Assignment, Evaluated, evaluate_block
+from shapecluster._core.sbd.correlation import evaluate_block
 from shapecluster._core.sbd.normalize import scaled_weights
 from shapecluster._core.sbd.shapes import Shapes, materialize, profile_of, unit_rows_of
 from shapecluster._typing import Float64Array, FloatArray, IntArray
@@ -49,14 +50,14 @@ class Seeds:
         The seeds, in the order in which they were drawn.
     lower_bounds : ndarray of shape (n_series, n_seeds), float32, or None
         Lower bounds of the angles between series and seeds; None if they were not kept.
-    nearer : list of _Nearer
+    nearer : list of Resolved
         For each seed, the series that are nearer to it than to any seed before.
     """
 
     x: Shapes
     rows: IntArray
     lower_bounds: FloatArray | None
-    nearer: list[_Nearer]
+    nearer: list[Resolved]
 
     def start(self, n_clusters: int) -> Start:
         """Start of a run with so many clusters, at the first seeds."""
@@ -66,21 +67,11 @@ class Seeds:
         """Assignment to the first seeds; None if no bounds were kept."""
         if self.lower_bounds is None:
             return None
-        nearest = Assignment.empty(len(self.x))
-        other_shift_bound = np.zeros(len(self.x), dtype=np.float32)
-        for label, (rows, found, bound) in enumerate(self.nearer[:n_clusters]):
-            nearest.put(rows, label, found)
-            other_shift_bound[rows] = bound
         seeds = materialize(self.x, self.rows[:n_clusters])
-        return Assigned(seeds, nearest, other_shift_bound, self.lower_bounds[:, :n_clusters], 0)
-
-
-class _Nearer(NamedTuple):
-    """Series that a candidate is nearer to than any seed: exact values, and bounds at other shifts."""
-
-    rows: IntArray
-    found: Alignment
-    other_shift_bound: FloatArray
+        result = Assigned.empty(seeds, len(self.x), self.lower_bounds[:, :n_clusters])
+        for label, found in enumerate(self.nearer[:n_clusters]):
+            result.put(found._replace(labels=np.full(len(found.rows), label)))
+        return result
 
 
 def k_shape_plus_plus(
@@ -137,12 +128,24 @@ def k_shape_plus_plus(
 
 
 class _Compared(NamedTuple):
-    """All series against some candidates: SBD^2 to the nearest seed if each were one, and its source."""
+    """All series against some candidates.
+
+    Attributes
+    ----------
+    candidates : ndarray of shape (n_candidates,)
+        Rows that may become the next seed.
+    reached : ndarray of shape (n_candidates, n_series)
+        SBD^2 to the nearest seed, if the candidate were one.
+    lower_bounds : ndarray of shape (n_series, n_candidates)
+        Lower bounds of the angles.
+    nearer : list of Resolved
+        For each candidate, the series that are nearer to it than to any seed.
+    """
 
     candidates: IntArray
     reached: Float64Array
     lower_bounds: FloatArray
-    nearer: list[_Nearer]
+    nearer: list[Resolved]
 
 
 class _Candidates(NamedTuple):
@@ -159,7 +162,7 @@ class _SeedSearch:
     def __init__(self, x: Shapes, n_clusters: int, keep: bool, n_threads: int) -> None:
         self.x, self.n_threads = x, n_threads
         self.seeds: list[int] = []
-        self.nearer: list[_Nearer] = []
+        self.nearer: list[Resolved] = []
         self.lower_bounds = np.zeros((len(x), n_clusters), dtype=np.float32) if keep else None
         self.labels = np.zeros(len(x), dtype=np.intp)
         self.ncc = np.full(len(x), -np.inf)
@@ -174,26 +177,16 @@ class _SeedSearch:
             separation = self.lower_bounds[candidates, : len(self.seeds)]
         spectral = None if self.low_pass is None else SpectralBounds(y, profile_of(y), self.low_pass)
         compare_block = partial(self._compare_block, _Candidates(y, separation, spectral))
-        blocks = list(shared_blocks(len(self.x), self.x.row_bytes // 8, BLOCK_BYTES, self.n_threads))
-        parts = map_blocks(compare_block, blocks, self.n_threads)
+        blocks = shared_blocks(len(self.x), self.x.row_bytes // 8, self.n_threads)
+        lower_bounds, parts = zip(*map_blocks(compare_block, blocks, self.n_threads), strict=True)
+        found = joined(parts)
+        sbd = 1.0 - found.ncc
+        sbd[sbd <= self.x.tie_band] = 0.0  # a copy of a seed must never be drawn
         reached = np.repeat(self.square_distance[None], len(candidates), axis=0)
-        nearer = []
-        for j in range(len(candidates)):
-            of_candidate = [
-                (block.start, part, np.flatnonzero(part[3] == j))
-                for block, part in zip(blocks, parts, strict=True)
-            ]
-            rows = np.concatenate([start + first[at] for start, (_, _, first, _), at in of_candidate])
-            ncc, shifts, runner_up = (
-                np.concatenate([getattr(found, name)[at] for _, (_, found, _, _), at in of_candidate])
-                for name in ("ncc", "shifts", "runner_up")
-            )
-            sbd = 1.0 - ncc
-            sbd[sbd <= self.x.tie_band] = 0.0  # a copy of a seed must never be drawn
-            reached[j, rows] = np.minimum(reached[j, rows], sbd * sbd)
-            other_shift_bound = angle_lower_bound(runner_up, self.x.screen_error)
-            nearer.append(_Nearer(rows, Alignment(ncc, shifts), other_shift_bound))
-        return _Compared(candidates, reached, np.concatenate([part[0] for part in parts]), nearer)
+        nearer_by = found.labels, found.rows
+        reached[nearer_by] = np.minimum(reached[nearer_by], sbd * sbd)
+        nearer = [take(found, np.flatnonzero(found.labels == j)) for j in range(len(candidates))]
+        return _Compared(candidates, reached, np.concatenate(lower_bounds), nearer)
 
     def choose(self, compared: _Compared, best: int) -> None:
         """Make one of the candidates the next seed."""
@@ -202,13 +195,11 @@ class _SeedSearch:
         if self.lower_bounds is not None:
             self.lower_bounds[:, label] = compared.lower_bounds[:, best]
             self.nearer.append(compared.nearer[best])
-        rows, found, _ = compared.nearer[best]
-        self.labels[rows], self.ncc[rows] = label, found.ncc
+        found = compared.nearer[best]
+        self.labels[found.rows], self.ncc[found.rows] = label, found.ncc
         self.square_distance = compared.reached[best]
 
-    def _compare_block(
-        self, candidates: _Candidates, rows: slice
-    ) -> tuple[FloatArray, Evaluated, IntArray, IntArray]:
+    def _compare_block(self, candidates: _Candidates, rows: slice) -> tuple[FloatArray, Resolved]:
         """Bounds of all pairs, and the exact values of those in which the candidate is nearer."""
         x, y = materialize(self.x, rows), candidates.y
         threshold = self.ncc[rows]
@@ -220,14 +211,16 @@ class _SeedSearch:
         open_pairs = (bounds <= radius[:, None]) & possible
         if candidates.spectral is not None and open_pairs.any():
             first, second = np.nonzero(open_pairs)
-            tighter = candidates.spectral.listed_pairs(x, profile_of(x), first, second, BLOCK_BYTES)
+            tighter = candidates.spectral.listed_pairs(x, first, second)
             bounds[first, second] = np.maximum(bounds[first, second], tighter)
             open_pairs = (bounds <= radius[:, None]) & possible
         first, second = np.nonzero(open_pairs)
         found = evaluate_block(x, y, first, second, threshold[first])
         bounds[first, second] = angle_lower_bound(found.peak, x.screen_error)
         near = np.flatnonzero(found.ncc > threshold[first])
-        return bounds, found.at(near), first[near], second[near]
+        other_shift_bound = angle_lower_bound(found.runner_up, x.screen_error)
+        nearer = Resolved(rows.start + first, second, found.ncc, found.shifts, other_shift_bound)
+        return bounds, take(nearer, near)
 
 
 def random_rows(x: Shapes, n_clusters: int, weights: Float64Array, rng: np.random.RandomState) -> Seeds:

@@ -304,8 +304,6 @@ def _reassign(
 def _rescale(sketch: Sketch, exponent: int) -> Sketch:
     """The same sketch in larger units; exact, except for values that underflow."""
     down = sketch.exponent - exponent
-    if down == 0:
-        return sketch
     return replace(
         sketch,
         rows=np.ldexp(sketch.rows, down // 2),

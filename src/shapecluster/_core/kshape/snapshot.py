@@ -20,7 +20,7 @@ from shapecluster._core.sbd.shapes import Shapes, shapes_of
 _DIGEST_BYTES = 32
 # The keys are those of checkpoints that older versions wrote.
 _KEYS = {"centers": "centres", "labels": "labels", "shifts": "shifts", "sbd": "sbd", "inertia": "inertia"}
-_REASONS = ("unchanged", "cycle", "no gain", "max_iter")
+_REASONS = (None, "unchanged", "cycle", "no gain", "max_iter")
 
 
 def to_arrays(progress: FitProgress) -> dict[str, NDArray[Any]]:
@@ -37,14 +37,14 @@ def to_arrays(progress: FitProgress) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"n_done": np.array(progress.n_done)}
     for name in ("n_iter", "n_correlations", "anchor", "stalled"):
         arrays[name] = np.array(getattr(state, name))
-    arrays["stopped"] = np.array(_code(state.stopped))
+    arrays["stopped"] = np.array(_REASONS.index(state.stopped))
     arrays["seen"] = np.frombuffer(b"".join(sorted(state.seen)), dtype=np.uint8).reshape(-1, _DIGEST_BYTES)
     iterates = {"current": state.current, "best": state.best, "previous": state.previous}
     if found is not None:
         iterates["found"] = found.best
         arrays["found.n_iter"] = np.array(found.n_iter)
         arrays["found.n_correlations"] = np.array(found.n_correlations)
-        arrays["found.stopped"] = np.array(_code(found.stopped))
+        arrays["found.stopped"] = np.array(_REASONS.index(found.stopped))
     for owner, iterate in iterates.items():
         if iterate is not None:
             for name, key in _KEYS.items():
@@ -124,9 +124,9 @@ class _SnapshotReader:
     def reason(self, name: str) -> str | None:
         """Why a run stopped; None if it has not."""
         code = self.count(name)
-        if code > len(_REASONS):
-            raise ValueError(f"{name} must be at most {len(_REASONS)}. Got {code} instead.")
-        return None if code == 0 else _REASONS[code - 1]
+        if code >= len(_REASONS):
+            raise ValueError(f"{name} must be at most {len(_REASONS) - 1}. Got {code} instead.")
+        return _REASONS[code]
 
     def iterate(self, owner: str) -> Iterate:
         n_series = (len(self.x),)
@@ -141,7 +141,3 @@ class _SnapshotReader:
         if not (np.isfinite(centers).all() and np.isfinite(sbd).all() and np.isfinite(inertia)):
             raise ValueError(f"{owner}: all numbers must be finite.")
         return Iterate(centers, labels, shifts, sbd, inertia)
-
-
-def _code(stopped: str | None) -> int:
-    return 0 if stopped is None else 1 + _REASONS.index(stopped)

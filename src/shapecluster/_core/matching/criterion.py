@@ -49,16 +49,16 @@ class MatchCriterion:
 
     def min_shared(self, a: Weights, b: Weights) -> Weights:
         """Minimum shared weight at which a query of weight `a` is matched by a portfolio of weight `b`."""
+        whole = self._whole(a, b)
         if self.uses_quantities:
-            return self._min_shared_quantity(a, b) * (1.0 - TOLERANCE)
+            s = float(self.threshold)
+            least = np.sqrt(whole) if self.metric == "cosine" else whole
+            return np.asarray((s / (1.0 + s) if self.metric == "jaccard" else s) * least * (1.0 - TOLERANCE))
         p, q = self.threshold.numerator, self.threshold.denominator
-        if self.metric == "jaccard":  # q I >= p (a + b - I), with I the shared weight
-            return _ceil_divide(a + b, p, p + q)
-        if self.metric == "containment":
-            return _ceil_divide(a + np.zeros_like(b), p, q)
-        if self.metric == "overlap":
-            return _ceil_divide(np.minimum(a, b), p, q)
-        return _ceil_sqrt(a * b, p * p, q * q)
+        if self.metric == "cosine":
+            return _ceil_sqrt(whole, p * p, q * q)
+        # For Jaccard q I >= p (a + b - I), with I the shared weight.
+        return _ceil_divide(whole, p, p + q if self.metric == "jaccard" else q)
 
     def min_shared_either_way(self, a: Weights, b: Weights) -> Weights:
         """Minimum shared weight when either portfolio may be the query; it never decreases in `a` or `b`."""
@@ -66,14 +66,11 @@ class MatchCriterion:
 
     def similarity(self, shared: Weights, a: Weights, b: Weights) -> Float64Array:
         """Similarity of a query of weight `a` to portfolios of weight `b`, from 0 to 1."""
+        whole = self._whole(a, b)
         if self.metric == "jaccard":
-            whole = a + b - shared
-        elif self.metric == "containment":
-            whole = a + np.zeros_like(b)
-        elif self.metric == "overlap":
-            whole = np.minimum(a, b)
-        else:
-            whole = np.sqrt(np.multiply(a, b, dtype=np.float64))
+            whole = whole - shared
+        elif self.metric == "cosine":
+            whole = np.sqrt(whole)
         return np.asarray(np.minimum(shared / whole, 1.0), dtype=np.float64)
 
     def weight_range(self, weight: Weight) -> tuple[Weight, Weight | None]:
@@ -106,15 +103,13 @@ class MatchCriterion:
         s = float(self.threshold)
         return (s * s if self.metric == "cosine" else s) * (1.0 - _SLACK)
 
-    def _min_shared_quantity(self, a: Weights, b: Weights) -> Weights:
-        s = float(self.threshold)
+    def _whole(self, a: Weights, b: Weights) -> Weights:
+        """What the shared weight is a share of: for Jaccard counted twice, for the cosine squared."""
         if self.metric == "jaccard":
-            return s / (1.0 + s) * (a + b)
+            return a + b
         if self.metric == "containment":
-            return s * (a + np.zeros_like(b))
-        if self.metric == "overlap":
-            return s * np.minimum(a, b)
-        return np.asarray(s * np.sqrt(a * b))
+            return a + np.zeros_like(b)
+        return np.minimum(a, b) if self.metric == "overlap" else a * b
 
 
 def _multiply(values: Weights, factor: int) -> NDArray[Any]:

@@ -21,6 +21,8 @@ class DistinctPortfolios:
     ----------
     rows : csr_matrix of shape (n_groups, n_tickers)
         Holdings of each group; 1 for sets. For the cosine of quantities, rows have a norm of 1.
+    columns : csc_matrix of shape (n_groups, n_tickers)
+        The same matrix by ticker: the rows that hold each ticker, in increasing order.
     weights : ndarray of shape (n_groups,)
         Weights of the rows, increasing. For the cosine of quantities they are 1.
     group_of_trader : ndarray of shape (n_traders,)
@@ -32,6 +34,7 @@ class DistinctPortfolios:
     """
 
     rows: Any
+    columns: Any
     weights: Weights
     group_of_trader: IntArray
     traders: IntArray
@@ -50,8 +53,7 @@ class DistinctPortfolios:
     @property
     def group_sizes(self) -> IntArray:
         """Number of traders in each group."""
-        sizes: IntArray = np.diff(self.starts)
-        return sizes
+        return np.diff(self.starts)
 
 
 def distinct_portfolios(matrix: Any, criterion: MatchCriterion) -> DistinctPortfolios:
@@ -83,7 +85,8 @@ def distinct_portfolios(matrix: Any, criterion: MatchCriterion) -> DistinctPortf
     traders = np.argsort(group_of_trader, kind="stable")[np.count_nonzero(group_of_trader < 0) :]
     sizes = np.bincount(group_of_trader[traders], minlength=len(order))
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
-    return DistinctPortfolios(rows[order], weights[order], group_of_trader, traders, starts)
+    rows = rows[order]
+    return DistinctPortfolios(rows, rows.tocsc(), weights[order], group_of_trader, traders, starts)
 
 
 def normalized_query(quantities: Float64Array, criterion: MatchCriterion) -> tuple[Float64Array, Weight]:
@@ -114,8 +117,7 @@ def _row_maxima(rows: Any) -> Float64Array:
 
 
 def _row_norms(rows: Any) -> Float64Array:
-    norms: Float64Array = np.sqrt(row_sums(rows.multiply(rows)))
-    return norms
+    return np.sqrt(row_sums(rows.multiply(rows)))
 
 
 def _row_weights(rows: Any, criterion: MatchCriterion) -> Weights:

@@ -16,65 +16,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shapecluster._arrays import joined, positions_in, take
 from shapecluster._core.matching.criterion import MatchCriterion, Weight, Weights
 from shapecluster._core.matching.distinct import DistinctPortfolios, row_sums
 from shapecluster._typing import Float64Array, IntArray
 
-PAIRS_PER_BLOCK = 1 << 18
-"""Pairs compared at a time: it bounds the memory of a comparison."""
-
+_PAIRS_PER_BLOCK = 1 << 18  # compared at a time: it bounds the memory of a comparison
 _MAX_BANDS = 32  # each band builds an index of its own
 _MAX_SUBSETS = 256  # per portfolio and index: it bounds the memory of an index
 _QUANTITY_LEVEL = 2  # with quantities, the number of tickers that must be shared is unknown, so it is fixed
 _INDEX_COST = 1.0  # of listing a portfolio under one subset, in comparisons of a pair
 
 
-@dataclass(frozen=True)
-class PrefixIndex:
+class MatchingPairs(NamedTuple):
+    """Pairs of rows of `DistinctPortfolios`, the lower row first, and the weight that both hold."""
+
+    lighter: IntArray
+    heavier: IntArray
+    shared: Weights
+
+
+class PrefixIndex(NamedTuple):
     """Portfolios listed under subsets of their prefixes: parallel arrays of rows and of subset keys."""
 
     rows: IntArray
     keys: NDArray[np.uint64]
 
 
-def matching_pairs(
-    distinct: DistinctPortfolios, criterion: MatchCriterion, pairs_per_block: int = PAIRS_PER_BLOCK
-) -> tuple[IntArray, IntArray, Weights]:
-    """Find all pairs of distinct portfolios of which at least one matches the other.
-
-    Parameters
-    ----------
-    distinct : DistinctPortfolios
-        The portfolios.
-    criterion : MatchCriterion
-        The criterion of a match.
-    pairs_per_block : int
-        Number of pairs compared at a time. The result does not depend on it.
-
-    Returns
-    -------
-    lighter, heavier : ndarray of shape (n_pairs,)
-        Rows of `distinct`; the lower one is in `lighter`.
-    shared : ndarray of shape (n_pairs,)
-        Shared weight of each pair.
-    """
+def matching_pairs(distinct: DistinctPortfolios, criterion: MatchCriterion) -> MatchingPairs:
+    """Find all pairs of distinct portfolios of which at least one matches the other."""
     join = _PrefixJoin(distinct, criterion)
-    found = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]
+    found = [MatchingPairs(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]
     for left, right in _weight_bands(distinct, criterion):
-        for i, j in join.candidates(left, right, pairs_per_block):
-            shared = join.shared_weights(i, j)
-            enough = shared >= criterion.min_shared_either_way(distinct.weights[i], distinct.weights[j])
-            found.append((i[enough], j[enough], shared[enough]))
-    lighter, heavier, shared = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return lighter, heavier, shared if criterion.uses_quantities else shared.astype(np.int64)
+        for left_index, right_index in join.indexes(left, right):
+            for i, j in _pairs_with_common_key(left_index, right_index, left, right):
+                shared = join.shared_weights(i, j)
+                enough = shared >= criterion.min_shared_either_way(distinct.weights[i], distinct.weights[j])
+                found.append(take(MatchingPairs(i, j, shared), enough))
+    pairs = joined(found)
+    return pairs if criterion.uses_quantities else pairs._replace(shared=pairs.shared.astype(np.int64))
 
 
 def _weight_bands(distinct: DistinctPortfolios, criterion: MatchCriterion) -> Iterator[tuple[slice, slice]]:
@@ -115,13 +102,6 @@ class _PrefixJoin:
         # A subset's key is the sum of its tickers' keys. Equal keys of different subsets cost a comparison.
         self.ticker_keys = np.random.default_rng(0).integers(2**64, size=len(holders), dtype=np.uint64)
 
-    def candidates(
-        self, left: slice, right: slice, pairs_per_block: int
-    ) -> Iterator[tuple[IntArray, IntArray]]:
-        """Pairs of a row of `left` and a later row of `right` that can match; each pair once."""
-        for left_index, right_index in self._indexes(left, right):
-            yield from _pairs_with_common_key(left_index, right_index, left, right, pairs_per_block)
-
     def shared_weights(self, i: IntArray, j: IntArray) -> Float64Array:
         """Shared weight of each pair of rows."""
         a, b = self.rows[i], self.rows[j]
@@ -129,7 +109,7 @@ class _PrefixJoin:
         product = not self.criterion.uses_quantities or self.criterion.metric == "cosine"
         return row_sums(a.multiply(b) if product else a.minimum(b))
 
-    def _indexes(self, left: slice, right: slice) -> Iterator[tuple[PrefixIndex, PrefixIndex]]:
+    def indexes(self, left: slice, right: slice) -> Iterator[tuple[PrefixIndex, PrefixIndex]]:
         """Indexes of both sides; every matching pair has a common key in exactly one pair of indexes."""
         lightest = self.weights[left.start : left.start + 1]
         if self.criterion.uses_quantities:
@@ -176,16 +156,15 @@ class _PrefixJoin:
     def _prefix_index(self, rows: slice, slack: IntArray, level: int) -> PrefixIndex:
         """List rows under every subset of `level` of their first `slack + level` tickers."""
         lengths = np.where(slack < 0, 0, np.minimum(slack + level, self.sizes[rows]))
-        index_rows, keys = [np.zeros(0, np.intp)], [np.zeros(0, np.uint64)]
+        parts = [PrefixIndex(np.zeros(0, np.intp), np.zeros(0, np.uint64))]
         # Rows with prefixes of one length make a rectangular array, so a loop over subsets is enough.
         for length in np.unique(lengths[lengths >= level]):
             chosen = np.flatnonzero(lengths == length) + rows.start
             prefixes = self.by_rarity.indices[self.by_rarity.indptr[chosen][:, None] + np.arange(length)]
             columns = np.ascontiguousarray(self.ticker_keys[prefixes].T)
             for subset in combinations(columns, level):
-                index_rows.append(chosen)
-                keys.append(np.add.reduce(subset))
-        return PrefixIndex(np.concatenate(index_rows), np.concatenate(keys))
+                parts.append(PrefixIndex(chosen, np.add.reduce(subset)))
+        return joined(parts)
 
     def _quantity_slack(self, rows: slice, level: int, lightest: Weight | None = None) -> IntArray:
         """Prefix length minus `level` of each row, with quantities.
@@ -213,9 +192,9 @@ class _PrefixJoin:
 
 
 def _pairs_with_common_key(
-    left_index: PrefixIndex, right_index: PrefixIndex, left: slice, right: slice, pairs_per_block: int
+    left_index: PrefixIndex, right_index: PrefixIndex, left: slice, right: slice
 ) -> Iterator[tuple[IntArray, IntArray]]:
-    """Rows of both sides with a key in common, block by block."""
+    """Pairs of a row of `left` and a later row of `right` with a common key, each once, block by block."""
     keys, key_numbers = np.unique(right_index.keys, return_inverse=True)
     if not len(keys):
         return
@@ -224,7 +203,7 @@ def _pairs_with_common_key(
     a = _incidence(left_index.rows[known] - left.start, at[known], (left.stop - left.start, len(keys)))
     b = _incidence(key_numbers, right_index.rows - right.start, (len(keys), right.stop - right.start))
     work = a @ np.diff(b.indptr).astype(np.int64)
-    for block in _blocks_by_work(work, pairs_per_block):
+    for block in _blocks_by_work(work, _PAIRS_PER_BLOCK):
         # The sparse product lists each pair once, however many keys it has in common.
         together = a[block] @ b
         i = np.repeat(np.arange(block.start, block.stop), np.diff(together.indptr)) + left.start
@@ -232,8 +211,8 @@ def _pairs_with_common_key(
         later = i < j
         i, j = i[later], j[later]
         # A single row can have more pairs than a block holds.
-        for start in range(0, len(i), pairs_per_block):
-            part = slice(start, start + pairs_per_block)
+        for start in range(0, len(i), _PAIRS_PER_BLOCK):
+            part = slice(start, start + _PAIRS_PER_BLOCK)
             yield i[part], j[part]
 
 
@@ -278,8 +257,9 @@ def expand_to_traders(
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Pairs of traders, one from group `first[p]` and one from group `second[p]`; and p of each pair."""
     sizes = distinct.group_sizes
-    pair = np.repeat(np.arange(len(first)), sizes[first] * sizes[second])
-    at = _count_up(sizes[first] * sizes[second])
+    n_pairs = sizes[first] * sizes[second]
+    pair = np.repeat(np.arange(len(first)), n_pairs)
+    at = positions_in(np.zeros_like(n_pairs), n_pairs)
     n_second = sizes[second][pair]
     a = distinct.traders[distinct.starts[first[pair]] + at // n_second]
     b = distinct.traders[distinct.starts[second[pair]] + at % n_second]
@@ -288,14 +268,7 @@ def expand_to_traders(
 
 def identical_trader_pairs(distinct: DistinctPortfolios) -> tuple[IntArray, IntArray]:
     """All pairs of traders with identical portfolios, the earlier trader first."""
-    sizes = distinct.group_sizes
-    n_later = np.repeat(sizes, sizes) - 1 - _count_up(sizes)  # traders of the same group behind each one
-    at = np.repeat(np.arange(len(n_later)), n_later)
-    return distinct.traders[at], distinct.traders[at + 1 + _count_up(n_later)]
-
-
-def _count_up(counts: IntArray) -> IntArray:
-    """0, 1, ... count - 1 for each count, concatenated."""
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) - np.repeat(ends - counts, counts)
+    later = np.arange(1, len(distinct.traders) + 1)
+    ends = np.repeat(distinct.starts[1:], distinct.group_sizes)
+    first = np.repeat(later - 1, ends - later)
+    return distinct.traders[first], distinct.traders[positions_in(later, ends)]

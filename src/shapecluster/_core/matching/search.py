@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from shapecluster._core.matching.criterion import MatchCriterion, Weight, Weights
 from shapecluster._core.matching.distinct import DistinctPortfolios
 from shapecluster._typing import Float64Array, IntArray
 
 
-@dataclass(frozen=True)
-class Postings:
-    """The inverted index: for each ticker, the distinct portfolios that hold it.
-
-    Attributes
-    ----------
-    starts : ndarray of shape (n_tickers + 1,)
-        Position in `holders` at which each ticker begins.
-    holders : ndarray of shape (n_holdings,)
-        Distinct portfolios, in increasing order within each ticker, so in order of increasing weight.
-    quantities : ndarray of shape (n_holdings,) or None
-        What these portfolios hold. None for sets.
-    """
-
-    starts: IntArray
-    holders: NDArray[Any]
-    quantities: Float64Array | None
-
-    @classmethod
-    def from_portfolios(cls, distinct: DistinctPortfolios, criterion: MatchCriterion) -> Postings:
-        """Build the index."""
-        columns = distinct.rows.tocsc()
-        quantities = columns.data if criterion.uses_quantities else None
-        return cls(columns.indptr.astype(np.intp), columns.indices, quantities)
-
-
 def find_matches(
     distinct: DistinctPortfolios,
-    postings: Postings,
     criterion: MatchCriterion,
     tickers: IntArray,
     quantities: Float64Array,
@@ -52,8 +21,8 @@ def find_matches(
 
     Parameters
     ----------
-    distinct, postings : DistinctPortfolios, Postings
-        The portfolios to search, and their index.
+    distinct : DistinctPortfolios
+        The portfolios to search.
     criterion : MatchCriterion
         The criterion of a match.
     tickers : ndarray of shape (n_known,)
@@ -82,7 +51,7 @@ def find_matches(
     # `min_shared` never decreases with the weight, so the lightest portfolio gives a bound for all. Most
     # portfolios fail this cheap test, and the exact one is computed for the rest only.
     lowest = low or criterion.min_shared(np.asarray([weight]), distinct.weights[begin : begin + 1])[0]
-    shared = _shared_weights(postings, criterion, tickers, quantities, (begin, end))
+    shared = _shared_weights(distinct, criterion, tickers, quantities, (begin, end))
     candidates = np.flatnonzero(shared >= lowest)
     weights = distinct.weights[begin + candidates]
     query_weights = np.full(len(candidates), weight)
@@ -92,26 +61,27 @@ def find_matches(
 
 
 def _shared_weights(
-    postings: Postings,
+    distinct: DistinctPortfolios,
     criterion: MatchCriterion,
     tickers: IntArray,
     quantities: Float64Array,
     rows: tuple[int, int],
 ) -> Weights:
     """Shared weight of the query and each portfolio of a range of rows, summed ticker by ticker."""
+    starts, all_holders, all_held = distinct.columns.indptr, distinct.columns.indices, distinct.columns.data
     # `searchsorted` converts the whole array if the types differ.
-    bounds = np.asarray(rows, dtype=postings.holders.dtype)
-    holders, terms = [postings.holders[:0]], [np.zeros(0)]
+    bounds = np.asarray(rows, dtype=all_holders.dtype)
+    holders, terms = [all_holders[:0]], [np.zeros(0)]
     for ticker, quantity in zip(tickers, quantities, strict=True):
-        start, stop = postings.starts[ticker : ticker + 2]
-        ticker_holders = postings.holders[start:stop]
+        start, stop = starts[ticker : ticker + 2]
+        # Holders are in increasing order, so in order of increasing weight.
+        ticker_holders = all_holders[start:stop]
         inside = slice(*ticker_holders.searchsorted(bounds))
         holders.append(ticker_holders[inside])
-        if postings.quantities is not None:
-            held = postings.quantities[start:stop][inside]
+        if criterion.uses_quantities:
+            held = all_held[start:stop][inside]
             cosine = criterion.metric == "cosine"
             terms.append(held * quantity if cosine else np.minimum(held, quantity))
-    values = None if postings.quantities is None else np.concatenate(terms)
+    values = np.concatenate(terms) if criterion.uses_quantities else None
     # One `bincount` for all tickers, instead of one pass over a dense array per ticker.
-    shared: Weights = np.bincount(np.concatenate(holders) - rows[0], values, minlength=rows[1] - rows[0])
-    return shared
+    return np.bincount(np.concatenate(holders) - rows[0], values, minlength=rows[1] - rows[0])

@@ -28,5 +28,4 @@ def align_members(
     padded = np.zeros((n_members, n_channels, n_timepoints + 2 * margin), dtype=dtype)
     padded[..., margin : margin + n_timepoints] = members
     moved = sliding_window_view(padded, n_timepoints, axis=-1)
-    aligned: FloatArray = moved[np.arange(n_members), :, margin + shifts, :]
-    return aligned
+    return moved[np.arange(n_members), :, margin + shifts, :]

@@ -28,17 +28,17 @@ def _keep_freed_memory() -> None:
     np.empty(_FREED_BYTES, dtype=np.uint8)
 
 
-def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
+def row_blocks(n_rows: int, row_bytes: int, block_bytes: int | None = None) -> Iterator[slice]:
     """Yield slices over `n_rows` rows of `row_bytes` each, at least one row a slice."""
-    step = max(1, block_bytes // max(1, row_bytes))
+    step = max(1, (BLOCK_BYTES if block_bytes is None else block_bytes) // max(1, row_bytes))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
 
-def shared_blocks(n_rows: int, row_bytes: int, block_bytes: int, n_threads: int) -> Iterator[slice]:
+def shared_blocks(n_rows: int, row_bytes: int, n_threads: int) -> Iterator[slice]:
     """As `row_blocks`, with several blocks for each thread."""
     share = row_bytes * max(1, n_rows // (_BLOCKS_PER_THREAD * n_threads))
-    return row_blocks(n_rows, row_bytes, block_bytes if n_threads <= 1 else min(block_bytes, share))
+    return row_blocks(n_rows, row_bytes, BLOCK_BYTES if n_threads <= 1 else min(BLOCK_BYTES, share))
 
 
 def map_blocks(

@@ -36,14 +36,12 @@ def bounds_may_pay(x: Shapes, n_pairs: int) -> bool:
 
 def angle_lower_bound(ncc: FloatArray, slack: float) -> FloatArray:
     """Lower bound of the angle whose cosine was computed to within `slack`."""
-    bound: FloatArray = np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
-    return bound
+    return np.arccos(np.minimum(ncc + ncc.dtype.type(slack), 1.0))
 
 
 def angle_upper_bound(ncc: FloatArray, slack: float) -> FloatArray:
     """Upper bound of the angle whose cosine was computed to within `slack`."""
-    bound: FloatArray = np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
-    return bound
+    return np.arccos(np.clip(ncc - ncc.dtype.type(slack), -1.0, 1.0))
 
 
 def center_drift(old: Shapes, new: Shapes) -> FloatArray:
@@ -91,8 +89,7 @@ def magnitude_bound(x: FloatArray, y: FloatArray) -> FloatArray:
     -------
     ndarray of shape (n_x, n_y)
     """
-    bound: FloatArray = x @ y.T
-    return bound
+    return x @ y.T
 
 
 @dataclass(frozen=True)
@@ -192,20 +189,14 @@ class SpectralBounds:
         bound = magnitude_bound(profile_of(sample_of(x, _SAMPLE_SIZE)), self.profile)
         return bool(np.mean(bound > _LOOSE_BOUND) <= _MAX_LOOSE_SHARE)
 
-    def by_magnitude(self, profile: FloatArray) -> FloatArray:
-        """Lower bounds of the angles between all series of a block and all of `y`, from magnitudes alone."""
-        return angle_lower_bound(magnitude_bound(profile, self.profile), self.y.screen_error)
-
-    def listed_pairs(
-        self, x: Shapes, profile: FloatArray, first: IntArray, second: IntArray, block_bytes: int
-    ) -> FloatArray:
+    def listed_pairs(self, x: Shapes, first: IntArray, second: IntArray) -> FloatArray:
         """Lower bounds of the angles of listed pairs, by short transforms."""
         lower = np.full(len(first), -np.inf, dtype=np.float32)
         if self.low_pass is None:
             return lower
         low_x, low_y = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
-        weighted = profile * self.low_pass.weights
-        for part in row_blocks(len(first), self.low_pass.pair_bytes(x), block_bytes):
+        weighted = profile_of(x) * self.low_pass.weights
+        for part in row_blocks(len(first), self.low_pass.pair_bytes(x)):
             product = low_x[first[part]]
             product *= low_y[second[part]]
             bound = self.low_pass.highest(product, x.length)
@@ -213,15 +204,16 @@ class SpectralBounds:
             lower[part] = angle_lower_bound(bound, x.screen_error)
         return lower
 
-    def all_pairs(self, x: Shapes, profile: FloatArray, block_bytes: int) -> FloatArray:
+    def all_pairs(self, x: Shapes) -> FloatArray:
         """Lower bounds of the angles of all pairs of a block and `y`, by magnitudes and short transforms."""
-        lower = self.by_magnitude(profile)
+        profile = profile_of(x)
+        lower = angle_lower_bound(magnitude_bound(profile, self.profile), self.y.screen_error)
         if self.low_pass is None:
             return lower
         low_x, low_y = self.low_pass.part_of(x), self.low_pass.part_of(self.y).conj()
         weighted, pair_bytes = profile * self.low_pass.weights, self.low_pass.pair_bytes(x)
-        for columns in row_blocks(len(low_y), 16 * pair_bytes, block_bytes):
-            for rows in row_blocks(len(low_x), pair_bytes * (columns.stop - columns.start), block_bytes):
+        for columns in row_blocks(len(low_y), 16 * pair_bytes):
+            for rows in row_blocks(len(low_x), pair_bytes * (columns.stop - columns.start)):
                 bound = self.low_pass.highest(low_x[rows, None] * low_y[columns], x.length)
                 bound += weighted[rows] @ self.profile[columns].T
                 tile = lower[rows, columns]
@@ -252,5 +244,4 @@ def triangle_lower_bound(
         Largest error of `own`.
     """
     own_angle = (angle_upper_bound(own, slack) + ANGLE_ROUNDING).astype(np.float32)
-    bound: FloatArray = separation[labels] - own_angle[:, None]
-    return bound
+    return separation[labels] - own_angle[:, None]

@@ -30,10 +30,6 @@ class Alignment(NamedTuple):
     ncc: Float64Array
     shifts: IntArray
 
-    def at(self, pairs: IntArray) -> Alignment:
-        """Some of the pairs."""
-        return Alignment(self.ncc[pairs], self.shifts[pairs])
-
 
 class Assignment(NamedTuple):
     """The nearest center of each series."""
@@ -46,14 +42,6 @@ class Assignment(NamedTuple):
     def empty(cls, n_series: int) -> Assignment:
         """Label 0, shift 0 and correlation 0 for all: the values of flat series."""
         return cls(np.zeros(n_series, np.intp), np.zeros(n_series, np.intp), np.zeros(n_series))
-
-    def put(self, rows: IntArray, labels: IntArray | int, found: Alignment) -> None:
-        """Assign some of the series."""
-        self.labels[rows], self.shifts[rows], self.ncc[rows] = labels, found.shifts, found.ncc
-
-    def at(self, rows: IntArray | slice) -> Assignment:
-        """Some of the series."""
-        return Assignment(self.labels[rows], self.shifts[rows], self.ncc[rows])
 
 
 class Screened(NamedTuple):
@@ -96,12 +84,8 @@ class Evaluated(NamedTuple):
         nothing = np.full(n_pairs, -np.inf), np.zeros(n_pairs, dtype=np.intp)
         return cls(peak, *nothing, np.ones(n_pairs, dtype=np.float32))
 
-    def at(self, pairs: IntArray) -> Evaluated:
-        """Some of the pairs."""
-        return Evaluated(self.peak[pairs], self.ncc[pairs], self.shifts[pairs], self.runner_up[pairs])
 
-
-def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BLOCK_BYTES) -> Alignment:
+def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1) -> Alignment:
     """Align every series of `x` with every series of `y`.
 
     Returns
@@ -119,7 +103,7 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
 
     def align(rows: slice) -> None:
         block = materialize(x, rows)
-        for columns in row_blocks(len(y), x.pair_bytes * len(block), block_bytes):
+        for columns in row_blocks(len(y), x.pair_bytes * len(block)):
             centers = materialize(y, columns)
             first, second = np.nonzero(~(block.flat[:, None] | centers.flat))
             if len(first):
@@ -129,7 +113,7 @@ def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1, block_bytes: int = BL
                 shifts[rows, columns][first, second] = found.shifts
 
     row_bytes = max(x.row_bytes, x.pair_bytes * min(len(y), 16))
-    map_blocks(align, row_blocks(len(x), row_bytes, block_bytes), n_threads)
+    map_blocks(align, row_blocks(len(x), row_bytes), n_threads)
     return Alignment(ncc, shifts)
 
 
@@ -159,10 +143,10 @@ def screening_row_bytes(x: Shapes, y: Shapes) -> int:
     return max(x.row_bytes, x.pair_bytes * min(len(y), 64))
 
 
-def screen(x: Shapes, y: Shapes, block_bytes: int = BLOCK_BYTES) -> Screened:
+def screen(x: Shapes, y: Shapes) -> Screened:
     """Screen all pairs of a block of series with some others."""
     peak = np.empty((len(x), len(y)), dtype=np.float32)
-    tiles = list(row_blocks(len(y), x.pair_bytes * len(x), block_bytes))
+    tiles = list(row_blocks(len(y), x.pair_bytes * len(x)))
     for columns in tiles:
         curves = _tile_curves(x, materialize(y, columns))
         curves.max(axis=-1, out=peak[:, columns])
@@ -187,17 +171,11 @@ def first_of_ties(rows: IntArray, columns: IntArray, ncc: Float64Array, tie_band
     np.maximum.at(best, rows, ncc)
     tied = np.flatnonzero(ncc >= best[rows] - tie_band)
     tied = tied[np.lexsort((columns[tied], rows[tied]))]
-    winners: IntArray = tied[np.diff(rows[tied], prepend=-1) > 0]
-    return winners
+    return tied[np.diff(rows[tied], prepend=-1) > 0]
 
 
 def evaluate_pairs(
-    x: Shapes,
-    y: Shapes,
-    first: IntArray,
-    second: IntArray,
-    threshold: Float64Array,
-    block_bytes: int = BLOCK_BYTES,
+    x: Shapes, y: Shapes, first: IntArray, second: IntArray, threshold: Float64Array
 ) -> Evaluated:
     """Transform listed pairs, none of them flat, and resolve those that reach a threshold.
 
@@ -209,12 +187,10 @@ def evaluate_pairs(
         Rows of `x` and of `y`.
     threshold : ndarray of shape (n_pairs,)
         A pair whose peak is lower, by more than the screening error, is not resolved.
-    block_bytes : int
-        The exact values do not depend on it.
     """
     n_pairs = len(first)
     found = Evaluated.unresolved(np.empty(n_pairs, dtype=np.float32))
-    for part in row_blocks(n_pairs, x.pair_bytes, block_bytes):
+    for part in row_blocks(n_pairs, x.pair_bytes):
         curves = _pair_curves(x, y, first[part], second[part])
         peak = curves.max(axis=-1, out=found.peak[part])
         near = np.flatnonzero(peak >= threshold[part] - x.screen_error)
@@ -230,20 +206,15 @@ def evaluate_pairs(
 
 
 def evaluate_block(
-    x: Shapes,
-    y: Shapes,
-    first: IntArray,
-    second: IntArray,
-    threshold: Float64Array,
-    block_bytes: int = BLOCK_BYTES,
+    x: Shapes, y: Shapes, first: IntArray, second: IntArray, threshold: Float64Array
 ) -> Evaluated:
     """As `evaluate_pairs`, but screen all pairs if most of them are listed, or if the window is narrow."""
     if not x.narrow and len(first) <= _MAX_LISTED_SHARE * len(x) * len(y):
-        return evaluate_pairs(x, y, first, second, threshold, block_bytes)
-    screened = screen(x, y, block_bytes)
+        return evaluate_pairs(x, y, first, second, threshold)
+    screened = screen(x, y)
     found = Evaluated.unresolved(screened.peak[first, second])
     near = np.flatnonzero(found.peak >= threshold - x.screen_error)
-    for part in row_blocks(len(near), x.pair_bytes, block_bytes):
+    for part in row_blocks(len(near), x.pair_bytes):
         some = near[part]
         curves = screened.curves(first[some], second[some])
         found.ncc[some], found.shifts[some] = resolve_best_shift(x, y, first[some], second[some], curves)
@@ -369,14 +340,12 @@ def _single_copies(y: Shapes) -> FloatArray:
 def _spectrum64(x: Shapes, rows: IntArray) -> ComplexArray:
     """Spectra of some rows in float64; those that are kept are float32."""
     unit = x.unit[rows].astype(np.float64, copy=False)
-    spectrum: ComplexArray = fft.rfft(unit, n=x.length, axis=-1)
-    return spectrum
+    return fft.rfft(unit, n=x.length, axis=-1)
 
 
 def _over_channels(product: ComplexArray) -> ComplexArray:
     """Sum of products of spectra over the channels."""
-    summed: ComplexArray = product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
-    return summed
+    return product[..., 0, :] if product.shape[-2] == 1 else product.sum(axis=-2)
 
 
 def _within_window(curves: FloatArray, x: Shapes) -> FloatArray:

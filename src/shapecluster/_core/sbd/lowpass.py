@@ -42,8 +42,7 @@ class Level:
     def curvature(self) -> Float64Array:
         """Weights of the frequencies in D^2."""
         frequency = np.arange(1, self.cutoff)
-        weights: Float64Array = np.square(2 * np.pi * frequency / self.n_points) / 8
-        return weights
+        return np.square(2 * np.pi * frequency / self.n_points) / 8
 
     @cached_property
     def waves(self) -> ComplexArray:

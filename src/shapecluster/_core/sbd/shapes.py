@@ -179,7 +179,11 @@ def shapes_of(
     shapes = replace(bare, series=rows.values, flat=rows.flat, raw=False)
     if spare is not None and spare < for_rows + for_spectra:
         return shapes
-    return with_profiles(with_spectra(shapes, n_threads=n_threads))
+    shapes = with_spectra(shapes, n_threads=n_threads)
+    if shapes.spectra is None:
+        return shapes
+    blocks = row_blocks(len(shapes), shapes.row_bytes)
+    return replace(shapes, profiles=np.concatenate([profile_of(subset(shapes, rows)) for rows in blocks]))
 
 
 def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
@@ -195,14 +199,6 @@ def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
 
     map_blocks(transform, row_blocks(len(shapes), shapes.row_bytes), n_threads)
     return replace(shapes, spectra=spectra)
-
-
-def with_profiles(shapes: Shapes) -> Shapes:
-    """The same series with profiles, if they have spectra."""
-    if shapes.spectra is None or shapes.profiles is not None:
-        return shapes
-    blocks = row_blocks(len(shapes), shapes.row_bytes)
-    return replace(shapes, profiles=np.concatenate([profile_of(subset(shapes, rows)) for rows in blocks]))
 
 
 def subset(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
@@ -243,8 +239,7 @@ def profile_of(x: Shapes) -> FloatArray:
         summed[:, -1] /= 2  # every other frequency also counts for its conjugate
     bands = np.add.reduceat(summed[:, 1:], band_starts(length)[:-1] - 1, axis=-1)
     bands *= 2.0 / length
-    profile: FloatArray = np.sqrt(bands, out=bands)
-    return profile
+    return np.sqrt(bands, out=bands)
 
 
 def band_starts(length: int) -> IntArray:

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
+
 import numpy as np
 import pytest
 
+from shapecluster._core.index import shape_space
+from shapecluster._core.index.collect import TopK
+from shapecluster._core.index.universe import search_universe
 from shapecluster._core.sbd.correlation import align_all
-from shapecluster._core.sbd.nearest import nearest_rows
 from shapecluster._core.sbd.shapes import materialize, shapes_of
+from tests.reference.nearest import blocks_of, without_bounds
+
+
+def nearest(queries, universe, k, **options):
+    return search_universe(queries, universe, partial(TopK, wanted=k), **options)
 
 
 def series(kind, rng, n=130, m=90):
@@ -32,31 +42,32 @@ def test_the_answer_is_that_of_sorting_all_distances(rng, kind, max_shift, dtype
     np.fill_diagonal(sbd, np.inf)
     for k in (1, 7, 129):
         expected = np.argsort(sbd, axis=1, kind="stable")[:, :k]
-        for options in ({}, {"prune": False}, {"n_threads": 2, "block_bytes": 20_000}):
-            found = nearest_rows(x, x, k, exclude_self=True, **options)
-            np.testing.assert_array_equal(found.rows, expected)
-            np.testing.assert_array_equal(found.ncc, np.take_along_axis(every.ncc, expected, 1))
-            np.testing.assert_array_equal(found.shifts, np.take_along_axis(every.shifts, expected, 1))
+        for n_threads, circumstances in ((1, nullcontext()), (1, without_bounds()), (2, blocks_of(20_000))):
+            with circumstances:
+                found = nearest(x, x, k, exclude_self=True, n_threads=n_threads)
+            np.testing.assert_array_equal(found.ids.reshape(-1, k), expected)
+            np.testing.assert_array_equal(
+                found.distances.reshape(-1, k), np.take_along_axis(sbd, expected, 1)
+            )
+            shifts = np.take_along_axis(every.shifts, expected, 1)
+            np.testing.assert_array_equal(found.shifts.reshape(-1, k), shifts)
 
 
 def test_queries_may_be_others_than_the_universe(rng):
     x = shapes_of(series("walks", rng), None)
-    found = nearest_rows(materialize(x, np.array([3, 77])), x, 4)
-    assert found.rows[:, 0].tolist() == [3, 77]
-    assert found.rows.shape == (2, 4)
+    found = nearest(materialize(x, np.array([3, 77])), x, 4)
+    assert found.ids.reshape(2, 4)[:, 0].tolist() == [3, 77]
 
 
 def test_smooth_series_need_few_full_transforms(rng, monkeypatch):
-    from shapecluster._core.sbd import nearest as neighbors
-
     transformed = []
-    original = neighbors.evaluate_pairs
+    original = shape_space.evaluate_pairs
 
     def count(x, y, first, *rest):
         transformed.append(len(first))
         return original(x, y, first, *rest)
 
-    monkeypatch.setattr(neighbors, "evaluate_pairs", count)
+    monkeypatch.setattr(shape_space, "evaluate_pairs", count)
     X = series("walks", rng, n=300, m=400)
-    nearest_rows(shapes_of(X, None), shapes_of(X, None), 5, exclude_self=True)
+    nearest(shapes_of(X, None), shapes_of(X, None), 5, exclude_self=True)
     assert 0 < sum(transformed) < 0.35 * 300 * 299

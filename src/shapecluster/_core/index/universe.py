@@ -1,27 +1,33 @@
-"""All series within a radius, exactly, by the screens of an index but without its cells."""
+"""Neighbors in a universe of series, exactly, by the screens of an index but without its cells."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
 from shapecluster._core.index.collect import Hits, RadiusCollector
 from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import IndexSearch, search_in_blocks
 from shapecluster._core.index.shape_space import ShapeSpace
-from shapecluster._core.sbd.shapes import Shapes, materialize, subset
+from shapecluster._core.sbd.bounds import bounds_may_pay
+from shapecluster._core.sbd.shapes import Shapes, subset
 
 
-def rows_within(
-    queries: Shapes, universe: Shapes, radius: float, *, exclude_self: bool = False, n_threads: int = 1
+def search_universe(
+    queries: Shapes,
+    universe: Shapes,
+    collector: Callable[[int], RadiusCollector],
+    *,
+    exclude_self: bool = False,
+    n_threads: int = 1,
 ) -> Hits:
-    """Find all rows of a universe within a distance of each query.
+    """Find the rows of a universe that a collector asks for.
 
     Parameters
     ----------
     queries, universe : Shapes
         Series of the same length, window and type.
-    radius : float
-        Largest distance, itself included.
+    collector : callable
+        Makes the collector for a number of queries.
     exclude_self : bool, default=False
         Whether the queries are the universe, and a row is not to be its own neighbor.
     n_threads : int, default=1
@@ -32,16 +38,15 @@ def rows_within(
     Hits
         Sorted by query, distance and row.
     """
-    # Only searches by cells use centers, so any row serves as the one center of the one cell.
-    space = ShapeSpace.of(universe, materialize(universe, slice(0, 1)), n_threads=n_threads)
-    n_rows = len(universe)
-    one_cell = InvertedLists(np.array([0, n_rows]), np.arange(n_rows), np.zeros(n_rows))
+    may_pay = bounds_may_pay(universe, len(queries) * len(universe))
+    space = ShapeSpace.of(universe, low_pass=may_pay, n_threads=n_threads)
+    cell = InvertedLists.one_cell(len(universe))
 
     def search(part: slice) -> Hits:
-        collector = RadiusCollector(part.stop - part.start, radius)
+        found = collector(part.stop - part.start)
         others = (lambda which, ids: which + part.start != ids) if exclude_self else None
         prepared = space.prepare(subset(queries, part))
-        IndexSearch(space, one_cell, prepared, collector, others).scan_all_rows()
-        return collector.hits()
+        IndexSearch(space, cell, prepared, found, others).scan_all_rows()
+        return found.hits()
 
     return search_in_blocks(search, len(queries), n_threads)
