@@ -8,6 +8,7 @@ from sklearn.metrics import pairwise_distances, silhouette_samples, silhouette_s
 
 from shapecluster.metrics import _silhouette_values
 from shapecluster.metrics._silhouette_values import draw_rows, silhouette_values
+from tests.reference.silhouette import slow_silhouette
 
 
 def silhouette(distances, labels, weights=None):
@@ -16,23 +17,6 @@ def silhouette(distances, labels, weights=None):
         lambda first, second: distances[np.ix_(first, second)], [labels], np.arange(len(labels)), weights
     )
     return np.average(values, weights=weights)
-
-
-def _slow_silhouette(distances, labels, weights):
-    n = len(labels)
-    total = 0.0
-    for i in range(n):
-        means = {}
-        for label in set(labels):
-            others = [j for j in range(n) if labels[j] == label and j != i and weights[j] > 0]
-            if others:
-                mass = sum(weights[j] for j in others)
-                means[label] = sum(weights[j] * distances[i, j] for j in others) / mass
-        if labels[i] in means:
-            within = means.pop(labels[i])
-            nearest = min(means.values())
-            total += weights[i] * (nearest - within) / max(nearest, within)
-    return total / sum(weights)
 
 
 @pytest.fixture
@@ -61,7 +45,7 @@ def test_equal_weights_change_nothing(clustered):
 def test_weights_as_a_slow_loop_has_them(clustered, rng):
     distances, labels = clustered
     weights = rng.uniform(0.1, 3, size=60)
-    expected = _slow_silhouette(distances, labels, weights)
+    expected = slow_silhouette(distances, labels, weights)
     assert silhouette(distances, labels, weights) == pytest.approx(expected, rel=1e-12)
 
 

@@ -27,6 +27,7 @@ from shapecluster.datasets import make_portfolios
 from shapecluster.exceptions import SweepWarning
 from shapecluster.metrics import sampled_silhouette
 from shapecluster.model_selection import KSweep
+from tests.reference.silhouette import slow_silhouette
 
 KS = range(2, 8)
 
@@ -423,6 +424,16 @@ def test_rows_of_weight_zero_have_no_influence(X):
     found = sweep.results_.loc[sweep.best_k_, "silhouette"]
     assert found == pytest.approx(silhouette_score(X[100:], sweep.labels_[100:]), rel=1e-9)
     assert found == sampled_silhouette(X[100:], sweep.labels_[100:], n_samples=None).mean
+
+
+def test_weights_count_in_the_distances_of_the_silhouette(X, rng):
+    rows, weights = X[:60], rng.uniform(0.1, 5.0, size=60)
+    model = KMeans(n_init=1, random_state=0)
+    sweep = KSweep(model, [2, 3, 4], criterion="silhouette", keep_estimators=True)
+    sweep.fit(rows, sample_weight=weights)
+    for k in (2, 3, 4):
+        expected = slow_silhouette(cdist(rows, rows), sweep.estimators_[k].labels_, weights)
+        assert sweep.results_.loc[k, "silhouette"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_with_metadata_routing_weights_go_where_they_were_requested(X, rng):

@@ -215,6 +215,7 @@ def test_invalid_tables_raise(frame, message):
     [
         (([[1, -1]],), r"Got -1.0 in row 0, column 1"),
         (([[1, 1], [np.nan, 1]],), r"Got nan in row 1, column 0"),
+        (([[1, 1], [1, np.inf]],), r"Got inf in row 1, column 1"),
         ((np.zeros((0, 3)),), r"Got shape \(0, 3\)"),
         (([1, 2],), r"Got shape \(2,\)"),
         (([["a"]],), "must hold numbers"),

@@ -28,6 +28,15 @@ def test_alignment_agrees_with_the_oracle(rng, channels, max_shift):
             assert aligned.ncc[i, j] == pytest.approx(value, abs=1e-13)
 
 
+@pytest.mark.parametrize("max_shift", [3, 40])  # a matrix product, and a transform
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_shift_at_the_edge_of_the_window_is_found(rng, max_shift, sign):
+    late = np.roll(rng.normal(size=(1, 1, 128)), max_shift, axis=-1)
+    early = np.roll(late, -max_shift, axis=-1)
+    x, y = (late, early) if sign > 0 else (early, late)
+    assert align_all(shapes_of(x, max_shift), shapes_of(y, max_shift)).shifts.item() == sign * max_shift
+
+
 @pytest.mark.parametrize("max_shift", [None, 0, 3])
 def test_missing_values_agree_with_the_oracle(rng, max_shift):
     X = walks(rng)
