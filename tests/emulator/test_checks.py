@@ -14,6 +14,8 @@ from tests.emulator import Emulator, faults
 from tests.emulator.programs import stub
 from tests.emulator.requests import channel, training_job
 
+pytestmark = pytest.mark.slow
+
 Wait = Callable[..., dict[str, Any]]
 ARN = Emulator.algorithm_arn
 

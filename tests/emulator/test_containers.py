@@ -16,6 +16,8 @@ from tests.emulator import Emulator
 from tests.emulator.programs import OURS
 from tests.emulator.requests import channel, training_job
 
+pytestmark = pytest.mark.slow
+
 Wait = Callable[..., dict[str, Any]]
 KMEANS = "382416733822.dkr.ecr.us-east-1.amazonaws.com/kmeans:1"
 WAVES = np.sin(np.linspace(0, 6, 24) * np.array([1.0, 1.05, 1.1, 3.0, 3.1])[:, None])

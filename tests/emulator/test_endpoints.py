@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 from tests.emulator import Emulator, faults, programs
 from tests.emulator.requests import STUB, training_job
 
+pytestmark = pytest.mark.slow
+
 Wait = Callable[..., dict[str, Any]]
 
 

@@ -21,6 +21,8 @@ from urllib3.exceptions import ProtocolError
 from tests.emulator import Emulator, faults
 from tests.emulator.requests import training_job
 
+pytestmark = pytest.mark.slow
+
 Wait = Callable[..., dict[str, Any]]
 
 

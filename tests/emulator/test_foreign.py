@@ -17,6 +17,8 @@ from tests.emulator import Emulator, foreign_kshape, programs
 from tests.emulator.requests import training_job
 from tests.emulator.serving import Container
 
+pytestmark = pytest.mark.slow
+
 Wait = Callable[..., dict[str, Any]]
 
 WAVES = np.sin(np.linspace(0, 6, 24) * np.array([1.0, 1.05, 1.1, 3.0, 3.1])[:, None])

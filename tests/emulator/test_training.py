@@ -14,6 +14,8 @@ import pytest
 from tests.emulator import Emulator, faults, programs
 from tests.emulator.requests import STUB, channel, training_job
 
+pytestmark = pytest.mark.slow
+
 Wait = Callable[..., dict[str, Any]]
 
 

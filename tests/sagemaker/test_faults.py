@@ -27,6 +27,8 @@ from shapecluster.remote import _polling, _retries
 from tests.emulator import Emulator
 from tests.sagemaker.journeys import FAULTS, STAGES, Case, World
 
+pytestmark = pytest.mark.slow
+
 
 class Row(NamedTuple):
     """What has to happen.
