@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,16 @@ from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._rehearsal import folders, programs, supervisor
+from shapecluster.remote._rehearsal import programs, supervisor
 from shapecluster.remote._rehearsal.records import Records, Refusal
 from shapecluster.remote._request import Channel, TrainingSpec
 from shapecluster.remote._training import attach_training, start_training
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a rehearsal needs process groups and file locks")
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="the test finds processes in /proc, which only Linux has"
+)
 
 STUB = [sys.executable, "-S", "-E", str(Path(__file__).with_name("stub.py"))]
 DATA = "s3://rehearsal/p/0/data/"
@@ -164,9 +169,9 @@ def test_news_come_with_the_log(rehearsal):
 
 
 def test_a_log_is_read_page_by_page(rehearsal, monkeypatch):
-    from shapecluster.remote._rehearsal import logs
+    from shapecluster.remote._rehearsal import jobs
 
-    monkeypatch.setattr(logs, "PAGE", 7)
+    monkeypatch.setattr(jobs, "PAGE", 7)
     run = start(rehearsal, lines="30")
     run.result()
     reader = LogReader(rehearsal, run.name)
@@ -193,6 +198,7 @@ def test_a_job_ends_at_its_limit(rehearsal):
         run.result()
 
 
+@needs_proc
 def test_a_program_that_does_not_end_is_killed_with_all_it_started(rehearsal, monkeypatch):
     from shapecluster.remote._rehearsal import training
 
@@ -220,6 +226,7 @@ def _environ(process):
         return b""
 
 
+@needs_proc
 def test_a_supervisor_that_was_killed_is_a_failed_job(rehearsal):
     run = start(rehearsal, sleep="5")
     folder = job_folder(rehearsal, run)
@@ -241,6 +248,7 @@ def _command(process):
         return ""
 
 
+@needs_proc
 def test_a_job_ends_when_its_folder_is_removed(rehearsal):
     run = start(rehearsal, sleep="60")
     wait_until((job_folder(rehearsal, run) / "root/output/data/ready").exists)
@@ -304,14 +312,14 @@ print(start_training(JobClient(Rehearsal({str(rehearsal.path)!r}, program={STUB!
 
 
 def test_whoever_sees_a_job_that_just_starts_finds_it_alive(rehearsal, monkeypatch):
-    real, seen = folders.subprocess.run, []
+    real, seen = programs.subprocess.run, []
 
     def run(command, **options):
         (name,) = os.listdir(rehearsal.path / "sagemaker" / "training-job")
         seen.append(attach_training(JobClient(Rehearsal(rehearsal.path), JOB), name)[1]["TrainingJobStatus"])
         return real(command, **options)
 
-    monkeypatch.setattr(folders.subprocess, "run", run)
+    monkeypatch.setattr(programs.subprocess, "run", run)
     assert members(rehearsal, start(rehearsal).result()) == {"centroids": b"1,2\n3,4\n"}
     assert seen == ["InProgress"]
 
@@ -370,7 +378,8 @@ def inside(tmp_path, monkeypatch) -> Rehearsal:
             sys.exit(int(hyperparameters["exit"]))
         (root / "model/centroids").write_text(argv[argv.index("--algorithm") + 1])
 
-    monkeypatch.setattr(programs, "load_main", lambda: main)
+    given = replace(container_programs(), load_main=lambda: main)
+    monkeypatch.setattr(_programs, "_provider", lambda: given)
     found = Rehearsal(tmp_path / "cloud", in_process=True)
     found.upload(io.BytesIO(b"1,2\n"), DATA + "part-0.csv")
     return found
@@ -437,9 +446,9 @@ def test_programs_that_nobody_handed_over_are_missed_by_name(monkeypatch):
 
 
 def test_what_main_returns_or_raises_is_an_exit_code():
-    assert programs.exit_code(lambda: None) == 0
-    assert programs.exit_code(lambda: 4) == 4
-    assert programs.exit_code(lambda: sys.exit("text")) == 1
+    assert programs.exit_code(lambda _: None, []) == 0
+    assert programs.exit_code(len, ["a", "b"]) == 2
+    assert programs.exit_code(sys.exit, ["text"]) == 1
 
 
 # ------------------------------------------------------------------------------------------- supervisor
@@ -463,14 +472,14 @@ def test_files_are_replaced_at_once(tmp_path):
 
 
 def test_a_folder_is_claimed_once(tmp_path):
-    models = Records(tmp_path, "model")
+    models = Records(Rehearsal(tmp_path), "model")
     folder = models.claim("b")
     with pytest.raises(Refusal, match="already existing"):
         models.claim("b")
-    assert not folders.is_alive(folder)
-    with folders.locked(tmp_path):
-        assert folders.is_alive(tmp_path)
-    assert not folders.is_alive(tmp_path)
+    assert not programs.is_alive(folder)
+    with programs.locked(tmp_path):
+        assert programs.is_alive(tmp_path)
+    assert not programs.is_alive(tmp_path)
 
 
 @pytest.mark.parametrize(("on_interrupt", "status"), [("stop", "Stopped"), ("detach", "InProgress")])
