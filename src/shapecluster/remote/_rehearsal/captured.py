@@ -75,14 +75,15 @@ def _rerouted() -> Iterator[None]:
         warnings.simplefilter("always")
         show_others = warnings.showwarning
 
-        def show(message: Any, category: Any, filename: str, lineno: int, *more: Any) -> None:
+        def show(
+            message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
+        ) -> None:
             if threading.get_ident() not in _logs:
-                show_others(message, category, filename, lineno, *more)
+                show_others(message, category, filename, lineno, file, line)
                 return
-            text = warnings.formatwarning(message, category, filename, lineno)
-            handler.handle(
-                logging.LogRecord(program.name, logging.WARNING, filename, lineno, text, None, None)
-            )
+            text = warnings.formatwarning(message, category, filename, lineno, line)
+            record = logging.LogRecord(program.name, logging.WARNING, filename, lineno, text, None, None)
+            handler.handle(record)
 
         warnings.showwarning = show
         package.addHandler(handler)
