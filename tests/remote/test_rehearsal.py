@@ -31,11 +31,11 @@ from shapecluster.exceptions import (
 )
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._logs import LogReader
-from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._polling import JobClient
 from shapecluster.remote._rehearsal import programs, supervisor
 from shapecluster.remote._rehearsal.records import Records, Refusal
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import TrainingSpec
+from shapecluster.remote._staging import StagedDataset
 from shapecluster.remote._training import attach_training, start_training
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a rehearsal needs process groups and file locks")
@@ -60,7 +60,7 @@ def rehearsal(tmp_path) -> Rehearsal:
 def start(rehearsal, job=JOB, **hyperparameters):
     spec = TrainingSpec(
         algorithm="image",
-        channels=(Channel("train", DATA, "text/csv"),),
+        channels={"train": StagedDataset(DATA.removesuffix("/data/"), "text/csv")},
         hyperparameters=hyperparameters,
         role=str(rehearsal.default_role()),
         output_uri="s3://rehearsal/p/models",
@@ -69,7 +69,7 @@ def start(rehearsal, job=JOB, **hyperparameters):
 
 
 def members(rehearsal, outcome):
-    with open_artifact(rehearsal, outcome) as file, tarfile.open(fileobj=file) as archive:
+    with outcome.open_model() as file, tarfile.open(fileobj=file) as archive:
         return {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
 
 
@@ -161,7 +161,11 @@ def test_a_program_that_cannot_be_started_is_told(tmp_path, rehearsal):
 def test_news_come_with_the_log(rehearsal):
     news = []
     spec = TrainingSpec(
-        "image", (Channel("train", DATA, "text/csv"),), {"lines": "2"}, "role", "s3://rehearsal/p/models"
+        "image",
+        {"train": StagedDataset(DATA.removesuffix("/data/"), "text/csv")},
+        {"lines": "2"},
+        "role",
+        "s3://rehearsal/p/models",
     )
     start_training(JobClient(rehearsal, JOB), spec, progress=news.append).result()
     assert [line for n in news for line in n.lines] == ["channel train", "line 0", "line 1"]
@@ -294,12 +298,13 @@ def test_jobs_and_files_that_are_not_there_are_told(rehearsal):
 def test_a_job_outlives_its_process_and_is_found_by_another(rehearsal, tmp_path):
     go, hyperparameters = tmp_path / "go", {"until": str(tmp_path / "go")}
     code = f"""
-import sys
 from shapecluster.remote import Rehearsal
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import TrainingSpec
+from shapecluster.remote._staging import StagedDataset
 from shapecluster.remote._training import start_training
-spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {hyperparameters!r}, "r", "s3://rehearsal/m")
+rows = StagedDataset({DATA.removesuffix("/data/")!r}, "text/csv")
+spec = TrainingSpec("image", {{"train": rows}}, {hyperparameters!r}, "r", "s3://rehearsal/m")
 print(start_training(JobClient(Rehearsal({str(rehearsal.path)!r}, program={STUB!r})), spec).name)
 """
     done = subprocess.run(
@@ -491,9 +496,11 @@ import sys, threading
 from pathlib import Path
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import TrainingSpec
+from shapecluster.remote._staging import StagedDataset
 from shapecluster.remote._training import start_training
-spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {{"sleep": "60"}}, "r", "s3://rehearsal/m")
+rows = StagedDataset({DATA.removesuffix("/data/")!r}, "text/csv")
+spec = TrainingSpec("image", {{"train": rows}}, {{"sleep": "60"}}, "r", "s3://rehearsal/m")
 platform = Rehearsal({str(rehearsal.path)!r}, program={STUB!r})
 job = Job(on_interrupt={on_interrupt!r}, poll_interval=0.01)
 started = threading.Event()

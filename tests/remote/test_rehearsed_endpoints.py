@@ -28,13 +28,12 @@ from shapecluster.remote import Endpoint, Job, Rehearsal
 from shapecluster.remote._endpoints import deploy, deployed
 from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import Channel, TrainingSpec
-from shapecluster.remote._resources import ModelSource
+from shapecluster.remote._request import TrainingSpec
 from shapecluster.remote._retries import Clock
-from shapecluster.remote._staging import Dataset, mark_collected, stage
+from shapecluster.remote._staging import Dataset, StagedDataset, mark_collected, stage
 from shapecluster.remote._training import start_training
-from shapecluster.remote._transform import TransformSpec, run_transform
-from tests.remote.fakes import ARN, ROLE
+from shapecluster.remote._transform import run_transform
+from tests.remote.fakes import ARN, ROLE, trained
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a rehearsal needs process groups and file locks")
 
@@ -42,7 +41,7 @@ STUB = [sys.executable, "-S", "-E", str(Path(__file__).with_name("stub.py"))]
 JOB = Job(poll_interval=0.01)
 LATER = Clock(wall=lambda: time.time() + 4000)
 MODEL = "s3://rehearsal/models/model.tar.gz"
-IMAGE = ModelSource("image", MODEL, ROLE)
+IMAGE = trained("image", MODEL)
 
 
 def archive(*members: tarfile.TarInfo | str) -> io.BytesIO:
@@ -68,7 +67,7 @@ def things(rehearsal) -> list[str]:
     return [kind for kind in kinds if list((rehearsal.path / "sagemaker").glob(f"{kind}/*"))]
 
 
-@pytest.mark.parametrize("source", [IMAGE, ModelSource(ARN, MODEL, ROLE)])
+@pytest.mark.parametrize("source", [IMAGE, trained(ARN, MODEL)])
 def test_an_endpoint_answers_and_goes(rehearsal, source):
     with deployed(JobClient(rehearsal, JOB), source) as endpoint:
         assert endpoint.status == "InService"
@@ -146,15 +145,15 @@ def test_requests_have_the_limits_of_the_real_thing(rehearsal):
             rehearsal.call("sagemaker-runtime.invoke_endpoint", **request)
 
 
-def spec(split="Line"):
-    return TransformSpec("s3://rehearsal/in/data/", "text/csv", "text/csv", "s3://rehearsal/out", split)
+def transform(rehearsal, training=IMAGE):
+    rows = StagedDataset("s3://rehearsal/in", "text/csv")
+    return run_transform(JobClient(rehearsal, JOB), training, rows, "text/csv", "s3://rehearsal/out")
 
 
-@pytest.mark.parametrize("split", ["Line"])
-def test_a_transform_answers_every_file(rehearsal, split):
+def test_a_transform_answers_every_file(rehearsal):
     rehearsal.upload(io.BytesIO(b"1\n22\n"), "s3://rehearsal/in/data/part-0.csv")
     rehearsal.upload(io.BytesIO(b"333\n"), "s3://rehearsal/in/data/part-1.csv")
-    outputs = run_transform(JobClient(rehearsal, JOB), IMAGE, spec(split))
+    outputs = transform(rehearsal)
     answers = []
     for uri in outputs:
         with rehearsal.open(uri) as file:
@@ -166,7 +165,7 @@ def test_a_transform_answers_every_file(rehearsal, split):
 def test_a_transform_cuts_files_at_the_limit_between_records(rehearsal):
     line = b"x" * 999 + b"\n"
     rehearsal.upload(io.BytesIO(line * 8000), "s3://rehearsal/in/data/part-0.csv")
-    (uri,) = run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
+    (uri,) = transform(rehearsal)
     with rehearsal.open(uri) as file:
         assert file.read() == b"999\n" * 8000
 
@@ -174,7 +173,7 @@ def test_a_transform_cuts_files_at_the_limit_between_records(rehearsal):
 def test_a_transform_of_what_the_model_refuses_fails(rehearsal):
     rehearsal.upload(io.BytesIO(b"bad\n"), "s3://rehearsal/in/data/part-0.csv")
     with pytest.raises(JobFailedError, match="row 0 is no number"):
-        run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
+        transform(rehearsal)
     assert things(rehearsal) == []
 
 
@@ -182,7 +181,7 @@ def test_a_transform_whose_server_does_not_start_fails(rehearsal):
     rehearsal.upload(archive("broken"), MODEL)
     rehearsal.upload(io.BytesIO(b"1\n"), "s3://rehearsal/in/data/part-0.csv")
     with pytest.raises(JobFailedError, match="the model is broken"):
-        run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
+        transform(rehearsal)
 
 
 def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
@@ -205,7 +204,7 @@ def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
         assert endpoint.invoke(b"x", "text/csv", "application/json") == b"dataxapplication/jsontext/csv"
         with pytest.raises(EndpointError):
             endpoint.invoke(b"bad", "text/csv")
-    (uri,) = run_transform(JobClient(inside, JOB), IMAGE, spec())
+    (uri,) = transform(inside)
     with inside.open(uri) as file:
         assert file.read() == b"data1\ntext/csvtext/csv"
     assert threading.active_count() == 1 or not [t for t in threading.enumerate() if "shapecluster" in t.name]
@@ -217,9 +216,9 @@ def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
 def staged_job(rehearsal, content=b"1,2\n", **hyperparameters):
     data = Dataset(str(content), 1, lambda file, rows: file.write(content), "text/csv", ".csv")
     staged = stage(rehearsal, data, "s3://rehearsal/shapecluster")
-    channel = Channel("train", staged.data_uri, "text/csv")
-    spec = TrainingSpec("image", (channel,), hyperparameters, ROLE, "s3://rehearsal/shapecluster/models")
-    return staged, start_training(JobClient(rehearsal, JOB), spec, staged=[staged])
+    models = "s3://rehearsal/shapecluster/models"
+    spec = TrainingSpec("image", {"train": staged}, hyperparameters, ROLE, models)
+    return staged, start_training(JobClient(rehearsal, JOB), spec)
 
 
 def test_an_endpoint_in_this_process_needs_no_estimator_to_find_its_program(tmp_path):
@@ -242,7 +241,7 @@ assert "shapecluster.sagemaker" not in sys.modules
 
 
 def test_what_carries_our_tag_is_found_and_deleted_in_order(rehearsal):
-    deploy(JobClient(rehearsal, JOB), ModelSource(ARN, MODEL, ROLE))
+    deploy(JobClient(rehearsal, JOB), trained(ARN, MODEL))
     theirs = {"PrimaryContainer": {"Image": "x"}, "ExecutionRoleArn": ROLE}
     rehearsal.call("sagemaker.create_model", ModelName="theirs", **theirs)
     found = list_leftovers(rehearsal)

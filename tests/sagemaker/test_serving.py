@@ -117,7 +117,9 @@ def test_a_deployment_that_breaks_off_half_way_leaves_nothing(rehearsal, model, 
 
 
 def test_an_endpoint_that_does_not_come_up_leaves_nothing(rehearsal, model):
-    (rehearsal.path / "s3" / model._outcome.artifact_uri.removeprefix("s3://")).write_bytes(b"damaged")
+    (
+        rehearsal.path / "s3" / model._described["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://")
+    ).write_bytes(b"damaged")
     with pytest.raises(EndpointError, match="did not come up"):
         model.deploy(keep=True)
     assert left(rehearsal) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from shapecluster.exceptions import (
@@ -14,9 +13,8 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
-from shapecluster.remote._outcome import JobOutcome
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import is_arn, tags_of, vpc_config
+from shapecluster.remote._request import tags_of, vpc_config
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -151,37 +149,17 @@ class Cleanup:
         return str(answer["EndpointStatus"])
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """The parts of a model.
+def create_model(training: Mapping[str, Any], name: str, cleanup: Cleanup) -> None:
+    """Create a model of this name, of what a training job left, with the algorithm and the role of that job.
 
-    Attributes
+    Parameters
     ----------
-    algorithm : str
-        URI of an image, or the ARN of an algorithm of the Marketplace.
-    artifact_uri : str
-        URI of its model.tar.gz.
-    role : str
-        ARN of the execution role.
-    """
-
-    algorithm: str
-    artifact_uri: str
-    role: str
-
-
-def model_source(outcome: JobOutcome) -> ModelSource:
-    """The model that a training job left, run by the algorithm and under the role of that job."""
-    algorithm = outcome.description["AlgorithmSpecification"]
-    return ModelSource(
-        algorithm.get("AlgorithmName") or algorithm["TrainingImage"],
-        outcome.artifact_uri,
-        outcome.description["RoleArn"],
-    )
-
-
-def create_model(source: ModelSource, name: str, cleanup: Cleanup) -> None:
-    """Create a model of this name.
+    training : mapping
+        Description of the training job.
+    name : str
+        Name of the model, and of its package.
+    cleanup : Cleanup
+        Deletes both.
 
     Raises
     ------
@@ -189,15 +167,18 @@ def create_model(source: ModelSource, name: str, cleanup: Cleanup) -> None:
         When the package of a Marketplace model fails.
     """
     job = cleanup.client.job
+    artifact = training["ModelArtifacts"]["S3ModelArtifacts"]
     # The service refuses a Marketplace image in a model of its own: only a package may name it.
-    if is_arn(source.algorithm):
-        container = {"ModelPackageName": _create_package(source, name, cleanup)}
+    arn = training["AlgorithmSpecification"].get("AlgorithmName")
+    if arn:
+        container = {"ModelPackageName": _create_package(arn, artifact, name, cleanup)}
     else:
-        container = {"Image": source.algorithm, "ModelDataUrl": source.artifact_uri}
+        image = training["AlgorithmSpecification"]["TrainingImage"]
+        container = {"Image": image, "ModelDataUrl": artifact}
     request: dict[str, Any] = {
         "PrimaryContainer": container,
-        "ExecutionRoleArn": source.role,
-        "EnableNetworkIsolation": is_arn(source.algorithm) or job.network_isolation,
+        "ExecutionRoleArn": training["RoleArn"],
+        "EnableNetworkIsolation": bool(arn) or job.network_isolation,
         "Tags": tags_of(job),
     }
     if job.subnets:
@@ -205,9 +186,9 @@ def create_model(source: ModelSource, name: str, cleanup: Cleanup) -> None:
     cleanup.create("model", name, request)
 
 
-def _create_package(source: ModelSource, name: str, cleanup: Cleanup) -> str:
+def _create_package(arn: str, artifact: str, name: str, cleanup: Cleanup) -> str:
     client = cleanup.client
-    origin = {"AlgorithmName": source.algorithm, "ModelDataUrl": source.artifact_uri}
+    origin = {"AlgorithmName": arn, "ModelDataUrl": artifact}
     request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags_of(client.job)}
     cleanup.create("model_package", name, request)
     description = client.poll(

@@ -92,7 +92,7 @@ class StagedDataset:
 
     folder: str
     content_type: str
-    n_shards: int
+    n_shards: int = 1
 
     @property
     def data_uri(self) -> str:

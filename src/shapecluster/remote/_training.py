@@ -10,7 +10,7 @@ attach_training   the TrainingRun of a job that exists already
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,12 +26,12 @@ from shapecluster.remote._errors import restated
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, job_outcome
+from shapecluster.remote._outcome import IS_OVER, CompletedJob, JobProgress, job_error
 from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._process import stopped_at_exit
 from shapecluster.remote._request import TrainingSpec, longest_wait, training_request
 from shapecluster.remote._retries import CLOCK, Clock
-from shapecluster.remote._staging import StagedDataset, delete_records, write_records
+from shapecluster.remote._staging import delete_records, write_records
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -71,7 +71,7 @@ class TrainingRun:
     def _describe_once(self) -> dict[str, Any]:
         return self.client.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
 
-    def result(self, timeout: float | None = None) -> JobOutcome:
+    def result(self, timeout: float | None = None) -> CompletedJob:
         """Wait for the job to complete.
 
         Parameters
@@ -82,7 +82,7 @@ class TrainingRun:
         Raises
         ------
         JobFailedError, JobStoppedError, CapacityError
-            When the job did not complete.
+            When the job did not complete. A stopped job is no success, even if it left a model.
         JobRunningError
             When the time is over before the job is.
         CredentialsError, ConnectionLostError, RemoteError
@@ -98,7 +98,10 @@ class TrainingRun:
             self.handle_interruption(error)
             raise
         else:
-            return job_outcome(description, self._read_tail)
+            if description["TrainingJobStatus"] == "Completed":
+                return CompletedJob(self.client.platform, description)
+            self._log.read()
+            raise job_error(description, "training", self._log.tail)
         raise running
 
     def stop(self) -> None:
@@ -165,10 +168,6 @@ class TrainingRun:
         else:
             logger.warning("%s was asked to stop, since no thread waits for it any more.", self._title)
 
-    def _read_tail(self) -> tuple[str, ...]:
-        self._log.read()
-        return self._log.tail
-
     def _with_job_state(self, error: RemoteError) -> RemoteError:
         if isinstance(error, NotFoundError):
             region = self.client.platform.region
@@ -204,8 +203,6 @@ def start_training(
     client: JobClient,
     spec: TrainingSpec,
     *,
-    staged: Sequence[StagedDataset] = (),
-    record: Mapping[str, Any] | None = None,
     on_named: Callable[[str], None] | None = None,
     progress: ProgressCallback | None = None,
 ) -> TrainingRun:
@@ -217,10 +214,6 @@ def start_training(
         Where to run it, and its settings.
     spec : TrainingSpec
         What to train.
-    staged : sequence of StagedDataset
-        The data that it reads, for the records.
-    record : mapping, default=None
-        Data about the job for a later `attach`; stored as JSON.
     on_named : callable, default=None
         Called with the job's name before the job is created.
     progress : callable, default=None
@@ -230,11 +223,11 @@ def start_training(
         # Record, name, job, in this order: if a step fails, no job runs without a record and a known name.
         name = unique_name(spec.base_name, client.clock.wall())
         run = TrainingRun(client, name, progress)
-        write_records(client.platform, staged, name, record or {}, client.job.output_kms_key)
+        write_records(client.platform, spec.channels.values(), name, spec.record, client.job.output_kms_key)
         if on_named is not None:
             on_named(name)
         try:
-            created = _created(run, training_request(name, spec, client.job), staged)
+            created = _created(run, training_request(name, spec, client.job), spec)
         except RemoteError:
             raise
         except BaseException as error:  # the job may exist
@@ -248,7 +241,7 @@ def start_training(
     )
 
 
-def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedDataset]) -> bool:
+def _created(run: TrainingRun, request: dict[str, Any], spec: TrainingSpec) -> bool:
     """Create a job; False when its name belongs to another job."""
     try:
         run.client.call("sagemaker.create_training_job", **request)
@@ -265,7 +258,7 @@ def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedD
         if exists:
             return True
         with suppress(RemoteError):  # a record without a job does no harm
-            delete_records(run.client.platform, staged, run.name)
+            delete_records(run.client.platform, spec.channels.values(), run.name)
         if not isinstance(error, NameTakenError):
             raise
         return False
