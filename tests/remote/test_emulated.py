@@ -10,10 +10,9 @@ boto3 = pytest.importorskip("boto3", reason="boto3 comes with the extra `aws`")
 pytest.importorskip("moto", reason="the emulator needs moto")
 
 from shapecluster.exceptions import AccessError  # noqa: E402
-from shapecluster.remote import Job  # noqa: E402
+from shapecluster.remote import Job, clean_up, list_leftovers  # noqa: E402
 from shapecluster.remote._client import find_bucket  # noqa: E402
 from shapecluster.remote._endpoints import deploy, deployed  # noqa: E402
-from shapecluster.remote._leftovers import delete_leftovers, list_leftovers  # noqa: E402
 from shapecluster.remote._marketplace import describe_algorithm  # noqa: E402
 from shapecluster.remote._names import join_uri  # noqa: E402
 from shapecluster.remote._platform import Platform, open_platform  # noqa: E402
@@ -95,7 +94,7 @@ def live(platform: Platform, emulator: Emulator) -> None:
         assert {one.kind for one in found} > {"endpoint", "endpoint configuration", "model", "model package"}
     mark_collected(platform, outcome.description)
     found = list_leftovers(platform, min_age=0.0)
-    assert delete_leftovers(platform, found) == (found, [])
+    assert clean_up(found, platform) == found
 
 
 def test_a_life_under_no_policy_leaves_nothing(platform, emulator):
@@ -170,7 +169,7 @@ def test_the_search_by_tag_finds_what_exists_and_nothing_else(platform, emulator
     for kind in range(3):
         times = [one.created for one in found[20 * kind : 20 * kind + 20]]
         assert times == sorted(times, reverse=True)
-    assert delete_leftovers(platform, found) == (found, [])
+    assert clean_up(found, platform) == found
 
 
 def test_what_a_policy_hides_is_listed_all_the_same(platform, emulator, scope):

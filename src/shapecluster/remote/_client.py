@@ -41,7 +41,7 @@ from shapecluster.remote._staging import (
     staged_channels,
     staged_folders,
 )
-from shapecluster.remote._training import ProgressCallback, TrainingRun, attach_training, start_training
+from shapecluster.remote._training import TrainingRun, attach_training, start_training
 from shapecluster.remote._transform import run_transform
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ __all__ = [
     "Dataset",
     "JobClient",
     "LogReader",
-    "ProgressCallback",
     "StagedChannel",
     "TrainingRun",
     "attach_training",

@@ -143,19 +143,17 @@ def job_error(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) 
     log = "\n".join(["\nIts log ends with:", *(f"  {line}" for line in tail)]) if tail else ""
     if status == "Failed":
         code = reason.partition(":")[0]
-        advice = _ADVICE.get(code, "")
-        text = f"The {kind} job {name!r} failed: {reason or 'no reason was given'}. {advice}".rstrip()
-        if code == "CapacityError":
-            return CapacityError(text, code=code, job_name=name)
-        return _with_details(JobFailedError(text + log, code=code, job_name=name), reason, tail)
-    secondary = str(description.get("SecondaryStatus", ""))
-    limit = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-    advice = _STOPPED.get(secondary, "Someone stopped it: fit again.").format(limit=limit)
-    text = f"The {kind} job {name!r} was stopped before it was done. {advice}"
-    return _with_details(JobStoppedError(text + log, code=secondary or status, job_name=name), reason, tail)
-
-
-def _with_details(error: JobFailedError, reason: str, tail: tuple[str, ...]) -> JobFailedError:
-    error.failure_reason = reason
-    error.log_tail = tail
+        kind_of_error: type[RemoteError] = CapacityError if code == "CapacityError" else JobFailedError
+        end, advice = f"failed: {reason or 'no reason was given'}.", _ADVICE.get(code, "")
+    else:
+        code = str(description.get("SecondaryStatus", "")) or status
+        kind_of_error = JobStoppedError
+        limit = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        end = "was stopped before it was done."
+        advice = _STOPPED.get(code, "Someone stopped it: fit again.").format(limit=limit)
+    text = f"The {kind} job {name!r} {end} {advice}".rstrip()
+    error = kind_of_error(text + log, code=code, job_name=name)
+    if isinstance(error, JobFailedError):
+        error.failure_reason = reason
+        error.log_tail = tail
     return error

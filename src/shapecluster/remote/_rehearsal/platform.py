@@ -216,18 +216,10 @@ def _describe_listing(AlgorithmName: str) -> dict[str, Any]:
         "AlgorithmArn": AlgorithmName,
         "CreationTime": datetime.fromtimestamp(0.0, UTC),
         "AlgorithmStatus": "Completed",
-        "AlgorithmStatusDetails": {},
         "TrainingSpecification": {
             "SupportedHyperParameters": [k, label_size | {"IsRequired": False, "DefaultValue": "0"}],
             "SupportedTrainingInstanceTypes": _MACHINES,
             "SupportsDistributedTraining": False,
             "TrainingChannels": [channel],
-        },
-        "InferenceSpecification": {
-            "Containers": [],
-            "SupportedTransformInstanceTypes": _MACHINES,
-            "SupportedRealtimeInferenceInstanceTypes": _MACHINES,
-            "SupportedContentTypes": ["text/csv"],
-            "SupportedResponseMIMETypes": ["text/csv"],
         },
     }

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 from shapecluster._programs import WsgiApp, container_programs
 from shapecluster.remote._rehearsal import supervisor
@@ -68,20 +69,15 @@ def _python_path() -> list[str]:
 def post_to_app(app: WsgiApp, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
     """Send a request to a WSGI application: status, answer, and its type."""
     started: list[Any] = []
-    environ = {
+    environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/invocations",
-        "QUERY_STRING": "",
         "CONTENT_TYPE": content_type,
         "CONTENT_LENGTH": str(len(body)),
         "HTTP_ACCEPT": accept,
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "0",
-        "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.url_scheme": "http",
     }
+    setup_testing_defaults(environ)
     answer = b"".join(app(environ, lambda status, headers, *_: started.extend((status, headers))))
     status, headers = started
     media = {name.lower(): value for name, value in headers}.get("content-type", "")

@@ -29,7 +29,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -197,15 +197,11 @@ def _copy_out(objects: Path, uri: str, target: Path) -> int:
 
 
 def _store_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> None:
-    if "CheckpointConfig" not in request:
-        return
-    bucket, prefix = _bucket_and_key(objects, request["CheckpointConfig"]["S3Uri"])
-    target = bucket / prefix
-    for path in sorted((root / "checkpoints").rglob("*")):
-        if path.is_file():
-            copy = target / path.relative_to(root / "checkpoints")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+    if "CheckpointConfig" in request:
+        bucket, prefix = _bucket_and_key(objects, request["CheckpointConfig"]["S3Uri"])
+        shutil.copytree(
+            root / "checkpoints", bucket / prefix, ignore_dangling_symlinks=True, dirs_exist_ok=True
+        )
 
 
 def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) -> None:
@@ -283,16 +279,10 @@ def _signal(program: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 def _write_log(stream: IO[bytes], path: Path) -> None:
     with stream, path.open("a", encoding="utf-8") as log:
-        for line in _lines(stream):
-            event = {"timestamp": int(time.time() * 1000), "message": line.decode("utf-8", "replace")}
-            log.write(json.dumps(event) + "\n")
-            log.flush()
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    while line := stream.readline(_LINE):
-        if text := line.rstrip(b"\r\n"):
-            yield text
+        while line := stream.readline(_LINE):
+            if text := line.rstrip(b"\r\n").decode("utf-8", "replace"):
+                log.write(json.dumps({"timestamp": int(time.time() * 1000), "message": text}) + "\n")
+                log.flush()
 
 
 def main(folder: str, lock: str) -> None:
