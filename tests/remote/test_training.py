@@ -387,7 +387,7 @@ def test_a_job_that_can_no_longer_be_watched_runs_on_and_is_named(service, time,
         assert word in str(caught.value)
     assert not service.requests(STOP)
     service.script(DESCRIBE, service._describe)
-    again, _ = attach_training(service, run.name, clock=time.clock)
+    again, _ = attach_training(JobClient(service, JOB, time.clock), run.name)
     assert again.result().name == run.name
 
 
@@ -553,7 +553,7 @@ def test_attach_restores_what_was_written_down(service, time):
     staged = stage(service, dataset(manifest={"names": ["A", "B"]}), "s3://bucket/p")
     record = {"estimator": "K", "params": {"k": 3}}
     run = start_training(JobClient(service, JOB, time.clock), spec(channels={"train": staged}, record=record))
-    again, description = attach_training(service, run.name, clock=time.clock)
+    again, description = attach_training(service, run.name)
     assert read_record(service, description) == {"estimator": "K", "params": {"k": 3}}
     manifests = {name: one.manifest for name, one in staged_channels(service, description).items()}
     assert manifests == {"train": {"names": ["A", "B"]}}
@@ -565,9 +565,9 @@ def test_attach_restores_what_was_written_down(service, time):
 
 def test_attach_to_what_is_not_there_says_where_it_looked(service, time):
     with pytest.raises(NotFoundError, match=r"'nothing' in region eu-west-1"):
-        attach_training(service, "nothing", clock=time.clock)
+        attach_training(service, "nothing")
     with pytest.raises(ValueError, match="job_name"):
-        attach_training(service, "not a name", clock=time.clock)
+        attach_training(service, "not a name")
 
 
 def test_a_job_of_somebody_else_has_no_record(service, time):

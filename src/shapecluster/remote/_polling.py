@@ -96,8 +96,8 @@ class JobClient:
             self.clock.wait(self.interval, deadline)
 
 
-def open_client(session: object, job: Job | None = None, clock: Clock = CLOCK) -> JobClient:
+def open_client(session: object, job: Job | None = None) -> JobClient:
     """The client of a session, see `open_platform`; a client is returned as it is."""
     if isinstance(session, JobClient):
         return session
-    return JobClient(open_platform(session), Job() if job is None else job, clock)
+    return JobClient(open_platform(session), Job() if job is None else job)

@@ -44,7 +44,7 @@ class Cleanup:
 
     def __init__(self, client: JobClient) -> None:
         self.client = client
-        self._steps: list[tuple[str, Callable[[], None]]] = []
+        self._registered: list[tuple[str, str, Callable[[], bool] | None]] = []
 
     def __enter__(self) -> Cleanup:
         return self
@@ -88,20 +88,11 @@ class Cleanup:
 
     def add(self, noun: str, name: str, is_own: Callable[[], bool] | None = None) -> None:
         """Register a resource for deletion, unless `is_own` then says that it is someone else's."""
-
-        def delete() -> None:
-            if is_own is not None and not is_own():
-                return
-            if noun == "endpoint":
-                self._delete_endpoint(name)
-            else:
-                self.client.call(f"sagemaker.delete_{noun}", **named(noun, name))
-
-        self._steps.append((f"{noun.replace('_', ' ')} {name!r}", delete))
+        self._registered.append((noun, name, is_own))
 
     def clear(self) -> None:
         """Drop all registrations: the resources stay."""
-        self._steps.clear()
+        self._registered.clear()
 
     def run(self) -> list[str]:
         """Delete everything, and return what is left with the reasons.
@@ -109,10 +100,16 @@ class Cleanup:
         An interruption ends the current deletion only; the others still run.
         """
         left = []
-        while self._steps:
-            resource, delete = self._steps.pop()
+        while self._registered:
+            noun, name, is_own = self._registered.pop()
+            resource = f"{noun.replace('_', ' ')} {name!r}"
             try:
-                delete()
+                if is_own is not None and not is_own():
+                    continue
+                if noun == "endpoint":
+                    self._delete_endpoint(name)
+                else:
+                    self.client.call(f"sagemaker.delete_{noun}", **named(noun, name))
             except NotFoundError:
                 continue
             except BaseException as error:  # Ctrl-C as well: resources that are not deleted are billed

@@ -30,7 +30,6 @@ from shapecluster.remote._outcome import IS_OVER, CompletedJob, JobProgress, job
 from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._process import stopped_at_exit
 from shapecluster.remote._request import TrainingSpec, longest_wait, training_request
-from shapecluster.remote._retries import CLOCK, Clock
 from shapecluster.remote._staging import delete_records, write_records
 
 logger = logging.getLogger("shapecluster.remote")
@@ -247,33 +246,25 @@ def _created(run: TrainingRun, request: dict[str, Any], spec: TrainingSpec) -> b
         run.client.call("sagemaker.create_training_job", **request)
     except RemoteError as error:
         # Names are random, so a job of this name is most likely this one: the answer to a try was lost.
-        lost = isinstance(error, (NameTakenError, ConnectionLostError)) or error.attempts > 1
-        exists = _exists(run, request, error) if lost else False
-        if exists is None:
-            text = (
-                f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs "
-                f"on, {run._time_limit}. {run._how_to_attach}"
-            )
-            raise restated(error, text, run.name) from None
-        if exists:
-            return True
+        is_lost = isinstance(error, ConnectionLostError)
+        if is_lost or isinstance(error, NameTakenError) or error.attempts > 1:
+            try:
+                if _is_same(run.describe(), request):
+                    return True
+            except RemoteError as second:
+                # A request that got lost on its way may still arrive.
+                if is_lost or not isinstance(second, NotFoundError):
+                    text = (
+                        f"{error} Whether the training job {run.name!r} was created is not known. If it was, "
+                        f"it runs on, {run._time_limit}. {run._how_to_attach}"
+                    )
+                    raise restated(error, text, run.name) from None
         with suppress(RemoteError):  # a record without a job does no harm
             delete_records(run.client.platform, spec.channels.values(), run.name)
         if not isinstance(error, NameTakenError):
             raise
         return False
     return True
-
-
-def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) -> bool | None:
-    """Whether the job exists although its creation failed; None where that cannot be found out."""
-    try:
-        return _is_same(run.describe(), request)
-    except NotFoundError:
-        # A request that got lost on its way may still arrive.
-        return None if isinstance(error, ConnectionLostError) else False
-    except RemoteError:
-        return None
 
 
 def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
@@ -289,7 +280,7 @@ def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool
 
 
 def attach_training(
-    session: object, name: str, *, progress: ProgressCallback | None = None, clock: Clock = CLOCK
+    session: object, name: str, *, progress: ProgressCallback | None = None
 ) -> tuple[TrainingRun, dict[str, Any]]:
     """Find a training job again, and return it with the service's description.
 
@@ -303,15 +294,13 @@ def attach_training(
         Its name.
     progress : callable, default=None
         As for `TrainingRun`.
-    clock : Clock
-        For the waits.
 
     Raises
     ------
     NotFoundError
         When there is no such job.
     """
-    client = open_client(session, Job(on_interrupt="detach"), clock)
+    client = open_client(session, Job(on_interrupt="detach"))
     run = TrainingRun(client, check_name(name, "job_name"), progress)
     try:
         return run, run.describe()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from shapecluster.exceptions import InvalidRequestError, NameTakenError, NotFoundError, RemoteError
@@ -77,7 +78,12 @@ def run_transform(
     with Cleanup(client) as cleanup:
         create_model(training, name, cleanup)
         try:
-            description = _run(client, name, request)
+            with suppress(NameTakenError):  # the name is random: the answer to an earlier try was lost
+                client.call("sagemaker.create_transform_job", **request)
+            description = client.poll(
+                lambda: platform.call("sagemaker.describe_transform_job", TransformJobName=name),
+                lambda answer: answer["TransformJobStatus"] in IS_OVER,
+            )
         except BaseException as error:
             _stop(client, name, error)
             raise
@@ -87,18 +93,6 @@ def run_transform(
             raise job_error(description, "transform", log.tail)
     inputs = [relative_uri(rows.data_uri, uri) for uri in platform.list(rows.data_uri)]
     return [join_uri(output, f"{path}.out") for path in inputs]
-
-
-def _run(client: JobClient, name: str, request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        client.call("sagemaker.create_transform_job", **request)
-    except NameTakenError:
-        # The name is random, so it is this job.
-        logger.debug("%s exists already: the answer to an earlier try was lost", name)
-    return client.poll(
-        lambda: client.platform.call("sagemaker.describe_transform_job", TransformJobName=name),
-        lambda answer: answer["TransformJobStatus"] in IS_OVER,
-    )
 
 
 def _stop(client: JobClient, name: str, error: BaseException) -> None:
