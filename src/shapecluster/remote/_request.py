@@ -94,13 +94,12 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
         # SageMaker refuses Marketplace algorithms without it.
         "EnableNetworkIsolation": is_arn or job.network_isolation,
         "Tags": tags_of(job),
+        **vpc_of(job),
     }
     if spec.hyperparameters:
         request["HyperParameters"] = dict(spec.hyperparameters)
     if job.keep_alive_seconds:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = job.keep_alive_seconds
-    if job.subnets:
-        request["VpcConfig"] = vpc_config(job)
     if job.spot:
         request["EnableManagedSpotTraining"] = True
         request["StoppingCondition"]["MaxWaitTimeInSeconds"] = longest_wait(job)
@@ -122,9 +121,11 @@ def tags_of(job: Job) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in {**job.tags, **own}.items()]
 
 
-def vpc_config(job: Job) -> dict[str, list[str]]:
-    """The VPC of a job or a model."""
-    return {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}
+def vpc_of(job: Job) -> dict[str, Any]:
+    """The member of a request for the VPC of a job or a model; none where there is no VPC."""
+    if not job.subnets:
+        return {}
+    return {"VpcConfig": {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}}
 
 
 def _channel(name: str, data: StagedDataset) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from shapecluster.exceptions import (
     RemoteError,
 )
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import tags_of, vpc_config
+from shapecluster.remote._request import tags_of, vpc_of
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -177,9 +177,8 @@ def create_model(training: Mapping[str, Any], name: str, cleanup: Cleanup) -> No
         "ExecutionRoleArn": training["RoleArn"],
         "EnableNetworkIsolation": bool(arn) or job.network_isolation,
         "Tags": tags_of(job),
+        **vpc_of(job),
     }
-    if job.subnets:
-        request["VpcConfig"] = vpc_config(job)
     cleanup.create("model", name, request)
 
 

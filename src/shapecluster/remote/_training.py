@@ -90,7 +90,7 @@ class TrainingRun:
         deadline = None if timeout is None else self.client.clock.now() + timeout
         try:
             with stopped_at_exit(self._stop_at_exit):
-                description = self._wait(deadline, self._report_progress)
+                description = self._wait(deadline, self._progress)
         except RemoteError as error:
             running = self._with_job_state(error)
         except BaseException as error:  # Ctrl-C, an error in the progress callback, the interpreter's end
@@ -130,20 +130,16 @@ class TrainingRun:
         return self._note(error, f"{self._title} was stopped.")
 
     def _wait(
-        self,
-        deadline: float | None = None,
-        on_answer: Callable[[dict[str, Any]], None] | None = None,
+        self, deadline: float | None = None, progress: ProgressCallback | None = None
     ) -> dict[str, Any]:
-        return self.client.poll(
-            self._describe_once,
-            lambda description: description["TrainingJobStatus"] in IS_OVER,
-            deadline=deadline,
-            on_answer=on_answer,
-        )
+        def is_over(description: dict[str, Any]) -> bool:
+            if progress is not None:
+                self._report_progress(progress, description)
+            return description["TrainingJobStatus"] in IS_OVER
 
-    def _report_progress(self, description: Mapping[str, Any]) -> None:
-        if self._progress is None:
-            return
+        return self.client.poll(self._describe_once, is_over, deadline=deadline)
+
+    def _report_progress(self, progress: ProgressCallback, description: Mapping[str, Any]) -> None:
         lines = tuple(self._log.read())
         state = (str(description["TrainingJobStatus"]), str(description.get("SecondaryStatus", "")))
         if state == self._seen and not lines:
@@ -152,7 +148,7 @@ class TrainingRun:
         transitions = description.get("SecondaryStatusTransitions") or [{}]
         message = str(transitions[-1].get("StatusMessage", ""))
         waited = self.client.clock.now() - self._started
-        self._progress(JobProgress(self.name, *state, message, waited, lines))
+        progress(JobProgress(self.name, *state, message, waited, lines))
 
     def _stop_at_exit(self) -> None:
         """Handle the end of the interpreter while a thread waits: an interruption, but without a wait."""
