@@ -264,12 +264,11 @@ def test_an_endpoint_that_was_kept_is_listed_and_deleted(run, files):
 
 
 def test_what_cannot_be_deleted_is_an_error(run, files, monkeypatch):
-    monkeypatch.setattr(
-        "shapecluster.remote._leftovers.delete_leftovers", lambda *_: ([], ["model 'm' (AccessError: no)"])
-    )
     run("rehearse", "--prices", files["prices"], "-k", "2")
+    text = ["staged data 'x' (AccessError: no)"]
+    monkeypatch.setattr("shapecluster.remote._leftovers._delete_data", lambda *_: text)
     code, _, error = run("clean-up", "--folder", "shapecluster-rehearsal", "--min-age", "0", "--yes")
-    assert (code, error) == (1, "shapecluster: Could not be deleted: model 'm' (AccessError: no).\n")
+    assert (code, error) == (1, "shapecluster: Could not be deleted: staged data 'x' (AccessError: no).\n")
 
 
 # In a terminal

@@ -14,6 +14,16 @@ ROLE = "arn:aws:iam::123456789012:role/Execution"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:algorithm/k-shape"
 
 
+def trained(algorithm: str, artifact_uri: str) -> dict[str, Any]:
+    """The description of a job that left a model, as far as servers of the model need it."""
+    key = "AlgorithmName" if algorithm.startswith("arn:") else "TrainingImage"
+    return {
+        "AlgorithmSpecification": {key: algorithm},
+        "ModelArtifacts": {"S3ModelArtifacts": artifact_uri},
+        "RoleArn": ROLE,
+    }
+
+
 class FakeClock:
     """Time that passes only where somebody waits; `during` runs in every wait."""
 

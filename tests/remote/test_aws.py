@@ -23,7 +23,7 @@ from shapecluster.exceptions import (
     ThrottledError,
 )
 from shapecluster.remote import Job, Rehearsal, _aws
-from shapecluster.remote._account import find_bucket, find_role
+from shapecluster.remote._client import find_bucket, find_role
 from shapecluster.remote._platform import DROPPED, Platform, open_platform
 from shapecluster.remote._polling import JobClient
 from tests.remote.fakes import FakeClock

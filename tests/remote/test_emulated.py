@@ -10,17 +10,14 @@ boto3 = pytest.importorskip("boto3", reason="boto3 comes with the extra `aws`")
 pytest.importorskip("moto", reason="the emulator needs moto")
 
 from shapecluster.exceptions import AccessError  # noqa: E402
-from shapecluster.remote import Job  # noqa: E402
-from shapecluster.remote._account import find_bucket  # noqa: E402
+from shapecluster.remote import Job, clean_up, list_leftovers  # noqa: E402
+from shapecluster.remote._client import find_bucket  # noqa: E402
 from shapecluster.remote._endpoints import deploy, deployed  # noqa: E402
-from shapecluster.remote._leftovers import delete_leftovers, list_leftovers  # noqa: E402
 from shapecluster.remote._marketplace import describe_algorithm  # noqa: E402
 from shapecluster.remote._names import join_uri  # noqa: E402
-from shapecluster.remote._outcome import open_artifact  # noqa: E402
 from shapecluster.remote._platform import Platform, open_platform  # noqa: E402
 from shapecluster.remote._polling import JobClient  # noqa: E402
-from shapecluster.remote._request import Channel, TrainingSpec  # noqa: E402
-from shapecluster.remote._resources import ModelSource  # noqa: E402
+from shapecluster.remote._request import TrainingSpec  # noqa: E402
 from shapecluster.remote._staging import (  # noqa: E402
     Dataset,
     StagedDataset,
@@ -30,7 +27,7 @@ from shapecluster.remote._staging import (  # noqa: E402
     staged_channels,
 )
 from shapecluster.remote._training import attach_training, start_training  # noqa: E402
-from shapecluster.remote._transform import TransformSpec, run_transform  # noqa: E402
+from shapecluster.remote._transform import run_transform  # noqa: E402
 from shapecluster.remote.permissions import Scope, caller_policy  # noqa: E402
 from tests.emulator import Emulator  # noqa: E402
 from tests.emulator.errors import ServiceError  # noqa: E402
@@ -59,12 +56,13 @@ def train(platform: Platform, role: str, progress=None, job: Job = JOB, **hyperp
     base, staged = staged_data(platform)
     spec = TrainingSpec(
         algorithm=IMAGE,
-        channels=(Channel("train", staged.data_uri, "text/csv"),),
+        channels={"train": staged},
         hyperparameters={"k": "3", **hyperparameters},
         role=role,
         output_uri=join_uri(base, "models"),
+        record={"k": 3},
     )
-    return start_training(JobClient(platform, job), spec, staged=[staged], record={"k": 3}, progress=progress)
+    return start_training(JobClient(platform, job), spec, progress=progress)
 
 
 def live(platform: Platform, emulator: Emulator) -> None:
@@ -77,26 +75,26 @@ def live(platform: Platform, emulator: Emulator) -> None:
     assert read_record(platform, description) == {"k": 3}
     assert staged_channels(platform, description)["train"].manifest == {"names": ["A", "B"]}
     run.stop()
-    with open_artifact(platform, outcome) as file:
+    with outcome.open_model() as file:
         assert file.read(2) == b"\x1f\x8b"
-    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    source = outcome.description
     with deployed(JobClient(platform, JOB), source) as endpoint:
         assert endpoint.invoke(CONTENT, "text/csv") == b"3\n5\n"
     before = len(emulator.calls("PutObject"))
     base, staged = staged_data(platform)
     assert len(emulator.calls("PutObject")) == before  # it is there already
-    spec = TransformSpec(staged.data_uri, "text/csv", "text/csv", join_uri(base, "answers"))
-    (uri,) = run_transform(JobClient(platform, JOB), source, spec)
+    (uri,) = run_transform(JobClient(platform, JOB), source, staged, "text/csv", join_uri(base, "answers"))
     with platform.open(uri) as file:
         assert file.read() == b"3\n5\n"
-    listing = ModelSource(emulator.algorithm_arn, outcome.artifact_uri, emulator.role)
+    algorithm_name = {"AlgorithmName": emulator.algorithm_arn}
+    listing = outcome.description | {"AlgorithmSpecification": algorithm_name}
     assert algorithm.channels["train"].required
     with deployed(JobClient(platform, JOB), listing):
         found = list_leftovers(platform, min_age=0.0)
         assert {one.kind for one in found} > {"endpoint", "endpoint configuration", "model", "model package"}
     mark_collected(platform, outcome.description)
     found = list_leftovers(platform, min_age=0.0)
-    assert delete_leftovers(platform, found) == (found, [])
+    assert clean_up(found, platform) == found
 
 
 def test_a_life_under_no_policy_leaves_nothing(platform, emulator):
@@ -150,7 +148,7 @@ def test_without_the_right_to_pass_the_role_the_error_says_so(emulator, scope):
 def test_the_search_by_tag_finds_what_exists_and_nothing_else(platform, emulator):
     """The index of tags has more: jobs, resources that are gone, and those of others."""
     outcome = train(platform, emulator.role).result()
-    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    source = outcome.description
     client = JobClient(platform, JOB)
     with deployed(client, source):
         pass
@@ -171,12 +169,12 @@ def test_the_search_by_tag_finds_what_exists_and_nothing_else(platform, emulator
     for kind in range(3):
         times = [one.created for one in found[20 * kind : 20 * kind + 20]]
         assert times == sorted(times, reverse=True)
-    assert delete_leftovers(platform, found) == (found, [])
+    assert clean_up(found, platform) == found
 
 
 def test_what_a_policy_hides_is_listed_all_the_same(platform, emulator, scope):
     outcome = train(platform, emulator.role).result()
-    source = ModelSource(IMAGE, outcome.artifact_uri, emulator.role)
+    source = outcome.description
     deploy(JobClient(platform, JOB), source, name="named-by-a-user")
     emulator.policies.attach(emulator.caller.access_key, caller_policy(scope))
     found = [one for one in list_leftovers(platform) if one.kind == "endpoint"]

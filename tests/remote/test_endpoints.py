@@ -21,13 +21,13 @@ from shapecluster.remote import Endpoint, Job
 from shapecluster.remote._endpoints import chunks, deploy, deployed
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._resources import ModelSource
-from shapecluster.remote._transform import TransformSpec, run_transform
-from tests.remote.fakes import ARN, ROLE, FakeClock, FakePlatform
+from shapecluster.remote._staging import StagedDataset
+from shapecluster.remote._transform import run_transform
+from tests.remote.fakes import ARN, FakeClock, FakePlatform, trained
 
 JOB = Job(poll_interval=10.0, tags={"desk": "x"})
-IMAGE = ModelSource("image", "s3://bucket/model.tar.gz", ROLE)
-LISTING = ModelSource(ARN, "s3://bucket/model.tar.gz", ROLE)
+IMAGE = trained("image", "s3://bucket/model.tar.gz")
+LISTING = trained(ARN, "s3://bucket/model.tar.gz")
 
 NOUNS = {
     "model_package": "ModelPackage",
@@ -402,13 +402,14 @@ def test_a_row_that_no_request_holds_is_told():
 
 # ------------------------------------------------------------------------------------------------- batch
 
-SPEC = TransformSpec("s3://bucket/p/0/data/", "text/csv", "application/json", "s3://bucket/p/out")
+ROWS = StagedDataset("s3://bucket/p/0", "text/csv")
+WHERE = ("application/json", "s3://bucket/p/out")
 
 
 def test_a_transform_leaves_its_answers_and_nothing_else(platform, time):
     for name in ("part-1.csv", "part-0.csv"):
         platform.files[f"s3://bucket/p/0/data/{name}"] = b""
-    outputs = run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
+    outputs = run_transform(JobClient(platform, JOB, time.clock), IMAGE, ROWS, *WHERE)
     (request,) = platform.requests("sagemaker.create_transform_job")
     base = f"s3://bucket/p/out/{request['TransformJobName']}"
     assert outputs == [f"{base}/part-0.csv.out", f"{base}/part-1.csv.out"]
@@ -425,7 +426,7 @@ def test_a_transform_leaves_its_answers_and_nothing_else(platform, time):
 def test_a_transform_that_fails_leaves_nothing(platform, time):
     platform.transforms = ["InProgress", "Failed"]
     with pytest.raises(JobFailedError, match="transform job") as caught:
-        run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
+        run_transform(JobClient(platform, JOB, time.clock), IMAGE, ROWS, *WHERE)
     assert not isinstance(caught.value, JobStoppedError)
     assert platform.left() == []
 
@@ -433,7 +434,7 @@ def test_a_transform_that_fails_leaves_nothing(platform, time):
 def test_a_transform_that_was_stopped_is_no_success(platform, time):
     platform.transforms = ["InProgress", "Stopped"]
     with pytest.raises(JobStoppedError):
-        run_transform(JobClient(platform, JOB, time.clock), LISTING, SPEC)
+        run_transform(JobClient(platform, JOB, time.clock), LISTING, ROWS, *WHERE)
     assert platform.left() == []
 
 
@@ -446,7 +447,7 @@ def test_an_interrupted_transform_is_stopped_and_leaves_nothing(platform, time):
 
     time.during = interrupt
     with pytest.raises(KeyboardInterrupt):
-        run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
+        run_transform(JobClient(platform, JOB, time.clock), IMAGE, ROWS, *WHERE)
     assert platform.requests("sagemaker.stop_transform_job")
     assert platform.left() == []
 
@@ -455,5 +456,5 @@ def test_a_transform_that_is_refused_leaves_nothing(platform, time):
     operation = "sagemaker.create_transform_job"
     platform.script(operation, from_code("ResourceLimitExceeded", "no", operation))
     with pytest.raises(QuotaError):
-        run_transform(JobClient(platform, JOB, time.clock), IMAGE, SPEC)
+        run_transform(JobClient(platform, JOB, time.clock), IMAGE, ROWS, *WHERE)
     assert platform.left() == []

@@ -7,7 +7,8 @@ import pytest
 
 from shapecluster import SageMakerKShape
 from shapecluster.exceptions import CredentialsError, RemoteError
-from shapecluster.remote import Rehearsal, _leftovers, clean_up, list_leftovers
+from shapecluster.remote import Rehearsal, clean_up, list_leftovers
+from shapecluster.remote._errors import from_code
 from shapecluster.remote._platform import DROPPED
 
 
@@ -41,10 +42,20 @@ def test_data_of_an_uncollected_job_is_listed_and_stays(model):
 
 
 def test_what_could_not_be_deleted_is_named(model, monkeypatch):
+    model.deploy(keep=True)
     found = list_leftovers(model.session, min_age=0)
-    monkeypatch.setattr(_leftovers, "delete_leftovers", lambda *_: ([], ["model 'm' (AccessError: no)"]))
-    with pytest.raises(RemoteError, match=r"Could not be deleted: model 'm' \(AccessError: no\)\."):
+    call = Rehearsal.call
+
+    def refuse(self, operation, /, **request):
+        if operation == "sagemaker.delete_model":
+            raise from_code("AccessDenied", "no", operation)
+        return call(self, operation, **request)
+
+    monkeypatch.setattr(Rehearsal, "call", refuse)
+    with pytest.raises(RemoteError, match=r"Could not be deleted: model '.*' \(AccessError: .*no\."):
         clean_up(found, model.session)
+    monkeypatch.undo()
+    assert [one.kind for one in list_leftovers(model.session, min_age=0)] == ["model"]  # all else is gone
 
 
 def test_a_dropped_session_never_falls_back_to_the_default():

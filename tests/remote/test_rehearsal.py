@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,18 @@ from shapecluster.exceptions import (
 )
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._logs import LogReader
-from shapecluster.remote._outcome import open_artifact
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._rehearsal import folders, programs, supervisor
+from shapecluster.remote._rehearsal import programs, supervisor
 from shapecluster.remote._rehearsal.records import Records, Refusal
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import TrainingSpec
+from shapecluster.remote._staging import StagedDataset
 from shapecluster.remote._training import attach_training, start_training
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a rehearsal needs process groups and file locks")
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="the test finds processes in /proc, which only Linux has"
+)
 
 STUB = [sys.executable, "-S", "-E", str(Path(__file__).with_name("stub.py"))]
 DATA = "s3://rehearsal/p/0/data/"
@@ -55,7 +60,7 @@ def rehearsal(tmp_path) -> Rehearsal:
 def start(rehearsal, job=JOB, **hyperparameters):
     spec = TrainingSpec(
         algorithm="image",
-        channels=(Channel("train", DATA, "text/csv"),),
+        channels={"train": StagedDataset(DATA.removesuffix("/data/"), "text/csv")},
         hyperparameters=hyperparameters,
         role=str(rehearsal.default_role()),
         output_uri="s3://rehearsal/p/models",
@@ -64,7 +69,7 @@ def start(rehearsal, job=JOB, **hyperparameters):
 
 
 def members(rehearsal, outcome):
-    with open_artifact(rehearsal, outcome) as file, tarfile.open(fileobj=file) as archive:
+    with outcome.open_model() as file, tarfile.open(fileobj=file) as archive:
         return {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
 
 
@@ -156,7 +161,11 @@ def test_a_program_that_cannot_be_started_is_told(tmp_path, rehearsal):
 def test_news_come_with_the_log(rehearsal):
     news = []
     spec = TrainingSpec(
-        "image", (Channel("train", DATA, "text/csv"),), {"lines": "2"}, "role", "s3://rehearsal/p/models"
+        "image",
+        {"train": StagedDataset(DATA.removesuffix("/data/"), "text/csv")},
+        {"lines": "2"},
+        "role",
+        "s3://rehearsal/p/models",
     )
     start_training(JobClient(rehearsal, JOB), spec, progress=news.append).result()
     assert [line for n in news for line in n.lines] == ["channel train", "line 0", "line 1"]
@@ -164,9 +173,9 @@ def test_news_come_with_the_log(rehearsal):
 
 
 def test_a_log_is_read_page_by_page(rehearsal, monkeypatch):
-    from shapecluster.remote._rehearsal import logs
+    from shapecluster.remote._rehearsal import jobs
 
-    monkeypatch.setattr(logs, "PAGE", 7)
+    monkeypatch.setattr(jobs, "PAGE", 7)
     run = start(rehearsal, lines="30")
     run.result()
     reader = LogReader(rehearsal, run.name)
@@ -193,6 +202,7 @@ def test_a_job_ends_at_its_limit(rehearsal):
         run.result()
 
 
+@needs_proc
 def test_a_program_that_does_not_end_is_killed_with_all_it_started(rehearsal, monkeypatch):
     from shapecluster.remote._rehearsal import training
 
@@ -220,6 +230,7 @@ def _environ(process):
         return b""
 
 
+@needs_proc
 def test_a_supervisor_that_was_killed_is_a_failed_job(rehearsal):
     run = start(rehearsal, sleep="5")
     folder = job_folder(rehearsal, run)
@@ -241,6 +252,7 @@ def _command(process):
         return ""
 
 
+@needs_proc
 def test_a_job_ends_when_its_folder_is_removed(rehearsal):
     run = start(rehearsal, sleep="60")
     wait_until((job_folder(rehearsal, run) / "root/output/data/ready").exists)
@@ -286,12 +298,13 @@ def test_jobs_and_files_that_are_not_there_are_told(rehearsal):
 def test_a_job_outlives_its_process_and_is_found_by_another(rehearsal, tmp_path):
     go, hyperparameters = tmp_path / "go", {"until": str(tmp_path / "go")}
     code = f"""
-import sys
 from shapecluster.remote import Rehearsal
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import TrainingSpec
+from shapecluster.remote._staging import StagedDataset
 from shapecluster.remote._training import start_training
-spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {hyperparameters!r}, "r", "s3://rehearsal/m")
+rows = StagedDataset({DATA.removesuffix("/data/")!r}, "text/csv")
+spec = TrainingSpec("image", {{"train": rows}}, {hyperparameters!r}, "r", "s3://rehearsal/m")
 print(start_training(JobClient(Rehearsal({str(rehearsal.path)!r}, program={STUB!r})), spec).name)
 """
     done = subprocess.run(
@@ -304,14 +317,14 @@ print(start_training(JobClient(Rehearsal({str(rehearsal.path)!r}, program={STUB!
 
 
 def test_whoever_sees_a_job_that_just_starts_finds_it_alive(rehearsal, monkeypatch):
-    real, seen = folders.subprocess.run, []
+    real, seen = programs.subprocess.run, []
 
     def run(command, **options):
         (name,) = os.listdir(rehearsal.path / "sagemaker" / "training-job")
         seen.append(attach_training(JobClient(Rehearsal(rehearsal.path), JOB), name)[1]["TrainingJobStatus"])
         return real(command, **options)
 
-    monkeypatch.setattr(folders.subprocess, "run", run)
+    monkeypatch.setattr(programs.subprocess, "run", run)
     assert members(rehearsal, start(rehearsal).result()) == {"centroids": b"1,2\n3,4\n"}
     assert seen == ["InProgress"]
 
@@ -370,7 +383,8 @@ def inside(tmp_path, monkeypatch) -> Rehearsal:
             sys.exit(int(hyperparameters["exit"]))
         (root / "model/centroids").write_text(argv[argv.index("--algorithm") + 1])
 
-    monkeypatch.setattr(programs, "load_main", lambda: main)
+    given = replace(container_programs(), load_main=lambda: main)
+    monkeypatch.setattr(_programs, "_provider", lambda: given)
     found = Rehearsal(tmp_path / "cloud", in_process=True)
     found.upload(io.BytesIO(b"1,2\n"), DATA + "part-0.csv")
     return found
@@ -437,9 +451,9 @@ def test_programs_that_nobody_handed_over_are_missed_by_name(monkeypatch):
 
 
 def test_what_main_returns_or_raises_is_an_exit_code():
-    assert programs.exit_code(lambda: None) == 0
-    assert programs.exit_code(lambda: 4) == 4
-    assert programs.exit_code(lambda: sys.exit("text")) == 1
+    assert programs.exit_code(lambda _: None, []) == 0
+    assert programs.exit_code(len, ["a", "b"]) == 2
+    assert programs.exit_code(sys.exit, ["text"]) == 1
 
 
 # ------------------------------------------------------------------------------------------- supervisor
@@ -463,14 +477,14 @@ def test_files_are_replaced_at_once(tmp_path):
 
 
 def test_a_folder_is_claimed_once(tmp_path):
-    models = Records(tmp_path, "model")
+    models = Records(Rehearsal(tmp_path), "model")
     folder = models.claim("b")
     with pytest.raises(Refusal, match="already existing"):
         models.claim("b")
-    assert not folders.is_alive(folder)
-    with folders.locked(tmp_path):
-        assert folders.is_alive(tmp_path)
-    assert not folders.is_alive(tmp_path)
+    assert not programs.is_alive(folder)
+    with programs.locked(tmp_path):
+        assert programs.is_alive(tmp_path)
+    assert not programs.is_alive(tmp_path)
 
 
 @pytest.mark.parametrize(("on_interrupt", "status"), [("stop", "Stopped"), ("detach", "InProgress")])
@@ -482,9 +496,11 @@ import sys, threading
 from pathlib import Path
 from shapecluster.remote import Job, Rehearsal
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import Channel, TrainingSpec
+from shapecluster.remote._request import TrainingSpec
+from shapecluster.remote._staging import StagedDataset
 from shapecluster.remote._training import start_training
-spec = TrainingSpec("image", (Channel("train", {DATA!r}, "text/csv"),), {{"sleep": "60"}}, "r", "s3://rehearsal/m")
+rows = StagedDataset({DATA.removesuffix("/data/")!r}, "text/csv")
+spec = TrainingSpec("image", {{"train": rows}}, {{"sleep": "60"}}, "r", "s3://rehearsal/m")
 platform = Rehearsal({str(rehearsal.path)!r}, program={STUB!r})
 job = Job(on_interrupt={on_interrupt!r}, poll_interval=0.01)
 started = threading.Event()

@@ -9,30 +9,33 @@ import sys
 import tarfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from shapecluster import _programs
+from shapecluster._programs import container_programs
 from shapecluster.exceptions import (
     EndpointError,
     InvalidRequestError,
     JobFailedError,
     NameTakenError,
     NotFoundError,
+    RemoteError,
 )
-from shapecluster.remote import Endpoint, Job, Rehearsal
+from shapecluster.remote import Endpoint, Job, Rehearsal, clean_up, list_leftovers
 from shapecluster.remote._endpoints import deploy, deployed
-from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
+from shapecluster.remote._leftovers import STAGED
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._rehearsal import programs
-from shapecluster.remote._request import Channel, TrainingSpec
-from shapecluster.remote._resources import ModelSource
+from shapecluster.remote._rehearsal.programs import read_log
+from shapecluster.remote._request import TrainingSpec
 from shapecluster.remote._retries import Clock
-from shapecluster.remote._staging import Dataset, mark_collected, stage
+from shapecluster.remote._staging import Dataset, StagedDataset, mark_collected, stage
 from shapecluster.remote._training import start_training
-from shapecluster.remote._transform import TransformSpec, run_transform
-from tests.remote.fakes import ARN, ROLE
+from shapecluster.remote._transform import run_transform
+from tests.remote.fakes import ARN, ROLE, trained
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a rehearsal needs process groups and file locks")
 
@@ -40,7 +43,7 @@ STUB = [sys.executable, "-S", "-E", str(Path(__file__).with_name("stub.py"))]
 JOB = Job(poll_interval=0.01)
 LATER = Clock(wall=lambda: time.time() + 4000)
 MODEL = "s3://rehearsal/models/model.tar.gz"
-IMAGE = ModelSource("image", MODEL, ROLE)
+IMAGE = trained("image", MODEL)
 
 
 def archive(*members: tarfile.TarInfo | str) -> io.BytesIO:
@@ -66,7 +69,7 @@ def things(rehearsal) -> list[str]:
     return [kind for kind in kinds if list((rehearsal.path / "sagemaker").glob(f"{kind}/*"))]
 
 
-@pytest.mark.parametrize("source", [IMAGE, ModelSource(ARN, MODEL, ROLE)])
+@pytest.mark.parametrize("source", [IMAGE, trained(ARN, MODEL)])
 def test_an_endpoint_answers_and_goes(rehearsal, source):
     with deployed(JobClient(rehearsal, JOB), source) as endpoint:
         assert endpoint.status == "InService"
@@ -78,7 +81,10 @@ def test_an_endpoint_answers_and_goes(rehearsal, source):
             endpoint.invoke(b"break", "text/csv")
         assert caught.value.status == 500
         folder = next((rehearsal.path / "sagemaker/endpoint").iterdir())
-        assert (folder / "log.jsonl").read_text().count("serving ['centroids']") == 1
+        end = time.monotonic() + 20
+        while not read_log(folder) and time.monotonic() < end:  # the supervisor writes it after the answer
+            time.sleep(0.005)
+        assert [event["message"] for event in read_log(folder)].count("serving ['centroids']") == 1
     assert things(rehearsal) == []
     with pytest.raises(NotFoundError):
         Endpoint.attach(endpoint.name, rehearsal)
@@ -144,15 +150,15 @@ def test_requests_have_the_limits_of_the_real_thing(rehearsal):
             rehearsal.call("sagemaker-runtime.invoke_endpoint", **request)
 
 
-def spec(split="Line"):
-    return TransformSpec("s3://rehearsal/in/data/", "text/csv", "text/csv", "s3://rehearsal/out", split)
+def transform(rehearsal, training=IMAGE):
+    rows = StagedDataset("s3://rehearsal/in", "text/csv")
+    return run_transform(JobClient(rehearsal, JOB), training, rows, "text/csv", "s3://rehearsal/out")
 
 
-@pytest.mark.parametrize("split", ["Line", "None"])
-def test_a_transform_answers_every_file(rehearsal, split):
+def test_a_transform_answers_every_file(rehearsal):
     rehearsal.upload(io.BytesIO(b"1\n22\n"), "s3://rehearsal/in/data/part-0.csv")
     rehearsal.upload(io.BytesIO(b"333\n"), "s3://rehearsal/in/data/part-1.csv")
-    outputs = run_transform(JobClient(rehearsal, JOB), IMAGE, spec(split))
+    outputs = transform(rehearsal)
     answers = []
     for uri in outputs:
         with rehearsal.open(uri) as file:
@@ -162,13 +168,9 @@ def test_a_transform_answers_every_file(rehearsal, split):
 
 
 def test_a_transform_cuts_files_at_the_limit_between_records(rehearsal):
-    from shapecluster.remote._rehearsal.transform import _records
-
-    frame = bytes.fromhex("0a23d7ce") + (5).to_bytes(4, "little") + b"hello\0\0\0"
-    assert list(_records(io.BytesIO(frame * 3), "RecordIO")) == [frame] * 3
     line = b"x" * 999 + b"\n"
     rehearsal.upload(io.BytesIO(line * 8000), "s3://rehearsal/in/data/part-0.csv")
-    (uri,) = run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
+    (uri,) = transform(rehearsal)
     with rehearsal.open(uri) as file:
         assert file.read() == b"999\n" * 8000
 
@@ -176,7 +178,7 @@ def test_a_transform_cuts_files_at_the_limit_between_records(rehearsal):
 def test_a_transform_of_what_the_model_refuses_fails(rehearsal):
     rehearsal.upload(io.BytesIO(b"bad\n"), "s3://rehearsal/in/data/part-0.csv")
     with pytest.raises(JobFailedError, match="row 0 is no number"):
-        run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
+        transform(rehearsal)
     assert things(rehearsal) == []
 
 
@@ -184,7 +186,7 @@ def test_a_transform_whose_server_does_not_start_fails(rehearsal):
     rehearsal.upload(archive("broken"), MODEL)
     rehearsal.upload(io.BytesIO(b"1\n"), "s3://rehearsal/in/data/part-0.csv")
     with pytest.raises(JobFailedError, match="the model is broken"):
-        run_transform(JobClient(rehearsal, JOB), IMAGE, spec())
+        transform(rehearsal)
 
 
 def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
@@ -198,7 +200,8 @@ def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
 
         return app
 
-    monkeypatch.setattr(programs, "load_app", load)
+    given = replace(container_programs(), load_app=load)
+    monkeypatch.setattr(_programs, "_provider", lambda: given)
     inside = Rehearsal(tmp_path, in_process=True)
     inside.upload(archive("centroids"), MODEL)
     inside.upload(io.BytesIO(b"1\n"), "s3://rehearsal/in/data/part-0.csv")
@@ -206,7 +209,7 @@ def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
         assert endpoint.invoke(b"x", "text/csv", "application/json") == b"dataxapplication/jsontext/csv"
         with pytest.raises(EndpointError):
             endpoint.invoke(b"bad", "text/csv")
-    (uri,) = run_transform(JobClient(inside, JOB), IMAGE, spec())
+    (uri,) = transform(inside)
     with inside.open(uri) as file:
         assert file.read() == b"data1\ntext/csvtext/csv"
     assert threading.active_count() == 1 or not [t for t in threading.enumerate() if "shapecluster" in t.name]
@@ -218,9 +221,9 @@ def test_servers_in_this_process_answer_without_a_port(tmp_path, monkeypatch):
 def staged_job(rehearsal, content=b"1,2\n", **hyperparameters):
     data = Dataset(str(content), 1, lambda file, rows: file.write(content), "text/csv", ".csv")
     staged = stage(rehearsal, data, "s3://rehearsal/shapecluster")
-    channel = Channel("train", staged.data_uri, "text/csv")
-    spec = TrainingSpec("image", (channel,), hyperparameters, ROLE, "s3://rehearsal/shapecluster/models")
-    return staged, start_training(JobClient(rehearsal, JOB), spec, staged=[staged])
+    models = "s3://rehearsal/shapecluster/models"
+    spec = TrainingSpec("image", {"train": staged}, hyperparameters, ROLE, models)
+    return staged, start_training(JobClient(rehearsal, JOB), spec)
 
 
 def test_an_endpoint_in_this_process_needs_no_estimator_to_find_its_program(tmp_path):
@@ -243,15 +246,13 @@ assert "shapecluster.sagemaker" not in sys.modules
 
 
 def test_what_carries_our_tag_is_found_and_deleted_in_order(rehearsal):
-    deploy(JobClient(rehearsal, JOB), ModelSource(ARN, MODEL, ROLE))
+    deploy(JobClient(rehearsal, JOB), trained(ARN, MODEL))
     theirs = {"PrimaryContainer": {"Image": "x"}, "ExecutionRoleArn": ROLE}
     rehearsal.call("sagemaker.create_model", ModelName="theirs", **theirs)
     found = list_leftovers(rehearsal)
     assert [one.kind for one in found] == ["endpoint", "endpoint configuration", "model", "model package"]
     assert all(one.created is not None for one in found)
-    deleted, left = delete_leftovers(rehearsal, reversed(found))
-    assert deleted == found
-    assert left == []
+    assert clean_up(reversed(found), rehearsal) == found
     assert list_leftovers(rehearsal) == []
     rehearsal.call("sagemaker.describe_model", ModelName="theirs")
 
@@ -261,13 +262,12 @@ def test_data_that_an_uncollected_job_reads_is_never_deleted(rehearsal):
     outcome = run.result()
     (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     assert (found.kind, found.name, found.kept_for) == (STAGED, staged.folder, (run.name,))
-    deleted, left = delete_leftovers(rehearsal, [found])
-    assert deleted == []
-    assert run.name in left[0]
+    assert clean_up([found], rehearsal) == []
+    assert rehearsal.exists(staged.manifest_uri)
     mark_collected(rehearsal, outcome.description)
     (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     assert found.kept_for == ()
-    assert delete_leftovers(rehearsal, [found]) == ([found], [])
+    assert clean_up([found], rehearsal) == [found]
     assert not list(rehearsal.list(staged.folder))
     assert rehearsal.exists(outcome.artifact_uri)
 
@@ -279,9 +279,8 @@ def test_a_job_that_began_after_the_list_was_made_keeps_its_data(rehearsal):
     (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     assert found.kept_for == ()  # a job that failed has nothing to collect
     _, second = staged_job(rehearsal, sleep="60")
-    deleted, left = delete_leftovers(rehearsal, [found])
-    assert deleted == []
-    assert second.name in left[0]
+    with pytest.raises(RemoteError, match=f"read by {second.name}, whose results are not collected"):
+        clean_up([found], rehearsal)
     assert rehearsal.exists(staged.manifest_uri)
     second.stop()
 
@@ -307,7 +306,7 @@ def test_the_mark_of_whole_data_goes_first(rehearsal, monkeypatch):
     (found,) = list_leftovers(JobClient(rehearsal, clock=LATER))
     order = []
     monkeypatch.setattr(rehearsal, "delete", order.append)
-    delete_leftovers(rehearsal, [found])
+    clean_up([found], rehearsal)
     assert order[0] == staged.manifest_uri
     assert any("/data/" in uri for uri in order)
     assert any("/jobs/" in uri for uri in order)

@@ -27,12 +27,13 @@ from shapecluster.exceptions import (
 from shapecluster.remote import Job
 from shapecluster.remote._errors import from_code
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._outcome import JobOutcome, open_artifact
+from shapecluster.remote._outcome import CompletedJob, job_cost
 from shapecluster.remote._polling import JobClient
 from shapecluster.remote._process import job_slot
-from shapecluster.remote._request import Channel, TrainingSpec, merge_hyperparameters, training_request
+from shapecluster.remote._request import TrainingSpec, merge_hyperparameters, training_request
 from shapecluster.remote._staging import (
     Dataset,
+    StagedDataset,
     fingerprint,
     mark_collected,
     read_record,
@@ -54,7 +55,7 @@ def error(code: str, message: str = "so it is", operation: str = CREATE) -> Remo
     return from_code(code, message, operation)
 
 
-def run_in_slot(service: FakeService, job: Job) -> JobOutcome:
+def run_in_slot(service: FakeService, job: Job) -> CompletedJob:
     with job_slot(service.identity, job.max_parallel_jobs):
         return start_training(JobClient(service, job), spec()).result()
 
@@ -70,8 +71,13 @@ def time() -> FakeClock:
 
 
 def spec(**changes):
-    channel = Channel("train", "s3://bucket/p/0123/data/", "text/csv")
-    given = {"algorithm": "image", "channels": (channel,), "hyperparameters": {"k": "3"}, "role": ROLE}
+    channel = StagedDataset("s3://bucket/p/0123", "text/csv")
+    given = {
+        "algorithm": "image",
+        "channels": {"train": channel},
+        "hyperparameters": {"k": "3"},
+        "role": ROLE,
+    }
     return TrainingSpec(**{**given, "output_uri": "s3://bucket/p/models", "base_name": "test", **changes})
 
 
@@ -96,7 +102,7 @@ def test_a_job_is_created_watched_and_its_outcome_told(service, time):
     assert news[1].lines == ()
     assert news[-1].seconds == pytest.approx(40.0)
     assert outcome.billable_seconds == 90
-    assert outcome.cost(2.0) == pytest.approx(0.05)
+    assert job_cost(outcome.description, 2.0) == pytest.approx(0.05)
 
 
 def test_the_name_is_told_before_the_job_is_created(service, time):
@@ -116,15 +122,15 @@ def test_waits_are_spread_around_the_interval(service, time):
 
 def test_the_cost_needs_a_price_and_counts_every_machine(service, time):
     outcome = start(service, time, Job(poll_interval=10, instance_count=3)).result()
-    assert outcome.cost(1.0) == pytest.approx(3 * 90 / 3600)
+    assert job_cost(outcome.description, 1.0) == pytest.approx(3 * 90 / 3600)
     for wrong in (-1.0, "1", None, True, float("nan")):
         with pytest.raises(ValueError, match="hourly_rate"):
-            outcome.cost(wrong)
+            job_cost(outcome.description, wrong)
 
 
 def test_listing_is_never_used(service, time):
     start(service, time).result()
-    assert {name for name, _ in service.calls} == {CREATE, DESCRIBE}
+    assert {name for name, _ in service.calls} == {CREATE, DESCRIBE, "upload"}
 
 
 # ------------------------------------------------------------------------------------------- the request
@@ -190,12 +196,10 @@ def test_spot_without_a_limit_waits_at_most_twice_as_long():
 
 
 def test_hyperparameters_are_strings_of_a_length_that_the_service_takes():
-    with pytest.raises(ValueError, match="'k' must be a str"):
-        spec(hyperparameters={"k": 3})
-    with pytest.raises(ValueError, match="2500 characters"):
-        spec(hyperparameters={"k": "x" * 2501})
-    with pytest.raises(ValueError, match="at most 100"):
-        spec(hyperparameters={f"k{i}": "" for i in range(101)})
+    with pytest.raises(ValueError, match=r"'x+'"):
+        Job(hyperparameters={"k": "x" * 2501})
+    with pytest.raises(ValueError, match=r"takes 100, .* Got 101"):
+        merge_hyperparameters({"k": "3"}, Job(hyperparameters={f"k{i}": "" for i in range(100)}))
     assert merge_hyperparameters({"k": "3"}, Job(hyperparameters={"seed": "1"})) == {"k": "3", "seed": "1"}
     with pytest.raises(ValueError, match="repeat"):
         merge_hyperparameters({"k": "3"}, Job(hyperparameters={"k": "4"}))
@@ -228,10 +232,10 @@ def test_names_are_valid_unique_and_keep_their_beginning():
     ],
 )
 def test_a_job_that_is_refused_leaves_no_record(service, time, code, message, expected):
-    staged = stage(service, dataset(), "s3://bucket/p")
     service.script(CREATE, error(code, message))
     with pytest.raises(expected):
-        start(service, time, staged=[staged])
+        start(service, time)
+    assert service.uploads
     assert not [uri for uri in service.files if "/jobs/" in uri]
 
 
@@ -383,7 +387,7 @@ def test_a_job_that_can_no_longer_be_watched_runs_on_and_is_named(service, time,
         assert word in str(caught.value)
     assert not service.requests(STOP)
     service.script(DESCRIBE, service._describe)
-    again, _ = attach_training(service, run.name, clock=time.clock)
+    again, _ = attach_training(JobClient(service, JOB, time.clock), run.name)
     assert again.result().name == run.name
 
 
@@ -547,14 +551,9 @@ def dataset(values=None, manifest=None):
 
 def test_attach_restores_what_was_written_down(service, time):
     staged = stage(service, dataset(manifest={"names": ["A", "B"]}), "s3://bucket/p")
-    channel = Channel("train", staged.data_uri, "text/csv")
-    run = start_training(
-        JobClient(service, JOB, time.clock),
-        spec(channels=(channel,)),
-        staged=[staged],
-        record={"estimator": "K", "params": {"k": 3}},
-    )
-    again, description = attach_training(service, run.name, clock=time.clock)
+    record = {"estimator": "K", "params": {"k": 3}}
+    run = start_training(JobClient(service, JOB, time.clock), spec(channels={"train": staged}, record=record))
+    again, description = attach_training(service, run.name)
     assert read_record(service, description) == {"estimator": "K", "params": {"k": 3}}
     manifests = {name: one.manifest for name, one in staged_channels(service, description).items()}
     assert manifests == {"train": {"names": ["A", "B"]}}
@@ -566,23 +565,24 @@ def test_attach_restores_what_was_written_down(service, time):
 
 def test_attach_to_what_is_not_there_says_where_it_looked(service, time):
     with pytest.raises(NotFoundError, match=r"'nothing' in region eu-west-1"):
-        attach_training(service, "nothing", clock=time.clock)
+        attach_training(service, "nothing")
     with pytest.raises(ValueError, match="job_name"):
-        attach_training(service, "not a name", clock=time.clock)
+        attach_training(service, "not a name")
 
 
 def test_a_job_of_somebody_else_has_no_record(service, time):
-    run = start(service, time)
-    assert read_record(service, run.describe()) is None
-    assert staged_channels(service, run.describe()) == {}
+    theirs = start(service, time).describe()
+    theirs["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] = "s3://theirs/prices/"
+    assert read_record(service, theirs) is None
+    assert staged_channels(service, theirs) == {}
 
 
 def test_a_model_that_is_gone_is_told(service, time):
     outcome = start(service, time).result()
     with pytest.raises(NotFoundError, match="removed"):
-        open_artifact(service, outcome)
+        outcome.open_model()
     service.files[outcome.artifact_uri] = b"model"
-    with open_artifact(service, outcome) as file:
+    with outcome.open_model() as file:
         assert file.read() == b"model"
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from shapecluster import SageMakerKShape
-from shapecluster.remote import Job, _training
+from shapecluster.remote import Job, _training, clean_up, list_leftovers
 from shapecluster.remote._aws import aws_platform
-from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
+from shapecluster.remote._leftovers import STAGED
 from tests.emulator import Emulator, faults
 from tests.emulator.marketplace import NOT_SUBSCRIBED
 from tests.emulator.programs import Program
@@ -385,6 +385,6 @@ class Case:
         lasting_kinds = left.keys() - {"job", "transform"}
         theirs = set().union(*self.before.values()) if self.before else set()
         assert {one.name for one in found} == set().union(theirs, *(left[kind] for kind in lasting_kinds))
-        assert delete_leftovers(platform, found)[1] == []
+        assert sorted(clean_up(found, platform), key=str) == sorted(found, key=str)
         self.before = {}
         assert self.left(set()) == {}

@@ -12,9 +12,9 @@ from sklearn.exceptions import NotFittedError
 
 from shapecluster import SageMakerKMeans, SageMakerKShape
 from shapecluster.exceptions import ArtifactWarning, EndpointError, NotFoundError
-from shapecluster.remote import Endpoint, Job, _endpoints, _polling
+from shapecluster.remote import Endpoint, Job, _endpoints, _polling, clean_up, list_leftovers
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._leftovers import STAGED, delete_leftovers, list_leftovers
+from shapecluster.remote._leftovers import STAGED
 from tests.emulator import programs
 from tests.sagemaker.test_kshape import frame, walks
 
@@ -75,8 +75,7 @@ def test_a_kept_endpoint_is_found_again_listed_and_deleted(rng, rehearsal, model
 
 def test_kept_endpoints_are_cleaned_up_with_all_that_belongs_to_them(rehearsal, model):
     model.deploy(keep=True)
-    deleted, failed = delete_leftovers(rehearsal, list_leftovers(rehearsal))
-    assert failed == []
+    deleted = clean_up(list_leftovers(rehearsal), rehearsal)
     assert {one.kind for one in deleted} >= {"endpoint", "endpoint configuration", "model"}
     assert left(rehearsal) == []
 
@@ -117,7 +116,9 @@ def test_a_deployment_that_breaks_off_half_way_leaves_nothing(rehearsal, model, 
 
 
 def test_an_endpoint_that_does_not_come_up_leaves_nothing(rehearsal, model):
-    (rehearsal.path / "s3" / model._outcome.artifact_uri.removeprefix("s3://")).write_bytes(b"damaged")
+    (
+        rehearsal.path / "s3" / model._described["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://")
+    ).write_bytes(b"damaged")
     with pytest.raises(EndpointError, match="did not come up"):
         model.deploy(keep=True)
     assert left(rehearsal) == []

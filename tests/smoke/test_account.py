@@ -31,7 +31,7 @@ import pytest
 from shapecluster import LocalKShape, SageMakerKMeans, SageMakerKShape
 from shapecluster.exceptions import JobStoppedError, RemoteError
 from shapecluster.remote import Job
-from shapecluster.remote._account import find_bucket
+from shapecluster.remote._client import find_bucket
 from shapecluster.remote._platform import open_platform
 from tests.emulator.programs import OURS
 

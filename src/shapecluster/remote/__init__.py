@@ -3,9 +3,9 @@
 This package moves bytes without interpreting them. Lower layers import nothing from upper ones:
 
 ```
-_client                                    the facade for other packages
+_client                                    the facade for other packages; bucket and role of a job
 ------------------------------------------
-_account  _staging                         bucket, role and uploaded data
+_staging                                   uploaded data
 _job  _request  _training  _outcome        a training job, from its settings to its model
 _marketplace                               what a listed algorithm takes
 _resources  _endpoints  _transform         predictions by an endpoint or a batch transform job

@@ -140,15 +140,19 @@ class AwsPlatform:
         return self._account
 
     def default_bucket(self) -> str:
-        """The default bucket of the SageMaker SDK."""
-        return _sdk.configured_bucket(self._sdk) or f"sagemaker-{self.region}-{self.account()}"
+        """The bucket given to a session of the SDK, or in its configuration file; else its default."""
+        # Not by the method `default_bucket` of the SDK's session, which creates a missing bucket.
+        configured: str | None = getattr(self._sdk, "_default_bucket_name_override", None)
+        return configured or f"sagemaker-{self.region}-{self.account()}"
 
     def default_role(self) -> str | None:
         """SAGEMAKER_ROLE, or the role that the SDK's session runs under."""
         named = os.environ.get("SAGEMAKER_ROLE")
-        if named:
-            return named
-        return _translating(lambda: _sdk.caller_role(self._sdk), "sts.get_caller_identity", self._secrets)
+        find = getattr(self._sdk, "get_caller_identity_arn", None)
+        if named or find is None:
+            return named or None
+        arn = str(_translating(find, "sts.get_caller_identity", self._secrets))
+        return arn if ":role/" in arn else None  # none for users
 
     def sdk_training_job(self, name: str) -> TrainingJob:
         """A training job as an object of the SageMaker SDK."""

@@ -3,11 +3,10 @@
 ```
 open_client(session, job) -> JobClient   a platform, and the settings of its jobs
 describe_algorithm                       what a Marketplace algorithm takes
-prepare -> PreparedTraining              bucket, role and staged data; nothing is billed yet
-             .start -> TrainingRun -> JobOutcome
+prepare -> TrainingSpec                  bucket, role and staged data; nothing is billed yet
+start_training -> TrainingRun            a job; its result is a CompletedJob
 attach_training, read_record             a job that exists already
 deploy, deployed, transform              predictions by an endpoint or a batch transform job
-CompletedJob                             the model of a job, its log, and the data it read
 ```
 
 Outside this package, `shapecluster.remote` and this module alone may be imported.
@@ -15,28 +14,26 @@ Outside this package, `shapecluster.remote` and this module alone may be importe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from shapecluster.remote._account import find_bucket, find_role
+from shapecluster.exceptions import NotFoundError
 from shapecluster.remote._aws import AwsPlatform, new_session
 from shapecluster.remote._endpoints import deploy, deployed
+from shapecluster.remote._errors import restated
+from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._marketplace import Algorithm, ChannelSpec, describe_algorithm
 from shapecluster.remote._names import join_uri
-from shapecluster.remote._outcome import IS_OVER, JobOutcome, open_artifact
+from shapecluster.remote._outcome import IS_OVER, CompletedJob, job_cost
 from shapecluster.remote._platform import DROPPED, Platform
 from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._process import job_slot
-from shapecluster.remote._request import Channel, TrainingSpec, merge_hyperparameters
-from shapecluster.remote._resources import model_source
-from shapecluster.remote._retries import CLOCK
+from shapecluster.remote._request import TrainingSpec, merge_hyperparameters
 from shapecluster.remote._staging import (
     Dataset,
     StagedChannel,
-    StagedDataset,
     fingerprint,
     mark_collected,
     read_record,
@@ -44,8 +41,8 @@ from shapecluster.remote._staging import (
     staged_channels,
     staged_folders,
 )
-from shapecluster.remote._training import ProgressCallback, TrainingRun, attach_training, start_training
-from shapecluster.remote._transform import TransformSpec, run_transform
+from shapecluster.remote._training import TrainingRun, attach_training, start_training
+from shapecluster.remote._transform import run_transform
 
 if TYPE_CHECKING:
     from sagemaker.core.resources import TrainingJob
@@ -57,9 +54,7 @@ __all__ = [
     "CompletedJob",
     "Dataset",
     "JobClient",
-    "JobOutcome",
-    "PreparedTraining",
-    "ProgressCallback",
+    "LogReader",
     "StagedChannel",
     "TrainingRun",
     "attach_training",
@@ -67,15 +62,22 @@ __all__ = [
     "deployed",
     "describe_algorithm",
     "fingerprint",
-    "model_source",
+    "job_cost",
+    "job_slot",
+    "mark_collected",
     "new_session",
     "open_client",
     "prepare",
     "read_record",
     "sdk_training_job",
+    "staged_channels",
+    "staged_folders",
+    "start_training",
     "stop_training_job",
     "transform",
 ]
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 
 
 def prepare(
@@ -87,7 +89,7 @@ def prepare(
     role: str | None,
     record: Mapping[str, Any],
     base_name: str,
-) -> PreparedTraining:
+) -> TrainingSpec:
     """Check the request, find role and bucket, and stage the data.
 
     Parameters
@@ -119,24 +121,33 @@ def prepare(
     # All checks that need no call come before the first upload.
     if isinstance(algorithm, Algorithm):
         algorithm.check(sent, job)
-    execution_role = find_role(platform, role)
-    base = _base_uri(client)
-    staged = {
-        name: stage(platform, data, base, kms_key=job.output_kms_key) for name, data in datasets.items()
-    }
-    channels = tuple(
-        # Each machine reads its own share only where there are several files.
-        Channel(name, one.data_uri, one.content_type, sharded=one.n_shards > 1)
-        for name, one in staged.items()
+    execution_role, base = find_role(platform, role), _base_uri(client)
+    return TrainingSpec(
+        algorithm.arn if isinstance(algorithm, Algorithm) else algorithm,
+        {n: stage(platform, data, base, kms_key=job.output_kms_key) for n, data in datasets.items()},
+        sent,
+        execution_role,
+        join_uri(base, "jobs"),
+        base_name,
+        record,
     )
-    name = algorithm.arn if isinstance(algorithm, Algorithm) else algorithm
-    output = join_uri(base, "jobs")
-    spec = TrainingSpec(name, channels, sent, execution_role, output, base_name=base_name)
-    return PreparedTraining(client, spec, tuple(staged.values()), record)
 
 
-def transform(client: JobClient, outcome: JobOutcome, dataset: Dataset, accept: str) -> Iterator[BinaryIO]:
+def transform(
+    client: JobClient, training: Mapping[str, Any], dataset: Dataset, accept: str
+) -> Iterator[BinaryIO]:
     """Run a batch transform job, and open its files of answers one after the other.
+
+    Parameters
+    ----------
+    client : JobClient
+        Where to run it, and its settings.
+    training : mapping
+        Description of the training job that left the model.
+    dataset : Dataset
+        Rows as lines.
+    accept : str
+        Media type of the answers.
 
     Raises
     ------
@@ -145,8 +156,7 @@ def transform(client: JobClient, outcome: JobOutcome, dataset: Dataset, accept: 
     """
     base = _base_uri(client)
     staged = stage(client.platform, dataset, base, kms_key=client.job.output_kms_key)
-    spec = TransformSpec(staged.data_uri, dataset.content_type, accept, join_uri(base, "predictions"))
-    for uri in run_transform(client, model_source(outcome), spec):
+    for uri in run_transform(client, training, staged, accept, join_uri(base, "predictions")):
         with client.platform.open(uri) as file:
             yield file
 
@@ -167,107 +177,6 @@ def sdk_training_job(client: JobClient, job_name: str) -> TrainingJob:
             f"rehearsal. Got {client.platform!r} instead."
         )
     return client.platform.sdk_training_job(job_name)
-
-
-@dataclass(frozen=True)
-class PreparedTraining:
-    """A training job that is checked and staged, and ready to be created.
-
-    Attributes
-    ----------
-    client : JobClient
-        Where it will run, and its settings.
-    spec : TrainingSpec
-        What it will do.
-    staged : tuple of StagedDataset
-        The data that it will read.
-    record : mapping
-        Data about it for a later `attach`.
-    """
-
-    client: JobClient
-    spec: TrainingSpec
-    staged: tuple[StagedDataset, ...]
-    record: Mapping[str, Any]
-
-    def slot(self) -> AbstractContextManager[None]:
-        """Wait until fewer than `Job.max_parallel_jobs` jobs run on this platform, and count as one."""
-        return job_slot(self.client.platform.identity, self.client.job.max_parallel_jobs)
-
-    def start(
-        self,
-        *,
-        on_named: Callable[[str], None],
-        progress: ProgressCallback | None = None,
-        sleep: Callable[[float], None] | None = None,
-    ) -> TrainingRun:
-        """Create the job.
-
-        Parameters
-        ----------
-        on_named : callable
-            Called with the job's name before the job is created.
-        progress : callable, default=None
-            Called with a `JobProgress` at every change of state.
-        sleep : callable, default=None
-            Replaces `time.sleep` in all waits for this job.
-        """
-        clock = CLOCK if sleep is None else replace(CLOCK, sleep=sleep)
-        return start_training(
-            replace(self.client, clock=clock),
-            self.spec,
-            staged=self.staged,
-            record=self.record,
-            on_named=on_named,
-            progress=progress,
-        )
-
-
-class CompletedJob:
-    """A completed training job, and its files.
-
-    Parameters
-    ----------
-    platform : Platform
-        Where it ran.
-    outcome : JobOutcome
-        How it ended.
-    """
-
-    def __init__(self, platform: Platform, outcome: JobOutcome) -> None:
-        self._platform = platform
-        self.outcome = outcome
-
-    @property
-    def name(self) -> str:
-        """Name of the job."""
-        return self.outcome.name
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Final metrics that the service reports, by name."""
-        found = self.outcome.description.get("FinalMetricDataList", [])
-        return {str(metric["MetricName"]): float(metric["Value"]) for metric in found}
-
-    def open_model(self) -> BinaryIO:
-        """Open the model.tar.gz; NotFoundError where it was removed."""
-        return open_artifact(self._platform, self.outcome)
-
-    def read_log(self) -> list[str]:
-        """All lines that the program printed, as far as the log can be read."""
-        return LogReader(self._platform, self.name).read()
-
-    def has_staged(self, channel: str) -> bool:
-        """Whether the job read staged data in a channel of this name."""
-        return channel in staged_folders(self.outcome.description)
-
-    def staged_channels(self) -> dict[str, StagedChannel]:
-        """The channels whose data is still where it was staged, by name."""
-        return staged_channels(self._platform, self.outcome.description)
-
-    def mark_collected(self, kms_key: str | None) -> None:
-        """Record that the result was read, so that the staged data may be cleaned up."""
-        mark_collected(self._platform, self.outcome.description, kms_key)
 
 
 def stop_training_job(session: object, job_name: str) -> str | None:
@@ -293,3 +202,58 @@ def stop_training_job(session: object, job_name: str) -> str | None:
 
 def _base_uri(client: JobClient) -> str:
     return f"s3://{find_bucket(client.platform, client.job)}/{client.job.prefix}"
+
+
+def find_role(platform: Platform, role: str | None = None) -> str:
+    """Find the execution role: the one given, SAGEMAKER_ROLE, or the session's own.
+
+    Raises
+    ------
+    ValueError
+        When there is none, or it is not the ARN of a role.
+    """
+    found = role if role is not None else platform.default_role()
+    if found is None:
+        raise ValueError(
+            "role must be the ARN of an execution role: pass role='arn:aws:iam::<account>:role/<name>', set "
+            "the variable SAGEMAKER_ROLE, or use a SageMaker SDK session on SageMaker itself. Got None "
+            "instead. shapecluster.remote.permissions writes the policy that such a role needs."
+        )
+    if not isinstance(found, str) or not _ROLE.fullmatch(found):
+        raise ValueError(
+            "role must be the ARN of a role, such as 'arn:aws:iam::123456789012:role/SageMakerExecution'. "
+            f"Got {found!r} instead."
+        )
+    return found
+
+
+def find_bucket(platform: Platform, job: Job) -> str:
+    """Find the bucket of a job, and create it where the job asks for that.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such bucket, and `create_bucket` is False.
+    """
+    bucket = job.bucket or platform.default_bucket()
+    try:
+        platform.call("s3.head_bucket", Bucket=bucket)
+    except NotFoundError as error:
+        if not job.create_bucket:
+            text = (
+                f"There is no bucket {bucket!r} in this account: name one that exists, Job(bucket=...), or "
+                "have it created, Job(create_bucket=True)."
+            )
+            raise restated(error, text) from None
+        _create_bucket(platform, bucket)
+    return bucket
+
+
+def _create_bucket(platform: Platform, bucket: str) -> None:
+    # S3 refuses the name of its oldest region in this call.
+    place = {"CreateBucketConfiguration": {"LocationConstraint": platform.region}}
+    platform.call("s3.create_bucket", Bucket=bucket, **({} if platform.region == "us-east-1" else place))
+    # Prices and portfolios are confidential, and the account's defaults may allow public access.
+    blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    blocked = dict.fromkeys(blocks, True)
+    platform.call("s3.put_public_access_block", Bucket=bucket, PublicAccessBlockConfiguration=blocked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from shapecluster.remote._errors import restated
 from shapecluster.remote._names import check_name, unique_name
 from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._request import key_of, tags_of
-from shapecluster.remote._resources import Cleanup, ModelSource, create_model
+from shapecluster.remote._resources import Cleanup, create_model
 from shapecluster.remote._scrub import scrub
 
 logger = logging.getLogger("shapecluster.remote")
@@ -226,7 +226,7 @@ def chunks(encode: Callable[[slice], bytes], n_rows: int, limit: int) -> Iterato
 
 
 def deploy(
-    client: JobClient, source: ModelSource, *, name: str | None = None, instance_count: int = 1
+    client: JobClient, training: Mapping[str, Any], *, name: str | None = None, instance_count: int = 1
 ) -> Endpoint:
     """Create an endpoint that stays, and wait until it is in service.
 
@@ -234,8 +234,8 @@ def deploy(
     ----------
     client : JobClient
         Where to create it; machine, network, keys, tags and poll interval.
-    source : ModelSource
-        The model.
+    training : mapping
+        Description of the training job that left the model.
     name : str, default=None
         Name of the endpoint; None means a unique name.
     instance_count : int, default=1
@@ -248,25 +248,25 @@ def deploy(
         not be.
     """
     with Cleanup(client) as cleanup:
-        endpoint = _create(source, cleanup, name, instance_count)
+        endpoint = _create(training, cleanup, name, instance_count)
         cleanup.clear()
     return endpoint
 
 
 @contextmanager
 def deployed(
-    client: JobClient, source: ModelSource, *, name: str | None = None, instance_count: int = 1
+    client: JobClient, training: Mapping[str, Any], *, name: str | None = None, instance_count: int = 1
 ) -> Iterator[Endpoint]:
     """An endpoint for the length of a block, deleted at its end; parameters as for `deploy`."""
     with Cleanup(client) as cleanup:
-        yield _create(source, cleanup, name, instance_count)
+        yield _create(training, cleanup, name, instance_count)
 
 
-def _create(source: ModelSource, cleanup: Cleanup, name: str | None, instance_count: int) -> Endpoint:
+def _create(training: Mapping[str, Any], cleanup: Cleanup, name: str | None, instance_count: int) -> Endpoint:
     client, job = cleanup.client, cleanup.client.job
     drawn = unique_name("shapecluster", client.clock.wall())
     name = drawn if name is None else check_name(name, "name")
-    create_model(source, drawn, cleanup)
+    create_model(training, drawn, cleanup)
     variant = {
         "VariantName": "all",
         "ModelName": drawn,

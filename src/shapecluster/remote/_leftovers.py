@@ -155,35 +155,13 @@ def clean_up(leftovers: Iterable[Leftover], session: object = None) -> list[Left
     ...     print(len(gone), len(list_leftovers(session, min_age=0)))
     1 0
     """
-    free = [leftover for leftover in leftovers if not leftover.kept_for]
-    deleted, left = delete_leftovers(session, free)
-    if left:
-        raise RemoteError(f"Could not be deleted: {'; '.join(left)}.")
-    return deleted
-
-
-def delete_leftovers(session: object, leftovers: Iterable[Leftover]) -> tuple[list[Leftover], list[str]]:
-    """Delete leftovers, except for data that an uncollected job reads.
-
-    Parameters
-    ----------
-    session : session or JobClient
-        Where they are.
-    leftovers : iterable of Leftover
-        In any order.
-
-    Returns
-    -------
-    deleted : list of Leftover
-        What was deleted.
-    left : list of str
-        What could not be deleted, and why.
-    """
     client, order = open_client(session), [*_NOUNS, STAGED]
     deleted, left = [], []
     for one in sorted(leftovers, key=lambda leftover: order.index(leftover.kind)):
+        if one.kept_for:
+            continue
         if one.kind == STAGED:
-            failed = _delete_data(client, one)
+            failed = _delete_data(client, one.name)
         else:
             cleanup = Cleanup(client)
             cleanup.add(_NOUNS[one.kind], one.name)
@@ -191,7 +169,9 @@ def delete_leftovers(session: object, leftovers: Iterable[Leftover]) -> tuple[li
         left += failed
         if not failed:
             deleted.append(one)
-    return deleted, left
+    if left:
+        raise RemoteError(f"Could not be deleted: {'; '.join(left)}.")
+    return deleted
 
 
 def _tagged(client: JobClient) -> Iterator[Leftover]:
@@ -262,14 +242,13 @@ def _may_have_result(client: JobClient, job_name: str) -> bool:
     return description["TrainingJobStatus"] not in _NO_RESULT
 
 
-def _delete_data(client: JobClient, data: Leftover) -> list[str]:
+def _delete_data(client: JobClient, folder: str) -> list[str]:
     """Delete a folder of staged data, unless a job reads it; what is left and why."""
-    uris = list(client.platform.list(data.name + "/"))
+    uris = list(client.platform.list(folder + "/"))
     # Read again: a job may have begun since the list was made.
-    readers = data.kept_for or _readers(client, data.name, uris)
-    if readers:
-        return [f"{STAGED} {data.name} (read by {', '.join(readers)}, whose results are not collected)"]
+    if readers := _readers(client, folder, uris):
+        return [f"{STAGED} {folder} (read by {', '.join(readers)}, whose results are not collected)"]
     # The manifest marks the data as complete, so it is deleted first.
-    for uri in [join_uri(data.name, "manifest.json"), *uris]:
+    for uri in [join_uri(folder, "manifest.json"), *uris]:
         client.platform.delete(uri)
     return []

@@ -197,26 +197,20 @@ def describe_algorithm(client: JobClient, arn: str) -> Algorithm:
             operation="sagemaker.describe_algorithm",
             code=status,
         )
-    return _read(arn, answer)
-
-
-def _read(arn: str, answer: Mapping[str, Any]) -> Algorithm:
     training = answer["TrainingSpecification"]
     hyperparameters = [_hyperparameter(entry) for entry in training.get("SupportedHyperParameters", [])]
     channels = [
         ChannelSpec(
-            name=entry["Name"],
-            required=bool(entry.get("IsRequired", False)),
-            content_types=tuple(entry.get("SupportedContentTypes", ())),
+            entry["Name"], bool(entry.get("IsRequired", False)), tuple(entry.get("SupportedContentTypes", ()))
         )
         for entry in training.get("TrainingChannels", [])
     ]
     return Algorithm(
-        arn=arn,
-        hyperparameters={h.name: h for h in hyperparameters},
-        channels={c.name: c for c in channels},
-        training_types=tuple(training.get("SupportedTrainingInstanceTypes", ())),
-        distributed=bool(training.get("SupportsDistributedTraining", False)),
+        arn,
+        {hyperparameter.name: hyperparameter for hyperparameter in hyperparameters},
+        {channel.name: channel for channel in channels},
+        tuple(training.get("SupportedTrainingInstanceTypes", ())),
+        bool(training.get("SupportsDistributedTraining", False)),
     )
 
 

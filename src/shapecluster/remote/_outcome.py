@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, BinaryIO
@@ -66,93 +66,69 @@ class JobProgress:
 
 
 @dataclass(frozen=True)
-class JobOutcome:
+class CompletedJob:
     """A training job that completed.
 
     Attributes
     ----------
-    name : str
-        Name of the job.
-    artifact_uri : str
-        URI of its model.tar.gz.
-    billable_seconds : int or None
-        Billed time of each machine, as the service reports it.
-    instance_count : int
-        Number of machines.
+    platform : Platform
+        Where it ran.
     description : dict
-        The service's whole description of the job.
+        The service's description of the job.
     """
 
-    name: str
-    artifact_uri: str
-    billable_seconds: int | None
-    instance_count: int
+    platform: Platform
     description: dict[str, Any] = field(repr=False)
 
-    def cost(self, hourly_rate: float) -> float | None:
-        """Estimate what the job cost.
+    @property
+    def name(self) -> str:
+        """Name of the job."""
+        return str(self.description["TrainingJobName"])
 
-        Parameters
-        ----------
-        hourly_rate : float
-            Price of one machine for an hour, in any currency.
+    @property
+    def artifact_uri(self) -> str:
+        """URI of its model.tar.gz."""
+        return str(self.description["ModelArtifacts"]["S3ModelArtifacts"])
 
-        Returns
-        -------
-        float or None
-            In the same currency; None when the service does not report the billed time.
+    @property
+    def billable_seconds(self) -> int | None:
+        """Billed time of each machine, as the service reports it."""
+        return self.description.get("BillableTimeInSeconds")
+
+    def open_model(self) -> BinaryIO:
+        """Open the model.tar.gz.
+
+        Raises
+        ------
+        NotFoundError
+            When it is not there.
         """
-        if not isinstance(hourly_rate, Real) or isinstance(hourly_rate, bool) or not hourly_rate >= 0:
-            raise ValueError(f"hourly_rate must be a price of at least 0. Got {hourly_rate!r} instead.")
-        if self.billable_seconds is None:
-            return None
-        return self.billable_seconds * self.instance_count * float(hourly_rate) / 3600.0
+        try:
+            return self.platform.open(self.artifact_uri)
+        except NotFoundError as error:
+            text = (
+                f"The training job {self.name!r} completed, but its model is not at {self.artifact_uri}: it "
+                "was removed, by someone or by a rule of the bucket. Fit again."
+            )
+            missing = restated(error, text, self.name)
+        raise missing
 
 
-def job_outcome(description: dict[str, Any], read_tail: Callable[[], tuple[str, ...]]) -> JobOutcome:
-    """The outcome of a job that is over.
-
-    Parameters
-    ----------
-    description : dict
-        Answer of DescribeTrainingJob.
-    read_tail : callable
-        Returns the last lines of the log; called only when the job did not complete.
+def job_cost(description: Mapping[str, Any], hourly_rate: float) -> float | None:
+    """The price of a completed job, for a price of one machine for an hour; None where its time is not known.
 
     Raises
     ------
-    JobFailedError, JobStoppedError, CapacityError
-        When it did not complete. A stopped job is no success, even if it left a model.
+    ValueError
+        When the rate is not a price.
     """
-    status = description["TrainingJobStatus"]
-    if status == "Completed":
-        return JobOutcome(
-            name=description["TrainingJobName"],
-            artifact_uri=description["ModelArtifacts"]["S3ModelArtifacts"],
-            billable_seconds=description.get("BillableTimeInSeconds"),
-            instance_count=description.get("ResourceConfig", {}).get("InstanceCount", 1),
-            description=description,
-        )
-    raise job_error(description, "training", read_tail())
-
-
-def open_artifact(platform: Platform, outcome: JobOutcome) -> BinaryIO:
-    """Open the model.tar.gz that a job left.
-
-    Raises
-    ------
-    NotFoundError
-        When it is not there.
-    """
-    try:
-        return platform.open(outcome.artifact_uri)
-    except NotFoundError as error:
-        text = (
-            f"The training job {outcome.name!r} completed, but its model is not at {outcome.artifact_uri}: "
-            "it was removed, by someone or by a rule of the bucket. Fit again."
-        )
-        missing = restated(error, text, outcome.name)
-    raise missing
+    if not isinstance(hourly_rate, Real) or isinstance(hourly_rate, bool) or not hourly_rate >= 0:
+        raise ValueError(f"hourly_rate must be a price of at least 0. Got {hourly_rate!r} instead.")
+    seconds = description.get("BillableTimeInSeconds")
+    if seconds is None:
+        return None
+    n_machines = description.get("ResourceConfig", {}).get("InstanceCount", 1)
+    return float(seconds * n_machines * float(hourly_rate) / 3600.0)
 
 
 def job_error(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) -> RemoteError:
@@ -167,19 +143,17 @@ def job_error(description: Mapping[str, Any], kind: str, tail: tuple[str, ...]) 
     log = "\n".join(["\nIts log ends with:", *(f"  {line}" for line in tail)]) if tail else ""
     if status == "Failed":
         code = reason.partition(":")[0]
-        advice = _ADVICE.get(code, "")
-        text = f"The {kind} job {name!r} failed: {reason or 'no reason was given'}. {advice}".rstrip()
-        if code == "CapacityError":
-            return CapacityError(text, code=code, job_name=name)
-        return _with_details(JobFailedError(text + log, code=code, job_name=name), reason, tail)
-    secondary = str(description.get("SecondaryStatus", ""))
-    limit = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-    advice = _STOPPED.get(secondary, "Someone stopped it: fit again.").format(limit=limit)
-    text = f"The {kind} job {name!r} was stopped before it was done. {advice}"
-    return _with_details(JobStoppedError(text + log, code=secondary or status, job_name=name), reason, tail)
-
-
-def _with_details(error: JobFailedError, reason: str, tail: tuple[str, ...]) -> JobFailedError:
-    error.failure_reason = reason
-    error.log_tail = tail
+        kind_of_error: type[RemoteError] = CapacityError if code == "CapacityError" else JobFailedError
+        end, advice = f"failed: {reason or 'no reason was given'}.", _ADVICE.get(code, "")
+    else:
+        code = str(description.get("SecondaryStatus", "")) or status
+        kind_of_error = JobStoppedError
+        limit = description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        end = "was stopped before it was done."
+        advice = _STOPPED.get(code, "Someone stopped it: fit again.").format(limit=limit)
+    text = f"The {kind} job {name!r} {end} {advice}".rstrip()
+    error = kind_of_error(text + log, code=code, job_name=name)
+    if isinstance(error, JobFailedError):
+        error.failure_reason = reason
+        error.log_tail = tail
     return error

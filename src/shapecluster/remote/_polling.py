@@ -59,7 +59,6 @@ class JobClient:
         is_over: Callable[[dict[str, Any]], bool],
         *,
         deadline: float | None = None,
-        on_answer: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """Call until an answer is final, and return it.
 
@@ -68,11 +67,9 @@ class JobClient:
         describe : callable
             Returns an answer. It is not to be repeated by itself.
         is_over : callable
-            Whether an answer is final.
+            Whether an answer is final. Called once with each.
         deadline : float, default=None
             Time on `clock.now`; None means no end.
-        on_answer : callable, default=None
-            Called with each answer.
 
         Raises
         ------
@@ -87,8 +84,6 @@ class JobClient:
                 patience=_PATIENCE,
                 deadline=deadline,
             )
-            if on_answer is not None:
-                on_answer(answer)
             if is_over(answer):
                 return answer
             if self.clock.is_past(deadline):
@@ -96,8 +91,8 @@ class JobClient:
             self.clock.wait(self.interval, deadline)
 
 
-def open_client(session: object, job: Job | None = None, clock: Clock = CLOCK) -> JobClient:
+def open_client(session: object, job: Job | None = None) -> JobClient:
     """The client of a session, see `open_platform`; a client is returned as it is."""
     if isinstance(session, JobClient):
         return session
-    return JobClient(open_platform(session), Job() if job is None else job, clock)
+    return JobClient(open_platform(session), Job() if job is None else job)

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from shapecluster.remote._job import MAX_HYPERPARAMETER, Job
+from shapecluster.remote._job import Job
 from shapecluster.remote._names import join_uri
+from shapecluster.remote._staging import StagedDataset
 
 TAG = "shapecluster"  # on everything that this package creates, with its version as the value
 
 _MOST_HYPERPARAMETERS = 100
-
-
-@dataclass(frozen=True)
-class Channel:
-    """Data of a job under the name that its program uses.
-
-    Attributes
-    ----------
-    name : str
-        Name of the channel.
-    uri : str
-        Prefix of the files' URIs.
-    content_type : str
-        Media type of the files.
-    sharded : bool
-        Whether each machine gets its own share of the files; else each gets all of them.
-    """
-
-    name: str
-    uri: str
-    content_type: str
-    sharded: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,8 +24,8 @@ class TrainingSpec:
     ----------
     algorithm : str
         URI of an image, or the ARN of a Marketplace algorithm.
-    channels : tuple of Channel
-        The data.
+    channels : mapping of str to StagedDataset
+        The data, by the name that the program uses.
     hyperparameters : mapping of str to str
         As the program gets them.
     role : str
@@ -55,34 +34,17 @@ class TrainingSpec:
         Folder for models, with one folder for each job.
     base_name : str
         What the job's name begins with.
+    record : mapping
+        Data about the job for a later `attach`; stored as JSON.
     """
 
     algorithm: str
-    channels: tuple[Channel, ...]
+    channels: Mapping[str, StagedDataset]
     hyperparameters: Mapping[str, str]
     role: str
     output_uri: str
     base_name: str = "shapecluster"
-
-    def __post_init__(self) -> None:
-        if len(self.hyperparameters) > _MOST_HYPERPARAMETERS:
-            raise ValueError(
-                f"A training job takes at most {_MOST_HYPERPARAMETERS} hyperparameters. "
-                f"Got {len(self.hyperparameters)} instead."
-            )
-        for name, value in self.hyperparameters.items():
-            if not isinstance(value, str):
-                raise ValueError(f"The hyperparameter {name!r} must be a str by now. Got {value!r} instead.")
-            if len(value) > MAX_HYPERPARAMETER:
-                raise ValueError(
-                    f"The hyperparameter {name!r} must be at most {MAX_HYPERPARAMETER} characters long. "
-                    f"Got {len(value)} instead."
-                )
-
-
-def is_arn(algorithm: str) -> bool:
-    """Whether an algorithm is given by its ARN, and not by an image."""
-    return algorithm.startswith("arn:")
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def merge_hyperparameters(hyperparameters: Mapping[str, str], job: Job) -> dict[str, str]:
@@ -91,14 +53,20 @@ def merge_hyperparameters(hyperparameters: Mapping[str, str], job: Job) -> dict[
     Raises
     ------
     ValueError
-        When both have the same one.
+        When both have the same one, or there are too many.
     """
     twice = sorted(set(hyperparameters) & set(job.hyperparameters))
     if twice:
         raise ValueError(
             f"hyperparameters of Job must not repeat what the estimator sends itself. Got {twice} instead."
         )
-    return {**hyperparameters, **job.hyperparameters}
+    merged = {**hyperparameters, **job.hyperparameters}
+    if len(merged) > _MOST_HYPERPARAMETERS:
+        raise ValueError(
+            f"hyperparameters of Job must be fewer: a job takes {_MOST_HYPERPARAMETERS}, those that the "
+            f"estimator sends included. Got {len(merged)} instead."
+        )
+    return merged
 
 
 def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
@@ -106,14 +74,15 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
 
     Optional members are left out where they are not set: the service refuses empty ones.
     """
+    is_arn = spec.algorithm.startswith("arn:")
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
-            ("AlgorithmName" if is_arn(spec.algorithm) else "TrainingImage"): spec.algorithm,
+            ("AlgorithmName" if is_arn else "TrainingImage"): spec.algorithm,
             "TrainingInputMode": "File",
         },
         "RoleArn": spec.role,
-        "InputDataConfig": [_channel(channel) for channel in spec.channels],
+        "InputDataConfig": [_channel(name, data) for name, data in spec.channels.items()],
         "OutputDataConfig": {"S3OutputPath": spec.output_uri, **key_of("KmsKeyId", job.output_kms_key)},
         "ResourceConfig": {
             "InstanceType": job.instance_type,
@@ -123,15 +92,14 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": job.max_run_seconds},
         # SageMaker refuses Marketplace algorithms without it.
-        "EnableNetworkIsolation": is_arn(spec.algorithm) or job.network_isolation,
+        "EnableNetworkIsolation": is_arn or job.network_isolation,
         "Tags": tags_of(job),
+        **vpc_of(job),
     }
     if spec.hyperparameters:
         request["HyperParameters"] = dict(spec.hyperparameters)
     if job.keep_alive_seconds:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = job.keep_alive_seconds
-    if job.subnets:
-        request["VpcConfig"] = vpc_config(job)
     if job.spot:
         request["EnableManagedSpotTraining"] = True
         request["StoppingCondition"]["MaxWaitTimeInSeconds"] = longest_wait(job)
@@ -153,22 +121,25 @@ def tags_of(job: Job) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in {**job.tags, **own}.items()]
 
 
-def vpc_config(job: Job) -> dict[str, list[str]]:
-    """The VPC of a job or a model."""
-    return {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}
+def vpc_of(job: Job) -> dict[str, Any]:
+    """The member of a request for the VPC of a job or a model; none where there is no VPC."""
+    if not job.subnets:
+        return {}
+    return {"VpcConfig": {"Subnets": list(job.subnets), "SecurityGroupIds": list(job.security_group_ids)}}
 
 
-def _channel(channel: Channel) -> dict[str, Any]:
+def _channel(name: str, data: StagedDataset) -> dict[str, Any]:
     return {
-        "ChannelName": channel.name,
+        "ChannelName": name,
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
-                "S3Uri": channel.uri,
-                "S3DataDistributionType": "ShardedByS3Key" if channel.sharded else "FullyReplicated",
+                "S3Uri": data.data_uri,
+                # Each machine reads its own share only where there are several files.
+                "S3DataDistributionType": "ShardedByS3Key" if data.n_shards > 1 else "FullyReplicated",
             }
         },
-        "ContentType": channel.content_type,
+        "ContentType": data.content_type,
         "CompressionType": "None",
         "RecordWrapperType": "None",
         "InputMode": "File",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from shapecluster.exceptions import (
@@ -14,9 +13,8 @@ from shapecluster.exceptions import (
     NotFoundError,
     RemoteError,
 )
-from shapecluster.remote._outcome import JobOutcome
 from shapecluster.remote._polling import JobClient
-from shapecluster.remote._request import is_arn, tags_of, vpc_config
+from shapecluster.remote._request import tags_of, vpc_of
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -46,7 +44,7 @@ class Cleanup:
 
     def __init__(self, client: JobClient) -> None:
         self.client = client
-        self._steps: list[tuple[str, Callable[[], None]]] = []
+        self._registered: list[tuple[str, str, Callable[[], bool] | None]] = []
 
     def __enter__(self) -> Cleanup:
         return self
@@ -90,20 +88,11 @@ class Cleanup:
 
     def add(self, noun: str, name: str, is_own: Callable[[], bool] | None = None) -> None:
         """Register a resource for deletion, unless `is_own` then says that it is someone else's."""
-
-        def delete() -> None:
-            if is_own is not None and not is_own():
-                return
-            if noun == "endpoint":
-                self._delete_endpoint(name)
-            else:
-                self.client.call(f"sagemaker.delete_{noun}", **named(noun, name))
-
-        self._steps.append((f"{noun.replace('_', ' ')} {name!r}", delete))
+        self._registered.append((noun, name, is_own))
 
     def clear(self) -> None:
         """Drop all registrations: the resources stay."""
-        self._steps.clear()
+        self._registered.clear()
 
     def run(self) -> list[str]:
         """Delete everything, and return what is left with the reasons.
@@ -111,10 +100,16 @@ class Cleanup:
         An interruption ends the current deletion only; the others still run.
         """
         left = []
-        while self._steps:
-            resource, delete = self._steps.pop()
+        while self._registered:
+            noun, name, is_own = self._registered.pop()
+            resource = f"{noun.replace('_', ' ')} {name!r}"
             try:
-                delete()
+                if is_own is not None and not is_own():
+                    continue
+                if noun == "endpoint":
+                    self._delete_endpoint(name)
+                else:
+                    self.client.call(f"sagemaker.delete_{noun}", **named(noun, name))
             except NotFoundError:
                 continue
             except BaseException as error:  # Ctrl-C as well: resources that are not deleted are billed
@@ -151,37 +146,17 @@ class Cleanup:
         return str(answer["EndpointStatus"])
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """The parts of a model.
+def create_model(training: Mapping[str, Any], name: str, cleanup: Cleanup) -> None:
+    """Create a model of this name, of what a training job left, with the algorithm and the role of that job.
 
-    Attributes
+    Parameters
     ----------
-    algorithm : str
-        URI of an image, or the ARN of an algorithm of the Marketplace.
-    artifact_uri : str
-        URI of its model.tar.gz.
-    role : str
-        ARN of the execution role.
-    """
-
-    algorithm: str
-    artifact_uri: str
-    role: str
-
-
-def model_source(outcome: JobOutcome) -> ModelSource:
-    """The model that a training job left, run by the algorithm and under the role of that job."""
-    algorithm = outcome.description["AlgorithmSpecification"]
-    return ModelSource(
-        algorithm.get("AlgorithmName") or algorithm["TrainingImage"],
-        outcome.artifact_uri,
-        outcome.description["RoleArn"],
-    )
-
-
-def create_model(source: ModelSource, name: str, cleanup: Cleanup) -> None:
-    """Create a model of this name.
+    training : mapping
+        Description of the training job.
+    name : str
+        Name of the model, and of its package.
+    cleanup : Cleanup
+        Deletes both.
 
     Raises
     ------
@@ -189,25 +164,27 @@ def create_model(source: ModelSource, name: str, cleanup: Cleanup) -> None:
         When the package of a Marketplace model fails.
     """
     job = cleanup.client.job
+    artifact = training["ModelArtifacts"]["S3ModelArtifacts"]
     # The service refuses a Marketplace image in a model of its own: only a package may name it.
-    if is_arn(source.algorithm):
-        container = {"ModelPackageName": _create_package(source, name, cleanup)}
+    arn = training["AlgorithmSpecification"].get("AlgorithmName")
+    if arn:
+        container = {"ModelPackageName": _create_package(arn, artifact, name, cleanup)}
     else:
-        container = {"Image": source.algorithm, "ModelDataUrl": source.artifact_uri}
+        image = training["AlgorithmSpecification"]["TrainingImage"]
+        container = {"Image": image, "ModelDataUrl": artifact}
     request: dict[str, Any] = {
         "PrimaryContainer": container,
-        "ExecutionRoleArn": source.role,
-        "EnableNetworkIsolation": is_arn(source.algorithm) or job.network_isolation,
+        "ExecutionRoleArn": training["RoleArn"],
+        "EnableNetworkIsolation": bool(arn) or job.network_isolation,
         "Tags": tags_of(job),
+        **vpc_of(job),
     }
-    if job.subnets:
-        request["VpcConfig"] = vpc_config(job)
     cleanup.create("model", name, request)
 
 
-def _create_package(source: ModelSource, name: str, cleanup: Cleanup) -> str:
+def _create_package(arn: str, artifact: str, name: str, cleanup: Cleanup) -> str:
     client = cleanup.client
-    origin = {"AlgorithmName": source.algorithm, "ModelDataUrl": source.artifact_uri}
+    origin = {"AlgorithmName": arn, "ModelDataUrl": artifact}
     request = {"SourceAlgorithmSpecification": {"SourceAlgorithms": [origin]}, "Tags": tags_of(client.job)}
     cleanup.create("model_package", name, request)
     description = client.poll(

@@ -30,19 +30,6 @@ def boto_session(session: Any) -> Any:
     return getattr(session, "boto_session", session)
 
 
-def configured_bucket(session: Any) -> str | None:
-    """The bucket that was given to a session of the SDK, or stands in the SDK's configuration file."""
-    # Not by its method `default_bucket`, which creates a missing bucket.
-    return getattr(session, "_default_bucket_name_override", None)
-
-
-def caller_role(session: Any) -> str | None:
-    """The role that a session of the SDK runs under; None for users and for other sessions."""
-    find = getattr(session, "get_caller_identity_arn", None)
-    arn = "" if find is None else str(find())
-    return arn if ":role/" in arn else None
-
-
 def training_job(name: str, session: Any) -> TrainingJob:
     """A training job as an object of the SDK, which makes its calls through this boto3 session.
 

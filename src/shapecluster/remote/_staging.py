@@ -92,7 +92,7 @@ class StagedDataset:
 
     folder: str
     content_type: str
-    n_shards: int
+    n_shards: int = 1
 
     @property
     def data_uri(self) -> str:
@@ -172,40 +172,28 @@ def stage(
         if platform.exists(staged.manifest_uri):
             logger.info("The data is already staged in %s", folder)
         else:
-            size = _upload(platform, dataset, staged, kms_key)
-            _finish(platform, dataset, staged, size, kms_key)
+            _upload(platform, dataset, staged, kms_key)
     return staged
 
 
-def _upload(platform: Platform, dataset: Dataset, staged: StagedDataset, kms_key: str | None) -> int:
-    size = 0
-    for shard, rows in enumerate(_shares(dataset.n_rows, staged.n_shards)):
-        name = f"part-{shard:05d}-of-{staged.n_shards:05d}{dataset.suffix}"
+def _upload(platform: Platform, dataset: Dataset, staged: StagedDataset, kms_key: str | None) -> None:
+    size, n_rows, n_shards = 0, dataset.n_rows, staged.n_shards
+    bounds = [n_rows * shard // n_shards for shard in range(n_shards + 1)]  # as even as possible
+    for shard, (start, stop) in enumerate(pairwise(bounds)):
+        name = f"part-{shard:05d}-of-{n_shards:05d}{dataset.suffix}"
         # On disk: boto3 can retry parts of the upload, and memory stays free for large data.
         with tempfile.TemporaryFile() as file:
-            dataset.write(cast("BinaryIO", file), rows)
+            dataset.write(cast("BinaryIO", file), slice(start, stop))
             size += file.tell()
             file.seek(0)
             platform.upload(cast("BinaryIO", file), join_uri(staged.data_uri, name), kms_key=kms_key)
-    logger.info("Staged %d rows (%d bytes) in %s", dataset.n_rows, size, staged.folder)
-    return size
-
-
-def _shares(n_rows: int, n_shards: int) -> list[slice]:
-    """Rows of each shard, as evenly as possible."""
-    bounds = [n_rows * shard // n_shards for shard in range(n_shards + 1)]
-    return [slice(start, stop) for start, stop in pairwise(bounds)]
-
-
-def _finish(
-    platform: Platform, dataset: Dataset, staged: StagedDataset, size: int, kms_key: str | None
-) -> None:
+    logger.info("Staged %d rows (%d bytes) in %s", n_rows, size, staged.folder)
     manifest = {
         "made_by": "shapecluster",
         "version": version("shapecluster"),
         "content_type": dataset.content_type,
-        "n_rows": dataset.n_rows,
-        "n_shards": staged.n_shards,
+        "n_rows": n_rows,
+        "n_shards": n_shards,
         "n_bytes": size,
         "data": dict(dataset.manifest),
     }

@@ -10,7 +10,7 @@ attach_training   the TrainingRun of a job that exists already
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,12 +26,11 @@ from shapecluster.remote._errors import restated
 from shapecluster.remote._job import Job
 from shapecluster.remote._logs import LogReader
 from shapecluster.remote._names import check_name, unique_name
-from shapecluster.remote._outcome import IS_OVER, JobOutcome, JobProgress, job_outcome
+from shapecluster.remote._outcome import IS_OVER, CompletedJob, JobProgress, job_error
 from shapecluster.remote._polling import JobClient, open_client
 from shapecluster.remote._process import stopped_at_exit
 from shapecluster.remote._request import TrainingSpec, longest_wait, training_request
-from shapecluster.remote._retries import CLOCK, Clock
-from shapecluster.remote._staging import StagedDataset, delete_records, write_records
+from shapecluster.remote._staging import delete_records, write_records
 
 logger = logging.getLogger("shapecluster.remote")
 
@@ -71,7 +70,7 @@ class TrainingRun:
     def _describe_once(self) -> dict[str, Any]:
         return self.client.platform.call("sagemaker.describe_training_job", TrainingJobName=self.name)
 
-    def result(self, timeout: float | None = None) -> JobOutcome:
+    def result(self, timeout: float | None = None) -> CompletedJob:
         """Wait for the job to complete.
 
         Parameters
@@ -82,7 +81,7 @@ class TrainingRun:
         Raises
         ------
         JobFailedError, JobStoppedError, CapacityError
-            When the job did not complete.
+            When the job did not complete. A stopped job is no success, even if it left a model.
         JobRunningError
             When the time is over before the job is.
         CredentialsError, ConnectionLostError, RemoteError
@@ -91,14 +90,17 @@ class TrainingRun:
         deadline = None if timeout is None else self.client.clock.now() + timeout
         try:
             with stopped_at_exit(self._stop_at_exit):
-                description = self._wait(deadline, self._report_progress)
+                description = self._wait(deadline, self._progress)
         except RemoteError as error:
             running = self._with_job_state(error)
         except BaseException as error:  # Ctrl-C, an error in the progress callback, the interpreter's end
             self.handle_interruption(error)
             raise
         else:
-            return job_outcome(description, self._read_tail)
+            if description["TrainingJobStatus"] == "Completed":
+                return CompletedJob(self.client.platform, description)
+            self._log.read()
+            raise job_error(description, "training", self._log.tail)
         raise running
 
     def stop(self) -> None:
@@ -128,20 +130,16 @@ class TrainingRun:
         return self._note(error, f"{self._title} was stopped.")
 
     def _wait(
-        self,
-        deadline: float | None = None,
-        on_answer: Callable[[dict[str, Any]], None] | None = None,
+        self, deadline: float | None = None, progress: ProgressCallback | None = None
     ) -> dict[str, Any]:
-        return self.client.poll(
-            self._describe_once,
-            lambda description: description["TrainingJobStatus"] in IS_OVER,
-            deadline=deadline,
-            on_answer=on_answer,
-        )
+        def is_over(description: dict[str, Any]) -> bool:
+            if progress is not None:
+                self._report_progress(progress, description)
+            return description["TrainingJobStatus"] in IS_OVER
 
-    def _report_progress(self, description: Mapping[str, Any]) -> None:
-        if self._progress is None:
-            return
+        return self.client.poll(self._describe_once, is_over, deadline=deadline)
+
+    def _report_progress(self, progress: ProgressCallback, description: Mapping[str, Any]) -> None:
         lines = tuple(self._log.read())
         state = (str(description["TrainingJobStatus"]), str(description.get("SecondaryStatus", "")))
         if state == self._seen and not lines:
@@ -150,7 +148,7 @@ class TrainingRun:
         transitions = description.get("SecondaryStatusTransitions") or [{}]
         message = str(transitions[-1].get("StatusMessage", ""))
         waited = self.client.clock.now() - self._started
-        self._progress(JobProgress(self.name, *state, message, waited, lines))
+        progress(JobProgress(self.name, *state, message, waited, lines))
 
     def _stop_at_exit(self) -> None:
         """Handle the end of the interpreter while a thread waits: an interruption, but without a wait."""
@@ -164,10 +162,6 @@ class TrainingRun:
             )
         else:
             logger.warning("%s was asked to stop, since no thread waits for it any more.", self._title)
-
-    def _read_tail(self) -> tuple[str, ...]:
-        self._log.read()
-        return self._log.tail
 
     def _with_job_state(self, error: RemoteError) -> RemoteError:
         if isinstance(error, NotFoundError):
@@ -204,8 +198,6 @@ def start_training(
     client: JobClient,
     spec: TrainingSpec,
     *,
-    staged: Sequence[StagedDataset] = (),
-    record: Mapping[str, Any] | None = None,
     on_named: Callable[[str], None] | None = None,
     progress: ProgressCallback | None = None,
 ) -> TrainingRun:
@@ -217,10 +209,6 @@ def start_training(
         Where to run it, and its settings.
     spec : TrainingSpec
         What to train.
-    staged : sequence of StagedDataset
-        The data that it reads, for the records.
-    record : mapping, default=None
-        Data about the job for a later `attach`; stored as JSON.
     on_named : callable, default=None
         Called with the job's name before the job is created.
     progress : callable, default=None
@@ -230,11 +218,11 @@ def start_training(
         # Record, name, job, in this order: if a step fails, no job runs without a record and a known name.
         name = unique_name(spec.base_name, client.clock.wall())
         run = TrainingRun(client, name, progress)
-        write_records(client.platform, staged, name, record or {}, client.job.output_kms_key)
+        write_records(client.platform, spec.channels.values(), name, spec.record, client.job.output_kms_key)
         if on_named is not None:
             on_named(name)
         try:
-            created = _created(run, training_request(name, spec, client.job), staged)
+            created = _created(run, training_request(name, spec, client.job), spec)
         except RemoteError:
             raise
         except BaseException as error:  # the job may exist
@@ -248,39 +236,31 @@ def start_training(
     )
 
 
-def _created(run: TrainingRun, request: dict[str, Any], staged: Sequence[StagedDataset]) -> bool:
+def _created(run: TrainingRun, request: dict[str, Any], spec: TrainingSpec) -> bool:
     """Create a job; False when its name belongs to another job."""
     try:
         run.client.call("sagemaker.create_training_job", **request)
     except RemoteError as error:
         # Names are random, so a job of this name is most likely this one: the answer to a try was lost.
-        lost = isinstance(error, (NameTakenError, ConnectionLostError)) or error.attempts > 1
-        exists = _exists(run, request, error) if lost else False
-        if exists is None:
-            text = (
-                f"{error} Whether the training job {run.name!r} was created is not known. If it was, it runs "
-                f"on, {run._time_limit}. {run._how_to_attach}"
-            )
-            raise restated(error, text, run.name) from None
-        if exists:
-            return True
+        is_lost = isinstance(error, ConnectionLostError)
+        if is_lost or isinstance(error, NameTakenError) or error.attempts > 1:
+            try:
+                if _is_same(run.describe(), request):
+                    return True
+            except RemoteError as second:
+                # A request that got lost on its way may still arrive.
+                if is_lost or not isinstance(second, NotFoundError):
+                    text = (
+                        f"{error} Whether the training job {run.name!r} was created is not known. If it was, "
+                        f"it runs on, {run._time_limit}. {run._how_to_attach}"
+                    )
+                    raise restated(error, text, run.name) from None
         with suppress(RemoteError):  # a record without a job does no harm
-            delete_records(run.client.platform, staged, run.name)
+            delete_records(run.client.platform, spec.channels.values(), run.name)
         if not isinstance(error, NameTakenError):
             raise
         return False
     return True
-
-
-def _exists(run: TrainingRun, request: Mapping[str, Any], error: RemoteError) -> bool | None:
-    """Whether the job exists although its creation failed; None where that cannot be found out."""
-    try:
-        return _is_same(run.describe(), request)
-    except NotFoundError:
-        # A request that got lost on its way may still arrive.
-        return None if isinstance(error, ConnectionLostError) else False
-    except RemoteError:
-        return None
 
 
 def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
@@ -296,7 +276,7 @@ def _is_same(description: Mapping[str, Any], request: Mapping[str, Any]) -> bool
 
 
 def attach_training(
-    session: object, name: str, *, progress: ProgressCallback | None = None, clock: Clock = CLOCK
+    session: object, name: str, *, progress: ProgressCallback | None = None
 ) -> tuple[TrainingRun, dict[str, Any]]:
     """Find a training job again, and return it with the service's description.
 
@@ -310,15 +290,13 @@ def attach_training(
         Its name.
     progress : callable, default=None
         As for `TrainingRun`.
-    clock : Clock
-        For the waits.
 
     Raises
     ------
     NotFoundError
         When there is no such job.
     """
-    client = open_client(session, Job(on_interrupt="detach"), clock)
+    client = open_client(session, Job(on_interrupt="detach"))
     run = TrainingRun(client, check_name(name, "job_name"), progress)
     try:
         return run, run.describe()

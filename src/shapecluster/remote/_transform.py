@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 from shapecluster.exceptions import InvalidRequestError, NameTakenError, NotFoundError, RemoteError
-from shapecluster.remote._job import Job
 from shapecluster.remote._logs import TRANSFORM, LogReader
 from shapecluster.remote._names import join_uri, relative_uri, unique_name
 from shapecluster.remote._outcome import IS_OVER, job_error
 from shapecluster.remote._polling import JobClient
 from shapecluster.remote._request import key_of, tags_of
-from shapecluster.remote._resources import Cleanup, ModelSource, create_model
+from shapecluster.remote._resources import Cleanup, create_model
+from shapecluster.remote._staging import StagedDataset
 
 logger = logging.getLogger("shapecluster.remote")
 
 
-@dataclass(frozen=True)
-class TransformSpec:
-    """The data of a batch transform job, and the form of its answers.
-
-    Attributes
-    ----------
-    data_uri : str
-        Folder of the files, with a slash at its end.
-    content_type : str
-        Media type of the files.
-    accept : str
-        Media type of the answers.
-    output_uri : str
-        Folder for answers, with one folder for each job.
-    split : {"Line", "RecordIO", "None"}
-        How a file can be cut into requests.
-    """
-
-    data_uri: str
-    content_type: str
-    accept: str
-    output_uri: str
-    split: Literal["Line", "RecordIO", "None"] = "Line"
-
-
-def run_transform(client: JobClient, source: ModelSource, spec: TransformSpec) -> list[str]:
+def run_transform(
+    client: JobClient, training: Mapping[str, Any], rows: StagedDataset, accept: str, output_uri: str
+) -> list[str]:
     """Run a transform job to its end, and delete its model.
 
     Parameters
@@ -51,10 +29,14 @@ def run_transform(client: JobClient, source: ModelSource, spec: TransformSpec) -
     client : JobClient
         Where to run it; machine, keys, tags and poll interval. An interruption always stops the job, even
         with another `on_interrupt`, since no other process would delete its model.
-    source : ModelSource
-        The model.
-    spec : TransformSpec
-        The data.
+    training : mapping
+        Description of the training job that left the model.
+    rows : StagedDataset
+        Files of lines.
+    accept : str
+        Media type of the answers.
+    output_uri : str
+        Folder for answers, with one folder for each job.
 
     Returns
     -------
@@ -68,11 +50,40 @@ def run_transform(client: JobClient, source: ModelSource, spec: TransformSpec) -
     """
     platform = client.platform
     name = unique_name("shapecluster", client.clock.wall())
-    output = join_uri(spec.output_uri, name)
+    output = join_uri(output_uri, name)
+    request = {
+        "TransformJobName": name,
+        "ModelName": name,
+        "BatchStrategy": "MultiRecord",
+        "MaxPayloadInMB": 6,
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": rows.data_uri}},
+            "ContentType": rows.content_type,
+            "CompressionType": "None",
+            "SplitType": "Line",
+        },
+        "TransformOutput": {
+            "S3OutputPath": output,
+            "Accept": accept,
+            "AssembleWith": "Line",
+            **key_of("KmsKeyId", client.job.output_kms_key),
+        },
+        "TransformResources": {
+            "InstanceType": client.job.instance_type,
+            "InstanceCount": client.job.instance_count,
+            **key_of("VolumeKmsKeyId", client.job.volume_kms_key),
+        },
+        "Tags": tags_of(client.job),
+    }
     with Cleanup(client) as cleanup:
-        create_model(source, name, cleanup)
+        create_model(training, name, cleanup)
         try:
-            description = _run(client, name, _request(name, output, spec, client.job))
+            with suppress(NameTakenError):  # the name is random: the answer to an earlier try was lost
+                client.call("sagemaker.create_transform_job", **request)
+            description = client.poll(
+                lambda: platform.call("sagemaker.describe_transform_job", TransformJobName=name),
+                lambda answer: answer["TransformJobStatus"] in IS_OVER,
+            )
         except BaseException as error:
             _stop(client, name, error)
             raise
@@ -80,47 +91,8 @@ def run_transform(client: JobClient, source: ModelSource, spec: TransformSpec) -
             log = LogReader(platform, name, TRANSFORM)
             log.read()
             raise job_error(description, "transform", log.tail)
-    inputs = [relative_uri(spec.data_uri, uri) for uri in platform.list(spec.data_uri)]
+    inputs = [relative_uri(rows.data_uri, uri) for uri in platform.list(rows.data_uri)]
     return [join_uri(output, f"{path}.out") for path in inputs]
-
-
-def _request(name: str, output: str, spec: TransformSpec, job: Job) -> dict[str, Any]:
-    return {
-        "TransformJobName": name,
-        "ModelName": name,
-        "BatchStrategy": "SingleRecord" if spec.split == "None" else "MultiRecord",
-        "MaxPayloadInMB": 6,
-        "TransformInput": {
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": spec.data_uri}},
-            "ContentType": spec.content_type,
-            "CompressionType": "None",
-            "SplitType": spec.split,
-        },
-        "TransformOutput": {
-            "S3OutputPath": output,
-            "Accept": spec.accept,
-            "AssembleWith": "Line" if spec.split == "Line" else "None",
-            **key_of("KmsKeyId", job.output_kms_key),
-        },
-        "TransformResources": {
-            "InstanceType": job.instance_type,
-            "InstanceCount": job.instance_count,
-            **key_of("VolumeKmsKeyId", job.volume_kms_key),
-        },
-        "Tags": tags_of(job),
-    }
-
-
-def _run(client: JobClient, name: str, request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        client.call("sagemaker.create_transform_job", **request)
-    except NameTakenError:
-        # The name is random, so it is this job.
-        logger.debug("%s exists already: the answer to an earlier try was lost", name)
-    return client.poll(
-        lambda: client.platform.call("sagemaker.describe_transform_job", TransformJobName=name),
-        lambda answer: answer["TransformJobStatus"] in IS_OVER,
-    )
 
 
 def _stop(client: JobClient, name: str, error: BaseException) -> None:

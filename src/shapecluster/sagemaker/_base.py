@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,13 +29,16 @@ from shapecluster.remote._client import (
     CompletedJob,
     Dataset,
     JobClient,
-    JobOutcome,
     TrainingRun,
     attach_training,
+    job_cost,
+    job_slot,
+    mark_collected,
     open_client,
     prepare,
     read_record,
     sdk_training_job,
+    start_training,
 )
 from shapecluster.sagemaker._copies import SessionMixin
 from shapecluster.sagemaker._sweep import fit_in_parallel, interruptible_sleep
@@ -71,7 +75,7 @@ class TrainingJobEstimator(
 
     _base_name: ClassVar[str]  # what the name of a job begins with
     _run: TrainingRun | None = None
-    _outcome: JobOutcome
+    _described: dict[str, Any]  # the service's description of the completed job
 
     _remote_constraints: ClassVar[dict[str, list[Any] | str]] = {
         "role": [str, None],
@@ -171,8 +175,7 @@ class TrainingJobEstimator(
         """
         if hasattr(self, "labels_"):
             return self
-        run = self._current_run()
-        self._store_result(CompletedJob(run.client.platform, run.result(timeout)), None)
+        self._store_result(self._current_run().result(timeout), None)
         return self
 
     def stop(self) -> None:
@@ -228,7 +231,7 @@ class TrainingJobEstimator(
         data: Any,
     ) -> None:
         """Stage the data and create the job; with ``wait=True`` also wait for it, and read its result."""
-        prepared = prepare(
+        spec = prepare(
             client,
             algorithm,
             datasets,
@@ -244,16 +247,17 @@ class TrainingJobEstimator(
             self.training_job_name_ = name
 
         sleep = interruptible_sleep()
-        start = partial(prepared.start, on_named=on_named, progress=self.progress, sleep=sleep)
+        if sleep is not None:
+            client = replace(client, clock=replace(client.clock, sleep=sleep))
+        start = partial(start_training, client, spec, on_named=on_named, progress=self.progress)
         if not self.wait:
             self._run = start()
             return
-        with prepared.slot():
+        with job_slot(client.platform.identity, client.job.max_parallel_jobs):
             if sleep is not None:
                 sleep(0.0)  # raises if the sweep was canceled while this fit waited for its turn
-            run = start()
-            outcome = run.result()
-        self._store_result(CompletedJob(run.client.platform, outcome), data)
+            job = start().result()
+        self._store_result(job, data)
 
     def _job_record(self) -> dict[str, Any]:
         """Return the record for `attach`: the class, and the parameters that JSON can hold."""
@@ -279,11 +283,11 @@ class TrainingJobEstimator(
                 attach = f"attach({job.name!r}, session=...) reads its result."
                 error.args = (f"{error} The training job {job.name!r} has completed: {attach}",)
             raise
-        self.billable_seconds_ = job.outcome.billable_seconds
-        self._outcome = job.outcome
+        self.billable_seconds_ = job.billable_seconds
+        self._described = job.description
         self._run = None
         with suppress(RemoteError):  # the mark is for cleaning up, and no reason to lose the result
-            job.mark_collected(self._job().output_kms_key)
+            mark_collected(job.platform, job.description, self._job().output_kms_key)
 
     def estimated_cost(self, hourly_rate: float) -> float | None:
         """Estimate what the training job cost.
@@ -299,7 +303,7 @@ class TrainingJobEstimator(
             In the same currency; None when the service does not report the billed time.
         """
         self._check_is_fitted()
-        return self._outcome.cost(hourly_rate)
+        return job_cost(self._described, hourly_rate)
 
     def _drop_results(self) -> None:
         """Drop the results of an earlier fit; what `fit` has just stored about its input stays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from shapecluster._optional import import_optional
-from shapecluster.remote._client import CompletedJob
+from shapecluster.remote._client import CompletedJob, LogReader
 
 # From the image_uri_config of the SageMaker SDK, version 3; it has the other regions as well.
 _ACCOUNTS = {
@@ -43,12 +43,12 @@ def k_means_image(region: str) -> str:
 def read_test_metrics(job: CompletedJob) -> dict[str, float]:
     """The metrics by name, as the service reports them, else as the job printed them."""
     reported = {
-        name.removeprefix("test:"): value
-        for name, value in job.metrics.items()
-        if name in ("test:msd", "test:ssd")
+        metric["MetricName"].removeprefix("test:"): float(metric["Value"])
+        for metric in job.description.get("FinalMetricDataList", [])
+        if metric["MetricName"] in ("test:msd", "test:ssd")
     }
     if reported:
         return reported
     # A rehearsal, and an image of one's own, report no metrics but in the log.
-    printed = (_LINE.search(line) for line in job.read_log())
+    printed = (_LINE.search(line) for line in LogReader(job.platform, job.name).read())
     return {match[1]: float(match[2]) for match in printed if match is not None}

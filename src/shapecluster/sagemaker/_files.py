@@ -16,7 +16,7 @@ from shapecluster._warnings import warn_user
 from shapecluster.cluster._euclidean import blocks, dense
 from shapecluster.exceptions import ArtifactError, ArtifactWarning
 from shapecluster.formats import read_csv, read_member, read_recordio, write_csv, write_recordio
-from shapecluster.remote._client import CompletedJob, Dataset, StagedChannel, fingerprint
+from shapecluster.remote._client import CompletedJob, Dataset, StagedChannel, fingerprint, staged_channels
 
 RECORDIO = "application/x-recordio-protobuf"
 CSV = "text/csv"
@@ -74,7 +74,7 @@ def read_staged_data(job: CompletedJob) -> tuple[FloatArray, dict[str, Any], dic
     ArtifactError
         When they are no longer there.
     """
-    channels = job.staged_channels()
+    channels = staged_channels(job.platform, job.description)
     for channel in channels.values():
         # Only the channel that is clustered has a shape in its manifest.
         if "shape" in channel.manifest:

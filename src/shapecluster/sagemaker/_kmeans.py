@@ -15,7 +15,7 @@ from shapecluster.cluster._euclidean import distances, label_rows, nearest
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_ndarrays, encode_hyperparameters
 from shapecluster.remote import Job, JobProgress
-from shapecluster.remote._client import CompletedJob
+from shapecluster.remote._client import CompletedJob, staged_folders
 from shapecluster.sagemaker._base import TrainingJobEstimator
 from shapecluster.sagemaker._builtin import REHEARSED, TEST, k_means_image, read_test_metrics
 from shapecluster.sagemaker._files import dense_recordio_of, read_model_file, read_staged_data
@@ -358,5 +358,5 @@ class SageMakerKMeans(ServedEstimator):
         self.n_features_in_ = rows.shape[1]
         self.cluster_centers_ = np.ascontiguousarray(arrays[0], dtype=np.float32)
         self.labels_, self.inertia_ = label_rows(rows, self.cluster_centers_)
-        if job.has_staged(TEST):
+        if TEST in staged_folders(job.description):
             self.test_metrics_ = read_test_metrics(job)

@@ -15,7 +15,7 @@ from shapecluster.cluster._euclidean import dense
 from shapecluster.exceptions import ArtifactWarning
 from shapecluster.formats import decode_predictions, encode_rows
 from shapecluster.remote import Endpoint, Job
-from shapecluster.remote._client import deploy, deployed, model_source, open_client, transform
+from shapecluster.remote._client import deploy, deployed, open_client, transform
 from shapecluster.sagemaker._base import TrainingJobEstimator
 from shapecluster.sagemaker._files import CSV, csv_of
 
@@ -92,7 +92,7 @@ class ServedEstimator(TrainingJobEstimator):
         self._check_is_fitted()
         client = open_client(self.session, self._job() if job is None else job)
         create = deploy if keep else deployed
-        return create(client, model_source(self._outcome), name=name, instance_count=instance_count)
+        return create(client, self._described, name=name, instance_count=instance_count)
 
     def predict_at(self, endpoint: Endpoint, X: Any) -> IntArray:
         """Ask an endpoint for the nearest cluster of each row, in as many requests as it takes.
@@ -147,7 +147,7 @@ class ServedEstimator(TrainingJobEstimator):
         rows = self._new_rows(X)
         client = open_client(self.session, self._job() if job is None else job)
         ids = []
-        for file in transform(client, self._outcome, csv_of(dense(rows, rows.dtype), None, {}), CSV):
+        for file in transform(client, self._described, csv_of(dense(rows, rows.dtype), None, {}), CSV):
             answer = decode_predictions(file.read(_MOST_ANSWER), CSV, max_bytes=_MOST_ANSWER)
             ids.append(answer.closest_cluster)
         return self._joined_and_compared(ids, X, "the batch transform job")

@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,108 +18,80 @@ from typing import Any
 from shapecluster._programs import container_programs
 
 _lock = threading.Lock()
-_handlers: dict[int, logging.Handler] = {}  # by the thread that runs a program
+_logs: dict[int, Path] = {}  # by the thread that runs a program
 _patches = ExitStack()  # undone when the last program ends
 
 
 @contextmanager
 def logging_to_folder(folder: Path) -> Iterator[None]:
-    """Write the logs and warnings of this thread to the log of a folder."""
-    handler = _Log(folder / "log.jsonl")
-    logger = logging.getLogger("shapecluster")
-    logger.addHandler(handler)
-    try:
-        with _captured(handler):
-            yield
-    finally:
-        logger.removeHandler(handler)
-
-
-class _Log(logging.Handler):
-    """Writes the log records of one thread as events."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread != self._thread:
-            return
-        time = int(record.created * 1000)
-        with self._path.open("a", encoding="utf-8") as log:
-            for line in self.format(record).splitlines():
-                log.write(json.dumps({"timestamp": time, "message": line}) + "\n")
-
-
-@contextmanager
-def _captured(handler: logging.Handler) -> Iterator[None]:
-    """Pass the logs and warnings of this thread to a handler.
+    """Write the logs and warnings of this thread to the log of a folder.
 
     Python has one set of warning filters for all threads. As long as a thread is in this block, the warnings
     of the other threads are shown as by the filter "always".
     """
     thread = threading.get_ident()
     with _lock:
-        if not _handlers:
-            _patches.enter_context(_route_warnings())
-            _patches.enter_context(_route_log())
-        _handlers[thread] = handler
+        if not _logs:
+            _patches.enter_context(_rerouted())
+        _logs[thread] = folder / "log.jsonl"
     try:
         yield
     finally:
         with _lock:
-            del _handlers[thread]
-            if not _handlers:
+            del _logs[thread]
+            if not _logs:
                 _patches.close()
 
 
-@contextmanager
-def _route_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = _show_or_log(warnings.showwarning)
-        yield
+class _ProgramHandler(logging.Handler):
+    """Writes the records of threads that run programs as events of their logs."""
 
-
-def _show_or_log(show_others: Callable[..., Any]) -> Callable[..., Any]:
-    name = container_programs().logger_name
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: Any = None,
-        line: str | None = None,
-    ) -> None:
-        handler = _handlers.get(threading.get_ident())
-        if handler is None:
-            show_others(message, category, filename, lineno, file, line)
+    def emit(self, record: logging.LogRecord) -> None:
+        path = _logs.get(record.thread or 0)
+        if path is None:
             return
-        text = warnings.formatwarning(message, category, filename, lineno, line)
-        handler.handle(logging.LogRecord(name, logging.WARNING, filename, lineno, text, None, None))
-
-    return show
+        time = int(record.created * 1000)
+        with path.open("a", encoding="utf-8") as log:
+            for line in self.format(record).splitlines():
+                log.write(json.dumps({"timestamp": time, "message": line}) + "\n")
 
 
 @contextmanager
-def _route_log() -> Iterator[None]:
-    """Let the program log from INFO on; other handlers get only what they would have got before."""
-    logger = logging.getLogger(container_programs().logger_name)
-    level, passing = logger.level, logger.getEffectiveLevel()
+def _rerouted() -> Iterator[None]:
+    """Pass warnings and records to a handler; the program's own records from INFO on.
+
+    Other handlers get only what they would have got before.
+    """
+    handler = _ProgramHandler()
+    package, program = logging.getLogger("shapecluster"), logging.getLogger(container_programs().logger_name)
+    level, passing = program.level, program.getEffectiveLevel()
 
     def passes(record: logging.LogRecord) -> bool:
-        if record.levelno >= passing:
-            return True
-        if handler := _handlers.get(threading.get_ident()):
+        if record.levelno < passing:
             handler.handle(record)
-        return False
+        return record.levelno >= passing
 
-    logger.setLevel(min(passing, logging.INFO))
-    logger.addFilter(passes)
-    try:
-        yield
-    finally:
-        logger.removeFilter(passes)
-        logger.setLevel(level)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        show_others = warnings.showwarning
+
+        def show(
+            message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
+        ) -> None:
+            if threading.get_ident() not in _logs:
+                show_others(message, category, filename, lineno, file, line)
+                return
+            text = warnings.formatwarning(message, category, filename, lineno, line)
+            record = logging.LogRecord(program.name, logging.WARNING, filename, lineno, text, None, None)
+            handler.handle(record)
+
+        warnings.showwarning = show
+        package.addHandler(handler)
+        program.addFilter(passes)
+        program.setLevel(min(passing, logging.INFO))
+        try:
+            yield
+        finally:
+            package.removeHandler(handler)
+            program.removeFilter(passes)
+            program.setLevel(level)

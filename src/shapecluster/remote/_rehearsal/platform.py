@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 from shapecluster.exceptions import RemoteError
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal.listing import describe_listing
-from shapecluster.remote._rehearsal.logs import Logs
+from shapecluster.remote._logs import TRAINING, TRANSFORM
+from shapecluster.remote._rehearsal.jobs import Logs
 from shapecluster.remote._rehearsal.objects import Store
 from shapecluster.remote._rehearsal.records import ACCOUNT, REGION, Call, Refusal, search
-from shapecluster.remote._rehearsal.serving import Serving
+from shapecluster.remote._rehearsal.serving import Endpoints, Servers
 from shapecluster.remote._rehearsal.training import TrainingJobs
 from shapecluster.remote._rehearsal.transform import TransformJobs
+
+_MACHINES = ["ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.c5.4xlarge"]
 
 
 class Rehearsal(Store):
@@ -161,10 +163,10 @@ class Rehearsal(Store):
         raise error
 
     def _services(self) -> dict[str, Call]:
-        jobs, serving = TrainingJobs(self), Serving(self)
-        transforms = TransformJobs(self, serving)
-        logs = Logs(jobs.records, transforms.records)
-        tagged = [serving.endpoints, serving.configs, serving.models, serving.packages]
+        jobs, servers = TrainingJobs(self), Servers(self)
+        endpoints, transforms = Endpoints(servers), TransformJobs(servers)
+        logs = Logs({TRAINING: jobs, TRANSFORM: transforms})
+        tagged = [endpoints, endpoints.configs, servers.models, servers.packages]
         caller = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/rehearsal", "UserId": "rehearsal"}
         package = {"ModelPackageStatus": "Completed", "ModelPackageStatusDetails": {}}
         return {
@@ -173,20 +175,14 @@ class Rehearsal(Store):
             "s3.head_object": self._head_object,
             "logs.describe_log_streams": logs.describe_streams,
             "logs.get_log_events": logs.get_events,
-            "sagemaker.create_training_job": jobs.create,
-            "sagemaker.describe_training_job": jobs.describe,
-            "sagemaker.stop_training_job": jobs.stop,
-            "sagemaker.create_transform_job": transforms.create,
-            "sagemaker.describe_transform_job": transforms.describe,
-            "sagemaker.stop_transform_job": transforms.stop,
-            "sagemaker.create_endpoint": serving.create_endpoint,
-            "sagemaker.describe_endpoint": serving.describe_endpoint,
-            "sagemaker.delete_endpoint": serving.delete_endpoint,
-            "sagemaker-runtime.invoke_endpoint": serving.invoke,
-            "sagemaker.describe_algorithm": lambda AlgorithmName: describe_listing(AlgorithmName),
-            **serving.models.calls(),
-            **serving.configs.calls(),
-            **serving.packages.calls(**package),
+            "sagemaker.describe_algorithm": _describe_listing,
+            **jobs.calls(),
+            **transforms.calls(),
+            **servers.models.calls(),
+            **servers.packages.calls(**package),
+            **endpoints.configs.calls(),
+            **endpoints.calls(),
+            "sagemaker-runtime.invoke_endpoint": endpoints.invoke,
             "resourcegroupstaggingapi.get_resources": lambda **request: search(tagged, request),
         }
 
@@ -196,3 +192,34 @@ class Rehearsal(Store):
             raise Refusal("404", f"There is no file {uri}", 404)
         known = self._file(uri).stat()
         return {"ContentLength": known.st_size, "LastModified": datetime.fromtimestamp(known.st_mtime, UTC)}
+
+
+def _describe_listing(AlgorithmName: str) -> dict[str, Any]:
+    """The listing of every ARN: a rehearsal cannot look it up.
+
+    It is the K-Shape listing that this package was made for: two hyperparameters, one channel, CSV. The
+    instance types are made up.
+    """
+    any_count = {"IntegerParameterRangeSpecification": {"MinValue": "0", "MaxValue": "1000000"}}
+    integer = {"Type": "Integer", "Range": any_count, "IsTunable": False}
+    k = {"Name": "k", "Description": "Number of clusters", "IsRequired": True, **integer}
+    label_size = {"Name": "label_size", "Description": "Number of columns before the series", **integer}
+    channel = {
+        "Name": "train",
+        "IsRequired": True,
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedCompressionTypes": ["None"],
+        "SupportedInputModes": ["File"],
+    }
+    return {
+        "AlgorithmName": AlgorithmName.rpartition("/")[2],
+        "AlgorithmArn": AlgorithmName,
+        "CreationTime": datetime.fromtimestamp(0.0, UTC),
+        "AlgorithmStatus": "Completed",
+        "TrainingSpecification": {
+            "SupportedHyperParameters": [k, label_size | {"IsRequired": False, "DefaultValue": "0"}],
+            "SupportedTrainingInstanceTypes": _MACHINES,
+            "SupportsDistributedTraining": False,
+            "TrainingChannels": [channel],
+        },
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shapecluster.remote._rehearsal.objects import Store
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 ACCOUNT = "000000000000"
@@ -42,16 +42,17 @@ class Records:
 
     Parameters
     ----------
-    folder : Path
-        Folder of the rehearsal, with one folder for each kind.
+    store : Store
+        The rehearsal.
     kind : str
         The kind as in ARNs, such as "endpoint-config".
     """
 
-    def __init__(self, folder: Path, kind: str) -> None:
-        self.folder = folder / kind
+    last_verb = "delete"  # in the name of the call that ends a resource
+
+    def __init__(self, store: Store, kind: str) -> None:
+        self.folder = store.path / "sagemaker" / kind
         self.kind = kind
-        self.noun = kind.replace("-", "_")  # as in operations
         self.title = kind.title().replace("-", "")  # as in requests
 
     def arn(self, name: str) -> str:
@@ -76,20 +77,14 @@ class Records:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # mkdir is atomic: of two processes that create the same name, one gets the error.
         try:
-            os.mkdir(folder)
+            folder.mkdir()
         except FileExistsError:
             raise self._taken(name) from None
         return folder
 
-    def create(self, name: str, request: dict[str, Any], **more: Any) -> Path:
-        """Store a new resource."""
-        folder = self.claim(name)
-        self.write(folder, request, **more)
-        return folder
-
-    def write(self, folder: Path, request: dict[str, Any], **more: Any) -> None:
+    def write(self, folder: Path, request: dict[str, Any]) -> None:
         """Write the record of a resource."""
-        write_json(folder / "record.json", {"request": request, "created": time.time(), **more})
+        write_json(folder / "record.json", {"request": request, "created": time.time()})
 
     def read(self, name: str) -> dict[str, Any]:
         """The record of a resource."""
@@ -100,13 +95,17 @@ class Records:
             raise Refusal("ValidationException", text) from None
         return record
 
+    def create(self, request: dict[str, Any]) -> None:
+        """Create a resource; here it is only stored."""
+        self.write(self.claim(request[f"{self.title}Name"]), request)
+
     def describe(self, name: str) -> dict[str, Any]:
         """The request that created a resource, its ARN and the time."""
         record = self.read(name)
         described = {key: value for key, value in record["request"].items() if key != "Tags"}
         return with_times(described | {f"{self.title}Arn": self.arn(name), "CreationTime": record["created"]})
 
-    def delete(self, name: str) -> None:
+    def end(self, name: str) -> None:
         """Delete a resource."""
         self.read(name)
         shutil.rmtree(self.folder_of(name))
@@ -122,25 +121,22 @@ class Records:
         return [name for _, name in sorted(known)]
 
     def calls(self, **more: Any) -> dict[str, Call]:
-        """The calls that create, describe and delete a resource that is only stored.
-
-        `more` is added to its description.
-        """
+        """The calls that create, describe and end a resource; `more` is added to its description."""
+        member, noun = f"{self.title}Name", self.kind.replace("-", "_")
 
         def create(**request: Any) -> dict[str, Any]:
-            name = request[f"{self.title}Name"]
-            self.create(name, request)
-            return {f"{self.title}Arn": self.arn(name)}
+            self.create(request)
+            return {f"{self.title}Arn": self.arn(request[member])}
 
         def describe(**request: Any) -> dict[str, Any]:
-            return self.describe(_name(request[f"{self.title}Name"])) | more
+            return self.describe(_name(request[member])) | more
 
-        def delete(**request: Any) -> dict[str, Any]:
-            self.delete(_name(request[f"{self.title}Name"]))
+        def end(**request: Any) -> dict[str, Any]:
+            self.end(_name(request[member]))
             return {}
 
-        calls = {"create": create, "describe": describe, "delete": delete}
-        return {f"sagemaker.{verb}_{self.noun}": call for verb, call in calls.items()}
+        calls = {"create": create, "describe": describe, self.last_verb: end}
+        return {f"sagemaker.{verb}_{noun}": call for verb, call in calls.items()}
 
     def _taken(self, name: str) -> Refusal:
         if not self.kind.endswith("-job"):
@@ -168,4 +164,4 @@ def search(all_records: Iterable[Records], request: Mapping[str, Any]) -> dict[s
 
 
 def _name(name_or_arn: str) -> str:
-    return name_or_arn.rpartition("/")[2]
+    return name_or_arn.rpartition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn

@@ -1,32 +1,35 @@
-"""Models and endpoints of a rehearsal: start, call and stop servers."""
+"""Servers and endpoints of a rehearsal: start, call and stop a program that serves a model."""
 
 from __future__ import annotations
 
 import http.client
 import io
+import shutil
 import socket
+import tarfile
 import time
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
-from shapecluster._programs import WsgiApp
-from shapecluster.exceptions import RemoteError
+from shapecluster._programs import WsgiApp, container_programs
+from shapecluster.exceptions import InvalidRequestError, RemoteError
 from shapecluster.remote._errors import from_code
-from shapecluster.remote._rehearsal import folders, programs
-from shapecluster.remote._rehearsal.archive import unpack
+from shapecluster.remote._rehearsal import programs
 from shapecluster.remote._rehearsal.captured import logging_to_folder
 from shapecluster.remote._rehearsal.objects import Store
 from shapecluster.remote._rehearsal.records import ACCOUNT, Records, Refusal
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 MAX_BODY = 6 * 2**20  # bytes of a request that SageMaker takes
+MAX_MODEL = 2**31  # bytes of all files of a model together
 _GRACE = 30.0  # seconds between SIGTERM and SIGKILL
 _STARTUP = 120.0  # seconds until an endpoint that answers no ping has failed
 _TIMEOUT = 60.0  # seconds that an answer may take
+_NO_PING = "The primary container for production variant all did not pass the ping health check"
 
 
-class Serving:
-    """Starts, calls and stops servers; each has a folder of its own.
+class Servers:
+    """Starts, calls and stops servers of models; each has a folder of its own.
 
     Parameters
     ----------
@@ -35,43 +38,118 @@ class Serving:
     """
 
     def __init__(self, store: Store) -> None:
-        folder = store.path / "sagemaker"
-        self.models = Records(folder, "model")
-        self.configs = Records(folder, "endpoint-config")
-        self.endpoints = Records(folder, "endpoint")
-        self.packages = Records(folder, "model-package")
         self.store = store
+        self.models = Records(store, "model")
+        self.packages = Records(store, "model-package")
         self._apps: dict[Path, WsgiApp] = {}
 
-    def create_endpoint(self, EndpointName: str, EndpointConfigName: str, **more: Any) -> dict[str, Any]:
-        """Start a server; it is in service when it answers a ping."""
-        variant = self.configs.read(EndpointConfigName)["request"]["ProductionVariants"][0]
-        request = {"EndpointName": EndpointName, "EndpointConfigName": EndpointConfigName, **more}
-        folder = self.endpoints.create(EndpointName, request, variant=variant["VariantName"])
+    def start(self, folder: Path, model_name: str) -> None:
+        """Start a server for a model in a folder."""
+        container = self.models.read(model_name)["request"]["PrimaryContainer"]
+        image, artifact = container.get("Image", ""), container.get("ModelDataUrl")
+        if "ModelPackageName" in container:
+            package = self.packages.read(container["ModelPackageName"].rpartition("/")[2])
+            source = package["request"]["SourceAlgorithmSpecification"]["SourceAlgorithms"][0]
+            image, artifact = source["AlgorithmName"], source["ModelDataUrl"]
+        target = folder / "root" / "model"
+        target.mkdir(parents=True, exist_ok=True)
+        if artifact:
+            with self.store.open(artifact) as file:
+                _unpack(file, target)
+        if self.store.in_process:
+            return
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        plan = programs.plan("serve", image, self.store.program, folder, container.get("Environment", {}))
+        plan["arguments"] += ["--host", "127.0.0.1", "--port", str(port)]
+        programs.start_supervisor(folder, plan | {"grace": _GRACE, "port": port})
+
+    def status(self, folder: Path) -> tuple[str, str]:
+        """Status of a server, in the words for endpoints, and the reason of a failure."""
+        if self.store.in_process:
+            try:
+                with logging_to_folder(folder):
+                    self._app(folder)
+            except Exception as error:
+                return "Failed", f"The model cannot be loaded: {error}"
+            return "InService", ""
+        if not programs.is_alive(folder):
+            tail = "; ".join(event["message"] for event in programs.read_log(folder)[-5:])
+            return "Failed", f"{_NO_PING}: its program ended. {tail}"
         try:
-            self.start_server(folder, variant["ModelName"])
+            answer, _, _ = _exchange(folder, "GET", "/ping", b"", {})
+        except OSError:
+            answer = 0
+        if answer == 200:
+            return "InService", ""
+        is_late = time.time() - (folder / "plan.json").stat().st_mtime > _STARTUP
+        return ("Failed", _NO_PING) if is_late else ("Creating", "")
+
+    def send(self, folder: Path, body: bytes, content_type: str, accept: str) -> tuple[int, bytes, str]:
+        """Send a request to a server; its status, its answer, and the media type."""
+        if self.store.in_process:
+            with logging_to_folder(folder):
+                return programs.post_to_app(self._app(folder), body, content_type, accept)
+        try:
+            headers = {"Content-Type": content_type, "Accept": accept}
+            return _exchange(folder, "POST", "/invocations", body, headers)
+        except OSError as error:
+            lost = from_code("ServiceUnavailable", f"The server does not answer: {error}", "invoke_endpoint")
+        raise lost
+
+    def stop(self, folder: Path) -> None:
+        """Stop a server, and wait until its process has ended."""
+        self._apps.pop(folder, None)
+        programs.request_stop(folder)
+        while not self.store.in_process and programs.is_alive(folder):
+            time.sleep(0.01)
+
+    def _app(self, folder: Path) -> WsgiApp:
+        if folder not in self._apps:
+            self._apps[folder] = container_programs().load_app(folder / "root" / "model")
+        return self._apps[folder]
+
+
+class Endpoints(Records):
+    """Endpoints, each with a server in its folder.
+
+    Parameters
+    ----------
+    servers : Servers
+        The servers of the rehearsal.
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        super().__init__(servers.store, "endpoint")
+        self.configs = Records(servers.store, "endpoint-config")
+        self._servers = servers
+
+    def create(self, request: dict[str, Any]) -> None:
+        """Start a server; it is in service when it answers a ping."""
+        variant = self.configs.read(request["EndpointConfigName"])["request"]["ProductionVariants"][0]
+        folder = self.claim(request["EndpointName"])
+        self.write(folder, request | {"ProductionVariants": [{"VariantName": variant["VariantName"]}]})
+        try:
+            self._servers.start(folder, variant["ModelName"])
         except (Refusal, RemoteError) as error:  # a missing model: as on AWS, DescribeEndpoint reports it
             write_json(folder / "failure.json", str(error))
-        return {"EndpointArn": self.endpoints.arn(EndpointName)}
 
-    def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
-        """Status of an endpoint."""
-        record = self.endpoints.read(EndpointName)
-        status, reason = self.server_status(self.endpoints.folder_of(EndpointName), record["created"])
-        answer = self.endpoints.describe(EndpointName)
-        answer |= {
-            "EndpointStatus": status,
-            "LastModifiedTime": answer["CreationTime"],
-            "ProductionVariants": [{"VariantName": record["variant"]}],
-        }
+    def describe(self, name: str) -> dict[str, Any]:
+        """The request that created an endpoint, and its status."""
+        answer, folder = super().describe(name), self.folder_of(name)
+        if (folder / "failure.json").exists():
+            status, reason = "Failed", str(read_json(folder / "failure.json"))
+        else:
+            status, reason = self._servers.status(folder)
+        answer |= {"EndpointStatus": status, "LastModifiedTime": answer["CreationTime"]}
         return answer | ({"FailureReason": reason} if reason else {})
 
-    def delete_endpoint(self, EndpointName: str) -> dict[str, Any]:
+    def end(self, name: str) -> None:
         """Stop a server, and delete its record."""
-        self.endpoints.read(EndpointName)
-        self.stop_server(self.endpoints.folder_of(EndpointName))
-        self.endpoints.delete(EndpointName)
-        return {}
+        self.read(name)
+        self._servers.stop(self.folder_of(name))
+        super().end(name)
 
     def invoke(
         self,
@@ -86,101 +164,22 @@ class Serving:
         if len(body) > MAX_BODY:
             text = f"Request body of {len(body)} bytes exceeds the limit of {MAX_BODY} bytes."
             raise Refusal("ValidationError", text, 413)
-        if self.describe_endpoint(EndpointName)["EndpointStatus"] != "InService":
+        if self.describe(EndpointName)["EndpointStatus"] != "InService":
             raise Refusal("ValidationError", f"Endpoint {EndpointName} of account {ACCOUNT} not found.")
-        folder = self.endpoints.folder_of(EndpointName)
-        status, answer, media = self.send_request(folder, body, ContentType, Accept)
+        folder = self.folder_of(EndpointName)
+        status, answer, media = self._servers.send(folder, body, ContentType, Accept)
         if status != 200:
             text = f"Received {'client' if status < 500 else 'server'} error ({status}) from primary "
             text += 'with message "' + answer.decode("utf-8", "replace")[:1024] + '".'
             raise Refusal("ModelError", text, status)
         return {"Body": io.BytesIO(answer), "ContentType": media, "InvokedProductionVariant": "all"}
 
-    def start_server(self, folder: Path, model_name: str) -> None:
-        """Start a server for a model in a folder."""
-        container = self.models.read(model_name)["request"]["PrimaryContainer"]
-        image, artifact = container.get("Image", ""), container.get("ModelDataUrl")
-        if "ModelPackageName" in container:
-            package = self.packages.read(container["ModelPackageName"].rpartition("/")[2])
-            source = package["request"]["SourceAlgorithmSpecification"]["SourceAlgorithms"][0]
-            image, artifact = source["AlgorithmName"], source["ModelDataUrl"]
-        target = folder / "root" / "model"
-        target.mkdir(parents=True, exist_ok=True)
-        if artifact:
-            with self.store.open(artifact) as file:
-                unpack(file, target)
-        if self.store.in_process:
-            return
-        port = _free_port()
-        given = programs.arguments("serve", folder / "root", image)
-        given += ["--host", "127.0.0.1", "--port", str(port)]
-        variables = container.get("Environment", {})
-        plan = programs.plan("serve", given, self.store.program, folder, variables, grace=_GRACE, port=port)
-        folders.start_supervisor(folder, plan)
-
-    def server_status(self, folder: Path, created: float) -> tuple[str, str]:
-        """Status of a server, in the words for endpoints, and the reason of a failure."""
-        if (folder / "failure.json").exists():
-            return "Failed", str(read_json(folder / "failure.json"))
-        if self.store.in_process:
-            return self._status_in_process(folder)
-        failed = "The primary container for production variant all did not pass the ping health check"
-        if not folders.is_alive(folder):
-            tail = "; ".join(event["message"] for event in folders.read_log(folder)[-5:])
-            return "Failed", f"{failed}: its program ended. {tail}"
-        try:
-            status, _, _ = _exchange(read_json(folder / "plan.json")["port"], "GET", "/ping", b"", {})
-        except OSError:
-            status = 0
-        if status == 200:
-            return "InService", ""
-        return ("Failed", failed) if time.time() - created > _STARTUP else ("Creating", "")
-
-    def send_request(
-        self, folder: Path, body: bytes, content_type: str, accept: str
-    ) -> tuple[int, bytes, str]:
-        """Send a request to a server; its status, its answer, and the media type."""
-        if self.store.in_process:
-            with logging_to_folder(folder):
-                return programs.post_to_app(self._app(folder), body, content_type, accept)
-        port = read_json(folder / "plan.json")["port"]
-        try:
-            headers = {"Content-Type": content_type, "Accept": accept}
-            return _exchange(port, "POST", "/invocations", body, headers)
-        except OSError as error:
-            lost = from_code("ServiceUnavailable", f"The server does not answer: {error}", "invoke_endpoint")
-        raise lost
-
-    def stop_server(self, folder: Path) -> None:
-        """Stop a server, and wait until its process has ended."""
-        self._apps.pop(folder, None)
-        folders.request_stop(folder)
-        while not self.store.in_process and folders.is_alive(folder):
-            time.sleep(0.01)
-
-    def _status_in_process(self, folder: Path) -> tuple[str, str]:
-        try:
-            with logging_to_folder(folder):
-                self._app(folder)
-        except Exception as error:
-            return "Failed", f"The model cannot be loaded: {error}"
-        return "InService", ""
-
-    def _app(self, folder: Path) -> WsgiApp:
-        if folder not in self._apps:
-            self._apps[folder] = programs.load_app(folder / "root" / "model")
-        return self._apps[folder]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
 
 def _exchange(
-    port: int, method: str, path: str, body: bytes, headers: dict[str, str]
+    folder: Path, method: str, path: str, body: bytes, headers: dict[str, str]
 ) -> tuple[int, bytes, str]:
+    """Send a request to the server of a folder."""
+    port = read_json(folder / "plan.json")["port"]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
         connection.request(method, path, body, headers)
@@ -190,3 +189,41 @@ def _exchange(
         raise OSError(str(error)) from error
     finally:
         connection.close()
+
+
+def _unpack(file: BinaryIO, target: Path) -> None:
+    """Write the plain files of a model.tar.gz below a folder, as SageMaker does before it starts a server.
+
+    Raises
+    ------
+    InvalidRequestError
+        When it is not an archive, is too large, or has a member that would lie outside the folder.
+    """
+    try:
+        # As a stream, so that a small file that expands enormously is given up in time.
+        with tarfile.open(fileobj=file, mode="r|gz") as archive:
+            left = MAX_MODEL
+            for member in archive:
+                left -= member.size
+                problem = _problem(member, left)
+                if problem:
+                    break
+                path = target / member.name
+                (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
+                if source := archive.extractfile(member):
+                    with source, path.open("wb") as copy:
+                        shutil.copyfileobj(source, copy)
+            else:
+                return
+    except (tarfile.TarError, OSError, EOFError) as error:
+        problem = f"it cannot be read ({error})"
+    raise InvalidRequestError(f"The model's archive is refused: {problem}.")
+
+
+def _problem(member: tarfile.TarInfo, left: int) -> str:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        return f"its member {member.name!r} lies outside"
+    if not member.isfile() and not member.isdir():
+        return f"its member {member.name!r} is neither a file nor a folder"
+    return f"it holds more than {MAX_MODEL} bytes" if left < 0 else ""

@@ -29,7 +29,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,8 +37,6 @@ _TICK = 0.02  # seconds between two looks at a program that has just begun
 _SLOWEST = 0.2  # seconds between two looks at a program that has run for a while
 _LINE = 2**16  # bytes; longer lines of a log are cut
 _REASON = 1024  # characters of output/failure in the reason, as on SageMaker
-
-Runner = Callable[[Path, dict[str, Any]], int]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -81,7 +79,7 @@ class State:
         self.enter("Failed", reason, "Failed", FailureReason=reason, **more)
 
 
-def supervise(folder: Path, run: Runner | None = None) -> None:
+def supervise(folder: Path, run: Callable[[list[str]], int] | None = None) -> None:
     """Run the program in plan.json to its end.
 
     Parameters
@@ -89,8 +87,8 @@ def supervise(folder: Path, run: Runner | None = None) -> None:
     folder : Path
         Folder of the job or endpoint.
     run : callable, default=None
-        Runs the program in this process. It takes the root folder and the plan, and returns the exit code.
-        None starts a process.
+        Runs the program in this process. It takes the arguments, and returns the exit code. None starts a
+        process.
     """
     plan = read_json(folder / "plan.json")
     if plan["kind"] == "serve":
@@ -116,7 +114,7 @@ class _JobError(Exception):
     """The job fails for this reason."""
 
 
-def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None) -> None:
+def _train(folder: Path, plan: dict[str, Any], state: State, run: Callable[[list[str]], int] | None) -> None:
     request, objects, root = plan["request"], Path(plan["objects"]), folder / "root"
     if (folder / "stop").exists():
         state.enter("Stopped", "The job was stopped", "Stopped")
@@ -129,7 +127,7 @@ def _train(folder: Path, plan: dict[str, Any], state: State, run: Runner | None)
     if run is None:
         code, ended_by = _execute(folder, plan, limit)
     else:
-        code, ended_by = run(root, plan), None
+        code, ended_by = run(plan["arguments"]), None
     # AWS bills whole seconds, and at least one.
     seconds = max(1, math.ceil(time.time() - started))
     billable: dict[str, Any] = {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
@@ -199,15 +197,11 @@ def _copy_out(objects: Path, uri: str, target: Path) -> int:
 
 
 def _store_checkpoints(root: Path, request: dict[str, Any], objects: Path) -> None:
-    if "CheckpointConfig" not in request:
-        return
-    bucket, prefix = _bucket_and_key(objects, request["CheckpointConfig"]["S3Uri"])
-    target = bucket / prefix
-    for path in sorted((root / "checkpoints").rglob("*")):
-        if path.is_file():
-            copy = target / path.relative_to(root / "checkpoints")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+    if "CheckpointConfig" in request:
+        bucket, prefix = _bucket_and_key(objects, request["CheckpointConfig"]["S3Uri"])
+        shutil.copytree(
+            root / "checkpoints", bucket / prefix, ignore_dangling_symlinks=True, dirs_exist_ok=True
+        )
 
 
 def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) -> None:
@@ -235,7 +229,7 @@ def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[i
     root.mkdir(exist_ok=True)
     try:
         program = subprocess.Popen(
-            plan["command"],
+            [*plan["program"], *plan["arguments"]],
             cwd=root,
             env=plan["environment"],
             stdin=subprocess.DEVNULL,
@@ -245,7 +239,7 @@ def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[i
         )
     except OSError as error:
         raise _JobError(
-            f"ClientError: the program {plan['command'][0]!r} cannot be started: {error}"
+            f"ClientError: the program {plan['program'][0]!r} cannot be started: {error}"
         ) from None
     assert program.stdout is not None
     writer = threading.Thread(target=_write_log, args=(program.stdout, folder / "log.jsonl"), daemon=True)
@@ -285,16 +279,10 @@ def _signal(program: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 def _write_log(stream: IO[bytes], path: Path) -> None:
     with stream, path.open("a", encoding="utf-8") as log:
-        for line in _lines(stream):
-            event = {"timestamp": int(time.time() * 1000), "message": line.decode("utf-8", "replace")}
-            log.write(json.dumps(event) + "\n")
-            log.flush()
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    while line := stream.readline(_LINE):
-        if text := line.rstrip(b"\r\n"):
-            yield text
+        while line := stream.readline(_LINE):
+            if text := line.rstrip(b"\r\n").decode("utf-8", "replace"):
+                log.write(json.dumps({"timestamp": int(time.time() * 1000), "message": text}) + "\n")
+                log.flush()
 
 
 def main(folder: str, lock: str) -> None:
