@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ from shapecluster.cli._common import (
     FAILED,
     CommandError,
     console_messages,
+    print_files,
     print_line,
     print_result,
     write_table,
@@ -22,11 +22,12 @@ from shapecluster.cli._common import (
 from shapecluster.cli._location import Location, bucket, folder, prefix
 from shapecluster.cli._options import SeriesOptions, one_k, option, options, seed
 from shapecluster.exceptions import JobRunningError
+from shapecluster.report._terminal import make_console, make_table
+from shapecluster.report._text import format_count, format_number, printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
-    from rich.progress import TaskID
 
     from shapecluster.remote import Job, JobProgress
     from shapecluster.sagemaker import SageMakerKShape
@@ -34,20 +35,14 @@ if TYPE_CHECKING:
 _SHOWN_TICKERS = 10  # of a cluster
 _OnInterrupt = Literal["stop", "detach"]
 
-_hourly_rate = partial(
-    option,
-    kinds.number(float, 0, metavar="PRICE"),
-    None,
-    "Price of the instance per hour, to estimate the cost.",
-    "Job",
-)
-
 
 @options
 class LabelOptions(Location):
     """The options of a command that writes labels."""
 
-    hourly_rate: float | None = _hourly_rate()
+    hourly_rate: float | None = option(
+        kinds.number(float, 0, metavar="PRICE"), None, "Hourly price of the instance, for the cost.", "Job"
+    )
     out: Path = option(
         kinds.output(), Path("labels.csv"), "File for the labels: ticker, cluster, shift, sbd.", "Output"
     )
@@ -75,10 +70,7 @@ class TrainingOptions(SeriesOptions, LabelOptions):
         argument="max_run_seconds",
     )
     on_interrupt: _OnInterrupt = option(
-        kinds.choice(_OnInterrupt),
-        "stop",
-        "Effect of Ctrl-C on the job; after stop, a second Ctrl-C detaches.",
-        "Job",
+        kinds.choice(_OnInterrupt), "stop", "Effect of Ctrl-C; after stop, a second Ctrl-C detaches.", "Job"
     )
     no_wait: bool = option(
         kinds.FLAG, False, "End when the job is created; attach collects its result.", "Job"
@@ -282,9 +274,6 @@ def _load_series(options: TrainingOptions, model: SageMakerKShape, console: Cons
 
 def _write_result(model: SageMakerKShape, options: LabelOptions) -> None:
     """Write the labels atomically, and print a summary."""
-    from shapecluster.report._terminal import make_console, make_table
-    from shapecluster.report._text import format_count, format_number, printable
-
     name, members, frame = model.training_job_name_, model.members(), model.labels_frame()
     try:
         write_table(frame, options.out, index=True)
@@ -309,7 +298,7 @@ def _write_result(model: SageMakerKShape, options: LabelOptions) -> None:
         cells = (str(cluster), str(len(names)), format_number(float(mean)), shown)
         table.add_row(*(printable(cell) for cell in cells))
     make_console().print(table)
-    print_result(f"Labels: {options.out}")
+    print_files({"Labels": options.out})
 
 
 # ------------------------------------------------------------------------------------------- while it runs
@@ -324,8 +313,6 @@ def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
     callable
         For the parameter `progress` of an estimator.
     """
-    from shapecluster.report._text import printable
-
     if not console.is_terminal:
         states: list[str] = []
 
@@ -341,16 +328,15 @@ def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
 
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as bar:
-        tasks: list[TaskID] = []
 
         def update(progress: JobProgress) -> None:
-            if not tasks:
+            if not bar.task_ids:
                 print_line(console, f"Training job {progress.job_name}")
-                tasks.append(bar.add_task("", total=None))
+                bar.add_task("", total=None)
             last_line = f"  {progress.lines[-1]}" if progress.lines else ""
             # The width that other columns leave: a second line would flicker.
             width = max(20, console.width - 24)
             description = printable(progress.secondary_status + last_line)[:width]
-            bar.update(tasks[0], description=description)
+            bar.update(bar.task_ids[0], description=description)
 
         yield update

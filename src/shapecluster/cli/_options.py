@@ -130,13 +130,8 @@ def name_source(message: str, options: object) -> str:
 Series = Literal["log-returns", "levels"]
 _SHIFT_ON_RETURNS = 5  # a trading week; a best match at a lag of months is chance
 
-seed = partial(
-    option,
-    kinds.number(int, 0, 2**32 - 1),
-    help="Seed of all random numbers.",
-    panel="Computing",
-    argument="random_state",
-)
+_SEED = kinds.number(int, 0, 2**32 - 1)
+seed = partial(option, _SEED, help="Seed of all random numbers.", panel="Computing", argument="random_state")
 one_k = partial(option, kinds.COUNT, 8, "Number of clusters.", "Question", argument="n_clusters")
 several_k = partial(
     option, kinds.KS, None, "Numbers of clusters: 2-20, or 2,5,8, or 11 (2-20 if left out).", "Question"
@@ -152,15 +147,12 @@ class SeriesOptions:
     )
     repair_prints: bool = option(kinds.FLAG, False, "Repair bad prints instead of flagging them.", "Prices")
     on: Series = option(
-        kinds.choice(Series),
-        "log-returns",
-        "Series to compare: log returns, or (as in the lab) price levels.",
-        "Question",
+        kinds.choice(Series), "log-returns", "Series to compare: log returns or price levels.", "Question"
     )
     max_shift: int | Literal["all"] | None = option(
         kinds.SHIFT,
         None,
-        "Maximum lag in trading days (if left out: 5 on log-returns, all on levels).",
+        "Maximum lag in trading days (or else 5 on log-returns, all on levels).",
         "Question",
     )
 

@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from shapecluster._files import atomic_write
 from shapecluster._optional import import_optional
 from shapecluster.cli import _kinds as kinds
-from shapecluster.cli._common import console_messages, print_line, print_result, write_table
+from shapecluster.cli._common import console_messages, print_files, print_line, print_result, write_table
 from shapecluster.cli._options import one_k, option, options, seed, several_k
+from shapecluster.cli._portfolio_output import (
+    describe_copycats,
+    describe_portfolios,
+    format_with_error,
+    print_clusters,
+    print_matches,
+    print_sweep,
+)
 from shapecluster.exceptions import SweepWarning
+from shapecluster.report._terminal import progress_bar
+from shapecluster.report._text import format_count, format_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
 _N_SILHOUETTE_SAMPLES, _N_SWEEP_SAMPLES = 1000, 250
 _PARQUET = (".parquet", ".pq")
 _TABLES = (".csv", ".csv.gz", *_PARQUET)
+_FACTOR = kinds.number(float, 0, metavar="FACTOR", above=True)
 _MATCH = kinds.number(float, 0, 1, "MATCH", above=True)
 
 _Popularity = Literal["uniform", "zipf"]
@@ -47,16 +58,10 @@ class DrawOptions:
     min_holdings: int = option(kinds.COUNT, 3, "Minimum holdings of a trader.", "Holdings")
     max_holdings: int = option(kinds.COUNT, 10, "Maximum holdings of a trader.", "Holdings")
     popularity: _Popularity = option(
-        kinds.choice(_Popularity),
-        "uniform",
-        "All tickers equally often, or the first ones more often.",
-        "Holdings",
+        kinds.choice(_Popularity), "uniform", "Tickers equally often, or the first more often.", "Holdings"
     )
     sector_tilt: float | None = option(
-        kinds.number(float, 0, metavar="FACTOR", above=True),
-        None,
-        "Factor by which tickers of a trader's home sector are likelier (lab's tickers only).",
-        "Holdings",
+        _FACTOR, None, "Factor for tickers of a trader's home sector (lab's tickers only).", "Holdings"
     )
     copycats: int = option(
         kinds.number(int, 0), 1000, "Groups of traders who copy each other.", "Copycats", argument="n_groups"
@@ -110,16 +115,12 @@ class InputOptions:
     """The options that say which portfolios a command works on."""
 
     portfolios: Path | None = option(
-        kinds.file(*_TABLES),
-        None,
-        "Portfolios: csv, csv.gz or parquet. If left out: those that `generate` makes.",
-        "Traders",
+        kinds.file(*_TABLES), None, "Portfolios: csv, csv.gz or parquet (generated if left out).", "Traders"
     )
     seed: int = seed(0)
 
     def load(self, console: Console) -> Portfolios:
         """Load portfolios; without a file generate those of `generate` with its defaults."""
-        from shapecluster.cli._portfolio_output import describe_copycats, describe_portfolios
         from shapecluster.portfolios import Portfolios
 
         path = self.portfolios
@@ -177,10 +178,7 @@ class SweepOptions(ClusteringOptions):
     k: tuple[int, ...] | None = several_k()
     out: Path | None = _table_out()
     chart: Path | None = option(
-        kinds.output(".png", ".svg", ".pdf"),
-        None,
-        "File for a chart of the SSD by k (png, svg, pdf).",
-        "Output",
+        kinds.output(".png", ".svg", ".pdf"), None, "File for a chart of SSD by k (png, svg, pdf).", "Output"
     )
 
 
@@ -207,30 +205,22 @@ class MatchOptions(InputOptions):
 
 def generate(options: GenerateOptions) -> None:
     """Draw synthetic portfolios, some of which copy each other, and write them to a file."""
-    from shapecluster.cli._portfolio_output import describe_copycats, describe_portfolios
-
-    out, truth = options.out, options.truth
     with console_messages():
-        portfolios, true_groups = options.draw()
-        write = portfolios.to_parquet if out.suffix.lower() in _PARQUET else portfolios.to_csv
-        write(out)
-        if truth is not None:
-            write_table(true_groups, truth, index=True)
+        portfolios, truth = options.draw()
+        is_parquet = options.out.suffix.lower() in _PARQUET
+        write = portfolios.to_parquet if is_parquet else portfolios.to_csv
+        write(options.out)
+        if options.truth is not None:
+            write_table(truth, options.truth, index=True)
     print_result(f"{describe_portfolios(portfolios)}.")
     if options.copycats:
-        print_result(f"Among them {describe_copycats(true_groups)}.")
-    print_result(f"Portfolios: {out}")
-    if truth is not None:
-        print_result(f"Truth: {truth}")
+        print_result(f"Among them {describe_copycats(truth)}.")
+    print_files({"Portfolios": options.out, "Truth": options.truth})
 
 
 def cluster(options: ClusterOptions) -> None:
     """Cluster traders by their holdings, and write the cluster of each."""
     import pandas as pd
-
-    from shapecluster.cli._portfolio_output import format_with_error, print_clusters
-    from shapecluster.report._terminal import make_console
-    from shapecluster.report._text import format_count, format_number
 
     with console_messages() as console:
         portfolios = options.load(console)
@@ -244,15 +234,13 @@ def cluster(options: ClusterOptions) -> None:
         f"SSD {format_number(model.inertia_, 1)}, "
         f"silhouette {format_with_error(silhouette.mean, silhouette.error)}."
     )
-    print_clusters(portfolios, model, make_console())
-    print_result(f"Clusters: {options.out}")
+    print_clusters(portfolios, model)
+    print_files({"Clusters": options.out})
 
 
 def sweep(options: SweepOptions) -> None:
     """Cluster for many k, and show the SSD, its elbow and the silhouette of each."""
-    from shapecluster.cli._portfolio_output import print_sweep
     from shapecluster.model_selection import KSweep
-    from shapecluster.report._terminal import make_console, progress_bar
 
     if options.chart is not None:
         import_optional("matplotlib", extra="plot", needed_for="Drawing a chart")
@@ -287,18 +275,13 @@ def sweep(options: SweepOptions) -> None:
             with atomic_write(options.chart) as chart:
                 # By name, whose ending says the format.
                 SSDCurveDisplay.from_sweep(fitted).figure_.savefig(chart.name, dpi=150, bbox_inches="tight")
-    print_sweep(table, fitted, make_console())
-    for path, title in ((options.out, "Table"), (options.chart, "Chart")):
-        if path is not None:
-            print_result(f"{title}: {path}")
+    print_sweep(table, fitted)
+    print_files({"Table": options.out, "Chart": options.chart})
 
 
 def match(options: MatchOptions) -> None:
     """Find all traders whose holdings match those of TRADER, or those of --holdings."""
-    from shapecluster.cli._portfolio_output import print_matches
     from shapecluster.portfolios import PortfolioMatcher
-    from shapecluster.report._terminal import make_console
-    from shapecluster.report._text import format_count
 
     if (options.trader is None) == (options.holdings is None):
         raise ValueError("name either a TRADER or --holdings A,B,..., and not both.")
@@ -318,13 +301,12 @@ def match(options: MatchOptions) -> None:
             joined = {name: matches[name].map(" ".join) for name in ("shared", "missing", "extra")}
             write_table(matches.assign(**joined), options.out)
     rule = f"{options.metric} at least {options.min_match:g}"
-    print_matches(matches, holdings, holder, rule, len(portfolios), make_console())
+    print_matches(matches, holdings, holder, rule, len(portfolios))
     # n holdings and one more ticker, the nearest portfolio that is not identical, have Jaccard n / (n + 1).
     n = len(holdings)
     if options.metric == "jaccard" and n and n / (n + 1) < options.min_match:
         print_result(f"With {format_count(n, 'holding')}, only an identical portfolio can reach this match.")
-    if options.out is not None:
-        print_result(f"Table: {options.out}")
+    print_files({"Table": options.out})
 
 
 def _check_k(k: int, portfolios: Portfolios) -> None:

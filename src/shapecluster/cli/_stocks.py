@@ -11,10 +11,10 @@ from shapecluster.cli import _kinds as kinds
 from shapecluster.cli._common import FAILED, CommandError, check_installed
 from shapecluster.cli._options import SeriesOptions, option, options, seed, several_k
 from shapecluster.exceptions import MissingPricesError
+from shapecluster.report._findings import StageCallback, StocksSettings
+from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
 
 if TYPE_CHECKING:
-    from shapecluster.report._analysis import StageCallback
-    from shapecluster.report._findings import StocksSettings
     from shapecluster.report._folder import OutputFolder
     from shapecluster.report._inputs import PriceInputs
 
@@ -45,10 +45,7 @@ class StocksOptions(SeriesOptions):
         kinds.FOLDER, Path("shapecluster-report"), "Folder for the files of the report.", "Output"
     )
     jobs: int = option(
-        kinds.number(int, -1024, 1024),
-        -1,
-        "Threads; -1 for all cores. Results do not depend on it.",
-        "Computing",
+        kinds.number(int, -1024, 1024), -1, "Threads; -1 for all cores. Results are the same.", "Computing"
     )
 
     def settings(self) -> StocksSettings:
@@ -76,8 +73,6 @@ class StocksOptions(SeriesOptions):
             raise ValueError(f"--criterion elbow needs at least three values of k. Got --k {given} instead.")
         if self.k == (1,) and self.criterion == "silhouette":
             raise ValueError("--criterion silhouette needs a k of 2 or more. Got --k 1 instead.")
-        from shapecluster.report._findings import StocksSettings  # imports pandas, so after the checks
-
         return StocksSettings(
             k=self.k,
             criterion=self.criterion,
@@ -104,7 +99,6 @@ def stocks(options: StocksOptions) -> None:
     from shapecluster.report._files import write_files
     from shapecluster.report._folder import OutputFolder
     from shapecluster.report._inputs import add_example_portfolio, clean
-    from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
 
     with OutputFolder(options.out) as folder:
         # On the standard error, so that the standard output has the findings only.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,13 +24,12 @@ from shapecluster.report._findings import (
     Cluster,
     KChoice,
     PriceSource,
+    StageCallback,
     StocksFindings,
     StocksSettings,
+    ignore_progress,
 )
 from shapecluster.report._text import format_count, format_date
-
-StageCallback = Callable[[str, int, int], None]
-"""Called with the name of a stage, how much of it is done, and its total."""
 
 _N_NEAREST_PAIRS = 10  # shown when no pair is near-identical
 # Masked days raise the SBD: a twin listed for the last quarter only has SBD 0.53. Pairs up to this SBD are
@@ -66,10 +65,6 @@ class Analysis:
     findings: StocksFindings
     sweep: KSweep
     series: pd.DataFrame
-
-
-def ignore_progress(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
 
 
 def check_settings(settings: StocksSettings, tickers: pd.Index[Any], events: pd.DataFrame) -> tuple[int, ...]:

@@ -13,8 +13,7 @@ import pandas as pd
 
 from shapecluster.datasets import make_market
 from shapecluster.prices import clean_prices, fetch_prices, load_prices, load_sectors
-from shapecluster.report._analysis import StageCallback
-from shapecluster.report._findings import PriceSource
+from shapecluster.report._findings import PriceSource, StageCallback
 
 _N_EXAMPLE_HOLDINGS = 5
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapecluster._text import listing
-from shapecluster.report._analysis import StageCallback, ignore_progress
-from shapecluster.report._findings import StocksFindings
+from shapecluster.report._findings import StageCallback, StocksFindings, ignore_progress
 from shapecluster.report._tables import SWEEP, Column, cluster_columns, look_alike_columns, pair_columns
 from shapecluster.report._text import (
     describe_basket,
@@ -56,25 +55,13 @@ def progress_bar(console: Console) -> Iterator[StageCallback]:
     if not console.is_terminal:  # a disabled bar of rich would still print an empty line
         yield ignore_progress
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich import progress
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
+    text = progress.TextColumn("{task.description}", markup=False)
+    counts = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeElapsedColumn())
+    columns = (progress.SpinnerColumn(), text, *counts)
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, progress.TaskID] = {}
 
         def update(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
