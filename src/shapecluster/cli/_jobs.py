@@ -233,40 +233,31 @@ def _make_estimator(options: TrainingOptions) -> SageMakerKShape:
 
 def _load_series(options: TrainingOptions, model: SageMakerKShape, console: Console) -> pd.DataFrame:
     """Load and clean the prices, print the cleaning, and set `missing` of the estimator."""
-    from shapecluster.preprocessing import LogReturns
-    from shapecluster.prices import clean_prices
-    from shapecluster.report._inputs import load_inputs, simulate_inputs
+    from shapecluster.report._inputs import clean, load_inputs, make_series, simulate_inputs
 
     if options.prices is not None:
-        inputs = load_inputs(options.prices, None)
+        raw_prices, source = load_inputs(options.prices, None)
     elif options.folder is not None:
-        inputs = simulate_inputs(options.seed or 0)
+        raw_prices, source = simulate_inputs(options.seed or 0)
     else:
         raise ValueError("--prices must name a file with prices. Got none.")
     # The input format of a Marketplace algorithm has no missing values.
     incomplete: Literal["keep", "drop"] = "keep" if options.algorithm_arn is None else "drop"
-    prices, report = clean_prices(
-        inputs.prices,
-        late_listings=incomplete,
-        long_gaps=incomplete,
-        bad_prints="repair" if options.repair_prints else "flag",
-    )
+    prices, report = clean(raw_prices, incomplete=incomplete, repair_prints=options.repair_prints)
     if options.k > len(prices):
         raise ValueError(f"--k must be at most the {len(prices)} stocks. Got {options.k} instead.")
-    print_line(console, f"{inputs.source.description}.")
-    for line in (*inputs.source.notes, *report.summary().splitlines()):
+    print_line(console, f"{source.description}.")
+    for line in (*source.notes, *report.summary().splitlines()):
         print_line(console, line)
     if options.algorithm_arn is not None and options.max_shift is None and options.on == "log-returns":
         print_line(console, "All shifts are tried. Give --max-shift if the algorithm has this parameter.")
-    missing: Literal["mask", "error"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
-    model.set_params(missing=missing)
     if options.on == "levels":
         print_line(
             console, "Price levels are compared: two trending prices look alike whatever the companies do."
         )
-        return prices
-    returns: pd.DataFrame = LogReturns(missing=missing).fit_transform(prices)
-    return returns
+    series, missing = make_series(prices, options.on)
+    model.set_params(missing=missing)
+    return series
 
 
 # ---------------------------------------------------------------------------------- from a job to labels

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shapecluster.cli import _kinds as kinds
-from shapecluster.cli._common import FAILED, CommandError, check_installed
+from shapecluster.cli._common import FAILED, CommandError, check_installed, write_table
 from shapecluster.cli._options import SeriesOptions, option, options, seed, several_k
 from shapecluster.exceptions import MissingPricesError
 from shapecluster.report._findings import StageCallback, StocksSettings
 from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
 
 if TYPE_CHECKING:
-    from shapecluster.report._folder import OutputFolder
     from shapecluster.report._inputs import PriceInputs
 
 _Criterion = Literal["ssd", "elbow", "silhouette"]
@@ -97,28 +96,27 @@ def stocks(options: StocksOptions) -> None:
     # Imported after the checks: an error in an option is then reported without delay.
     from shapecluster.report._analysis import analyze
     from shapecluster.report._files import write_files
-    from shapecluster.report._folder import OutputFolder
+    from shapecluster.report._folder import publish, staging_folder
     from shapecluster.report._inputs import add_example_portfolio, clean
 
-    with OutputFolder(options.out) as folder:
+    with staging_folder(options.out) as stage:
         # On the standard error, so that the standard output has the findings only.
         with progress_bar(make_console(stderr=True)) as progress:
             try:
-                inputs = _read_inputs(options, progress)
+                raw_prices, source = _read_inputs(options, progress)
             except MissingPricesError as error:
-                raise CommandError(_describe_missing_prices(error, folder), FAILED) from None
-            prices, events = clean(inputs.prices, repair_prints=settings.repair_prints)
-            source = inputs.source
+                raise CommandError(_describe_missing_prices(error, options.out), FAILED) from None
+            prices, cleaning = clean(raw_prices, repair_prints=settings.repair_prints)
             if source.kind == "simulated" and not settings.portfolio:
                 # After cleaning, so that every holding of the example has prices.
                 source, holdings = add_example_portfolio(source, prices.index)
                 settings = replace(settings, portfolio=holdings)
-            analysis = analyze(prices, settings, source, events, progress=progress)
-            write_files(analysis, folder.stage, progress=progress)
-        files = folder.publish()
+            analysis = analyze(prices, settings, source, cleaning.events, progress=progress)
+            write_files(analysis, stage, progress=progress)
+        files = publish(stage, options.out)
         console = make_console()
         print_findings(analysis.findings, console)
-        print_files(files, folder.path, console)
+        print_files(files, options.out, console)
 
 
 def _read_inputs(options: StocksOptions, progress: StageCallback) -> PriceInputs:
@@ -133,7 +131,7 @@ def _read_inputs(options: StocksOptions, progress: StageCallback) -> PriceInputs
     return simulate_inputs(options.seed)
 
 
-def _describe_missing_prices(error: MissingPricesError, folder: OutputFolder) -> str:
+def _describe_missing_prices(error: MissingPricesError, folder: Path) -> str:
     """List the tickers without prices, and write the prices that arrived to a file."""
     tickers_by_reason: dict[str, list[str]] = {}
     for ticker, reason in error.missing.items():
@@ -143,6 +141,6 @@ def _describe_missing_prices(error: MissingPricesError, folder: OutputFolder) ->
     if error.prices.empty:
         return text
     # Fetching takes minutes and Yahoo limits requests: the user should not have to repeat it.
-    error.prices.T.to_csv(folder.stage / "prices_arrived.csv", lineterminator="\n")
-    path = folder.publish_file("prices_arrived.csv")
+    path = folder / "prices_arrived.csv"
+    write_table(error.prices.T, path, index=True)
     return f"{text} The {len(error.prices)} that arrived are in {path}: continue with --prices {path}"

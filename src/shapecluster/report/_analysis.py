@@ -16,9 +16,8 @@ from shapecluster._text import listing
 from shapecluster.cluster import LocalKShape
 from shapecluster.exceptions import SweepWarning
 from shapecluster.metrics import sbd_distances
-from shapecluster.model_selection import KSweep, SweepProgress
+from shapecluster.model_selection import KSweep
 from shapecluster.neighbors import ShapeNeighbors
-from shapecluster.preprocessing import LogReturns
 from shapecluster.report._findings import (
     DEFAULT_LARGEST_K,
     Cluster,
@@ -29,6 +28,7 @@ from shapecluster.report._findings import (
     StocksSettings,
     ignore_progress,
 )
+from shapecluster.report._inputs import collect_warnings, make_series
 from shapecluster.report._text import format_count, format_date
 
 _N_NEAREST_PAIRS = 10  # shown when no pair is near-identical
@@ -140,18 +140,17 @@ def analyze(
         For settings that do not fit the prices, or prices that cannot be compared.
     """
     ks = check_settings(settings, prices.index, events)
-    missing: Literal["error", "mask"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
-    model = LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed)
-
-    def report_fit(fit: SweepProgress) -> None:
-        progress("Clustering", fit.done, fit.total)
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # the report must not depend on the user's filters
-        series = LogReturns(missing=missing).fit_transform(prices) if settings.on == "log-returns" else prices
+    with collect_warnings() as warned:
+        warnings.simplefilter("ignore", SweepWarning)  # KChoice.sentences has more detail
+        series, missing = make_series(prices, settings.on)
         progress("Clustering", 0, len(ks))
-        sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, progress=report_fit)
-        sweep.fit(series)
+        sweep = KSweep(
+            LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed),
+            ks,
+            criterion=settings.criterion,
+            n_jobs=settings.n_jobs,
+            progress=lambda fit: progress("Clustering", fit.done, fit.total),
+        ).fit(series)
         progress("Comparing all pairs", 0, 1)
         pairs, n_identical = find_near_identical(series, settings, missing, source.sectors)
         progress("Comparing all pairs", 1, 1)
@@ -181,7 +180,7 @@ def analyze(
         look_alikes=look_alikes,
         basket=basket,
         cleaning=events,
-        notes=_notes(prices, ks, settings, source, look_alikes, caught),
+        notes=(*_notes(prices, ks, settings, source, look_alikes), *warned),
     )
     return Analysis(findings, sweep, series)
 
@@ -310,9 +309,8 @@ def _notes(
     settings: StocksSettings,
     source: PriceSource,
     look_alikes: pd.DataFrame | None,
-    caught: list[warnings.WarningMessage],
-) -> tuple[str, ...]:
-    """Collect warnings, and limits of the data that the report must show."""
+) -> list[str]:
+    """Collect limits of the data that the report must show."""
     notes = [_LEVELS_NOTE] if settings.on == "levels" else []
     if settings.k is None and max(ks) < DEFAULT_LARGEST_K:
         notes.append(f"Only {len(prices)} stocks, so k goes up to {max(ks)} instead of {DEFAULT_LARGEST_K}.")
@@ -336,9 +334,7 @@ def _notes(
                 f"{longest:,} trading days). Such curves look alike, but the stocks do not trade alike. "
                 "Bound the lag with --max-shift."
             )
-    # KChoice.sentences covers the warnings of a sweep in more detail.
-    messages = [str(warning.message) for warning in caught if not issubclass(warning.category, SweepWarning)]
-    return (*notes, *dict.fromkeys(messages))
+    return notes
 
 
 def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], events: pd.DataFrame) -> str:

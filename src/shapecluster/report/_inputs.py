@@ -5,40 +5,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
 from shapecluster.datasets import make_market
+from shapecluster.preprocessing import LogReturns
 from shapecluster.prices import clean_prices, fetch_prices, load_prices, load_sectors
+from shapecluster.prices._clean import CleanedPrices
 from shapecluster.report._findings import PriceSource, StageCallback
+
+PriceInputs: TypeAlias = tuple[pd.DataFrame, PriceSource]
+"""Prices before cleaning, with tickers as rows, and their source."""
 
 _N_EXAMPLE_HOLDINGS = 5
 
 
-@dataclass(frozen=True)
-class PriceInputs:
-    """Prices before cleaning, with their source.
-
-    Parameters
-    ----------
-    prices : DataFrame of shape (n_stocks, n_days)
-        Prices with tickers as rows.
-    source : PriceSource
-        The source of the prices.
-    """
-
-    prices: pd.DataFrame
-    source: PriceSource
-
-
 def load_inputs(path: Path, sectors: Path | None) -> PriceInputs:
     """Load prices, and sectors if a file is given."""
-    with _collect_warnings() as notes:
+    with collect_warnings() as notes:
         prices = load_prices(path)
-    return _add_sectors(prices, PriceSource("file", f"Prices from {path.name}", notes=tuple(notes)), sectors)
+    return prices, _add_sectors(PriceSource("file", f"Prices from {path.name}", notes=tuple(notes)), sectors)
 
 
 def fetch_inputs(
@@ -50,12 +39,12 @@ def fetch_inputs(
     progress: StageCallback,
 ) -> PriceInputs:
     """Fetch prices from Yahoo. When any are missing, `MissingPricesError` holds the prices that arrived."""
-    with _collect_warnings() as notes:
+    with collect_warnings() as notes:
         prices = fetch_prices(
             tickers, start, end, progress=lambda done, total, ticker: progress("Fetching prices", done, total)
         )
     source = PriceSource("yahoo", f"Prices from Yahoo, {start} to {end or 'today'}", notes=tuple(notes))
-    return _add_sectors(prices, source, sectors)
+    return prices, _add_sectors(source, sectors)
 
 
 def simulate_inputs(seed: int) -> PriceInputs:
@@ -73,7 +62,7 @@ def simulate_inputs(seed: int) -> PriceInputs:
             f"Planted as near-identical: {twins}.",
         ),
     )
-    return PriceInputs(market.prices, source)
+    return market.prices, source
 
 
 def add_example_portfolio(source: PriceSource, tickers: pd.Index[Any]) -> tuple[PriceSource, tuple[str, ...]]:
@@ -86,11 +75,10 @@ def add_example_portfolio(source: PriceSource, tickers: pd.Index[Any]) -> tuple[
     return replace(source, notes=(*source.notes, note)), holdings
 
 
-def _add_sectors(prices: pd.DataFrame, source: PriceSource, path: Path | None) -> PriceInputs:
+def _add_sectors(source: PriceSource, path: Path | None) -> PriceSource:
     if path is None:
-        return PriceInputs(prices, source)
-    sectors = _as_strings(load_sectors(path))
-    return PriceInputs(prices, replace(source, sectors=sectors, sectors_from=path.name))
+        return source
+    return replace(source, sectors=_as_strings(load_sectors(path)), sectors_from=path.name)
 
 
 def _as_strings(sectors: pd.Series[Any]) -> dict[str, str]:
@@ -99,7 +87,7 @@ def _as_strings(sectors: pd.Series[Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _collect_warnings() -> Iterator[list[str]]:
+def collect_warnings() -> Iterator[list[str]]:
     """Yield a list that gets the messages of all warnings at the end, as notes for the report."""
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
@@ -108,33 +96,38 @@ def _collect_warnings() -> Iterator[list[str]]:
     notes.extend(dict.fromkeys(str(warning.message) for warning in caught))
 
 
-def clean(prices: pd.DataFrame, *, repair_prints: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Clean prices, and keep late listings and long gaps as missing values.
+def clean(
+    prices: pd.DataFrame, *, incomplete: Literal["keep", "drop"] = "keep", repair_prints: bool = False
+) -> CleanedPrices:
+    """Clean prices.
 
     Parameters
     ----------
     prices : DataFrame of shape (n_stocks, n_days)
         Prices as loaded, tickers as rows.
+    incomplete : {"keep", "drop"}, default="keep"
+        Whether to keep stocks with late listings and long gaps, whose missing days estimators can mask.
+        Dropping them would hide a late-listed twin.
     repair_prints : bool, default=False
         Whether to replace bad prints (prices that jump for one day and back) or only report them.
 
     Returns
     -------
-    prices : DataFrame of shape (n_stocks, n_days)
-        NaN before a late listing, after an early end, and in long gaps.
-    events : DataFrame
-        Everything that was dropped, filled or flagged, as in `CleaningReport.events`.
+    CleanedPrices
+        The prices, and the report of everything that was dropped, filled or flagged.
 
     Raises
     ------
     ValueError
         When no prices are left.
     """
-    cleaned, report = clean_prices(
-        prices,
-        # The estimators mask missing days. Dropping these stocks would hide a late-listed twin.
-        late_listings="keep",
-        long_gaps="keep",
-        bad_prints="repair" if repair_prints else "flag",
-    )
-    return cleaned, report.events
+    bad_prints: Literal["repair", "flag"] = "repair" if repair_prints else "flag"
+    return clean_prices(prices, late_listings=incomplete, long_gaps=incomplete, bad_prints=bad_prints)
+
+
+def make_series(
+    prices: pd.DataFrame, on: Literal["log-returns", "levels"]
+) -> tuple[pd.DataFrame, Literal["error", "mask"]]:
+    """Return the series to compare, and the parameter `missing` of estimators for them."""
+    missing: Literal["error", "mask"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
+    return LogReturns(missing=missing).fit_transform(prices) if on == "log-returns" else prices, missing
