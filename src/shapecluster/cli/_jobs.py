@@ -22,7 +22,7 @@ from shapecluster.cli._common import (
 from shapecluster.cli._location import Location, bucket, folder, prefix
 from shapecluster.cli._options import SeriesOptions, one_k, option, options, seed
 from shapecluster.exceptions import JobRunningError
-from shapecluster.report._terminal import make_console, make_table
+from shapecluster.report._terminal import make_console, print_table
 from shapecluster.report._text import format_count, format_number, printable
 
 if TYPE_CHECKING:
@@ -282,13 +282,13 @@ def _write_result(model: SageMakerKShape, options: LabelOptions) -> None:
     sizes = f"{format_count(len(frame), 'stock')} in {format_count(len(members), 'cluster')}"
     print_result(text, f"{sizes}, SSD {format_number(model.inertia_, 4)}.")
     columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
-    table = make_table(columns | {"members, the nearest to the center first": "wrap"})
-    for cluster, names in members.items():
-        mean = frame.loc[frame["cluster"] == cluster, "sbd"].mean()
-        shown = listing(names, limit=_SHOWN_TICKERS)
-        cells = (str(cluster), str(len(names)), format_number(float(mean)), shown)
-        table.add_row(*(printable(cell) for cell in cells))
-    make_console().print(table)
+    columns["members, the nearest to the center first"] = "wrap"
+    means = frame.groupby("cluster")["sbd"].mean()
+    rows = [
+        (cluster, len(names), format_number(means[cluster]), listing(names, limit=_SHOWN_TICKERS))
+        for cluster, names in members.items()
+    ]
+    print_table(make_console(), columns, rows)
     print_files({"Labels": options.out})
 
 
