@@ -41,10 +41,10 @@ class LabelOptions(Location):
     """The options of a command that writes labels."""
 
     hourly_rate: float | None = option(
-        kinds.number(float, 0, metavar="PRICE"), None, "Hourly price of the instance, for the cost.", "Job"
+        None, "Hourly price of the instance, for the cost.", "Job", kinds.number(float, 0, metavar="PRICE")
     )
     out: Path = option(
-        kinds.output(), Path("labels.csv"), "File for the labels: ticker, cluster, shift, sbd.", "Output"
+        Path("labels.csv"), "File for the labels: ticker, cluster, shift, sbd.", "Output", kinds.output()
     )
 
 
@@ -55,26 +55,24 @@ class TrainingOptions(SeriesOptions, LabelOptions):
     k: int = one_k()
     seed: int | None = seed(None, help="Seed of all random numbers (0 if left out; none with an ARN).")
     algorithm_arn: str | None = option(
-        kinds.ARN,
         None,
         "K-Shape algorithm of the Marketplace, instead of an image; without --max-shift it tries all lags.",
         "Job",
+        kinds.ARN,
     )
     image: str | None = None
     role: str | None = None
     max_run: int = option(
-        kinds.number(int, 1, metavar="SECONDS"),
         3600,
         "Maximum run time of the job, which bounds its cost.",
         "Job",
+        kinds.number(int, 1, metavar="SECONDS"),
         argument="max_run_seconds",
     )
     on_interrupt: _OnInterrupt = option(
-        kinds.choice(_OnInterrupt), "stop", "Effect of Ctrl-C; after stop, a second Ctrl-C detaches.", "Job"
+        "stop", "Effect of Ctrl-C; after stop, a second Ctrl-C detaches.", "Job"
     )
-    no_wait: bool = option(
-        kinds.FLAG, False, "End when the job is created; attach collects its result.", "Job"
-    )
+    no_wait: bool = option(False, "End when the job is created; attach collects its result.", "Job")
 
     def job(self) -> Job:
         """Return the settings of the job; a ValueError names an invalid field."""
@@ -99,14 +97,14 @@ class FitOptions(TrainingOptions):
 
     folder: Path | None = None
     image: str | None = option(
-        kinds.Kind("URI", str), None, "Image of the shapecluster container.", "Job", argument="image_uri"
+        None, "Image of the shapecluster container.", "Job", kinds.Kind("URI", str), argument="image_uri"
     )
-    role: str | None = option(kinds.ARN, None, "Execution role; $SAGEMAKER_ROLE if left out.", "Job")
+    role: str | None = option(None, "Execution role; $SAGEMAKER_ROLE if left out.", "Job", kinds.ARN)
     bucket: str | None = bucket()
-    create_bucket: bool = option(kinds.FLAG, False, "Create the bucket if there is none.", "Job")
+    create_bucket: bool = option(False, "Create the bucket if there is none.", "Job")
     prefix: str = prefix()
-    instance_type: str = option(kinds.Kind("TYPE", str), "ml.m5.xlarge", "Instance type.", "Job")
-    spot: bool = option(kinds.FLAG, False, "Use spot instances: cheaper, but they can be interrupted.", "Job")
+    instance_type: str = option("ml.m5.xlarge", "Instance type.", "Job", kinds.Kind("TYPE", str))
+    spot: bool = option(False, "Use spot instances: cheaper, but they can be interrupted.", "Job")
 
     def job(self) -> Job:
         """Return the settings of the job; a ValueError names an invalid field."""
@@ -125,7 +123,7 @@ class JobOptions(Location):
     """The options of `stop`."""
 
     job_name: str = option(
-        kinds.Kind("JOB", str), MISSING, "Name of the training job.", "Job", positional=True
+        MISSING, "Name of the training job.", "Job", kinds.Kind("JOB", str), positional=True
     )
 
 
@@ -133,7 +131,7 @@ class JobOptions(Location):
 class AttachOptions(JobOptions, LabelOptions):
     """The options of `attach`."""
 
-    timeout: float | None = option(kinds.SECONDS, None, "Time to wait; 0 checks once.", "Output")
+    timeout: float | None = option(None, "Time to wait; 0 checks once.", "Output", kinds.SECONDS)
 
 
 def rehearse(options: RehearseOptions) -> None:

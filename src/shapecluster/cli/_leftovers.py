@@ -20,7 +20,7 @@ class LeftoverOptions(Location):
     bucket: str | None = bucket()
     prefix: str = prefix()
     min_age: float = option(
-        kinds.SECONDS, 3600.0, "Minimum age of staged data: a job may still need younger data.", "Job"
+        3600.0, "Minimum age of staged data: a job may still need younger data.", "Job", kinds.SECONDS
     )
 
 
@@ -28,7 +28,7 @@ class LeftoverOptions(Location):
 class CleanUpOptions(LeftoverOptions):
     """The options of `clean-up`."""
 
-    yes: bool = option(kinds.FLAG, False, "Delete. Without it the command only lists.", "Job")
+    yes: bool = option(False, "Delete. Without it the command only lists.", "Job")
 
 
 def list_leftovers(options: LeftoverOptions) -> None:

@@ -42,7 +42,7 @@ _Popularity = Literal["uniform", "zipf"]
 _Algorithm = Literal["k-means", "mini-batch", "bisecting"]
 _Metric = Literal["jaccard", "containment", "overlap", "cosine"]
 
-_table_out = partial(option, kinds.output(".csv"), None, "File for the table, as CSV.", "Output")
+_table_out = partial(option, None, "File for the table, as CSV.", "Output", kinds.output(".csv"))
 
 
 @options
@@ -50,27 +50,25 @@ class DrawOptions:
     """The options for generated portfolios. The defaults give the input of the other commands."""
 
     traders: int = option(
-        kinds.number(int, 1, 10**9), 100_000, "Number of traders.", "Traders", argument="n_traders"
+        100_000, "Number of traders.", "Traders", kinds.number(int, 1, 10**9), argument="n_traders"
     )
     tickers: tuple[str, ...] | None = option(
-        kinds.TICKERS, None, "Tickers that can be held; the lab's 99 if left out.", "Holdings"
+        None, "Tickers that can be held; the lab's 99 if left out.", "Holdings"
     )
-    min_holdings: int = option(kinds.COUNT, 3, "Minimum holdings of a trader.", "Holdings")
-    max_holdings: int = option(kinds.COUNT, 10, "Maximum holdings of a trader.", "Holdings")
-    popularity: _Popularity = option(
-        kinds.choice(_Popularity), "uniform", "Tickers equally often, or the first more often.", "Holdings"
-    )
+    min_holdings: int = option(3, "Minimum holdings of a trader.", "Holdings", kinds.COUNT)
+    max_holdings: int = option(10, "Maximum holdings of a trader.", "Holdings", kinds.COUNT)
+    popularity: _Popularity = option("uniform", "Tickers equally often, or the first more often.", "Holdings")
     sector_tilt: float | None = option(
-        _FACTOR, None, "Factor for tickers of a trader's home sector (lab's tickers only).", "Holdings"
+        None, "Factor for tickers of a trader's home sector (lab's tickers only).", "Holdings", _FACTOR
     )
     copycats: int = option(
-        kinds.number(int, 0), 1000, "Groups of traders who copy each other.", "Copycats", argument="n_groups"
+        1000, "Groups of traders who copy each other.", "Copycats", kinds.number(int, 0), argument="n_groups"
     )
     group_size: tuple[int, int] = option(
-        kinds.RANGE, (2, 6), "Traders in a group, including the leader.", "Copycats", argument="size"
+        (2, 6), "Traders in a group, including the leader.", "Copycats", argument="size"
     )
     copy_match: float = option(
-        _MATCH, 0.9, "Minimum match (Jaccard) of a copy with its leader.", "Copycats", argument="match"
+        0.9, "Minimum match (Jaccard) of a copy with its leader.", "Copycats", _MATCH, argument="match"
     )
     seed: int = seed(0)
 
@@ -100,13 +98,13 @@ class GenerateOptions(DrawOptions):
     """The options of `generate`."""
 
     out: Path = option(
-        kinds.output(*_TABLES),
         Path("portfolios.csv"),
         "File for the portfolios: csv, csv.gz or parquet.",
         "Output",
+        kinds.output(*_TABLES),
     )
     truth: Path | None = option(
-        kinds.output(".csv"), None, "File for the truth, as CSV: home sector, group, leader.", "Output"
+        None, "File for the truth, as CSV: home sector, group, leader.", "Output", kinds.output(".csv")
     )
 
 
@@ -115,7 +113,7 @@ class InputOptions:
     """The options that say which portfolios a command works on."""
 
     portfolios: Path | None = option(
-        kinds.file(*_TABLES), None, "Portfolios: csv, csv.gz or parquet (generated if left out).", "Traders"
+        None, "Portfolios: csv, csv.gz or parquet (generated if left out).", "Traders", kinds.file(*_TABLES)
     )
     seed: int = seed(0)
 
@@ -139,9 +137,7 @@ class InputOptions:
 class ClusteringOptions(InputOptions):
     """The options of commands that cluster traders."""
 
-    algorithm: _Algorithm = option(
-        kinds.choice(_Algorithm), "k-means", "The clustering algorithm.", "Question"
-    )
+    algorithm: _Algorithm = option("k-means", "The clustering algorithm.", "Question")
 
     def clusterer(self) -> Any:
         """Return the estimator of scikit-learn."""
@@ -167,7 +163,7 @@ class ClusterOptions(ClusteringOptions):
 
     k: int = one_k()
     out: Path = option(
-        kinds.output(".csv"), Path("clusters.csv"), "File for the cluster of each trader.", "Output"
+        Path("clusters.csv"), "File for the cluster of each trader.", "Output", kinds.output(".csv")
     )
 
 
@@ -178,7 +174,7 @@ class SweepOptions(ClusteringOptions):
     k: tuple[int, ...] | None = several_k()
     out: Path | None = _table_out()
     chart: Path | None = option(
-        kinds.output(".png", ".svg", ".pdf"), None, "File for a chart of SSD by k (png, svg, pdf).", "Output"
+        None, "File for a chart of SSD by k (png, svg, pdf).", "Output", kinds.output(".png", ".svg", ".pdf")
     )
 
 
@@ -187,19 +183,18 @@ class MatchOptions(InputOptions):
     """The options of `match`."""
 
     trader: str | None = option(
-        kinds.Kind("TRADER", str), None, "The trader to find matches for.", "Question", positional=True
+        None, "The trader to find matches for.", "Question", kinds.Kind("TRADER", str), positional=True
     )
     holdings: tuple[str, ...] | None = option(
-        kinds.TICKERS, None, "Holdings of a trader who is not in the data.", "Question"
+        None, "Holdings of a trader who is not in the data.", "Question"
     )
-    min_match: float = option(_MATCH, 0.9, "Minimum match, above 0 and at most 1.", "Question")
+    min_match: float = option(0.9, "Minimum match, above 0 and at most 1.", "Question", _MATCH)
     metric: _Metric = option(
-        kinds.choice(_Metric),
         "jaccard",
         "Shared tickers over those of both together, of TRADER, or of the smaller; or the cosine.",
         "Question",
     )
-    quantities: bool = option(kinds.FLAG, False, "Compare quantities as well.", "Question")
+    quantities: bool = option(False, "Compare quantities as well.", "Question")
     out: Path | None = _table_out()
 
 

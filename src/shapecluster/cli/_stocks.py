@@ -25,26 +25,20 @@ class StocksOptions(SeriesOptions):
     """The options of `stocks`."""
 
     tickers: tuple[str, ...] | None = option(
-        kinds.TICKERS, None, "Tickers to fetch from Yahoo instead; needs --start.", "Prices"
+        None, "Tickers to fetch from Yahoo instead; needs --start.", "Prices"
     )
-    start: date | None = option(kinds.DATE, None, "First day to fetch (2020-02-03).", "Prices")
-    end: date | None = option(kinds.DATE, None, "Last day to fetch; today if left out.", "Prices")
-    sectors: Path | None = option(
-        kinds.FILE, None, "Sectors: csv with the columns ticker and sector.", "Prices"
-    )
-    portfolio: tuple[str, ...] = option(
-        kinds.TICKERS, (), "Holdings whose look-alikes are searched for.", "Question"
-    )
+    start: date | None = option(None, "First day to fetch (2020-02-03).", "Prices")
+    end: date | None = option(None, "Last day to fetch; today if left out.", "Prices")
+    sectors: Path | None = option(None, "Sectors: csv with the columns ticker and sector.", "Prices")
+    portfolio: tuple[str, ...] = option((), "Holdings whose look-alikes are searched for.", "Question")
     k: tuple[int, ...] | None = several_k()
-    criterion: _Criterion = option(
-        kinds.choice(_Criterion), "ssd", "The criterion that chooses the k that is shown.", "Question"
-    )
+    criterion: _Criterion = option("ssd", "The criterion that chooses the k that is shown.", "Question")
     seed: int = seed(0)
     out: Path = option(
-        kinds.FOLDER, Path("shapecluster-report"), "Folder for the files of the report.", "Output"
+        Path("shapecluster-report"), "Folder for the files of the report.", "Output", kinds.FOLDER
     )
     jobs: int = option(
-        kinds.number(int, -1024, 1024), -1, "Threads; -1 for all cores. Results are the same.", "Computing"
+        -1, "Threads; -1 for all cores. Results are the same.", "Computing", kinds.number(int, -1024, 1024)
     )
 
     def settings(self) -> StocksSettings:
