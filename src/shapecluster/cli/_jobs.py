@@ -231,14 +231,11 @@ def _make_estimator(options: TrainingOptions) -> SageMakerKShape:
 
 def _load_series(options: TrainingOptions, model: SageMakerKShape, console: Console) -> pd.DataFrame:
     """Load and clean the prices, print the cleaning, and set `missing` of the estimator."""
-    from shapecluster.report._inputs import clean, load_inputs, make_series, simulate_inputs
+    from shapecluster.report._inputs import clean, make_series, read_inputs
 
-    if options.prices is not None:
-        raw_prices, source = load_inputs(options.prices, None)
-    elif options.folder is not None:
-        raw_prices, source = simulate_inputs(options.seed or 0)
-    else:
+    if options.prices is None and options.folder is None:
         raise ValueError("--prices must name a file with prices. Got none.")
+    raw_prices, source = read_inputs(options.prices, seed=options.seed or 0)
     # The input format of a Marketplace algorithm has no missing values.
     incomplete: Literal["keep", "drop"] = "keep" if options.algorithm_arn is None else "drop"
     prices, report = clean(raw_prices, incomplete=incomplete, repair_prints=options.repair_prints)

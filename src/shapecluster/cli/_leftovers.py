@@ -57,11 +57,10 @@ def clean_up(options: CleanUpOptions) -> None:
 def _print_leftovers(options: LeftoverOptions) -> list[Leftover]:
     from shapecluster import remote
 
-    remote.Job(
-        bucket=options.bucket, prefix=options.prefix
-    )  # raises ValueError for what no job can have used
+    bucket, prefix = options.bucket, options.prefix
+    remote.Job(bucket=bucket, prefix=prefix)  # raises a ValueError for what no job can have used
     leftovers = remote.list_leftovers(
-        options.session(), bucket=options.bucket, prefix=options.prefix, min_age=options.min_age
+        options.session(), bucket=bucket, prefix=prefix, min_age=options.min_age
     )
     if not leftovers:
         print_result("There are no leftovers.")

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from shapecluster.cli import _kinds as kinds
 from shapecluster.cli._common import FAILED, CommandError, check_installed, write_table
 from shapecluster.cli._options import SeriesOptions, option, options, seed, several_k
 from shapecluster.exceptions import MissingPricesError
-from shapecluster.report._findings import StageCallback, StocksSettings
+from shapecluster.report._findings import StocksSettings
 from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
-
-if TYPE_CHECKING:
-    from shapecluster.report._inputs import PriceInputs
 
 _Criterion = Literal["ssd", "elbow", "silhouette"]
 
@@ -91,13 +88,21 @@ def stocks(options: StocksOptions) -> None:
     from shapecluster.report._analysis import analyze
     from shapecluster.report._files import write_files
     from shapecluster.report._folder import publish, staging_folder
-    from shapecluster.report._inputs import add_example_portfolio, clean
+    from shapecluster.report._inputs import add_example_portfolio, clean, read_inputs
 
     with staging_folder(options.out) as stage:
         # On the standard error, so that the standard output has the findings only.
         with progress_bar(make_console(stderr=True)) as progress:
             try:
-                raw_prices, source = _read_inputs(options, progress)
+                raw_prices, source = read_inputs(
+                    options.prices,
+                    tickers=options.tickers,
+                    start=options.start,
+                    end=options.end,
+                    sectors=options.sectors,
+                    seed=options.seed,
+                    progress=progress,
+                )
             except MissingPricesError as error:
                 raise CommandError(_describe_missing_prices(error, options.out), FAILED) from None
             prices, cleaning = clean(raw_prices, repair_prints=settings.repair_prints)
@@ -111,18 +116,6 @@ def stocks(options: StocksOptions) -> None:
         console = make_console()
         print_findings(analysis.findings, console)
         print_files(files, options.out, console)
-
-
-def _read_inputs(options: StocksOptions, progress: StageCallback) -> PriceInputs:
-    """Get the prices from the source that the options name."""
-    from shapecluster.report._inputs import fetch_inputs, load_inputs, simulate_inputs
-
-    if options.prices is not None:
-        return load_inputs(options.prices, options.sectors)
-    if options.tickers is not None and options.start is not None:
-        start, end = str(options.start), None if options.end is None else str(options.end)
-        return fetch_inputs(options.tickers, start, end, options.sectors, progress=progress)
-    return simulate_inputs(options.seed)
 
 
 def _describe_missing_prices(error: MissingPricesError, folder: Path) -> str:

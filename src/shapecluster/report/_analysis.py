@@ -101,7 +101,7 @@ def check_settings(settings: StocksSettings, tickers: pd.Index[Any], events: pd.
         raise ValueError(
             f"the portfolio names stocks without prices: {_explain_absent_holdings(absent, tickers, events)}."
         )
-    if settings.portfolio and n - len(settings.portfolio) < 1:
+    if len(settings.portfolio) == n:
         raise ValueError("the portfolio holds every stock there is, which leaves none to be a look-alike.")
     return ks
 
@@ -314,18 +314,15 @@ def _notes(
     notes = [_LEVELS_NOTE] if settings.on == "levels" else []
     if settings.k is None and max(ks) < DEFAULT_LARGEST_K:
         notes.append(f"Only {len(prices)} stocks, so k goes up to {max(ks)} instead of {DEFAULT_LARGEST_K}.")
-    without = [str(ticker) for ticker in prices.index if source.sectors and str(ticker) not in source.sectors]
-    if without:
-        stocks = format_count(len(without), "stock has", "stocks have")
-        notes.append(f"{stocks} no sector in {source.sectors_from}: {listing(without)}.")
-    share_of_days = prices.notna().mean(axis=1)
-    sparse = [str(ticker) for ticker in share_of_days.index[share_of_days < _MIN_SHARE_OF_DAYS]]
-    if sparse:
-        stocks = format_count(len(sparse), "stock has", "stocks have")
-        notes.append(
-            f"{stocks} prices on less than half of the days, so their clusters say little: "
-            f"{listing(sparse, limit=10)}."
-        )
+    without = [ticker for ticker in prices.index if source.sectors and str(ticker) not in source.sectors]
+    sparse = prices.index[prices.notna().mean(axis=1) < _MIN_SHARE_OF_DAYS]
+    for stocks, text, limit in (
+        (without, f"no sector in {source.sectors_from}", 5),
+        (sparse, "prices on less than half of the days, so their clusters say little", 10),
+    ):
+        if len(stocks):
+            count = format_count(len(stocks), "stock has", "stocks have")
+            notes.append(f"{count} {text}: {listing(stocks, limit=limit)}.")
     if look_alikes is not None and settings.max_shift is None:
         longest = int(look_alikes["lag"].abs().max())
         if longest > _LONG_LAG:
@@ -339,8 +336,7 @@ def _notes(
 
 def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], events: pd.DataFrame) -> str:
     """Name each absent holding with the probable reason."""
-    drops = events[events["action"] == "stock dropped"]
-    dropped = dict(zip(drops["ticker"], drops["kind"], strict=True))
+    dropped = events[events["action"] == "stock dropped"].set_index("ticker")["kind"]
     by_upper = {str(ticker).upper(): str(ticker) for ticker in tickers}
     parts = []
     for name in absent:

@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -15,39 +16,54 @@ from shapecluster.datasets import make_market
 from shapecluster.preprocessing import LogReturns
 from shapecluster.prices import clean_prices, fetch_prices, load_prices, load_sectors
 from shapecluster.prices._clean import CleanedPrices
-from shapecluster.report._findings import PriceSource, StageCallback
-
-PriceInputs: TypeAlias = tuple[pd.DataFrame, PriceSource]
-"""Prices before cleaning, with tickers as rows, and their source."""
+from shapecluster.report._findings import PriceSource, StageCallback, ignore_progress
 
 _N_EXAMPLE_HOLDINGS = 5
 
 
-def load_inputs(path: Path, sectors: Path | None) -> PriceInputs:
-    """Load prices, and sectors if a file is given."""
-    with collect_warnings() as notes:
-        prices = load_prices(path)
-    return prices, _add_sectors(PriceSource("file", f"Prices from {path.name}", notes=tuple(notes)), sectors)
-
-
-def fetch_inputs(
-    tickers: tuple[str, ...],
-    start: str,
-    end: str | None,
-    sectors: Path | None,
+def read_inputs(
+    path: Path | None,
     *,
-    progress: StageCallback,
-) -> PriceInputs:
-    """Fetch prices from Yahoo. When any are missing, `MissingPricesError` holds the prices that arrived."""
+    tickers: tuple[str, ...] | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    sectors: Path | None = None,
+    seed: int = 0,
+    progress: StageCallback = ignore_progress,
+) -> tuple[pd.DataFrame, PriceSource]:
+    """Read prices from a file, fetch those of tickers from Yahoo, or simulate a market when neither is given.
+
+    Returns
+    -------
+    prices : DataFrame of shape (n_stocks, n_days)
+        Prices before cleaning, tickers as rows.
+    source : PriceSource
+        Their source, with the sectors if a file is given.
+
+    Raises
+    ------
+    MissingPricesError
+        When Yahoo has no prices of some tickers. It holds the prices that arrived.
+    """
     with collect_warnings() as notes:
-        prices = fetch_prices(
-            tickers, start, end, progress=lambda done, total, ticker: progress("Fetching prices", done, total)
-        )
-    source = PriceSource("yahoo", f"Prices from Yahoo, {start} to {end or 'today'}", notes=tuple(notes))
-    return prices, _add_sectors(source, sectors)
+        if path is not None:
+            prices = load_prices(path)
+            source = PriceSource("file", f"Prices from {path.name}")
+        elif tickers is not None and start is not None:
+            prices = fetch_prices(
+                tickers, start, end, progress=lambda done, total, _: progress("Fetching prices", done, total)
+            )
+            source = PriceSource("yahoo", f"Prices from Yahoo, {start} to {end or 'today'}")
+        else:
+            return _simulate(seed)
+    source = replace(source, notes=tuple(notes))
+    if sectors is not None:
+        known = _as_strings(load_sectors(sectors))
+        source = replace(source, sectors=known, sectors_from=sectors.name)
+    return prices, source
 
 
-def simulate_inputs(seed: int) -> PriceInputs:
+def _simulate(seed: int) -> tuple[pd.DataFrame, PriceSource]:
     """Simulate a market, with a note that says so."""
     # Every kind of defect that real panels have, so that the report shows how each is handled.
     market = make_market(n_pairs=3, n_late=6, n_halts=6, n_bad_prints=6, random_state=seed)
@@ -73,12 +89,6 @@ def add_example_portfolio(source: PriceSource, tickers: pd.Index[Any]) -> tuple[
     holdings = tuple(by_sector.values())[:_N_EXAMPLE_HOLDINGS]
     note = f"No portfolio was given, so this one is an example: {', '.join(holdings)}."
     return replace(source, notes=(*source.notes, note)), holdings
-
-
-def _add_sectors(source: PriceSource, path: Path | None) -> PriceSource:
-    if path is None:
-        return source
-    return replace(source, sectors=_as_strings(load_sectors(path)), sectors_from=path.name)
 
 
 def _as_strings(sectors: pd.Series[Any]) -> dict[str, str]:
