@@ -278,11 +278,10 @@ def _write_result(model: SageMakerKShape, options: LabelOptions) -> None:
     print_result(text, f"{sizes}, SSD {format_number(model.inertia_, 4)}.")
     columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
     columns["members, the nearest to the center first"] = "wrap"
-    means = frame.groupby("cluster")["sbd"].mean()
-    rows = [
-        (cluster, len(names), format_number(means[cluster]), listing(names, limit=_SHOWN_TICKERS))
-        for cluster, names in members.items()
-    ]
+    rows = []
+    for cluster, names in members.items():
+        mean = format_number(frame.loc[frame["cluster"] == cluster, "sbd"].mean())
+        rows.append((cluster, len(names), mean, listing(names, limit=_SHOWN_TICKERS)))
     print_table(make_console(), columns, rows)
     print_files({"Labels": options.out})
 

@@ -149,12 +149,9 @@ class ClusteringOptions(InputOptions):
 
     def silhouette(self, portfolios: Portfolios, labels: Any, n_samples: int) -> SampledSilhouette:
         """Return the silhouette of a sample, which is the same for every k, so that they compare."""
-        from numpy.random import RandomState
-
         from shapecluster.metrics import sampled_silhouette
 
-        sample = RandomState(self.seed)
-        return sampled_silhouette(portfolios.matrix, labels, n_samples=n_samples, random_state=sample)
+        return sampled_silhouette(portfolios.matrix, labels, n_samples=n_samples, random_state=self.seed)
 
 
 @options
@@ -250,9 +247,8 @@ def sweep(options: SweepOptions) -> None:
                 n_samples=0,  # the table has estimates with their errors instead
                 progress=lambda fit: progress("fits", fit.done, fit.total),
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SweepWarning)  # the table shows where the minimum SSD is
-                fitted.fit(portfolios.matrix)
+            warnings.simplefilter("ignore", SweepWarning)  # the table shows where the minimum SSD is
+            fitted.fit(portfolios.matrix)
             silhouettes = [
                 options.silhouette(portfolios, model.labels_, _N_SWEEP_SAMPLES)
                 for model in fitted.estimators_.values()

@@ -336,7 +336,7 @@ def _notes(
 
 def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], events: pd.DataFrame) -> str:
     """Name each absent holding with the probable reason."""
-    dropped = events[events["action"] == "stock dropped"].set_index("ticker")["kind"]
+    dropped = events[events["action"] == "stock dropped"].set_index("ticker")["kind"].to_dict()
     by_upper = {str(ticker).upper(): str(ticker) for ticker in tickers}
     parts = []
     for name in absent:
