@@ -69,8 +69,6 @@ PACKAGES: dict[str, set[str]] = {
         "model_selection",
         "plotting",
         "portfolios",
-        "preprocessing",
-        "prices",
         "remote",
         "report",
         "sagemaker",

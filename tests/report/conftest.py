@@ -38,7 +38,7 @@ def sectors(market, hostile_prices) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def analysis(hostile_prices, sectors) -> Analysis:
-    prices, events = clean(hostile_prices)
+    prices, cleaning = clean(hostile_prices)
     settings = StocksSettings(k=(2, 3, 4, 5), max_shift=3, portfolio=(SCRIPT, FORMULA), n_look_alikes=3)
     source = PriceSource("file", "Prices from <b>file</b>.csv", sectors, "sectors.csv", ("A note & more.",))
-    return analyze(prices, settings, source, events)
+    return analyze(prices, settings, source, cleaning.events)

@@ -22,9 +22,9 @@ PLAIN = PriceSource("file", "Prices from a file")
 
 
 def run(prices: pd.DataFrame, source: PriceSource = PLAIN, **settings):
-    cleaned, events = clean(prices)
+    cleaned, report = clean(prices)
     asked = StocksSettings(**({"k": (2, 3), "max_shift": 3} | settings))
-    return analyze(cleaned, asked, source, events)
+    return analyze(cleaned, asked, source, report.events)
 
 
 @pytest.fixture(scope="module")
@@ -250,9 +250,9 @@ def test_look_alikes_of_months_ago_are_noted_when_all_lags_are_allowed():
 
 def test_progress_is_reported_from_start_to_end(complete):
     steps = []
-    cleaned, events = clean(complete.prices)
+    cleaned, report = clean(complete.prices)
     settings = StocksSettings(k=(2, 3), portfolio=(complete.prices.index[0],), max_shift=0)
-    analyze(cleaned, settings, PLAIN, events, progress=lambda *step: steps.append(step))
+    analyze(cleaned, settings, PLAIN, report.events, progress=lambda *step: steps.append(step))
     assert steps[:3] == [("Clustering", 0, 2), ("Clustering", 1, 2), ("Clustering", 2, 2)]
     assert steps[-1] == ("Finding look-alikes", 1, 1)
 

@@ -10,12 +10,12 @@ import pytest
 
 from shapecluster import _files
 from shapecluster._files import TemporaryFolder, new_name
-from shapecluster.report._folder import OutputFolder
+from shapecluster.report._folder import publish, staging_folder
 
 
-def fill(folder: OutputFolder, *names: str) -> None:
+def fill(folder: Path, *names: str) -> None:
     for name in names:
-        (folder.stage / name).write_text(name)
+        (folder / name).write_text(name)
 
 
 def names(path) -> list[str]:
@@ -24,25 +24,25 @@ def names(path) -> list[str]:
 
 def test_makes_the_folder_with_its_parents_and_publishes_into_it(tmp_path):
     out = tmp_path / "a" / "b"
-    with OutputFolder(out) as folder:
-        fill(folder, "findings.json", "index.html")
-        assert names(out) == [folder.stage.name]
-        files = folder.publish()
+    with staging_folder(out) as stage:
+        fill(stage, "findings.json", "index.html")
+        assert names(out) == [stage.name]
+        files = publish(stage, out)
     assert [file.name for file in files] == names(out) == ["findings.json", "index.html"]
 
 
 def test_a_failure_leaves_no_trace_of_a_new_folder(tmp_path):
     out = tmp_path / "a" / "b"
-    with suppress(RuntimeError), OutputFolder(out) as folder:
-        fill(folder, "findings.json")
+    with suppress(RuntimeError), staging_folder(out) as stage:
+        fill(stage, "findings.json")
         raise RuntimeError
     assert names(tmp_path) == []
 
 
 def test_a_failure_leaves_an_earlier_report_as_it_was(tmp_path):
     (tmp_path / "findings.json").write_text("earlier")
-    with suppress(KeyboardInterrupt), OutputFolder(tmp_path) as folder:
-        fill(folder, "findings.json")
+    with suppress(KeyboardInterrupt), staging_folder(tmp_path) as stage:
+        fill(stage, "findings.json")
         raise KeyboardInterrupt
     assert names(tmp_path) == ["findings.json"]
     assert (tmp_path / "findings.json").read_text() == "earlier"
@@ -51,27 +51,27 @@ def test_a_failure_leaves_an_earlier_report_as_it_was(tmp_path):
 def test_files_of_an_earlier_report_are_removed_and_other_files_stay(tmp_path):
     for name in ("cluster_07.png", "lookalikes.csv", "cluster_notes.png", "mine.csv", "findings.json"):
         (tmp_path / name).write_text("earlier")
-    with OutputFolder(tmp_path) as folder:
-        fill(folder, "findings.json", "cluster_00.png")
-        folder.publish()
+    with staging_folder(tmp_path) as stage:
+        fill(stage, "findings.json", "cluster_00.png")
+        publish(stage, tmp_path)
     assert names(tmp_path) == ["cluster_00.png", "cluster_notes.png", "findings.json", "mine.csv"]
     assert (tmp_path / "findings.json").read_text() == "findings.json"
 
 
-def test_one_file_can_be_published_by_a_run_that_fails(tmp_path):
+def test_a_run_that_fails_can_leave_a_file_in_a_new_folder(tmp_path):
     out = tmp_path / "out"
-    with OutputFolder(out) as folder:
-        fill(folder, "prices_arrived.csv", "findings.json")
-        assert folder.publish_file("prices_arrived.csv") == out / "prices_arrived.csv"
+    with staging_folder(out) as stage:
+        fill(stage, "findings.json")
+        fill(out, "prices_arrived.csv")
     assert names(out) == ["prices_arrived.csv"]
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"cannot write to the output directory '.*file': it is a file"):
-        OutputFolder(tmp_path / "file").__enter__()
+        staging_folder(tmp_path / "file").__enter__()
     with pytest.raises(ValueError, match=r"cannot write to the output directory '.*below': not a directory"):
-        OutputFolder(tmp_path / "file" / "below").__enter__()
+        staging_folder(tmp_path / "file" / "below").__enter__()
 
 
 def test_a_folder_that_takes_no_files_is_refused_before_any_work(tmp_path, monkeypatch):
@@ -81,7 +81,7 @@ def test_a_folder_that_takes_no_files_is_refused_before_any_work(tmp_path, monke
     # root may write anywhere, so the system cannot refuse
     monkeypatch.setattr(TemporaryFolder, "_create", refuse)
     with pytest.raises(ValueError, match=r"cannot write to the output directory '.*new': permission denied"):
-        OutputFolder(tmp_path / "new").__enter__()
+        staging_folder(tmp_path / "new").__enter__()
     assert names(tmp_path) == []
 
 
@@ -97,7 +97,7 @@ def enter_until_line(out: Path, last: int | None = None) -> int:
                 raise KeyboardInterrupt
         return trace
 
-    folder, before = OutputFolder(out), sys.gettrace()
+    folder, before = staging_folder(out), sys.gettrace()
     sys.settrace(trace)
     try:
         folder.__enter__()
@@ -121,7 +121,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     left = tmp_path / new_name()
     left.mkdir()
     (left / "findings.json").write_text("half")
-    with OutputFolder(tmp_path) as folder:
-        fill(folder, "findings.json")
-        folder.publish()
+    with staging_folder(tmp_path) as stage:
+        fill(stage, "findings.json")
+        publish(stage, tmp_path)
     assert names(tmp_path) == ["findings.json"]

@@ -10,8 +10,8 @@
     _common              errors, messages and tables of all commands
     _options, _kinds     how options are declared and read; what they take
 
-All modules but `_portfolio_output` are imported for `--help`, so they import nothing scientific: each run
-imports what it needs when it is called.
+All modules are imported for `--help`, so they import nothing scientific: each run imports what it needs when
+it is called.
 """
 
 from __future__ import annotations

@@ -40,10 +40,7 @@ _GROUPS: dict[str, tuple[str, tuple[Callable[[Any], None], ...]]] = {
     ),
     "sagemaker": (
         "Cluster stocks by shape in a SageMaker training job, or rehearse the job on this machine.",
-        (
-            *(_jobs.rehearse, _jobs.fit, _jobs.attach, _jobs.stop),
-            *(_leftovers.list_leftovers, _leftovers.clean_up),
-        ),
+        (_jobs.rehearse, _jobs.fit, _jobs.attach, _jobs.stop, _leftovers.list_leftovers, _leftovers.clean_up),
     ),
 }
 
@@ -69,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     try:
-        check_installed("typer", "rich")
+        app = build_app()
     except ImportError as error:
         return _fail(str(error), FAILED)
     import typer
@@ -79,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0] in _GROUPS and len(given) == 1):
         given.append("--help")
-    command = typer.main.get_command(build_app())
+    command = typer.main.get_command(app)
     _hide_types_of_flags(command)
     try:
         # Not standalone: click would print errors in its own form, and end the process itself.
@@ -109,7 +106,7 @@ def build_app() -> typer.Typer:
     >>> build_app().info.name
     'shapecluster'
     """
-    check_installed("typer")
+    check_installed("typer", "rich")
     import typer
 
     settings: Any = {"add_completion": False, "pretty_exceptions_enable": False}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from shapecluster._optional import import_optional
 from shapecluster.cli._location import Location
 from shapecluster.cli._options import name_options, name_source
 from shapecluster.exceptions import JobFailedError, RemoteError
+from shapecluster.report._terminal import make_console
+from shapecluster.report._text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,8 +83,6 @@ def console_messages() -> Iterator[Console]:
     Console
         The console for further messages.
     """
-    from shapecluster.report._terminal import make_console
-
     console = make_console(stderr=True)
 
     def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -110,17 +110,20 @@ def console_messages() -> Iterator[Console]:
 
 def print_line(console: Console, text: str, *, style: str | None = None) -> None:
     """Print a text without breaking it, so that commands in it can be copied."""
-    from shapecluster.report._text import printable
-
     console.print(printable(text), style=style, soft_wrap=True)
 
 
 def print_result(*lines: str) -> None:
     """Print lines on the standard output."""
-    from shapecluster.report._terminal import make_console
-
     for line in lines:
         print_line(make_console(), line)
+
+
+def print_files(files: Mapping[str, Path | None]) -> None:
+    """Print the title and the path of each file that was written."""
+    for title, path in files.items():
+        if path is not None:
+            print_result(f"{title}: {path}")
 
 
 class _ConsoleHandler(logging.Handler):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ from shapecluster.cli._common import (
     FAILED,
     CommandError,
     console_messages,
+    print_files,
     print_line,
     print_result,
     write_table,
@@ -22,11 +22,12 @@ from shapecluster.cli._common import (
 from shapecluster.cli._location import Location, bucket, folder, prefix
 from shapecluster.cli._options import SeriesOptions, one_k, option, options, seed
 from shapecluster.exceptions import JobRunningError
+from shapecluster.report._terminal import make_console, print_table
+from shapecluster.report._text import format_count, format_number, printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
-    from rich.progress import TaskID
 
     from shapecluster.remote import Job, JobProgress
     from shapecluster.sagemaker import SageMakerKShape
@@ -34,22 +35,16 @@ if TYPE_CHECKING:
 _SHOWN_TICKERS = 10  # of a cluster
 _OnInterrupt = Literal["stop", "detach"]
 
-_hourly_rate = partial(
-    option,
-    kinds.number(float, 0, metavar="PRICE"),
-    None,
-    "Price of the instance per hour, to estimate the cost.",
-    "Job",
-)
-
 
 @options
 class LabelOptions(Location):
     """The options of a command that writes labels."""
 
-    hourly_rate: float | None = _hourly_rate()
+    hourly_rate: float | None = option(
+        None, "Hourly price of the instance, for the cost.", "Job", kinds.number(float, 0, metavar="PRICE")
+    )
     out: Path = option(
-        kinds.output(), Path("labels.csv"), "File for the labels: ticker, cluster, shift, sbd.", "Output"
+        Path("labels.csv"), "File for the labels: ticker, cluster, shift, sbd.", "Output", kinds.output()
     )
 
 
@@ -60,29 +55,24 @@ class TrainingOptions(SeriesOptions, LabelOptions):
     k: int = one_k()
     seed: int | None = seed(None, help="Seed of all random numbers (0 if left out; none with an ARN).")
     algorithm_arn: str | None = option(
-        kinds.ARN,
         None,
         "K-Shape algorithm of the Marketplace, instead of an image; without --max-shift it tries all lags.",
         "Job",
+        kinds.ARN,
     )
     image: str | None = None
     role: str | None = None
     max_run: int = option(
-        kinds.number(int, 1, metavar="SECONDS"),
         3600,
         "Maximum run time of the job, which bounds its cost.",
         "Job",
+        kinds.number(int, 1, metavar="SECONDS"),
         argument="max_run_seconds",
     )
     on_interrupt: _OnInterrupt = option(
-        kinds.choice(_OnInterrupt),
-        "stop",
-        "Effect of Ctrl-C on the job; after stop, a second Ctrl-C detaches.",
-        "Job",
+        "stop", "Effect of Ctrl-C; after stop, a second Ctrl-C detaches.", "Job"
     )
-    no_wait: bool = option(
-        kinds.FLAG, False, "End when the job is created; attach collects its result.", "Job"
-    )
+    no_wait: bool = option(False, "End when the job is created; attach collects its result.", "Job")
 
     def job(self) -> Job:
         """Return the settings of the job; a ValueError names an invalid field."""
@@ -107,14 +97,14 @@ class FitOptions(TrainingOptions):
 
     folder: Path | None = None
     image: str | None = option(
-        kinds.Kind("URI", str), None, "Image of the shapecluster container.", "Job", argument="image_uri"
+        None, "Image of the shapecluster container.", "Job", kinds.Kind("URI", str), argument="image_uri"
     )
-    role: str | None = option(kinds.ARN, None, "Execution role; $SAGEMAKER_ROLE if left out.", "Job")
+    role: str | None = option(None, "Execution role; $SAGEMAKER_ROLE if left out.", "Job", kinds.ARN)
     bucket: str | None = bucket()
-    create_bucket: bool = option(kinds.FLAG, False, "Create the bucket if there is none.", "Job")
+    create_bucket: bool = option(False, "Create the bucket if there is none.", "Job")
     prefix: str = prefix()
-    instance_type: str = option(kinds.Kind("TYPE", str), "ml.m5.xlarge", "Instance type.", "Job")
-    spot: bool = option(kinds.FLAG, False, "Use spot instances: cheaper, but they can be interrupted.", "Job")
+    instance_type: str = option("ml.m5.xlarge", "Instance type.", "Job", kinds.Kind("TYPE", str))
+    spot: bool = option(False, "Use spot instances: cheaper, but they can be interrupted.", "Job")
 
     def job(self) -> Job:
         """Return the settings of the job; a ValueError names an invalid field."""
@@ -133,7 +123,7 @@ class JobOptions(Location):
     """The options of `stop`."""
 
     job_name: str = option(
-        kinds.Kind("JOB", str), MISSING, "Name of the training job.", "Job", positional=True
+        MISSING, "Name of the training job.", "Job", kinds.Kind("JOB", str), positional=True
     )
 
 
@@ -141,7 +131,7 @@ class JobOptions(Location):
 class AttachOptions(JobOptions, LabelOptions):
     """The options of `attach`."""
 
-    timeout: float | None = option(kinds.SECONDS, None, "Time to wait; 0 checks once.", "Output")
+    timeout: float | None = option(None, "Time to wait; 0 checks once.", "Output", kinds.SECONDS)
 
 
 def rehearse(options: RehearseOptions) -> None:
@@ -241,40 +231,28 @@ def _make_estimator(options: TrainingOptions) -> SageMakerKShape:
 
 def _load_series(options: TrainingOptions, model: SageMakerKShape, console: Console) -> pd.DataFrame:
     """Load and clean the prices, print the cleaning, and set `missing` of the estimator."""
-    from shapecluster.preprocessing import LogReturns
-    from shapecluster.prices import clean_prices
-    from shapecluster.report._inputs import load_inputs, simulate_inputs
+    from shapecluster.report._inputs import clean, make_series, read_inputs
 
-    if options.prices is not None:
-        inputs = load_inputs(options.prices, None)
-    elif options.folder is not None:
-        inputs = simulate_inputs(options.seed or 0)
-    else:
+    if options.prices is None and options.folder is None:
         raise ValueError("--prices must name a file with prices. Got none.")
+    raw_prices, source = read_inputs(options.prices, seed=options.seed or 0)
     # The input format of a Marketplace algorithm has no missing values.
     incomplete: Literal["keep", "drop"] = "keep" if options.algorithm_arn is None else "drop"
-    prices, report = clean_prices(
-        inputs.prices,
-        late_listings=incomplete,
-        long_gaps=incomplete,
-        bad_prints="repair" if options.repair_prints else "flag",
-    )
+    prices, report = clean(raw_prices, incomplete=incomplete, repair_prints=options.repair_prints)
     if options.k > len(prices):
         raise ValueError(f"--k must be at most the {len(prices)} stocks. Got {options.k} instead.")
-    print_line(console, f"{inputs.source.description}.")
-    for line in (*inputs.source.notes, *report.summary().splitlines()):
+    print_line(console, f"{source.description}.")
+    for line in (*source.notes, *report.summary().splitlines()):
         print_line(console, line)
     if options.algorithm_arn is not None and options.max_shift is None and options.on == "log-returns":
         print_line(console, "All shifts are tried. Give --max-shift if the algorithm has this parameter.")
-    missing: Literal["mask", "error"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
-    model.set_params(missing=missing)
     if options.on == "levels":
         print_line(
             console, "Price levels are compared: two trending prices look alike whatever the companies do."
         )
-        return prices
-    returns: pd.DataFrame = LogReturns(missing=missing).fit_transform(prices)
-    return returns
+    series, missing = make_series(prices, options.on)
+    model.set_params(missing=missing)
+    return series
 
 
 # ---------------------------------------------------------------------------------- from a job to labels
@@ -282,9 +260,6 @@ def _load_series(options: TrainingOptions, model: SageMakerKShape, console: Cons
 
 def _write_result(model: SageMakerKShape, options: LabelOptions) -> None:
     """Write the labels atomically, and print a summary."""
-    from shapecluster.report._terminal import make_console, make_table
-    from shapecluster.report._text import format_count, format_number, printable
-
     name, members, frame = model.training_job_name_, model.members(), model.labels_frame()
     try:
         write_table(frame, options.out, index=True)
@@ -302,14 +277,13 @@ def _write_result(model: SageMakerKShape, options: LabelOptions) -> None:
     sizes = f"{format_count(len(frame), 'stock')} in {format_count(len(members), 'cluster')}"
     print_result(text, f"{sizes}, SSD {format_number(model.inertia_, 4)}.")
     columns = {"cluster": "right", "stocks": "right", "mean SBD": "right"}
-    table = make_table(columns | {"members, the nearest to the center first": "wrap"})
+    columns["members, the nearest to the center first"] = "wrap"
+    rows = []
     for cluster, names in members.items():
-        mean = frame.loc[frame["cluster"] == cluster, "sbd"].mean()
-        shown = listing(names, limit=_SHOWN_TICKERS)
-        cells = (str(cluster), str(len(names)), format_number(float(mean)), shown)
-        table.add_row(*(printable(cell) for cell in cells))
-    make_console().print(table)
-    print_result(f"Labels: {options.out}")
+        mean = format_number(frame.loc[frame["cluster"] == cluster, "sbd"].mean())
+        rows.append((cluster, len(names), mean, listing(names, limit=_SHOWN_TICKERS)))
+    print_table(make_console(), columns, rows)
+    print_files({"Labels": options.out})
 
 
 # ------------------------------------------------------------------------------------------- while it runs
@@ -324,8 +298,6 @@ def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
     callable
         For the parameter `progress` of an estimator.
     """
-    from shapecluster.report._text import printable
-
     if not console.is_terminal:
         states: list[str] = []
 
@@ -341,16 +313,15 @@ def job_progress(console: Console) -> Iterator[Callable[[JobProgress], None]]:
 
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as bar:
-        tasks: list[TaskID] = []
 
         def update(progress: JobProgress) -> None:
-            if not tasks:
+            if not bar.task_ids:
                 print_line(console, f"Training job {progress.job_name}")
-                tasks.append(bar.add_task("", total=None))
+                bar.add_task("", total=None)
             last_line = f"  {progress.lines[-1]}" if progress.lines else ""
             # The width that other columns leave: a second line would flicker.
             width = max(20, console.width - 24)
             description = printable(progress.secondary_status + last_line)[:width]
-            bar.update(tasks[0], description=description)
+            bar.update(bar.task_ids[0], description=description)
 
         yield update

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 _MAX_KS = 1000  # a typing error such as 2-20000 would run for days
 _MAX_DIGITS = 7  # longer numbers are errors, and could exhaust the memory as a range
@@ -160,13 +161,25 @@ def _read_shift(text: str) -> int | Literal["all"]:
 
 
 FLAG = Kind("", bool)  # `read` is not called: the parser gives a bool
-FILE = file()
 FOLDER = Kind("DIR", Path)
-DATE = Kind("DATE", _read_date)
-TICKERS = Kind("A,B,...", _read_tickers)
 SHIFT = Kind("DAYS|all", _read_shift)
-KS = Kind("2-20", _read_ks)
-RANGE = Kind("2-6", _read_range)
-NAME, ARN = Kind("NAME", str), Kind("ARN", str)
+ARN = Kind("ARN", str)
 COUNT = number(int, 1)
 SECONDS = number(float, 0, 10**9, "SECONDS")
+
+_BY_TYPE = {
+    bool: FLAG,
+    str: Kind("NAME", str),
+    date: Kind("DATE", _read_date),
+    Path: file(),
+    tuple[str, ...]: Kind("A,B,...", _read_tickers),
+    tuple[int, ...]: Kind("2-20", _read_ks),
+    tuple[int, int]: Kind("2-6", _read_range),
+}
+
+
+def of_type(annotation: Any) -> Kind:
+    """Return the kind of values of a type. `X | None` is that of X."""
+    if NoneType in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    return choice(annotation) if get_origin(annotation) is Literal else _BY_TYPE[annotation]

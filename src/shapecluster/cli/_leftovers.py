@@ -20,7 +20,7 @@ class LeftoverOptions(Location):
     bucket: str | None = bucket()
     prefix: str = prefix()
     min_age: float = option(
-        kinds.SECONDS, 3600.0, "Minimum age of staged data: a job may still need younger data.", "Job"
+        3600.0, "Minimum age of staged data: a job may still need younger data.", "Job", kinds.SECONDS
     )
 
 
@@ -28,7 +28,7 @@ class LeftoverOptions(Location):
 class CleanUpOptions(LeftoverOptions):
     """The options of `clean-up`."""
 
-    yes: bool = option(kinds.FLAG, False, "Delete. Without it the command only lists.", "Job")
+    yes: bool = option(False, "Delete. Without it the command only lists.", "Job")
 
 
 def list_leftovers(options: LeftoverOptions) -> None:
@@ -57,11 +57,10 @@ def clean_up(options: CleanUpOptions) -> None:
 def _print_leftovers(options: LeftoverOptions) -> list[Leftover]:
     from shapecluster import remote
 
-    remote.Job(
-        bucket=options.bucket, prefix=options.prefix
-    )  # raises ValueError for what no job can have used
+    bucket, prefix = options.bucket, options.prefix
+    remote.Job(bucket=bucket, prefix=prefix)  # raises a ValueError for what no job can have used
     leftovers = remote.list_leftovers(
-        options.session(), bucket=options.bucket, prefix=options.prefix, min_age=options.min_age
+        options.session(), bucket=bucket, prefix=prefix, min_age=options.min_age
     )
     if not leftovers:
         print_result("There are no leftovers.")

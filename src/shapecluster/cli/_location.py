@@ -11,11 +11,9 @@ from typing import Any
 from shapecluster.cli import _kinds as kinds
 from shapecluster.cli._options import offered, option, options
 
-bucket = partial(
-    option, kinds.NAME, None, "Bucket for data and model; sagemaker-REGION-ACCOUNT if left out.", "Job"
-)
-prefix = partial(option, kinds.Kind("FOLDER", str), "shapecluster", "Folder in the bucket.", "Job")
-folder = partial(option, kinds.FOLDER, help="Folder of a rehearsal.", panel="Where")
+bucket = partial(option, None, "Bucket for data and model; sagemaker-REGION-ACCOUNT if left out.", "Job")
+prefix = partial(option, "shapecluster", "Folder in the bucket.", "Job", kinds.Kind("FOLDER", str))
+folder = partial(option, help="Folder of a rehearsal.", panel="Where", kind=kinds.FOLDER)
 
 # Methods that messages of the library recommend, which users of the command cannot call.
 _ATTACH_CALL = re.compile(r"attach\('([\w-]+)', session=\.\.\.\)")
@@ -27,10 +25,8 @@ class Location:
     """The options for the place where jobs run: the folder of a rehearsal, or AWS."""
 
     folder: Path | None = folder(None, help="Folder of a rehearsal (AWS if left out).")
-    region: str | None = option(kinds.NAME, None, "Region; the environment's if left out.", "Where")
-    profile: str | None = option(
-        kinds.NAME, None, "Profile of ~/.aws; the environment's if left out.", "Where"
-    )
+    region: str | None = option(None, "Region; the environment's if left out.", "Where")
+    profile: str | None = option(None, "Profile of ~/.aws; the environment's if left out.", "Where")
 
     def session(self) -> Any:
         """Return the value of the parameter `session` of estimators."""

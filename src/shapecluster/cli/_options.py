@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Any, Literal, TypeVar, dataclass_transform, get_type_hints
 
 from shapecluster.cli import _kinds as kinds
 
@@ -27,26 +27,27 @@ class Option:
 
     Attributes
     ----------
-    kind : Kind
-        What it takes.
     help, panel : str
         The text in the help, and the panel that has it: one of `PANELS`.
+    kind : Kind
+        What it takes.
     argument : str or None
         The argument of the library that gets the value, if it has another name.
     positional : bool
         Whether the value is typed without the name.
     """
 
-    kind: kinds.Kind
     help: str
     panel: str
+    kind: kinds.Kind
     argument: str | None = None
     positional: bool = False
 
 
-def option(kind: kinds.Kind, default: Any, help: str, panel: str, **more: Any) -> Any:
-    """Declare an option. `more` are further attributes of `Option`."""
-    return field(default=default, metadata={"option": Option(kind, help, panel, **more)})
+def option(default: Any, help: str, panel: str, kind: kinds.Kind | None = None, **more: Any) -> Any:
+    """Declare an option. The type of the field says what it takes unless `kind` does."""
+    about = {"help": help, "panel": panel, "kind": kind} | more
+    return field(default=default, metadata={"option": about})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -58,9 +59,11 @@ def options(cls: type[T]) -> type[T]:
 def offered(options: Any) -> list[tuple[str, Option, Field[Any]]]:
     """Return the name as typed, the declaration and the field of each option, in the order of the help."""
     found = []
+    types = get_type_hints(options if isinstance(options, type) else type(options))
     for item in fields(options):
         if "option" in item.metadata:
-            declared: Option = item.metadata["option"]
+            about = item.metadata["option"]
+            declared = Option(**about | {"kind": about["kind"] or kinds.of_type(types[item.name])})
             name = declared.kind.metavar if declared.positional else f"--{item.name.replace('_', '-')}"
             found.append((name, declared, item))
     return sorted(found, key=lambda entry: PANELS.index(entry[1].panel))
@@ -130,16 +133,13 @@ def name_source(message: str, options: object) -> str:
 Series = Literal["log-returns", "levels"]
 _SHIFT_ON_RETURNS = 5  # a trading week; a best match at a lag of months is chance
 
+_SEED = kinds.number(int, 0, 2**32 - 1)
 seed = partial(
-    option,
-    kinds.number(int, 0, 2**32 - 1),
-    help="Seed of all random numbers.",
-    panel="Computing",
-    argument="random_state",
+    option, help="Seed of all random numbers.", panel="Computing", kind=_SEED, argument="random_state"
 )
-one_k = partial(option, kinds.COUNT, 8, "Number of clusters.", "Question", argument="n_clusters")
+one_k = partial(option, 8, "Number of clusters.", "Question", kinds.COUNT, argument="n_clusters")
 several_k = partial(
-    option, kinds.KS, None, "Numbers of clusters: 2-20, or 2,5,8, or 11 (2-20 if left out).", "Question"
+    option, None, "Numbers of clusters: 2-20, or 2,5,8, or 11 (2-20 if left out).", "Question"
 )
 
 
@@ -147,21 +147,11 @@ several_k = partial(
 class SeriesOptions:
     """The options for the prices, and for the series that are made of them and compared."""
 
-    prices: Path | None = option(
-        kinds.FILE, None, "Prices: csv, csv.gz or parquet, one day per line.", "Prices"
-    )
-    repair_prints: bool = option(kinds.FLAG, False, "Repair bad prints instead of flagging them.", "Prices")
-    on: Series = option(
-        kinds.choice(Series),
-        "log-returns",
-        "Series to compare: log returns, or (as in the lab) price levels.",
-        "Question",
-    )
+    prices: Path | None = option(None, "Prices: csv, csv.gz or parquet, one day per line.", "Prices")
+    repair_prints: bool = option(False, "Repair bad prints instead of flagging them.", "Prices")
+    on: Series = option("log-returns", "Series to compare: log returns or price levels.", "Question")
     max_shift: int | Literal["all"] | None = option(
-        kinds.SHIFT,
-        None,
-        "Maximum lag in trading days (if left out: 5 on log-returns, all on levels).",
-        "Question",
+        None, "Maximum lag in trading days (if left out: 5, or all on levels).", "Question", kinds.SHIFT
     )
 
     @property

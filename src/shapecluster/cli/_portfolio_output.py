@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from shapecluster.cli._common import print_line
-from shapecluster.report._terminal import make_table
-from shapecluster.report._text import format_count, format_number, printable
+from shapecluster.cli._common import print_result
+from shapecluster.report._terminal import make_console, print_table
+from shapecluster.report._text import format_count, format_number
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
 
     from shapecluster.model_selection import KSweep
     from shapecluster.portfolios import Portfolios
@@ -44,60 +41,59 @@ def format_with_error(mean: float, error: float) -> str:
     return format_number(mean, 4) + (f" ± {error:.4f}" if error > 0 else "")
 
 
-def print_clusters(portfolios: Portfolios, model: Any, console: Console) -> None:
+def print_clusters(portfolios: Portfolios, model: Any) -> None:
     """Print one row for each cluster: its size, and the tickers that it holds more often than all traders."""
-    overall = np.asarray(portfolios.matrix.mean(axis=0)).ravel()
-    sizes = np.bincount(model.labels_, minlength=len(model.cluster_centers_))
+    overall = portfolios.matrix.mean(axis=0).A1
     columns = {"cluster": "right", "traders": "right", "holdings": "right"}
-    table = make_table(columns | {"held more often than by all (share of the cluster's traders)": "wrap"})
+    columns["held more often than by all (share of the cluster's traders)"] = "wrap"
+    rows = []
     for cluster, center in enumerate(model.cluster_centers_):
         # By the difference, not the share: popular tickers lead in every cluster.
-        top = [at for at in np.argsort(overall - center)[:_SHOWN_TICKERS] if center[at] > overall[at]]
+        top = [at for at in (overall - center).argsort()[:_SHOWN_TICKERS] if center[at] > overall[at]]
         tickers = ", ".join(
             f"{portfolios.tickers[at]}" + ("" if portfolios.has_quantities else f" {center[at]:.0%}")
             for at in top
         )
-        cells = (str(cluster), f"{sizes[cluster]:,}", format_number(float(center.sum()), 1), tickers)
-        table.add_row(*(printable(cell) for cell in cells))
-    console.print(table)
+        size = (model.labels_ == cluster).sum()
+        rows.append((cluster, f"{size:,}", format_number(center.sum(), 1), tickers))
+    print_table(make_console(), columns, rows)
 
 
-def print_sweep(table: pd.DataFrame, sweep: KSweep, console: Console) -> None:
+def print_sweep(table: pd.DataFrame, sweep: KSweep) -> None:
     """Print one row for each k, and mark the elbow."""
-    columns = {"k": "right", "SSD": "right", "elbow": "right", "silhouette": "right", "seconds": "right"}
-    rows = make_table({"": "left"} | columns)
-    for k, row in table.iterrows():
-        is_elbow = k == sweep.elbow_k_
-        rows.add_row(
-            ">" if is_elbow else "",
-            str(k),
+    titles = ("k", "SSD", "elbow", "silhouette", "seconds")
+    rows = [
+        (
+            ">" if k == sweep.elbow_k_ else "",
+            k,
             format_number(row["ssd"], 1),
             format_number(row["elbow"]),
             format_with_error(row["silhouette"], row["silhouette_error"]),
             format_number(row["seconds"], 2),
-            style="bold" if is_elbow else None,
         )
-    console.print(rows)
+        for k, row in table.iterrows()
+    ]
+    print_table(make_console(), {"": "left"} | dict.fromkeys(titles, "right"), rows)
     if sweep.elbow_k_ is None:
-        print_line(console, "The SSD has no elbow: it falls evenly, so no k stands out.")
+        print_result("The SSD has no elbow: it falls evenly, so no k stands out.")
     else:
-        print_line(console, f"The elbow of the SSD is at k = {sweep.elbow_k_}.")
+        print_result(f"The elbow of the SSD is at k = {sweep.elbow_k_}.")
 
 
-def print_matches(
-    matches: pd.DataFrame, holdings: list[str], holder: str, rule: str, n_traders: int, console: Console
-) -> None:
+def print_matches(matches: pd.DataFrame, holdings: list[str], holder: str, rule: str, n_traders: int) -> None:
     """Print the matching traders with the tickers in which they differ."""
-    print_line(console, f"{holder} holds {format_count(len(holdings), 'ticker')}: {', '.join(holdings)}.")
     verb = "matches" if len(matches) == 1 else "match"
-    print_line(console, f"{len(matches):,} of {n_traders:,} traders {verb} ({rule}).")
+    print_result(
+        f"{holder} holds {format_count(len(holdings), 'ticker')}: {', '.join(holdings)}.",
+        f"{len(matches):,} of {n_traders:,} traders {verb} ({rule}).",
+    )
     if not len(matches):
         return
-    columns = {"trader": "left", "match": "right", "shared": "right"}
-    table = make_table(columns | {"missing": "wrap", "extra": "wrap"})
-    for trader, match, shared, missing, extra in matches.head(_SHOWN_MATCHES).to_numpy(dtype=object):
-        cells = (trader, format_number(match), len(shared), " ".join(missing), " ".join(extra))
-        table.add_row(*(printable(cell) for cell in cells))
-    console.print(table)
+    columns = {"trader": "left", "match": "right", "shared": "right", "missing": "wrap", "extra": "wrap"}
+    rows = [
+        (trader, format_number(match), len(shared), " ".join(missing), " ".join(extra))
+        for trader, match, shared, missing, extra in matches.head(_SHOWN_MATCHES).to_numpy(dtype=object)
+    ]
+    print_table(make_console(), columns, rows)
     if len(matches) > _SHOWN_MATCHES:
-        print_line(console, f"The best {_SHOWN_MATCHES} are shown; --out FILE writes all.")
+        print_result(f"The best {_SHOWN_MATCHES} are shown; --out FILE writes all.")

@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from shapecluster._files import atomic_write
 from shapecluster._optional import import_optional
 from shapecluster.cli import _kinds as kinds
-from shapecluster.cli._common import console_messages, print_line, print_result, write_table
+from shapecluster.cli._common import console_messages, print_files, print_line, print_result, write_table
 from shapecluster.cli._options import one_k, option, options, seed, several_k
+from shapecluster.cli._portfolio_output import (
+    describe_copycats,
+    describe_portfolios,
+    format_with_error,
+    print_clusters,
+    print_matches,
+    print_sweep,
+)
 from shapecluster.exceptions import SweepWarning
+from shapecluster.report._terminal import progress_bar
+from shapecluster.report._text import format_count, format_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,13 +35,14 @@ if TYPE_CHECKING:
 _N_SILHOUETTE_SAMPLES, _N_SWEEP_SAMPLES = 1000, 250
 _PARQUET = (".parquet", ".pq")
 _TABLES = (".csv", ".csv.gz", *_PARQUET)
+_FACTOR = kinds.number(float, 0, metavar="FACTOR", above=True)
 _MATCH = kinds.number(float, 0, 1, "MATCH", above=True)
 
 _Popularity = Literal["uniform", "zipf"]
 _Algorithm = Literal["k-means", "mini-batch", "bisecting"]
 _Metric = Literal["jaccard", "containment", "overlap", "cosine"]
 
-_table_out = partial(option, kinds.output(".csv"), None, "File for the table, as CSV.", "Output")
+_table_out = partial(option, None, "File for the table, as CSV.", "Output", kinds.output(".csv"))
 
 
 @options
@@ -39,33 +50,25 @@ class DrawOptions:
     """The options for generated portfolios. The defaults give the input of the other commands."""
 
     traders: int = option(
-        kinds.number(int, 1, 10**9), 100_000, "Number of traders.", "Traders", argument="n_traders"
+        100_000, "Number of traders.", "Traders", kinds.number(int, 1, 10**9), argument="n_traders"
     )
     tickers: tuple[str, ...] | None = option(
-        kinds.TICKERS, None, "Tickers that can be held; the lab's 99 if left out.", "Holdings"
+        None, "Tickers that can be held; the lab's 99 if left out.", "Holdings"
     )
-    min_holdings: int = option(kinds.COUNT, 3, "Minimum holdings of a trader.", "Holdings")
-    max_holdings: int = option(kinds.COUNT, 10, "Maximum holdings of a trader.", "Holdings")
-    popularity: _Popularity = option(
-        kinds.choice(_Popularity),
-        "uniform",
-        "All tickers equally often, or the first ones more often.",
-        "Holdings",
-    )
+    min_holdings: int = option(3, "Minimum holdings of a trader.", "Holdings", kinds.COUNT)
+    max_holdings: int = option(10, "Maximum holdings of a trader.", "Holdings", kinds.COUNT)
+    popularity: _Popularity = option("uniform", "Tickers equally often, or the first more often.", "Holdings")
     sector_tilt: float | None = option(
-        kinds.number(float, 0, metavar="FACTOR", above=True),
-        None,
-        "Factor by which tickers of a trader's home sector are likelier (lab's tickers only).",
-        "Holdings",
+        None, "Factor for tickers of a trader's home sector (lab's tickers only).", "Holdings", _FACTOR
     )
     copycats: int = option(
-        kinds.number(int, 0), 1000, "Groups of traders who copy each other.", "Copycats", argument="n_groups"
+        1000, "Groups of traders who copy each other.", "Copycats", kinds.number(int, 0), argument="n_groups"
     )
     group_size: tuple[int, int] = option(
-        kinds.RANGE, (2, 6), "Traders in a group, including the leader.", "Copycats", argument="size"
+        (2, 6), "Traders in a group, including the leader.", "Copycats", argument="size"
     )
     copy_match: float = option(
-        _MATCH, 0.9, "Minimum match (Jaccard) of a copy with its leader.", "Copycats", argument="match"
+        0.9, "Minimum match (Jaccard) of a copy with its leader.", "Copycats", _MATCH, argument="match"
     )
     seed: int = seed(0)
 
@@ -95,13 +98,13 @@ class GenerateOptions(DrawOptions):
     """The options of `generate`."""
 
     out: Path = option(
-        kinds.output(*_TABLES),
         Path("portfolios.csv"),
         "File for the portfolios: csv, csv.gz or parquet.",
         "Output",
+        kinds.output(*_TABLES),
     )
     truth: Path | None = option(
-        kinds.output(".csv"), None, "File for the truth, as CSV: home sector, group, leader.", "Output"
+        None, "File for the truth, as CSV: home sector, group, leader.", "Output", kinds.output(".csv")
     )
 
 
@@ -110,16 +113,12 @@ class InputOptions:
     """The options that say which portfolios a command works on."""
 
     portfolios: Path | None = option(
-        kinds.file(*_TABLES),
-        None,
-        "Portfolios: csv, csv.gz or parquet. If left out: those that `generate` makes.",
-        "Traders",
+        None, "Portfolios: csv, csv.gz or parquet (generated if left out).", "Traders", kinds.file(*_TABLES)
     )
     seed: int = seed(0)
 
     def load(self, console: Console) -> Portfolios:
         """Load portfolios; without a file generate those of `generate` with its defaults."""
-        from shapecluster.cli._portfolio_output import describe_copycats, describe_portfolios
         from shapecluster.portfolios import Portfolios
 
         path = self.portfolios
@@ -138,9 +137,7 @@ class InputOptions:
 class ClusteringOptions(InputOptions):
     """The options of commands that cluster traders."""
 
-    algorithm: _Algorithm = option(
-        kinds.choice(_Algorithm), "k-means", "The clustering algorithm.", "Question"
-    )
+    algorithm: _Algorithm = option("k-means", "The clustering algorithm.", "Question")
 
     def clusterer(self) -> Any:
         """Return the estimator of scikit-learn."""
@@ -152,12 +149,9 @@ class ClusteringOptions(InputOptions):
 
     def silhouette(self, portfolios: Portfolios, labels: Any, n_samples: int) -> SampledSilhouette:
         """Return the silhouette of a sample, which is the same for every k, so that they compare."""
-        from numpy.random import RandomState
-
         from shapecluster.metrics import sampled_silhouette
 
-        sample = RandomState(self.seed)
-        return sampled_silhouette(portfolios.matrix, labels, n_samples=n_samples, random_state=sample)
+        return sampled_silhouette(portfolios.matrix, labels, n_samples=n_samples, random_state=self.seed)
 
 
 @options
@@ -166,7 +160,7 @@ class ClusterOptions(ClusteringOptions):
 
     k: int = one_k()
     out: Path = option(
-        kinds.output(".csv"), Path("clusters.csv"), "File for the cluster of each trader.", "Output"
+        Path("clusters.csv"), "File for the cluster of each trader.", "Output", kinds.output(".csv")
     )
 
 
@@ -177,10 +171,7 @@ class SweepOptions(ClusteringOptions):
     k: tuple[int, ...] | None = several_k()
     out: Path | None = _table_out()
     chart: Path | None = option(
-        kinds.output(".png", ".svg", ".pdf"),
-        None,
-        "File for a chart of the SSD by k (png, svg, pdf).",
-        "Output",
+        None, "File for a chart of SSD by k (png, svg, pdf).", "Output", kinds.output(".png", ".svg", ".pdf")
     )
 
 
@@ -189,48 +180,39 @@ class MatchOptions(InputOptions):
     """The options of `match`."""
 
     trader: str | None = option(
-        kinds.Kind("TRADER", str), None, "The trader to find matches for.", "Question", positional=True
+        None, "The trader to find matches for.", "Question", kinds.Kind("TRADER", str), positional=True
     )
     holdings: tuple[str, ...] | None = option(
-        kinds.TICKERS, None, "Holdings of a trader who is not in the data.", "Question"
+        None, "Holdings of a trader who is not in the data.", "Question"
     )
-    min_match: float = option(_MATCH, 0.9, "Minimum match, above 0 and at most 1.", "Question")
+    min_match: float = option(0.9, "Minimum match, above 0 and at most 1.", "Question", _MATCH)
     metric: _Metric = option(
-        kinds.choice(_Metric),
         "jaccard",
         "Shared tickers over those of both together, of TRADER, or of the smaller; or the cosine.",
         "Question",
     )
-    quantities: bool = option(kinds.FLAG, False, "Compare quantities as well.", "Question")
+    quantities: bool = option(False, "Compare quantities as well.", "Question")
     out: Path | None = _table_out()
 
 
 def generate(options: GenerateOptions) -> None:
     """Draw synthetic portfolios, some of which copy each other, and write them to a file."""
-    from shapecluster.cli._portfolio_output import describe_copycats, describe_portfolios
-
-    out, truth = options.out, options.truth
     with console_messages():
-        portfolios, true_groups = options.draw()
-        write = portfolios.to_parquet if out.suffix.lower() in _PARQUET else portfolios.to_csv
-        write(out)
-        if truth is not None:
-            write_table(true_groups, truth, index=True)
+        portfolios, truth = options.draw()
+        is_parquet = options.out.suffix.lower() in _PARQUET
+        write = portfolios.to_parquet if is_parquet else portfolios.to_csv
+        write(options.out)
+        if options.truth is not None:
+            write_table(truth, options.truth, index=True)
     print_result(f"{describe_portfolios(portfolios)}.")
     if options.copycats:
-        print_result(f"Among them {describe_copycats(true_groups)}.")
-    print_result(f"Portfolios: {out}")
-    if truth is not None:
-        print_result(f"Truth: {truth}")
+        print_result(f"Among them {describe_copycats(truth)}.")
+    print_files({"Portfolios": options.out, "Truth": options.truth})
 
 
 def cluster(options: ClusterOptions) -> None:
     """Cluster traders by their holdings, and write the cluster of each."""
     import pandas as pd
-
-    from shapecluster.cli._portfolio_output import format_with_error, print_clusters
-    from shapecluster.report._terminal import make_console
-    from shapecluster.report._text import format_count, format_number
 
     with console_messages() as console:
         portfolios = options.load(console)
@@ -244,15 +226,13 @@ def cluster(options: ClusterOptions) -> None:
         f"SSD {format_number(model.inertia_, 1)}, "
         f"silhouette {format_with_error(silhouette.mean, silhouette.error)}."
     )
-    print_clusters(portfolios, model, make_console())
-    print_result(f"Clusters: {options.out}")
+    print_clusters(portfolios, model)
+    print_files({"Clusters": options.out})
 
 
 def sweep(options: SweepOptions) -> None:
     """Cluster for many k, and show the SSD, its elbow and the silhouette of each."""
-    from shapecluster.cli._portfolio_output import print_sweep
     from shapecluster.model_selection import KSweep
-    from shapecluster.report._terminal import make_console, progress_bar
 
     if options.chart is not None:
         import_optional("matplotlib", extra="plot", needed_for="Drawing a chart")
@@ -267,9 +247,8 @@ def sweep(options: SweepOptions) -> None:
                 n_samples=0,  # the table has estimates with their errors instead
                 progress=lambda fit: progress("fits", fit.done, fit.total),
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SweepWarning)  # the table shows where the minimum SSD is
-                fitted.fit(portfolios.matrix)
+            warnings.simplefilter("ignore", SweepWarning)  # the table shows where the minimum SSD is
+            fitted.fit(portfolios.matrix)
             silhouettes = [
                 options.silhouette(portfolios, model.labels_, _N_SWEEP_SAMPLES)
                 for model in fitted.estimators_.values()
@@ -287,18 +266,13 @@ def sweep(options: SweepOptions) -> None:
             with atomic_write(options.chart) as chart:
                 # By name, whose ending says the format.
                 SSDCurveDisplay.from_sweep(fitted).figure_.savefig(chart.name, dpi=150, bbox_inches="tight")
-    print_sweep(table, fitted, make_console())
-    for path, title in ((options.out, "Table"), (options.chart, "Chart")):
-        if path is not None:
-            print_result(f"{title}: {path}")
+    print_sweep(table, fitted)
+    print_files({"Table": options.out, "Chart": options.chart})
 
 
 def match(options: MatchOptions) -> None:
     """Find all traders whose holdings match those of TRADER, or those of --holdings."""
-    from shapecluster.cli._portfolio_output import print_matches
     from shapecluster.portfolios import PortfolioMatcher
-    from shapecluster.report._terminal import make_console
-    from shapecluster.report._text import format_count
 
     if (options.trader is None) == (options.holdings is None):
         raise ValueError("name either a TRADER or --holdings A,B,..., and not both.")
@@ -318,13 +292,12 @@ def match(options: MatchOptions) -> None:
             joined = {name: matches[name].map(" ".join) for name in ("shared", "missing", "extra")}
             write_table(matches.assign(**joined), options.out)
     rule = f"{options.metric} at least {options.min_match:g}"
-    print_matches(matches, holdings, holder, rule, len(portfolios), make_console())
+    print_matches(matches, holdings, holder, rule, len(portfolios))
     # n holdings and one more ticker, the nearest portfolio that is not identical, have Jaccard n / (n + 1).
     n = len(holdings)
     if options.metric == "jaccard" and n and n / (n + 1) < options.min_match:
         print_result(f"With {format_count(n, 'holding')}, only an identical portfolio can reach this match.")
-    if options.out is not None:
-        print_result(f"Table: {options.out}")
+    print_files({"Table": options.out})
 
 
 def _check_k(k: int, portfolios: Portfolios) -> None:

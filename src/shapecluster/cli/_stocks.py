@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from shapecluster.cli import _kinds as kinds
-from shapecluster.cli._common import FAILED, CommandError, check_installed
+from shapecluster.cli._common import FAILED, CommandError, check_installed, write_table
 from shapecluster.cli._options import SeriesOptions, option, options, seed, several_k
 from shapecluster.exceptions import MissingPricesError
-
-if TYPE_CHECKING:
-    from shapecluster.report._analysis import StageCallback
-    from shapecluster.report._findings import StocksSettings
-    from shapecluster.report._folder import OutputFolder
-    from shapecluster.report._inputs import PriceInputs
+from shapecluster.report._findings import StocksSettings
+from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
 
 _Criterion = Literal["ssd", "elbow", "silhouette"]
 
@@ -26,29 +22,20 @@ class StocksOptions(SeriesOptions):
     """The options of `stocks`."""
 
     tickers: tuple[str, ...] | None = option(
-        kinds.TICKERS, None, "Tickers to fetch from Yahoo instead; needs --start.", "Prices"
+        None, "Tickers to fetch from Yahoo instead; needs --start.", "Prices"
     )
-    start: date | None = option(kinds.DATE, None, "First day to fetch (2020-02-03).", "Prices")
-    end: date | None = option(kinds.DATE, None, "Last day to fetch; today if left out.", "Prices")
-    sectors: Path | None = option(
-        kinds.FILE, None, "Sectors: csv with the columns ticker and sector.", "Prices"
-    )
-    portfolio: tuple[str, ...] = option(
-        kinds.TICKERS, (), "Holdings whose look-alikes are searched for.", "Question"
-    )
+    start: date | None = option(None, "First day to fetch (2020-02-03).", "Prices")
+    end: date | None = option(None, "Last day to fetch; today if left out.", "Prices")
+    sectors: Path | None = option(None, "Sectors: csv with the columns ticker and sector.", "Prices")
+    portfolio: tuple[str, ...] = option((), "Holdings whose look-alikes are searched for.", "Question")
     k: tuple[int, ...] | None = several_k()
-    criterion: _Criterion = option(
-        kinds.choice(_Criterion), "ssd", "The criterion that chooses the k that is shown.", "Question"
-    )
+    criterion: _Criterion = option("ssd", "The criterion that chooses the k that is shown.", "Question")
     seed: int = seed(0)
     out: Path = option(
-        kinds.FOLDER, Path("shapecluster-report"), "Folder for the files of the report.", "Output"
+        Path("shapecluster-report"), "Folder for the files of the report.", "Output", kinds.FOLDER
     )
     jobs: int = option(
-        kinds.number(int, -1024, 1024),
-        -1,
-        "Threads; -1 for all cores. Results do not depend on it.",
-        "Computing",
+        -1, "Threads; -1 for all cores. Results are the same.", "Computing", kinds.number(int, -1024, 1024)
     )
 
     def settings(self) -> StocksSettings:
@@ -76,8 +63,6 @@ class StocksOptions(SeriesOptions):
             raise ValueError(f"--criterion elbow needs at least three values of k. Got --k {given} instead.")
         if self.k == (1,) and self.criterion == "silhouette":
             raise ValueError("--criterion silhouette needs a k of 2 or more. Got --k 1 instead.")
-        from shapecluster.report._findings import StocksSettings  # imports pandas, so after the checks
-
         return StocksSettings(
             k=self.k,
             criterion=self.criterion,
@@ -102,44 +87,38 @@ def stocks(options: StocksOptions) -> None:
     # Imported after the checks: an error in an option is then reported without delay.
     from shapecluster.report._analysis import analyze
     from shapecluster.report._files import write_files
-    from shapecluster.report._folder import OutputFolder
-    from shapecluster.report._inputs import add_example_portfolio, clean
-    from shapecluster.report._terminal import make_console, print_files, print_findings, progress_bar
+    from shapecluster.report._folder import publish, staging_folder
+    from shapecluster.report._inputs import add_example_portfolio, clean, read_inputs
 
-    with OutputFolder(options.out) as folder:
+    with staging_folder(options.out) as stage:
         # On the standard error, so that the standard output has the findings only.
         with progress_bar(make_console(stderr=True)) as progress:
             try:
-                inputs = _read_inputs(options, progress)
+                raw_prices, source = read_inputs(
+                    options.prices,
+                    tickers=options.tickers,
+                    start=options.start,
+                    end=options.end,
+                    sectors=options.sectors,
+                    seed=options.seed,
+                    progress=progress,
+                )
             except MissingPricesError as error:
-                raise CommandError(_describe_missing_prices(error, folder), FAILED) from None
-            prices, events = clean(inputs.prices, repair_prints=settings.repair_prints)
-            source = inputs.source
+                raise CommandError(_describe_missing_prices(error, options.out), FAILED) from None
+            prices, cleaning = clean(raw_prices, repair_prints=settings.repair_prints)
             if source.kind == "simulated" and not settings.portfolio:
                 # After cleaning, so that every holding of the example has prices.
                 source, holdings = add_example_portfolio(source, prices.index)
                 settings = replace(settings, portfolio=holdings)
-            analysis = analyze(prices, settings, source, events, progress=progress)
-            write_files(analysis, folder.stage, progress=progress)
-        files = folder.publish()
+            analysis = analyze(prices, settings, source, cleaning.events, progress=progress)
+            write_files(analysis, stage, progress=progress)
+        files = publish(stage, options.out)
         console = make_console()
         print_findings(analysis.findings, console)
-        print_files(files, folder.path, console)
+        print_files(files, options.out, console)
 
 
-def _read_inputs(options: StocksOptions, progress: StageCallback) -> PriceInputs:
-    """Get the prices from the source that the options name."""
-    from shapecluster.report._inputs import fetch_inputs, load_inputs, simulate_inputs
-
-    if options.prices is not None:
-        return load_inputs(options.prices, options.sectors)
-    if options.tickers is not None and options.start is not None:
-        start, end = str(options.start), None if options.end is None else str(options.end)
-        return fetch_inputs(options.tickers, start, end, options.sectors, progress=progress)
-    return simulate_inputs(options.seed)
-
-
-def _describe_missing_prices(error: MissingPricesError, folder: OutputFolder) -> str:
+def _describe_missing_prices(error: MissingPricesError, folder: Path) -> str:
     """List the tickers without prices, and write the prices that arrived to a file."""
     tickers_by_reason: dict[str, list[str]] = {}
     for ticker, reason in error.missing.items():
@@ -149,6 +128,6 @@ def _describe_missing_prices(error: MissingPricesError, folder: OutputFolder) ->
     if error.prices.empty:
         return text
     # Fetching takes minutes and Yahoo limits requests: the user should not have to repeat it.
-    error.prices.T.to_csv(folder.stage / "prices_arrived.csv", lineterminator="\n")
-    path = folder.publish_file("prices_arrived.csv")
+    path = folder / "prices_arrived.csv"
+    write_table(error.prices.T, path, index=True)
     return f"{text} The {len(error.prices)} that arrived are in {path}: continue with --prices {path}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pandas as pd
 
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster.plotting._curves import align_in_z_units
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from shapecluster.analogues import Analogues
 
-_QUARTILES = (0.25, 0.5, 0.75)
+_QUARTILES = [0.25, 0.5, 0.75]
 _BASE_RATE_COLOR = "#6b7280"  # gray: a reference, not a finding
 _TITLE_WIDTH = 64  # characters that fit above the left panel
 
@@ -182,7 +183,8 @@ class AnaloguesDisplay:
             ax.plot(
                 days, median, color=_BASE_RATE_COLOR, linestyle="--", label="all stocks, same dates", zorder=3
             )
-        low, median, high = _quartiles(paths)
+        # Of the known returns of each day: np.nanquantile would warn of a day without any.
+        low, median, high = pd.DataFrame(paths).quantile(_QUARTILES).to_numpy()
         ax.fill_between(days, low, high, color=CURVE_COLOR, alpha=0.18, linewidth=0, zorder=1)
         ax.plot(days, median, color=CURVE_COLOR, linewidth=1.8, label="median, quartiles", zorder=4)
         ax.axhline(0, color=TEXT_COLOR, linewidth=0.6, zorder=1)
@@ -204,10 +206,3 @@ def _draw_lines(ax: Axes, days: IntArray, rows: Float64Array, label: str | None)
 def _prepend_zero(paths: Float64Array) -> Float64Array:
     """Add the last day itself in front, whose return is 0."""
     return np.pad(paths, ((0, 0), (1, 0)))
-
-
-def _quartiles(paths: Float64Array) -> Float64Array:
-    """Quartiles of the known returns of each day; NaN for a day without any."""
-    # np.nanquantile would warn of such days.
-    columns = [column[~np.isnan(column)] for column in paths.T]
-    return np.array([np.quantile(c, _QUARTILES) if len(c) else [np.nan] * 3 for c in columns]).T

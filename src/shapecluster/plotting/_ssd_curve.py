@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -127,13 +128,28 @@ class SSDCurveDisplay:
         self.figure_, self.ax_ = resolve_axes(ax, width=6.8, height=4.0)
         style_axes(self.ax_)
         self.ax_.plot(self.k, self.ssd, color=CURVE_COLOR, linewidth=1.8, marker="o", markersize=4, zorder=3)
-        n_marked: dict[int | None, int] = {}
+        n_marked: Counter[int | None] = Counter()
         # The deciding criterion comes first: its filled marker must lie inside the rings of the others.
         names = sorted(self.choices, key=lambda name: name != self.criterion)
         for style, name in enumerate(names):
-            k = self.choices[name]
-            self._mark(name, style, n_at_same_k=n_marked.get(k, 0))
-            n_marked[k] = n_marked.get(k, 0) + 1
+            k, decides = self.choices[name], name == self.criterion
+            # Without a choice (None) the line is empty: it adds the entry to the legend, and no marker.
+            position = np.flatnonzero(self.k == k)
+            color = CRITERION_COLORS[style % len(CRITERION_COLORS)]
+            self.ax_.plot(
+                self.k[position],
+                self.ssd[position],
+                linestyle="none",
+                marker=_MARKERS[style % len(_MARKERS)],
+                # A k that is marked already gets a wider ring.
+                markersize=_MARKER_SIZE - 3 if decides else _MARKER_SIZE + 5 * n_marked[k],
+                markerfacecolor=color if decides else "none",
+                markeredgecolor=color,
+                markeredgewidth=1.8,
+                zorder=4,
+                label=f"{name}: {'none' if k is None else f'k = {k}'}{' (chosen)' if decides else ''}",
+            )
+            n_marked[k] += 1
         self.ax_.set_xlabel("number of clusters k")
         self.ax_.set_ylabel("SSD (sum of squared distances)")
         self.ax_.set_xticks(self.k if len(self.k) <= _MAX_TICKS else self.k[:: len(self.k) // 20 + 1])
@@ -141,23 +157,3 @@ class SSDCurveDisplay:
         if self.choices:
             self.ax_.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOR, loc="best", markerscale=0.6)
         return self
-
-    def _mark(self, name: str, style: int, *, n_at_same_k: int) -> None:
-        """Mark the choice of one criterion, as a wider ring when its k is marked already."""
-        decides = name == self.criterion
-        k = self.choices[name]
-        # Without a choice an empty line is drawn: it adds the entry to the legend, and no marker.
-        position = np.flatnonzero(self.k == k) if k is not None else np.array([], dtype=np.intp)
-        color = CRITERION_COLORS[style % len(CRITERION_COLORS)]
-        self.ax_.plot(
-            self.k[position],
-            self.ssd[position],
-            linestyle="none",
-            marker=_MARKERS[style % len(_MARKERS)],
-            markersize=_MARKER_SIZE - 3 if decides else _MARKER_SIZE + 5 * n_at_same_k,
-            markerfacecolor=color if decides else "none",
-            markeredgecolor=color,
-            markeredgewidth=1.8,
-            zorder=4,
-            label=(f"{name}: none" if k is None else f"{name}: k = {k}") + (" (chosen)" if decides else ""),
-        )

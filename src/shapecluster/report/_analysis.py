@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,21 +16,20 @@ from shapecluster._text import listing
 from shapecluster.cluster import LocalKShape
 from shapecluster.exceptions import SweepWarning
 from shapecluster.metrics import sbd_distances
-from shapecluster.model_selection import KSweep, SweepProgress
+from shapecluster.model_selection import KSweep
 from shapecluster.neighbors import ShapeNeighbors
-from shapecluster.preprocessing import LogReturns
 from shapecluster.report._findings import (
     DEFAULT_LARGEST_K,
     Cluster,
     KChoice,
     PriceSource,
+    StageCallback,
     StocksFindings,
     StocksSettings,
+    ignore_progress,
 )
+from shapecluster.report._inputs import collect_warnings, make_series
 from shapecluster.report._text import format_count, format_date
-
-StageCallback = Callable[[str, int, int], None]
-"""Called with the name of a stage, how much of it is done, and its total."""
 
 _N_NEAREST_PAIRS = 10  # shown when no pair is near-identical
 # Masked days raise the SBD: a twin listed for the last quarter only has SBD 0.53. Pairs up to this SBD are
@@ -68,10 +67,6 @@ class Analysis:
     series: pd.DataFrame
 
 
-def ignore_progress(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
-
-
 def check_settings(settings: StocksSettings, tickers: pd.Index[Any], events: pd.DataFrame) -> tuple[int, ...]:
     """Check the settings against the stocks, before anything is computed.
 
@@ -106,7 +101,7 @@ def check_settings(settings: StocksSettings, tickers: pd.Index[Any], events: pd.
         raise ValueError(
             f"the portfolio names stocks without prices: {_explain_absent_holdings(absent, tickers, events)}."
         )
-    if settings.portfolio and n - len(settings.portfolio) < 1:
+    if len(settings.portfolio) == n:
         raise ValueError("the portfolio holds every stock there is, which leaves none to be a look-alike.")
     return ks
 
@@ -145,18 +140,17 @@ def analyze(
         For settings that do not fit the prices, or prices that cannot be compared.
     """
     ks = check_settings(settings, prices.index, events)
-    missing: Literal["error", "mask"] = "mask" if bool(prices.isna().to_numpy().any()) else "error"
-    model = LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed)
-
-    def report_fit(fit: SweepProgress) -> None:
-        progress("Clustering", fit.done, fit.total)
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # the report must not depend on the user's filters
-        series = LogReturns(missing=missing).fit_transform(prices) if settings.on == "log-returns" else prices
+    with collect_warnings() as warned:
+        warnings.simplefilter("ignore", SweepWarning)  # KChoice.sentences has more detail
+        series, missing = make_series(prices, settings.on)
         progress("Clustering", 0, len(ks))
-        sweep = KSweep(model, ks, criterion=settings.criterion, n_jobs=settings.n_jobs, progress=report_fit)
-        sweep.fit(series)
+        sweep = KSweep(
+            LocalKShape(max_shift=settings.max_shift, missing=missing, random_state=settings.seed),
+            ks,
+            criterion=settings.criterion,
+            n_jobs=settings.n_jobs,
+            progress=lambda fit: progress("Clustering", fit.done, fit.total),
+        ).fit(series)
         progress("Comparing all pairs", 0, 1)
         pairs, n_identical = find_near_identical(series, settings, missing, source.sectors)
         progress("Comparing all pairs", 1, 1)
@@ -186,7 +180,7 @@ def analyze(
         look_alikes=look_alikes,
         basket=basket,
         cleaning=events,
-        notes=_notes(prices, ks, settings, source, look_alikes, caught),
+        notes=(*_notes(prices, ks, settings, source, look_alikes), *warned),
     )
     return Analysis(findings, sweep, series)
 
@@ -315,24 +309,20 @@ def _notes(
     settings: StocksSettings,
     source: PriceSource,
     look_alikes: pd.DataFrame | None,
-    caught: list[warnings.WarningMessage],
-) -> tuple[str, ...]:
-    """Collect warnings, and limits of the data that the report must show."""
+) -> list[str]:
+    """Collect limits of the data that the report must show."""
     notes = [_LEVELS_NOTE] if settings.on == "levels" else []
     if settings.k is None and max(ks) < DEFAULT_LARGEST_K:
         notes.append(f"Only {len(prices)} stocks, so k goes up to {max(ks)} instead of {DEFAULT_LARGEST_K}.")
-    without = [str(ticker) for ticker in prices.index if source.sectors and str(ticker) not in source.sectors]
-    if without:
-        stocks = format_count(len(without), "stock has", "stocks have")
-        notes.append(f"{stocks} no sector in {source.sectors_from}: {listing(without)}.")
-    share_of_days = prices.notna().mean(axis=1)
-    sparse = [str(ticker) for ticker in share_of_days.index[share_of_days < _MIN_SHARE_OF_DAYS]]
-    if sparse:
-        stocks = format_count(len(sparse), "stock has", "stocks have")
-        notes.append(
-            f"{stocks} prices on less than half of the days, so their clusters say little: "
-            f"{listing(sparse, limit=10)}."
-        )
+    without = [ticker for ticker in prices.index if source.sectors and str(ticker) not in source.sectors]
+    sparse = prices.index[prices.notna().mean(axis=1) < _MIN_SHARE_OF_DAYS]
+    for stocks, text, limit in (
+        (without, f"no sector in {source.sectors_from}", 5),
+        (sparse, "prices on less than half of the days, so their clusters say little", 10),
+    ):
+        if len(stocks):
+            count = format_count(len(stocks), "stock has", "stocks have")
+            notes.append(f"{count} {text}: {listing(stocks, limit=limit)}.")
     if look_alikes is not None and settings.max_shift is None:
         longest = int(look_alikes["lag"].abs().max())
         if longest > _LONG_LAG:
@@ -341,15 +331,12 @@ def _notes(
                 f"{longest:,} trading days). Such curves look alike, but the stocks do not trade alike. "
                 "Bound the lag with --max-shift."
             )
-    # KChoice.sentences covers the warnings of a sweep in more detail.
-    messages = [str(warning.message) for warning in caught if not issubclass(warning.category, SweepWarning)]
-    return (*notes, *dict.fromkeys(messages))
+    return notes
 
 
 def _explain_absent_holdings(absent: list[str], tickers: pd.Index[Any], events: pd.DataFrame) -> str:
     """Name each absent holding with the probable reason."""
-    drops = events[events["action"] == "stock dropped"]
-    dropped = dict(zip(drops["ticker"], drops["kind"], strict=True))
+    dropped = events[events["action"] == "stock dropped"].set_index("ticker")["kind"].to_dict()
     by_upper = {str(ticker).upper(): str(ticker) for ticker in tickers}
     parts = []
     for name in absent:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from shapecluster._optional import import_optional
 from shapecluster.plotting import ClusterDisplay, ClusterGridDisplay, SSDCurveDisplay
-from shapecluster.report._analysis import Analysis, StageCallback, ignore_progress
+from shapecluster.report._analysis import Analysis
+from shapecluster.report._findings import StageCallback, ignore_progress
 from shapecluster.report._html import to_html
 from shapecluster.report._json import to_json
 from shapecluster.report._text import printable

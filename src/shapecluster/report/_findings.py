@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-CRITERIA = ("ssd", "elbow", "silhouette")
+StageCallback = Callable[[str, int, int], None]
+"""Called with the name of a stage, how much of it is done, and its total."""
+
 DEFAULT_LARGEST_K = 20
 
 _CRITERION_TEXT = {"ssd": "the minimum SSD", "elbow": "the elbow", "silhouette": "the silhouette"}
 
-SeriesKind = Literal["levels", "log-returns"]
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class StocksSettings:
 
     k: tuple[int, ...] | None = None
     criterion: Literal["ssd", "elbow", "silhouette"] = "ssd"
-    on: SeriesKind = "log-returns"
+    on: Literal["log-returns", "levels"] = "log-returns"
     max_shift: int | None = None
     portfolio: tuple[str, ...] = ()
     n_look_alikes: int = 5

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from shapecluster._files import TemporaryFolder, move
 
@@ -17,78 +16,61 @@ _REPORT_FILES = re.compile(
 )
 
 
-class OutputFolder:
-    """A context manager for the folder that a report is written to.
-
-    Entering creates the folder if needed, and a stage inside it, which fails at once when the folder is not
-    writable. `publish` moves each staged file in by one atomic replacement. It also removes files of an
-    earlier report that the new one does not have. Leaving without `publish` changes nothing.
+@contextmanager
+def staging_folder(path: Path) -> Iterator[Path]:
+    """Create an output folder if needed, and a stage inside it; both go again unless files are published.
 
     Parameters
     ----------
     path : Path
-        The folder.
+        The output folder.
+
+    Yields
+    ------
+    Path
+        The stage: a temporary folder to write files to before they are published.
+
+    Raises
+    ------
+    ValueError
+        When no files can be written to the folder; the message says why.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # Inside the folder, so that both are on one file system and a move is atomic.
-        self._stage = TemporaryFolder(path)
-        self._created: list[Path] = []
-
-    @property
-    def stage(self) -> Path:
-        """The folder to write files to before they are published."""
-        return self._stage.path
-
-    def __enter__(self) -> Self:
-        """Create the folder and the stage; a ValueError says why that is not possible."""
-        # Remembered from the innermost outward, which is the order in which they can be removed again.
-        # And before they exist: an interrupt may come between their creation and any line after it.
-        self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+    # Inside the folder, so that both are on one file system and a move is atomic.
+    stage = TemporaryFolder(path)
+    # Listed from the innermost outward, which is the order in which they can be removed again. And before
+    # they exist: an interrupt may come between their creation and any line after it.
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._stage.__enter__()
-            return self
-        except BaseException as error:
-            self._remove()
-            if not isinstance(error, OSError):
-                raise
-            reason = "it is a file" if self.path.is_file() else (error.strerror or str(error)).lower()
-            raise ValueError(f"cannot write to the output directory {str(self.path)!r}: {reason}.") from error
-
-    def publish(self) -> list[Path]:
-        """Move all staged files into the folder.
-
-        Returns
-        -------
-        list of Path
-            The files, sorted by name.
-        """
-        staged = sorted(file.name for file in self.stage.iterdir())
-        for stale in self.path.iterdir():
-            if _REPORT_FILES.fullmatch(stale.name) and stale.name not in staged and stale.is_file():
-                stale.unlink()
-        # The page and the findings come last: a reader who sees them finds every file that they name.
-        for name in sorted(staged, key=lambda name: name in ("findings.json", "index.html")):
-            self.publish_file(name)
-        return [self.path / name for name in staged]
-
-    def publish_file(self, name: str) -> Path:
-        """Move one staged file into the folder, even if the run fails afterward."""
-        move(self.stage / name, self.path / name)
-        self._created = []
-        return self.path / name
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Remove the stage, and the folder when it was created and nothing was published."""
+            path.mkdir(parents=True, exist_ok=True)
+            stage.__enter__()
+        except OSError as error:
+            reason = "it is a file" if path.is_file() else (error.strerror or str(error)).lower()
+            raise ValueError(f"cannot write to the output directory {str(path)!r}: {reason}.") from error
+        yield stage.path
+    finally:
         # Errors are ignored: one here would hide the error that ended the run.
-        self._remove()
-
-    def _remove(self) -> None:
-        self._stage.remove()
-        for folder in self._created:
-            with suppress(OSError):  # not created yet, or another process has written to it
+        stage.remove()
+        for folder in created:
+            with suppress(OSError):  # it has files, or was not created yet
                 folder.rmdir()
+
+
+def publish(stage: Path, folder: Path) -> list[Path]:
+    """Move all files of a stage into the output folder, each by one atomic replacement.
+
+    Files of an earlier report that the new one does not have are removed.
+
+    Returns
+    -------
+    list of Path
+        The files, sorted by name.
+    """
+    staged = sorted(file.name for file in stage.iterdir())
+    for stale in folder.iterdir():
+        if _REPORT_FILES.fullmatch(stale.name) and stale.name not in staged and stale.is_file():
+            stale.unlink()
+    # The page and the findings come last: a reader who sees them finds every file that they name.
+    for name in sorted(staged, key=lambda name: name in ("findings.json", "index.html")):
+        move(stage / name, folder / name)
+    return [folder / name for name in staged]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from shapecluster._optional import import_optional
+from shapecluster.report import _text as sentences
 from shapecluster.report._findings import Cluster, StocksFindings
 from shapecluster.report._tables import (
     CLEANING,
@@ -20,17 +21,6 @@ from shapecluster.report._tables import (
     look_alike_columns,
     pair_columns,
     sectors_of_pairs,
-)
-from shapecluster.report._text import (
-    describe_basket,
-    describe_cleaning,
-    describe_comparison,
-    describe_look_alikes,
-    describe_pairs,
-    describe_sector_agreement,
-    describe_single_stock_clusters,
-    format_number,
-    list_highlights,
 )
 
 _FIRST_TICKERS = 16  # of a cluster; the page folds the others
@@ -47,14 +37,14 @@ class HtmlTable(NamedTuple):
     ----------
     columns : tuple of Column
         The columns.
-    rows : list
+    rows : iterable
         What `Column.cell` takes.
     mark : callable
         Returns a class of the style sheet for a row; an empty text for none.
     """
 
     columns: tuple[Column, ...]
-    rows: list[Any]
+    rows: Iterable[Any]
     mark: Callable[[Any], str] = lambda row: ""
 
 
@@ -96,23 +86,23 @@ def _context(findings: StocksFindings, folder: Path) -> dict[str, Any]:
         "findings": findings,
         "facts": _facts(findings),
         "sentences": [
-            describe_comparison(findings),
-            *list_highlights(findings),
-            describe_cleaning(findings),
+            sentences.describe_comparison(findings),
+            *sentences.list_highlights(findings),
+            sentences.describe_cleaning(findings),
         ],
         "curve": _data_uri(folder / "ssd_by_k.png"),
         "sweep": _sweep_table(findings),
-        "sector_agreement": describe_sector_agreement(findings),
-        "single_stocks": describe_single_stock_clusters(findings),
-        "overview": HtmlTable(overview, list(findings.clusters)),
+        "sector_agreement": sentences.describe_sector_agreement(findings),
+        "single_stocks": sentences.describe_single_stock_clusters(findings),
+        "overview": HtmlTable(overview, findings.clusters),
         "clusters": [_card(cluster, folder) for cluster in findings.clusters],
-        "pairs_text": describe_pairs(findings, shown=len(pairs)),
+        "pairs_text": sentences.describe_pairs(findings, shown=len(pairs)),
         "pairs": HtmlTable(
             pair_columns("first", "second", sectors_of_pairs(pairs)), list(pairs.itertuples())
         ),
-        "look_alikes_text": describe_look_alikes(findings),
+        "look_alikes_text": sentences.describe_look_alikes(findings),
         "look_alikes": _look_alike_table(findings.look_alikes),
-        "basket_text": describe_basket(findings),
+        "basket_text": sentences.describe_basket(findings),
         "basket": _look_alike_table(findings.basket),
         "cleaning_text": _cleaning_text(findings),
         "cleaning": HtmlTable(CLEANING, list(cleaning.itertuples())),
@@ -134,7 +124,7 @@ def _facts(findings: StocksFindings) -> dict[str, str]:
     if findings.settings.portfolio:
         facts["holdings"] = str(len(findings.settings.portfolio))
     if findings.sector_agreement is not None:
-        facts["agreement with sectors"] = format_number(findings.sector_agreement, 2)
+        facts["agreement with sectors"] = f"{findings.sector_agreement:.2f}"
     return facts
 
 
@@ -176,7 +166,7 @@ def _look_alike_table(look_alikes: pd.DataFrame | None) -> HtmlTable | None:
 
 
 def _cleaning_text(findings: StocksFindings) -> str:
-    text = describe_cleaning(findings)
+    text = sentences.describe_cleaning(findings)
     total = len(findings.cleaning)
     if total > _SHOWN_CLEANING:
         text += f" The first {_SHOWN_CLEANING} of {total:,} entries are shown; cleaning.csv has all."

@@ -35,81 +35,68 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from shapecluster.report._findings import Cluster, StocksFindings
+from shapecluster.report._findings import StocksFindings
 
-SCHEMA = "shapecluster.findings/1"
 _DATA = ("n_stocks", "n_days", "n_incomplete", "first_day", "last_day")
 
 
 def to_json(findings: StocksFindings) -> str:
     """Return the findings as JSON text, in the schema that this module documents."""
-    return json.dumps(to_dict(findings), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-
-
-def to_dict(findings: StocksFindings) -> dict[str, Any]:
-    """Return the findings as dictionaries, lists, strings, numbers and None."""
-    source = findings.source
+    source, choice, members = findings.source, findings.choice, findings.members
     settings = asdict(findings.settings) | {"near_identical": findings.settings.identity_threshold}
     del settings["n_jobs"]  # results do not depend on it
     document = {
-        "schema": SCHEMA,
+        "schema": "shapecluster.findings/1",
         "version": version("shapecluster"),
         "source": {name: getattr(source, name) for name in ("kind", "description", "sectors_from")},
         "settings": settings,
         "data": {name: getattr(findings, name) for name in _DATA},
-        "choice": asdict(findings.choice)
-        | {"least_ssd_is_largest_k": findings.choice.least_ssd_is_largest_k},
-        "ssd_by_k": records(findings.sweep.reset_index()),
+        "choice": asdict(choice) | {"least_ssd_is_largest_k": choice.least_ssd_is_largest_k},
+        "ssd_by_k": findings.sweep.reset_index(),
         "sector_agreement": findings.sector_agreement,
-        "clusters": [_cluster(cluster, findings.members) for cluster in findings.clusters],
-        "near_identical_pairs": records(findings.pairs),
+        "clusters": [
+            {
+                "cluster": cluster.cluster,
+                "size": len(cluster.tickers),
+                "mean_sbd": cluster.mean_sbd,
+                "dominant_sector": cluster.dominant_sector,
+                "dominant_share": cluster.dominant_share,
+                "sectors": cluster.sectors,
+                "members": members[members["cluster"] == cluster.cluster].drop(columns="cluster"),
+            }
+            for cluster in findings.clusters
+        ],
+        "near_identical_pairs": findings.pairs,
         "n_near_identical": findings.n_identical,
-        "look_alikes": None if findings.look_alikes is None else records(findings.look_alikes),
-        "basket": None if findings.basket is None else records(findings.basket),
-        "cleaning": {"counts": records(findings.event_counts), "details": records(findings.cleaning)},
+        "look_alikes": findings.look_alikes,
+        "basket": findings.basket,
+        "cleaning": {"counts": findings.event_counts, "details": findings.cleaning},
         "notes": findings.notes,
     }
-    plain: dict[str, Any] = _plain(document)
-    return plain
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table as one dictionary for each row."""
-    rows: list[dict[str, Any]] = _plain(frame.to_dict(orient="records"))
-    return rows
-
-
-def _cluster(cluster: Cluster, members: pd.DataFrame) -> dict[str, Any]:
-    """Return one cluster with its members."""
-    rows = members.loc[members["cluster"] == cluster.cluster, ["ticker", "sector", "sbd", "shift"]]
-    return {
-        "cluster": cluster.cluster,
-        "size": len(cluster.tickers),
-        "mean_sbd": cluster.mean_sbd,
-        "dominant_sector": cluster.dominant_sector,
-        "dominant_share": cluster.dominant_share,
-        "sectors": cluster.sectors,
-        "members": records(rows),
-    }
+    return json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def _plain(value: Any) -> Any:
-    """Convert numbers, dates and containers to types of JSON; missing values become None."""
-    if isinstance(value, dict) or hasattr(value, "items"):
+    """Convert tables, numbers, dates and containers to types of JSON; missing values become None."""
+    if isinstance(value, pd.DataFrame):
+        value = value.to_dict(orient="records")
+    if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if value is None or value is pd.NaT or value is pd.NA:
+    if value is pd.NaT or value is pd.NA:
         return None
     if isinstance(value, pd.Timestamp):
         return value.date().isoformat()
-    if hasattr(value, "item"):  # a NumPy scalar
+    if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):  # JSON has no NaN and no infinity
         return None

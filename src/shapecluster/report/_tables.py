@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
-
-from shapecluster.report._findings import StocksFindings
 from shapecluster.report._text import MISSING, format_date, format_lag, format_number, format_share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shapecluster.report._findings import StocksFindings
 
 
 class Column(NamedTuple):

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapecluster._text import listing
-from shapecluster.report._analysis import StageCallback, ignore_progress
-from shapecluster.report._findings import StocksFindings
+from shapecluster.report import _text as sentences
+from shapecluster.report._findings import StageCallback, StocksFindings, ignore_progress
 from shapecluster.report._tables import SWEEP, Column, cluster_columns, look_alike_columns, pair_columns
-from shapecluster.report._text import (
-    describe_basket,
-    describe_cleaning,
-    describe_comparison,
-    describe_look_alikes,
-    describe_pairs,
-    describe_sector_agreement,
-    describe_single_stock_clusters,
-    printable,
-)
+from shapecluster.report._text import printable
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
-    from rich.table import Table
 
 _SHOWN_PAIRS = 12
 _SHOWN_TICKERS = 10
@@ -56,25 +45,13 @@ def progress_bar(console: Console) -> Iterator[StageCallback]:
     if not console.is_terminal:  # a disabled bar of rich would still print an empty line
         yield ignore_progress
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich import progress
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
+    text = progress.TextColumn("{task.description}", markup=False)
+    counts = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeElapsedColumn())
+    columns = (progress.SpinnerColumn(), text, *counts)
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, progress.TaskID] = {}
 
         def update(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
@@ -88,12 +65,14 @@ def print_findings(findings: StocksFindings, console: Console) -> None:
     """Print the main findings."""
     _heading(console, "Stocks by the shape of their prices")
     _print_text(console, f"{findings.source.description}.")
-    _print_text(console, describe_comparison(findings))
-    _print_text(console, describe_cleaning(findings))
+    _print_text(console, sentences.describe_comparison(findings))
+    _print_text(console, sentences.describe_cleaning(findings))
     for note in (*findings.source.notes, *findings.notes):
         _print_text(console, f"Note: {note}", style="dark_orange3")
     _heading(console, "Number of clusters")
-    _print_sweep(findings, console)
+    shown = Column("", lambda result: ">" if result.Index == findings.choice.k else "")
+    chosen_by = Column("chosen by", lambda result: str(result.chosen_by))
+    _print_columns(console, (shown, *SWEEP, chosen_by), findings.sweep.itertuples())
     for sentence in findings.choice.sentences():
         _print_text(console, sentence)
     if findings.choice.least_ssd_is_largest_k and findings.choice.criterion == "ssd":
@@ -102,21 +81,30 @@ def print_findings(findings: StocksFindings, console: Console) -> None:
             "Choose another criterion with --criterion elbow or --criterion silhouette, or one k with --k.",
         )
     _heading(console, f"Clusters (k = {findings.choice.k})")
-    _print_clusters(findings, console)
-    for text in (describe_single_stock_clusters(findings), describe_sector_agreement(findings)):
+    members = Column(
+        "members, the nearest to the center first",
+        lambda cluster: listing(cluster.tickers, limit=_SHOWN_TICKERS),
+        "wrap",
+    )
+    _print_columns(console, cluster_columns(findings, members), findings.clusters)
+    for text in (
+        sentences.describe_single_stock_clusters(findings),
+        sentences.describe_sector_agreement(findings),
+    ):
         if text:
             _print_text(console, text)
     _heading(console, "Near-identical stocks")
     pairs = findings.pairs.head(_SHOWN_PAIRS)
-    _print_text(console, describe_pairs(findings, shown=len(pairs)))
-    _print_table(console, pair_columns("stock", "twin"), pairs.itertuples())
+    _print_text(console, sentences.describe_pairs(findings, shown=len(pairs)))
+    _print_columns(console, pair_columns("stock", "twin"), pairs.itertuples())
     if findings.look_alikes is not None and findings.basket is not None:
-        _heading(console, "Look-alikes of the portfolio")
-        _print_text(console, describe_look_alikes(findings))
-        _print_look_alikes(console, findings.look_alikes)
-        _heading(console, "Portfolio as a whole")
-        _print_text(console, describe_basket(findings))
-        _print_look_alikes(console, findings.basket)
+        for heading, text, table in (
+            ("Look-alikes of the portfolio", sentences.describe_look_alikes(findings), findings.look_alikes),
+            ("Portfolio as a whole", sentences.describe_basket(findings), findings.basket),
+        ):
+            _heading(console, heading)
+            _print_text(console, text)
+            _print_columns(console, look_alike_columns(table, with_rank=False), table.itertuples())
 
 
 def print_files(files: Iterable[Path], folder: Path, console: Console) -> None:
@@ -138,18 +126,17 @@ def _heading(console: Console, text: str) -> None:
     console.print(text, style="bold")
 
 
-def make_table(columns: Mapping[str, str]) -> Table:
-    """Create an empty table.
+def print_table(console: Console, columns: Mapping[str, str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table.
 
     Parameters
     ----------
+    console : Console
+        The console.
     columns : mapping of str to str
         The title of each column, and "left", "right" or "wrap": left-aligned, and broken into lines.
-
-    Returns
-    -------
-    Table
-        A table of rich.
+    rows : iterable of iterables
+        The cells of each row. A row that begins with ">" is bold.
     """
     from rich import box
     from rich.table import Table
@@ -161,42 +148,12 @@ def make_table(columns: Mapping[str, str]) -> Table:
         table.add_column(
             name, justify="right" if right else "left", no_wrap=justify != "wrap", overflow="fold"
         )
-    return table
-
-
-def _print_table(
-    console: Console,
-    columns: Sequence[Column],
-    rows: Iterable[Any],
-    is_bold: Callable[[Any], bool] = lambda row: False,
-) -> None:
-    table = make_table({column.title: _JUSTIFY.get(column.style, "left") for column in columns})
     for row in rows:
-        cells = (printable(column.cell(row)) for column in columns)
-        table.add_row(*cells, style="bold" if is_bold(row) else None)
+        cells = [printable(cell) for cell in row]
+        table.add_row(*cells, style="bold" if cells[0] == ">" else None)
     console.print(table)
 
 
-def _print_sweep(findings: StocksFindings, console: Console) -> None:
-    """Print SSD and silhouette by k, and mark the k that is shown."""
-
-    def is_shown(result: Any) -> bool:
-        return bool(result.Index == findings.choice.k)
-
-    mark = Column("", lambda result: ">" if is_shown(result) else "")
-    chosen_by = Column("chosen by", lambda result: str(result.chosen_by))
-    _print_table(console, (mark, *SWEEP, chosen_by), findings.sweep.itertuples(), is_shown)
-
-
-def _print_clusters(findings: StocksFindings, console: Console) -> None:
-    """Print one row for each cluster, with its members by distance to the center."""
-    members = Column(
-        "members, the nearest to the center first",
-        lambda cluster: listing(cluster.tickers, limit=_SHOWN_TICKERS),
-        "wrap",
-    )
-    _print_table(console, cluster_columns(findings, members), findings.clusters)
-
-
-def _print_look_alikes(console: Console, look_alikes: pd.DataFrame) -> None:
-    _print_table(console, look_alike_columns(look_alikes, with_rank=False), look_alikes.itertuples())
+def _print_columns(console: Console, columns: Sequence[Column], rows: Iterable[Any]) -> None:
+    justified = {column.title: _JUSTIFY.get(column.style, "left") for column in columns}
+    print_table(console, justified, ([column.cell(row) for column in columns] for row in rows))

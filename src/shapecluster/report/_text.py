@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-
-import pandas as pd
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from shapecluster._text import listing
-from shapecluster.report._findings import StocksFindings
+
+if TYPE_CHECKING:
+    from shapecluster.report._findings import StocksFindings
 
 MISSING = "\N{EN DASH}"
 
@@ -45,11 +47,11 @@ def format_lag(lag: int) -> str:
     return f"{'trails' if lag > 0 else 'leads'} by {format_count(abs(lag), 'day')}"
 
 
-def format_date(value: pd.Timestamp | float | str | None) -> str:
+def format_date(value: Any) -> str:
     """Format a date as ISO; a dash when it is missing."""
-    if value is None or pd.isna(value):
+    if value is None or value != value:  # NaN and NaT are not equal to themselves
         return MISSING
-    return value.date().isoformat() if isinstance(value, pd.Timestamp) else str(value)
+    return value.date().isoformat() if isinstance(value, datetime) else str(value)
 
 
 def describe_comparison(findings: StocksFindings) -> str:
