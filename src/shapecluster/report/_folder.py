@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shapecluster._files import TemporaryFolder, move
+from shapecluster._files import move, temporary_folder
 
 # Only files that a report writes may be removed: the user may keep other files in the folder.
 _REPORT_FILES = re.compile(
@@ -28,18 +28,19 @@ class OutputFolder:
     ----------
     path : Path
         The folder.
+
+    Attributes
+    ----------
+    stage : Path
+        The folder to write files to before they are published; there is one only inside the context.
     """
+
+    stage: Path
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Inside the folder, so that both are on one file system and a move is atomic.
-        self._stage = TemporaryFolder(path)
+        self._staging = ExitStack()
         self._created: list[Path] = []
-
-    @property
-    def stage(self) -> Path:
-        """The folder to write files to before they are published."""
-        return self._stage.path
 
     def __enter__(self) -> Self:
         """Create the folder and the stage; a ValueError says why that is not possible."""
@@ -48,7 +49,8 @@ class OutputFolder:
         self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._stage.__enter__()
+            # Inside the folder, so that both are on one file system and a move is atomic.
+            self.stage = self._staging.enter_context(temporary_folder(self.path))
             return self
         except BaseException as error:
             self._remove()
@@ -88,7 +90,7 @@ class OutputFolder:
         self._remove()
 
     def _remove(self) -> None:
-        self._stage.remove()
+        self._staging.close()
         for folder in self._created:
             with suppress(OSError):  # not created yet, or another process has written to it
                 folder.rmdir()
