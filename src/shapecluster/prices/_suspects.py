@@ -6,7 +6,8 @@ day. Therefore neither a volatile stock nor a crash of the market is suspicious.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,7 @@ _MIN_SCALE = 1e-3  # a stock that hardly moves would otherwise turn one tick int
 _MAD_TO_STD = 1.4826  # of a normal distribution
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """How unusual each observed return is.
 
     Attributes
@@ -38,23 +38,10 @@ class Scores:
     size, score : ndarray of shape (n_stocks, n_days)
         The log return since the last observed price without the market's return, and its absolute value in
         robust standard deviations of that stock around that day. NaN where there is none.
-    screened : ndarray of bool of shape (n_stocks,)
-        Whether a stock has enough prices to be screened.
     """
 
     size: Float64Array
     score: Float64Array
-    screened: BoolArray
-
-
-@dataclass(frozen=True)
-class Suspect:
-    """One suspicious price; `row` and `day` are positions."""
-
-    row: int
-    day: int
-    size: float
-    score: float
 
 
 def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
@@ -83,11 +70,11 @@ def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
     daily = size / np.sqrt(span)  # the variance of a return grows with the days that a gap spans
     scale = _local_scale(daily)
     score = np.abs(daily) / np.maximum(scale, _MIN_SCALE)
-    return Scores(size, score, np.isfinite(score).any(axis=1))
+    return Scores(size, score)
 
 
-def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
-    """Find prices that jump away on one day and back on the next.
+def reverting_prints(scores: Scores, min_score: float) -> dict[tuple[int, int], float]:
+    """Find prices that jump away on one day and back on the next: (row, day), and the lower score of both.
 
     Both moves must be unusual and large, and their sum must be small. Two neighboring days can both qualify,
     because each is one move away from the other; then the one with the higher score is taken.
@@ -98,23 +85,24 @@ def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
     larger = np.fmax(np.abs(scores.size), np.abs(next_size))
     found = np.isfinite(scores.score + next_score) & (score >= min_score) & (smaller >= PRINT_SIZE)
     found &= np.abs(scores.size + next_size) <= _REVERTED * larger
-    suspects = [_suspect(scores, row, day, score[row, day]) for row, day in np.argwhere(found)]
     taken: set[tuple[int, int]] = set()
-    kept = []
-    for suspect in sorted(suspects, key=lambda suspect: -suspect.score):
-        after = next_observed(scores, suspect.row, suspect.day)
-        if (suspect.row, suspect.day) not in taken and (suspect.row, after) not in taken:
-            taken |= {(suspect.row, suspect.day), (suspect.row, after)}
-            kept.append(suspect)
-    return sorted(kept, key=lambda suspect: (suspect.row, suspect.day))
+    kept = {}
+    for row, day in np.argwhere(found)[np.argsort(-score[found], kind="stable")].tolist():
+        moves = {(row, day), (row, next_observed(scores, row, day))}
+        if not moves & taken:
+            taken |= moves
+            kept[row, day] = float(score[row, day])
+    return dict(sorted(kept.items()))
 
 
-def lasting_jumps(scores: Scores, min_score: float, prints: list[Suspect]) -> list[Suspect]:
-    """Find returns that are too large for normal trading and belong to no reverting print."""
+def lasting_jumps(
+    scores: Scores, min_score: float, prints: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Find returns that are too large for normal trading and belong to no reverting print: (row, day)."""
     found = (scores.score >= min_score) & (np.abs(scores.size) >= JUMP_SIZE)
-    for suspect in prints:
-        found[suspect.row, [suspect.day, next_observed(scores, suspect.row, suspect.day)]] = False
-    return [_suspect(scores, row, day, scores.score[row, day]) for row, day in np.argwhere(found)]
+    for row, day in prints:
+        found[row, [day, next_observed(scores, row, day)]] = False
+    return [(row, day) for row, day in np.argwhere(found).tolist()]
 
 
 def next_observed(scores: Scores, row: int, day: int) -> int:
@@ -141,10 +129,6 @@ def runs(mask: BoolArray) -> list[tuple[int, int, int]]:
     rows, firsts = np.nonzero(steps == 1)
     _, ends = np.nonzero(steps == -1)
     return [(int(row), int(first), int(end) - 1) for row, first, end in zip(rows, firsts, ends, strict=True)]
-
-
-def _suspect(scores: Scores, row: int, day: int, score: float) -> Suspect:
-    return Suspect(int(row), int(day), float(scores.size[row, day]), float(score))
 
 
 def _market(levels: Float64Array) -> Float64Array:
