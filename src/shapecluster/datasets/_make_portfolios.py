@@ -16,8 +16,13 @@ from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster.datasets._copycats import Copycats, CopyPlan, plan_copies, write_copies
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
-from shapecluster.datasets._parameters import AT_LEAST_1, RANDOM_STATE, require
-from shapecluster.datasets._random_streams import RandomSource, spawn_generators
+from shapecluster.datasets._parameters import (
+    AT_LEAST_1,
+    RANDOM_STATE,
+    RandomSource,
+    require,
+    spawn_generators,
+)
 from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, sample_rows
 from shapecluster.portfolios._portfolios import Portfolios, check_tickers
 

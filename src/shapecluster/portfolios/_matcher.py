@@ -18,9 +18,11 @@ from shapecluster._core.matching.search import find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray, is_integer
 from shapecluster._validation import all_or_nothing
-from shapecluster.portfolios._inputs import PortfoliosLike, append_traders, as_portfolios
 from shapecluster.portfolios._portfolios import Portfolios
 from shapecluster.portfolios._query import (
+    PortfoliosLike,
+    append_traders,
+    as_portfolios,
     empty_match_table,
     external_portfolio,
     known_trader,
@@ -237,16 +239,10 @@ class PortfolioMatcher(BaseEstimator):
             query = external_portfolio(trader, self.portfolios_, self._criterion)
         else:
             query = known_trader(trader, self.portfolios_, self._distinct)
-        groups, similarity = np.zeros(0, dtype=np.intp), np.zeros(0)
-        if query.weight:
-            groups, similarity = find_matches(
-                self._distinct,
-                self._criterion,
-                query.columns,
-                query.quantities,
-                query.weight,
-                query.group,
-            )
+        if not query.weight:
+            return self._empty_table.copy()
+        holdings = query.columns, query.quantities, query.weight
+        groups, similarity = find_matches(self._distinct, self._criterion, *holdings, query.group)
         return match_table(query, groups, similarity, self.portfolios_, self._distinct, self._empty_table)
 
     def match_pairs(self, *, max_pairs: int = 20_000_000) -> pd.DataFrame:
