@@ -290,16 +290,16 @@ MUTATIONS = (
     ),
     Mutation(
         "prices/_suspects.py",
-        "remainder <= _REVERTED * larger",
-        "remainder <= larger",
+        "<= _REVERTED * larger",
+        "<= larger",
         (
             "tests/prices/test_suspects.py::test_a_print_has_reverted_when_at_most_half_of_its_larger_move_is_left",
         ),
     ),
     Mutation(
         "prices/_cache.py",
-        "return end < stored.date() - timedelta(days=1)",
-        "return end < stored.date()",
+        "self._end < stored.date() - timedelta(days=1)",
+        "self._end < stored.date()",
         ("tests/prices/test_cache.py::test_a_range_that_is_not_over_is_kept_for_minutes_only",),
     ),
     Mutation(
