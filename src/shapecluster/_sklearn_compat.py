@@ -74,8 +74,6 @@ if TYPE_CHECKING:
     class ClassNamePrefixFeaturesOutMixin(FeaturesOut):
         """Names output columns after the class: localkshape0, localkshape1, ..."""
 
-        @property
-        def _n_features_out(self) -> int: ...
         def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]: ...
 
     class MetaEstimatorMixin(MetaEstimator):

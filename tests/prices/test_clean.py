@@ -270,7 +270,10 @@ def test_the_summary_names_stocks_and_days():
         (frame({"A": [1, 2, 3]}).iloc[:0], r"at least one stock and two days. Got shape \(0, 3\)"),
         (frame({"A": [1, 2, 3]}).iloc[:, :1], r"at least one stock and two days. Got shape \(1, 1\)"),
         (frame({"A": [1, np.inf, 3]}), "infinite prices for A"),
-        (frame({"A": [1, 2, 3]}).map(lambda price: "x" if price == 2 else price), "prices must be numbers"),
+        (
+            frame({"A": [1, 2, 3]}).map(lambda price: "x" if price == 2 else price),
+            "prices must hold numbers. Got 'x' for 'A'",
+        ),
         (
             pd.DataFrame([[1.0, 2]], columns=pd.DatetimeIndex(["2020-02-03 09:00", "2020-02-03 10:00"])),
             "these days repeat: 2020-02-03",

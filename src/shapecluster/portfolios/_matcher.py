@@ -299,14 +299,13 @@ class PortfolioMatcher(BaseEstimator):
     def _distinct_pairs(self) -> tuple[IntArray, IntArray, Float64Array]:
         """Pairs of distinct portfolios that match, in both directions for an asymmetric metric."""
         criterion, weights = self._criterion, self._distinct.weights
-        lighter, heavier, shared = matching_pairs(self._distinct, criterion)
-        if criterion.metric != "containment":
-            return lighter, heavier, criterion.similarity(shared, weights[lighter], weights[heavier])
-        first, second = np.concatenate([lighter, heavier]), np.concatenate([heavier, lighter])
-        shared = np.concatenate([shared, shared])
-        # `matching_pairs` returns pairs that match in at least one direction.
-        enough = shared >= criterion.min_shared(weights[first], weights[second])
-        first, second, shared = first[enough], second[enough], shared[enough]
+        first, second, shared = matching_pairs(self._distinct, criterion)
+        if criterion.metric == "containment":
+            first, second = np.concatenate([first, second]), np.concatenate([second, first])
+            shared = np.concatenate([shared, shared])
+            # `matching_pairs` returns pairs that match in at least one direction.
+            enough = shared >= criterion.min_shared(weights[first], weights[second])
+            first, second, shared = first[enough], second[enough], shared[enough]
         return first, second, criterion.similarity(shared, weights[first], weights[second])
 
     def _index(self, portfolios: Portfolios, named: bool) -> None:

@@ -72,11 +72,10 @@ def append_traders(before: Portfolios, new: Portfolios) -> Portfolios:
     added = new.tickers[known.get_indexer(pd.Index(new.tickers)) < 0]
     tickers = np.concatenate([before.tickers, added])
     columns = pd.Index(tickers).get_indexer(pd.Index(new.tickers))
-    below = sparse.csr_matrix(
-        (new.matrix.data, columns[new.matrix.indices], new.matrix.indptr), (len(new), len(tickers))
-    )
-    old = before.matrix
-    above = sparse.csr_matrix((old.data, old.indices, old.indptr), (len(before), len(tickers)))
+    parts = new.matrix.data, columns[new.matrix.indices], new.matrix.indptr
+    below = sparse.csr_matrix(parts, (len(new), len(tickers)))
+    above: Any = before.matrix.copy()
+    above.resize(len(before), len(tickers))
     # As lists, because NumPy would turn numbers into text where both occur. `Portfolios` refuses that.
     ids_of_all = [*before.trader_ids.tolist(), *new.trader_ids.tolist()]
     return Portfolios(sparse.vstack([above, below], format="csr"), tickers, ids_of_all)

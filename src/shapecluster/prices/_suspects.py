@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import BoolArray, Float64Array, FloatArray
 
 PRINT_SIZE = 0.03
 """Minimum absolute log return of a bad print, market removed; smaller ones hardly change a shape."""
@@ -63,10 +63,9 @@ def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
     levels = np.log(np.where(observed, prices, 1.0).astype(np.float64))
     levels[~observed] = np.nan
     levels -= np.cumsum(_market(levels))
-    last = _last_observed(observed)
-    before = np.where(last >= 0, np.take_along_axis(levels, np.maximum(last, 0), axis=1), np.nan)
-    size = levels - before
-    span = np.arange(levels.shape[1]) - last
+    size = levels - _previous(levels)
+    days = np.arange(levels.shape[1])
+    span = days - _previous(np.where(observed, days, np.nan))
     daily = size / np.sqrt(span)  # the variance of a return grows with the days that a gap spans
     scale = _local_scale(daily)
     score = np.abs(daily) / np.maximum(scale, _MIN_SCALE)
@@ -140,13 +139,6 @@ def _market(levels: Float64Array) -> Float64Array:
     return market
 
 
-def _last_observed(observed: BoolArray) -> IntArray:
-    """Return for each day the position of the last observed price before it; -1 where there is none."""
-    positions = np.where(observed, np.arange(observed.shape[1]), -1)
-    last = np.maximum.accumulate(positions, axis=1)
-    return np.concatenate([np.full((len(last), 1), -1), last[:, :-1]], axis=1)
-
-
 def _local_scale(returns: Float64Array) -> Float64Array:
     """Return a robust standard deviation over the quarter around each day.
 
@@ -160,3 +152,8 @@ def _next(values: Float64Array) -> Float64Array:
     """Return for each day the next value that is not NaN; NaN after the last one."""
     filled = pd.DataFrame(values.T).bfill().to_numpy().T
     return np.concatenate([filled[:, 1:], np.full((len(values), 1), np.nan)], axis=1)
+
+
+def _previous(values: Float64Array) -> Float64Array:
+    """Return for each day the last value before it that is not NaN; NaN where there is none."""
+    return _next(values[:, ::-1])[:, ::-1]
