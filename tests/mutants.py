@@ -278,9 +278,7 @@ MUTATIONS = (
         "prices/_clean.py",
         "first[first <= before] = 0",
         "first[first < before] = 0",
-        (
-            "tests/prices/test_clean.py::test_a_short_gap_at_the_start_costs_its_days_and_a_longer_one_the_stock",
-        ),
+        ("tests/prices/test_clean.py::test_a_stock_with_a_short_gap_at_the_start_counts_as_listed_there",),
     ),
     Mutation(
         "prices/_clean.py",
