@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from shapecluster import _files
-from shapecluster._files import TemporaryFolder, atomic_write, move, new_name, sweep
+from shapecluster._files import atomic_write, move, new_name, sweep, temporary_folder
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="locks and permissions are those of POSIX")
 OTHER_BOOT = ".shapecluster-ffffffff-0123456789abcdef.csv"
@@ -204,10 +204,10 @@ def test_move_replaces(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from shapecluster._files import TemporaryFolder, atomic_write
+from shapecluster._files import atomic_write, temporary_folder
 target = Path(sys.argv[1])
-with TemporaryFolder(target.parent) as folder, atomic_write(target) as file:
-    (folder.path / "inside").write_bytes(b"half")
+with temporary_folder(target.parent) as folder, atomic_write(target) as file:
+    (folder / "inside").write_bytes(b"half")
     file.write(bytes(1_000_000))
     file.flush()
     print("writing", flush=True)
@@ -257,11 +257,11 @@ def test_files_of_a_live_process_stay(tmp_path):
 
 @POSIX
 def test_files_of_this_process_stay(tmp_path):
-    with TemporaryFolder(tmp_path) as folder, atomic_write(tmp_path / "one") as one:
+    with temporary_folder(tmp_path) as folder, atomic_write(tmp_path / "one") as one:
         one.write(b"1")
         with atomic_write(tmp_path / "two") as two:
             two.write(b"2")
-        assert folder.path.is_dir()
+        assert folder.is_dir()
     assert sorted(os.listdir(tmp_path)) == ["one", "two"]
 
 
@@ -312,7 +312,7 @@ def test_nothing_is_removed_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(_files, "_lock", lambda *_, **__: None)
     name = new_name()
     (tmp_path / name).write_text("perhaps of a live writer")
-    with TemporaryFolder(tmp_path):
+    with temporary_folder(tmp_path):
         write(tmp_path / "file", b"new")
     assert sorted(os.listdir(tmp_path)) == [name, "file"]
 
@@ -333,9 +333,9 @@ def test_a_sweep_between_creation_and_lock_costs_no_file(tmp_path, monkeypatch):
     write(tmp_path / "file", b"new")
     assert n_swept == 1
     n_swept = 0
-    with TemporaryFolder(tmp_path) as folder:
+    with temporary_folder(tmp_path) as folder:
         assert n_swept == 1
-        (folder.path / "inside").touch()
+        (folder / "inside").touch()
     assert os.listdir(tmp_path) == ["file"]
 
 
@@ -350,8 +350,8 @@ def test_threads_that_write_and_sweep_lose_nothing(tmp_path):
         for i in range(30):
             write(tmp_path / f"own-{writer}", b"%d %d" % (writer, i) * 1000)
             write(tmp_path / "shared", bytes([writer]) * 100_000)
-            with TemporaryFolder(tmp_path) as folder:
-                (folder.path / "inside").write_text("content")
+            with temporary_folder(tmp_path) as folder:
+                (folder / "inside").write_text("content")
 
     with ThreadPoolExecutor(6) as pool:
         sweepers = [pool.submit(sweep_all_the_time) for _ in range(2)]
@@ -388,7 +388,7 @@ def test_processes_that_write_one_file_lose_nothing(tmp_path):
 
 
 def test_a_temporary_folder_is_removed_after_any_error(tmp_path):
-    with suppress(KeyboardInterrupt), TemporaryFolder(tmp_path) as folder:
-        (folder.path / "inside").touch()
+    with suppress(KeyboardInterrupt), temporary_folder(tmp_path) as folder:
+        (folder / "inside").touch()
         raise KeyboardInterrupt
     assert os.listdir(tmp_path) == []

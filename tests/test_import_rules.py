@@ -32,8 +32,7 @@ SINGLE_FILES: dict[str, set[str]] = {
     "_threads": set(),
     "_programs": set(),
     "_files": set(),
-    "_sklearn_bases": set(),
-    "_sklearn_compat": {"_sklearn_bases", "_typing"},
+    "_sklearn_compat": {"_typing"},
     "_validation": {"_sklearn_compat", "_text", "_typing", "_warnings", "exceptions"},
     "_tables": {"_optional", "_typing"},
 }

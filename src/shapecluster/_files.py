@@ -29,14 +29,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 if sys.platform != "win32":
     import fcntl
-
-if TYPE_CHECKING:
-    from typing import Self
 
 _PREFIX = ".shapecluster-"
 _NAME = re.compile(re.escape(_PREFIX) + r"([0-9a-f]{8})-[0-9a-f]{16}(\.\w{1,16})?", re.ASCII)
@@ -82,7 +78,10 @@ def atomic_write(path: str | os.PathLike[str], *, stage: Path | None = None) -> 
         If the file cannot be written; the file then keeps its content.
     """
     target = Path(os.path.realpath(path))
-    _check_replaceable(target, path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if target.exists() and not target.is_file():  # a device would be replaced by a file
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
     folder = target.parent if stage is None else stage
     sweep(folder)
     suffix = target.suffix if _SUFFIX.fullmatch(target.suffix) else ""
@@ -117,67 +116,43 @@ def atomic_write(path: str | os.PathLike[str], *, stage: Path | None = None) -> 
         raise
 
 
-class TemporaryFolder:
-    """A context manager for a folder that is removed at the end, or swept when its process was killed.
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Create a folder that is removed at the end of the block, or swept when its process was killed.
 
     Parameters
     ----------
     parent : Path
         The folder to create it in.
 
-    Attributes
-    ----------
-    path : Path
+    Yields
+    ------
+    Path
         The temporary folder.
     """
-
-    def __init__(self, parent: Path) -> None:
-        self.path = parent / new_name()
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> Self:
-        """Create the folder."""
-        sweep(self.path.parent)
-        try:
-            self._create()
-            while not self.path.exists():  # a sweep was faster than the lock
-                self.remove()
-                self.path = self.path.with_name(new_name())
-                self._create()
-            return self
-        except BaseException:
-            self.remove()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Remove the folder."""
-        self.remove()
-
-    def remove(self) -> None:
-        """Remove the folder and its files, as far as that is possible; it need not exist."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _create(self) -> None:
-        self.path.mkdir()
+    sweep(parent)
+    path = parent / new_name()
+    descriptor: int | None = None
+    try:
+        path.mkdir()
         with suppress(OSError):  # Windows opens no folder
-            self._descriptor = os.open(self.path, os.O_RDONLY)
-            if _lock(self._descriptor) is False:
-                # Held by a sweep, which removes the folder: wait until it has, or there is no lock.
-                _lock(self._descriptor, wait=True)
+            descriptor = os.open(path, os.O_RDONLY)
+            _lock(descriptor, wait=True)  # a sweep that holds it removes the folder
+        if path.exists():
+            yield path
+        else:
+            with temporary_folder(parent) as another:
+                yield another
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def move(source: Path, target: Path) -> None:
     """Move a complete file to another name on the same file system, in one step."""
-    descriptor = os.open(source, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with source.open("rb+") as file:
+        os.fsync(file.fileno())
     os.replace(source, target)
     _sync_folder(target.parent)
 
@@ -233,14 +208,6 @@ def _lock(descriptor: int, *, wait: bool = False) -> bool | None:
 
 def _create(path: Path) -> BinaryIO:
     return open(path, "xb")
-
-
-def _check_replaceable(target: Path, path: str | os.PathLike[str]) -> None:
-    """Raise an error unless the target is a file or nothing; a device would be replaced by a file."""
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if target.exists() and not target.is_file():
-        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -26,8 +26,24 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from shapecluster._sklearn_bases import Clusterer, Estimator, FeaturesOut, MetaEstimator, Transformer
     from shapecluster._typing import FloatArray, IntArray
+
+    # Pyright reads scikit-learn's source. It gets the real base classes, so an estimator of this package is
+    # accepted wherever one of scikit-learn's is. mypy takes every name of scikit-learn for Any, and a class
+    # that derives from Any may have any attribute. It gets `object`, so it finds misspelled attributes.
+    MYPY = False  # mypy takes this name for true, and ignores its value
+    if MYPY:
+        from builtins import object as Clusterer
+        from builtins import object as Estimator
+        from builtins import object as FeaturesOut
+        from builtins import object as MetaEstimator
+        from builtins import object as Transformer
+    else:  # pyright takes the last declaration of a name
+        from sklearn.base import BaseEstimator as Estimator
+        from sklearn.base import ClassNamePrefixFeaturesOutMixin as FeaturesOut
+        from sklearn.base import ClusterMixin as Clusterer
+        from sklearn.base import MetaEstimatorMixin as MetaEstimator
+        from sklearn.base import TransformerMixin as Transformer
 
     _DecoratedMethod = TypeVar("_DecoratedMethod", bound=Callable[..., Any])
 
@@ -45,7 +61,6 @@ if TYPE_CHECKING:
         """Marks a clusterer."""
 
         def fit_predict(self, X: Any, y: None = None, **kwargs: Any) -> IntArray: ...
-        def __sklearn_tags__(self) -> Any: ...
 
     class TransformerMixin(Transformer):
         """`fit_transform` and `set_output` for classes with `transform`."""
@@ -55,13 +70,10 @@ if TYPE_CHECKING:
         ) -> None: ...
         def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> FloatArray | pd.DataFrame: ...
         def set_output(self, *, transform: OutputContainer | None = None) -> Self: ...
-        def __sklearn_tags__(self) -> Any: ...
 
     class ClassNamePrefixFeaturesOutMixin(FeaturesOut):
         """Names output columns after the class: localkshape0, localkshape1, ..."""
 
-        @property
-        def _n_features_out(self) -> int: ...
         def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]: ...
 
     class MetaEstimatorMixin(MetaEstimator):
@@ -76,7 +88,7 @@ if TYPE_CHECKING:
     class StrOptions:
         """The strings that a parameter may be."""
 
-        def __init__(self, options: set[str], *, deprecated: set[str] | None = None) -> None: ...
+        def __init__(self, options: set[str]) -> None: ...
 
     def validate_params(
         parameter_constraints: dict[str, list[Any]], *, prefer_skip_nested_validation: bool

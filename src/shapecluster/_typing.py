@@ -7,7 +7,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike as ArrayLike
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,18 +31,6 @@ InitialCenters: TypeAlias = (
     | Sequence[Sequence[Sequence[float]]]
 )
 """How k-Shape starts: by a method, or at given centers. Not ArrayLike, which takes any other string."""
-
-__all__ = [
-    "ArrayLike",
-    "BoolArray",
-    "ComplexArray",
-    "DType",
-    "Float64Array",
-    "FloatArray",
-    "InitialCenters",
-    "IntArray",
-    "is_integer",
-]
 
 
 def is_integer(value: object) -> TypeGuard[int]:

@@ -115,7 +115,7 @@ def check_series(
     if isinstance(X, pd.DataFrame):
         check_labels(X, owner)
         names, timepoints = X.index, X.columns
-        X = _frame_values(X, owner)
+        X = frame_values(X, owner, "X")
     elif isinstance(X, (list, tuple)):
         _refuse_ragged(X, owner)
     values = validate_data(
@@ -221,29 +221,29 @@ def _as_dates(labels: pd.Index[Any]) -> pd.DatetimeIndex | None:
     return None
 
 
-def _frame_values(frame: pd.DataFrame, owner: str) -> Any:
-    """Return the values of a frame; an error names the row and column of a cell that is no number."""
+def frame_values(frame: pd.DataFrame, owner: str, name: str) -> Any:
+    """Return the float32 or float64 values of a frame; an error names the cell that is no number."""
     for kept in (np.float32, np.float64):
         if all(dtype == kept for dtype in frame.dtypes):
             return frame.to_numpy(dtype=kept)
     # Columns of mixed types are converted one by one, so that an error can name its cell.
-    columns = [_column_values(frame.iloc[:, position], owner) for position in range(frame.shape[1])]
+    columns = [_column_values(frame.iloc[:, position], owner, name) for position in range(frame.shape[1])]
     return np.column_stack(columns) if columns else frame.to_numpy(dtype=np.float64)
 
 
-def _column_values(column: pd.Series[Any], owner: str) -> Any:
+def _column_values(column: pd.Series[Any], owner: str, name: str) -> Any:
     kind = infer_dtype(column, skipna=True)
     if kind in _NO_NUMBERS:
         raise ValueError(
-            f"{owner}: X must hold numbers. Got {kind} values in the column {str(column.name)!r} instead. "
-            "Drop it, or make it the index."
+            f"{owner}: {name} must hold numbers. Got {kind} values in the column {str(column.name)!r} "
+            "instead. Drop it, or make it the index."
         )
     numbers = pd.to_numeric(column, errors="coerce")
     bad = numbers.isna() & column.notna()
     if bad.any():
         row = int(np.flatnonzero(bad.to_numpy())[0])
         raise ValueError(
-            f"{owner}: X must hold numbers. Got {column.iloc[row]!r} for {str(column.index[row])!r} at "
+            f"{owner}: {name} must hold numbers. Got {column.iloc[row]!r} for {str(column.index[row])!r} at "
             f"{column.name} instead; could not convert it to float."
         )
     return numbers.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)

@@ -142,6 +142,14 @@ def test_a_short_gap_at_the_start_costs_its_days_and_a_longer_one_the_stock():
     assert noted(report, "ticker", "kind", "action") == [("A", "late listing", "stock dropped")]
 
 
+@pytest.mark.parametrize(("max_gap", "detail"), [(2, "1 of 3 listed stocks have a price"), (1, None)])
+def test_a_stock_with_a_short_gap_at_the_start_counts_as_listed_there(max_gap, detail):
+    prices = frame({"A": [NAN, NAN, 3, 4, 5], "B": [NAN, NAN, 3, 4, 5], "C": [1, 2, 3, 4, 5]})
+    _, report = clean_prices(prices, max_gap=max_gap)
+    thin = [found for kind, found in noted(report, "kind", "detail") if kind == "thin day"]
+    assert thin == ([detail] * 2 if detail else [])
+
+
 def test_a_short_gap_at_the_start_is_kept_on_request_and_reported():
     prices = frame({"A": [NAN, 2, 3, 4], "B": [1, 2, 3, 4], "C": [1, 2, 3, 4]})
     clean, report = clean_prices(prices, late_listings="keep")
@@ -270,7 +278,10 @@ def test_the_summary_names_stocks_and_days():
         (frame({"A": [1, 2, 3]}).iloc[:0], r"at least one stock and two days. Got shape \(0, 3\)"),
         (frame({"A": [1, 2, 3]}).iloc[:, :1], r"at least one stock and two days. Got shape \(1, 1\)"),
         (frame({"A": [1, np.inf, 3]}), "infinite prices for A"),
-        (frame({"A": [1, 2, 3]}).map(lambda price: "x" if price == 2 else price), "prices must be numbers"),
+        (
+            frame({"A": [1, 2, 3]}).map(lambda price: "x" if price == 2 else price),
+            "prices must hold numbers. Got 'x' for 'A'",
+        ),
         (
             pd.DataFrame([[1.0, 2]], columns=pd.DatetimeIndex(["2020-02-03 09:00", "2020-02-03 10:00"])),
             "these days repeat: 2020-02-03",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shapecluster import _files
-from shapecluster._files import TemporaryFolder, new_name
+from shapecluster._files import new_name
 from shapecluster.report._folder import publish, staging_folder
 
 
@@ -75,11 +75,15 @@ def test_a_file_in_the_way_is_named(tmp_path):
 
 
 def test_a_folder_that_takes_no_files_is_refused_before_any_work(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
+    make = Path.mkdir
+
+    def make_or_refuse(path, *args, **options):
+        if path.parent == tmp_path / "new":
+            raise PermissionError(13, "Permission denied")
+        make(path, *args, **options)
 
     # root may write anywhere, so the system cannot refuse
-    monkeypatch.setattr(TemporaryFolder, "_create", refuse)
+    monkeypatch.setattr(Path, "mkdir", make_or_refuse)
     with pytest.raises(ValueError, match=r"cannot write to the output directory '.*new': permission denied"):
         staging_folder(tmp_path / "new").__enter__()
     assert names(tmp_path) == []

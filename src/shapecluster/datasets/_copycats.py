@@ -13,8 +13,8 @@ from shapecluster._typing import IntArray, is_integer
 from shapecluster.datasets._parameters import is_range, require
 from shapecluster.datasets._weighted_sampling import (
     BLOCK_CELLS,
+    Codes,
     Popularity,
-    RaggedRows,
     merge_rows,
     next_by_arrival,
 )
@@ -162,21 +162,20 @@ def _allowed_edits(held: int, match: float, limits: tuple[int, int, int]) -> lis
 
 
 def write_copies(
-    rows: RaggedRows,
+    rows: Codes,
     plan: CopyPlan,
     kinds: IntArray,
     popularity: Popularity,
     streams: tuple[np.random.Generator, np.random.Generator],
 ) -> None:
     """Write the copies: the leader's tickers without those sold, and purchases drawn by popularity."""
-    n_tickers, longest = rows.n_tickers, int(rows.lengths.max())
+    n_tickers = popularity.n_tickers
     selling, buying = bool(plan.sold.any()), bool(plan.bought.any())
     for part in row_blocks(len(plan.copies), n_tickers, BLOCK_CELLS):
         copied = rows[plan.leaders[part]]
         kept = copied
         if selling:
-            # As many draws per row in every block, so that results do not depend on the block size.
-            draws = streams[0].random((len(copied), longest))[:, : copied.shape[1]]
+            draws = streams[0].random(copied.shape)
             draws[copied == n_tickers] = 2.0  # above all draws: padding is never sold
             rank = np.argsort(np.argsort(draws, axis=1), axis=1)
             kept = np.sort(np.where(rank < plan.sold[part][:, None], n_tickers, copied), axis=1)
@@ -185,4 +184,4 @@ def write_copies(
             # Purchases avoid all tickers of the leader, also those that were sold.
             more = next_by_arrival(copied, bought, kinds[plan.copies[part]], popularity, streams[1])
             kept = merge_rows(kept, more, bought, n_tickers)
-        rows[plan.copies[part]] = kept
+        rows[plan.copies[part]] = kept[:, : rows.shape[1]]

@@ -1,40 +1,39 @@
 """The tickers of the lab on which this library is based, and their sectors.
 
 They are 99 large companies of the S&P 500 in early 2020, in the lab's order. Some have changed their ticker
-since (FB, ANTM) or are no longer listed (ATVI). Sectors are those of GICS on 2020-05-29.
+since (FB, ANTM) or are no longer listed (ATVI). Sectors are those of GICS on 2020-05-29, by the codes of the
+table, with which `make_market` names its stocks.
 """
 
 from __future__ import annotations
 
+GICS_SECTORS = {
+    "ENR": "Energy",
+    "MAT": "Materials",
+    "IND": "Industrials",
+    "CDI": "Consumer Discretionary",
+    "CST": "Consumer Staples",
+    "HLC": "Health Care",
+    "FIN": "Financials",
+    "TEC": "Information Technology",
+    "COM": "Communication Services",
+    "UTL": "Utilities",
+    "REL": "Real Estate",
+}
+
 # The order determines the result of a seed, because tickers are drawn by position.
 _IN_ORDER = """
-    FB AAPL MSFT GOOGL GOOG JNJ V PG JPM UNH HD MA INTC NVDA VZ NFLX ADBE DIS T PYPL PFE MRK CSCO CMCSA
-    WMT PEP BAC XOM KO CRM ABBV ABT CVX TMO AMGN COST MCD ACN LLY BMY NEE MDT AVGO LIN TXN DHR UNP NKE
-    AMT ORCL PM IBM LOW HON QCOM C GILD BA WFC RTX LMT MMM BLK SBUX FIS SPGI NOW CHTR CVS UPS VRTX BDX
-    INTU ISRG MDLZ MO CAT CCI BKNG PLD ZTS AMD REGN GS ANTM D CI EQIX APD ADP CL ATVI MS AXP TJX SYK CB
-    TMUS TGT
+    FB:COM AAPL:TEC MSFT:TEC GOOGL:COM GOOG:COM JNJ:HLC V:TEC PG:CST JPM:FIN UNH:HLC HD:CDI MA:TEC INTC:TEC
+    NVDA:TEC VZ:COM NFLX:COM ADBE:TEC DIS:COM T:COM PYPL:TEC PFE:HLC MRK:HLC CSCO:TEC CMCSA:COM WMT:CST
+    PEP:CST BAC:FIN XOM:ENR KO:CST CRM:TEC ABBV:HLC ABT:HLC CVX:ENR TMO:HLC AMGN:HLC COST:CST MCD:CDI
+    ACN:TEC LLY:HLC BMY:HLC NEE:UTL MDT:HLC AVGO:TEC LIN:MAT TXN:TEC DHR:HLC UNP:IND NKE:CDI AMT:REL
+    ORCL:TEC PM:CST IBM:TEC LOW:CDI HON:IND QCOM:TEC C:FIN GILD:HLC BA:IND WFC:FIN RTX:IND LMT:IND MMM:IND
+    BLK:FIN SBUX:CDI FIS:TEC SPGI:FIN NOW:TEC CHTR:COM CVS:HLC UPS:IND VRTX:HLC BDX:HLC INTU:TEC ISRG:HLC
+    MDLZ:CST MO:CST CAT:IND CCI:REL BKNG:CDI PLD:REL ZTS:HLC AMD:TEC REGN:HLC GS:FIN ANTM:HLC D:UTL CI:HLC
+    EQIX:REL APD:MAT ADP:TEC CL:CST ATVI:COM MS:FIN AXP:FIN TJX:CDI SYK:HLC CB:FIN TMUS:COM TGT:CDI
 """
-LAB_TICKERS = tuple(_IN_ORDER.split())
+_SECTOR_CODES = dict(entry.split(":") for entry in _IN_ORDER.split())
+LAB_TICKERS = tuple(_SECTOR_CODES)
 
-_BY_SECTOR = {
-    "Communication Services": "FB GOOGL GOOG VZ NFLX DIS T CMCSA CHTR ATVI TMUS",
-    "Information Technology": (
-        "AAPL MSFT V MA INTC NVDA ADBE PYPL CSCO CRM ACN AVGO TXN ORCL IBM QCOM FIS NOW INTU AMD ADP"
-    ),
-    "Health Care": (
-        "JNJ UNH PFE MRK ABBV ABT TMO AMGN LLY BMY MDT DHR GILD CVS VRTX BDX ISRG ZTS REGN ANTM CI SYK"
-    ),
-    "Consumer Staples": "PG WMT PEP KO COST PM MDLZ MO CL",
-    "Financials": "JPM BAC C WFC BLK SPGI GS MS AXP CB",
-    "Consumer Discretionary": "HD MCD NKE LOW SBUX BKNG TJX TGT",
-    "Energy": "XOM CVX",
-    "Utilities": "NEE D",
-    "Materials": "LIN APD",
-    "Industrials": "UNP HON BA RTX LMT MMM UPS CAT",
-    "Real Estate": "AMT CCI PLD EQIX",
-}
-
-LAB_SECTORS: dict[str, str] = {
-    ticker: sector for sector, tickers in _BY_SECTOR.items() for ticker in tickers.split()
-}
+LAB_SECTORS: dict[str, str] = {ticker: GICS_SECTORS[code] for ticker, code in _SECTOR_CODES.items()}
 """GICS sector of each of the lab's tickers."""

@@ -16,9 +16,14 @@ from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array, IntArray
 from shapecluster.datasets._copycats import Copycats, CopyPlan, plan_copies, write_copies
 from shapecluster.datasets._lab import LAB_SECTORS, LAB_TICKERS
-from shapecluster.datasets._parameters import AT_LEAST_1, RANDOM_STATE, require
-from shapecluster.datasets._random_streams import RandomSource, spawn_generators
-from shapecluster.datasets._weighted_sampling import Popularity, RaggedRows, sample_rows
+from shapecluster.datasets._parameters import (
+    AT_LEAST_1,
+    RANDOM_STATE,
+    RandomSource,
+    require,
+    spawn_generators,
+)
+from shapecluster.datasets._weighted_sampling import Codes, Popularity, sample_rows
 from shapecluster.portfolios._portfolios import Portfolios, check_tickers
 
 PopularityLike: TypeAlias = "Literal['uniform', 'zipf'] | Sequence[float] | NDArray[Any] | pd.Series[float]"
@@ -198,20 +203,24 @@ def make_portfolios(
     # Copies draw like all others and are overwritten, so that all others keep their random numbers.
     lengths = counts.copy()
     lengths[plan.copies] = counts[plan.leaders] - plan.sold + plan.bought
-    rows = sample_rows(counts, lengths, kind, weights_of_kinds, (streams["draws"], streams["arrivals"]))
+    width = int(lengths.max())
+    rows = sample_rows(counts, width, kind, weights_of_kinds, (streams["draws"], streams["arrivals"]))
     kind[plan.copies] = kind[plan.leaders]
     write_copies(rows, plan, kind, weights_of_kinds, (streams["sales"], streams["purchases"]))
-    portfolios = Portfolios(_matrix(rows), names)
+    portfolios = Portfolios(_matrix(rows, len(names)), names)
     if not return_truth:
         return portfolios
     return portfolios, _truth(portfolios, [homes[number] for number in kind] if homes else None, plan)
 
 
-def _matrix(rows: RaggedRows) -> sparse.csr_matrix:
+def _matrix(rows: Codes, n_tickers: int) -> sparse.csr_matrix:
+    """Holdings of 1 for rows of tickers with padding."""
+    held = rows < n_tickers
+    starts = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
     # K-Means of scikit-learn accepts indices of 32 bits only.
-    dtype: type[np.signedinteger[Any]] = np.int32 if rows.starts[-1] < 2**31 else np.int64
-    parts = np.ones(len(rows.cells)), rows.cells.astype(dtype), rows.starts.astype(dtype)
-    return sparse.csr_matrix(parts, (len(rows.lengths), rows.n_tickers))
+    dtype: type[np.signedinteger[Any]] = np.int32 if starts[-1] < 2**31 else np.int64
+    parts = np.ones(starts[-1]), rows[held].astype(dtype), starts.astype(dtype)
+    return sparse.csr_matrix(parts, (len(rows), n_tickers))
 
 
 def _truth(portfolios: Portfolios, homes: list[str] | None, plan: CopyPlan) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from shapecluster._sklearn_compat import validate_params
 from shapecluster._typing import Float64Array, IntArray
+from shapecluster.datasets._lab import GICS_SECTORS
 from shapecluster.datasets._market_defects import (
     BAD_PRINTS,
     HALTS,
@@ -22,22 +23,8 @@ from shapecluster.datasets._market_defects import (
     plant_halts,
     plant_late_listings,
 )
-from shapecluster.datasets._parameters import MARKET, check_market, require
-from shapecluster.datasets._random_streams import RandomSource, spawn_generators
+from shapecluster.datasets._parameters import MARKET, RandomSource, check_market, require, spawn_generators
 
-_SECTORS = (
-    ("Energy", "ENR"),
-    ("Materials", "MAT"),
-    ("Industrials", "IND"),
-    ("Consumer Discretionary", "CDI"),
-    ("Consumer Staples", "CST"),
-    ("Health Care", "HLC"),
-    ("Financials", "FIN"),
-    ("Information Technology", "TEC"),
-    ("Communication Services", "COM"),
-    ("Utilities", "UTL"),
-    ("Real Estate", "REL"),
-)
 # One generator per feature, so that switching a feature on leaves every other draw as it is. The order
 # determines the result of a seed: new features go to the end.
 _FEATURES = (
@@ -259,18 +246,18 @@ def make_market(
 
 def _sectors(n_stocks: int, n_sectors: int) -> tuple[pd.Index[str], list[str], IntArray]:
     """Tickers such as ENR01, the names of the sectors, and the sector number of each stock."""
-    numbers = range(len(_SECTORS) + 1, n_sectors + 1)
-    known = [*_SECTORS, *((f"Sector {i}", f"S{i}X") for i in numbers)][:n_sectors]
+    numbers = range(len(GICS_SECTORS) + 1, n_sectors + 1)
+    known = [*GICS_SECTORS.items(), *((f"S{i}X", f"Sector {i}") for i in numbers)][:n_sectors]
     sizes = [len(part) for part in np.array_split(np.arange(n_stocks), n_sectors)]
     digits = max(2, len(str(max(sizes))))
     tickers = [
         f"{code}{i:0{digits}d}"
-        for (_, code), size in zip(known, sizes, strict=True)
+        for (code, _), size in zip(known, sizes, strict=True)
         for i in range(1, size + 1)
     ]
     return (
         pd.Index(tickers, name="ticker"),
-        [name for name, _ in known],
+        [name for _, name in known],
         np.repeat(np.arange(n_sectors), sizes),
     )
 

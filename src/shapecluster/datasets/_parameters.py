@@ -1,16 +1,22 @@
-"""Parameter checks of the generators: each parameter alone, and parameters that depend on each other."""
+"""Parameters of the generators: checks of one and of several together, and what `random_state` becomes.
+
+Each feature of a simulation has a random generator of its own, so features can be switched on one by one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from shapecluster._sklearn_compat import Interval, StrOptions
+
+RandomSource: TypeAlias = int | np.random.Generator | np.random.RandomState | None
+"""Values that `random_state` accepts."""
 
 _MIN_DAYS_WITH_DEFECTS = 20  # a halt or a bad print needs days of trading around it
 
@@ -86,3 +92,20 @@ def _is_date(value: Any) -> bool:
     except ValueError:
         return False
     return not pd.isna(day) and day.tz is None
+
+
+def spawn_generators(random_state: RandomSource, features: Sequence[str]) -> dict[str, np.random.Generator]:
+    """Return an independent generator for each feature. Their order determines the result of a seed."""
+    entropy: int | list[int] | None
+    if isinstance(random_state, np.random.Generator):
+        entropy = random_state.integers(2**32, size=4).tolist()
+    elif isinstance(random_state, np.random.RandomState):
+        entropy = random_state.randint(2**32, size=4, dtype=np.uint64).tolist()
+    else:
+        entropy = random_state
+    children = np.random.SeedSequence(entropy).spawn(len(features))
+    # PCG64 by name, because NumPy may change the generator behind `default_rng`.
+    return {
+        feature: np.random.Generator(np.random.PCG64(child))
+        for feature, child in zip(features, children, strict=True)
+    }

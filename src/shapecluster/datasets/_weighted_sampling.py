@@ -26,8 +26,7 @@ variables with general distributions. ACM Transactions on Mathematical Software 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +46,7 @@ BLOCK_CELLS = 1 << 18
 _DRAW_COST, _COMPARISON_COST, _ARRIVAL_COST = 25.0, 0.5, 12.0
 
 
-@dataclass(frozen=True)
-class Popularity:
+class Popularity(NamedTuple):
     """Weights of the tickers for each kind of trader, and the tables to draw by them.
 
     Attributes
@@ -57,7 +55,7 @@ class Popularity:
         Weights as shares that sum to 1 in each row, and their logarithms up to a constant.
     accept, alias : ndarray of shape (n_kinds * n_tickers,)
         Tables of Walker's alias method. A uniform draw of a ticker is accepted with this probability, else
-        its alias is taken.
+        its alias is taken. `alias` has the type of `Codes` for this number of tickers.
     """
 
     shares: Float64Array
@@ -69,26 +67,15 @@ class Popularity:
     def n_tickers(self) -> int:
         return int(self.shares.shape[1])
 
-    @property
-    def dtype(self) -> Any:
-        """Type of `Codes` for this number of tickers."""
-        return self.alias.dtype
-
     @classmethod
     def from_weights(cls, weights: Float64Array) -> Popularity:
         """Build the tables for weights of shape (n_kinds, n_tickers)."""
         shares = weights / weights.sum(axis=1, keepdims=True)
         with np.errstate(divide="ignore"):  # a weight of 0 has the logarithm -inf, and never arrives
             log_weights = np.log(weights)
-        tables = [_alias_table(row) for row in shares]
-        accept = np.concatenate([accept for accept, _ in tables])
-        alias = np.concatenate([alias for _, alias in tables])
-        return cls(shares, log_weights, accept, alias.astype(_code_dtype(weights.shape[1])))
-
-
-def _code_dtype(n_tickers: int) -> Any:
-    """The smallest signed integers that hold all ticker numbers and the padding."""
-    return np.min_scalar_type(-n_tickers - 1)
+        accept, alias = (np.concatenate(tables) for tables in zip(*map(_alias_table, shares), strict=True))
+        # The smallest signed integers that hold all ticker numbers and the padding.
+        return cls(shares, log_weights, accept, alias.astype(np.min_scalar_type(-weights.shape[1] - 1)))
 
 
 def _alias_table(shares: Float64Array) -> tuple[Float64Array, IntArray]:
@@ -112,55 +99,21 @@ def _alias_table(shares: Float64Array) -> tuple[Float64Array, IntArray]:
     return accept, alias
 
 
-class RaggedRows:
-    """Rows of different lengths, stored one after another in one array, and read and written as tables.
-
-    Parameters
-    ----------
-    lengths : ndarray of int of shape (n_rows,)
-        Length of each row.
-    n_tickers : int
-        The padding, which every cell holds at first.
-    dtype : dtype
-        Type of the cells.
-    """
-
-    def __init__(self, lengths: IntArray, n_tickers: int, dtype: Any) -> None:
-        self.lengths, self.n_tickers = lengths, n_tickers
-        self.starts = np.concatenate([[0], np.cumsum(lengths)])
-        self.cells: Codes = np.full(self.starts[-1], n_tickers, dtype=dtype)
-
-    def __getitem__(self, rows: IntArray) -> Codes:
-        """Some rows as a table as wide as the longest, with padding at the ends."""
-        inside = np.arange(self.lengths[rows].max(initial=0)) < self.lengths[rows][:, None]
-        table = np.full(inside.shape, self.n_tickers, dtype=self.cells.dtype)
-        table[inside] = self.cells[self._positions(rows, inside)]
-        return table
-
-    def __setitem__(self, rows: IntArray, table: Codes) -> None:
-        """Fill some rows from a table of sorted rows, each up to its length."""
-        inside = np.arange(table.shape[1]) < self.lengths[rows][:, None]
-        self.cells[self._positions(rows, inside)] = table[inside]
-
-    def _positions(self, rows: IntArray, inside: NDArray[np.bool_]) -> IntArray:
-        positions: IntArray = (self.starts[rows][:, None] + np.arange(inside.shape[1]))[inside]
-        return positions
-
-
 def sample_rows(
     wanted: IntArray,
-    lengths: IntArray,
+    width: int,
     kinds: IntArray,
     popularity: Popularity,
     streams: tuple[np.random.Generator, np.random.Generator],
-) -> RaggedRows:
+) -> Codes:
     """Draw `wanted[i]` distinct tickers for each row.
 
     Parameters
     ----------
-    wanted, lengths : ndarray of int of shape (n_rows,)
-        Number of tickers that each row draws, and its length in the result. Draws that do not fit are
-        dropped.
+    wanted : ndarray of int of shape (n_rows,)
+        Number of tickers that each row draws.
+    width : int
+        Number of columns of the result. Draws that do not fit are dropped.
     kinds : ndarray of int of shape (n_rows,)
         The row of `popularity.shares` by which each row draws.
     popularity : Popularity
@@ -170,25 +123,24 @@ def sample_rows(
 
     Returns
     -------
-    RaggedRows
+    ndarray of shape (n_rows, width)
         The tickers of each row, increasing, with padding `n_tickers` at the end.
     """
     n_rows, n_tickers = len(wanted), popularity.n_tickers
     n_draws = _best_number_of_draws(popularity.shares, int(wanted.max()))
-    rows = RaggedRows(lengths, n_tickers, popularity.dtype)
+    rows = np.full((n_rows, width), n_tickers, dtype=popularity.alias.dtype)
     incomplete = [] if n_draws else [np.arange(n_rows)]
     for part in row_blocks(n_rows if n_draws else 0, n_draws, BLOCK_CELLS):
         drawn, n_distinct = _first_distinct(wanted[part], kinds[part], n_draws, popularity, streams[0])
-        block = np.arange(part.start, part.stop)
-        rows[block] = drawn
-        incomplete.append(block[n_distinct < wanted[part]])
+        rows[part, :n_draws] = drawn[:, :width]
+        incomplete.append(part.start + np.flatnonzero(n_distinct < wanted[part]))
     unfinished = np.concatenate(incomplete)
     for part in row_blocks(len(unfinished), n_tickers, BLOCK_CELLS):
         block = unfinished[part]
         held = rows[block]
         need = wanted[block] - np.sum(held < n_tickers, axis=1)
         more = next_by_arrival(held, need, kinds[block], popularity, streams[1])
-        rows[block] = merge_rows(held, more, need, n_tickers)
+        rows[block] = merge_rows(held, more, need, n_tickers)[:, :width]
     return rows
 
 
@@ -200,7 +152,7 @@ def _first_distinct(
     # The integer part of one random number chooses the column, the rest decides between it and its alias.
     place = rng.random((len(wanted), n_draws))
     place *= n
-    column = place.astype(popularity.dtype)
+    column = place.astype(popularity.alias.dtype)
     place -= column
     cell = column + (kinds * n)[:, None]
     drawn = np.where(place < popularity.accept[cell], column, popularity.alias[cell])
@@ -234,7 +186,7 @@ def next_by_arrival(
     # A partial sort first: `need` is small relative to the number of tickers.
     first = np.argpartition(arrival, min(max_need, n), axis=1)[:, :max_need]
     order = np.argsort(np.take_along_axis(arrival, first, axis=1), axis=1)
-    return np.take_along_axis(first, order, axis=1).astype(popularity.dtype)
+    return np.take_along_axis(first, order, axis=1).astype(popularity.alias.dtype)
 
 
 def merge_rows(held: Codes, more: Codes, need: IntArray, n_tickers: int) -> Codes:

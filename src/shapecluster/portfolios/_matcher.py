@@ -18,9 +18,11 @@ from shapecluster._core.matching.search import find_matches
 from shapecluster._sklearn_compat import BaseEstimator, Interval, StrOptions, check_is_fitted
 from shapecluster._typing import Float64Array, IntArray, is_integer
 from shapecluster._validation import all_or_nothing
-from shapecluster.portfolios._inputs import PortfoliosLike, append_traders, as_portfolios
 from shapecluster.portfolios._portfolios import Portfolios
 from shapecluster.portfolios._query import (
+    PortfoliosLike,
+    append_traders,
+    as_portfolios,
     empty_match_table,
     external_portfolio,
     known_trader,
@@ -237,16 +239,10 @@ class PortfolioMatcher(BaseEstimator):
             query = external_portfolio(trader, self.portfolios_, self._criterion)
         else:
             query = known_trader(trader, self.portfolios_, self._distinct)
-        groups, similarity = np.zeros(0, dtype=np.intp), np.zeros(0)
-        if query.weight:
-            groups, similarity = find_matches(
-                self._distinct,
-                self._criterion,
-                query.columns,
-                query.quantities,
-                query.weight,
-                query.group,
-            )
+        if not query.weight:
+            return self._empty_table.copy()
+        holdings = query.columns, query.quantities, query.weight
+        groups, similarity = find_matches(self._distinct, self._criterion, *holdings, query.group)
         return match_table(query, groups, similarity, self.portfolios_, self._distinct, self._empty_table)
 
     def match_pairs(self, *, max_pairs: int = 20_000_000) -> pd.DataFrame:
@@ -303,14 +299,13 @@ class PortfolioMatcher(BaseEstimator):
     def _distinct_pairs(self) -> tuple[IntArray, IntArray, Float64Array]:
         """Pairs of distinct portfolios that match, in both directions for an asymmetric metric."""
         criterion, weights = self._criterion, self._distinct.weights
-        lighter, heavier, shared = matching_pairs(self._distinct, criterion)
-        if criterion.metric != "containment":
-            return lighter, heavier, criterion.similarity(shared, weights[lighter], weights[heavier])
-        first, second = np.concatenate([lighter, heavier]), np.concatenate([heavier, lighter])
-        shared = np.concatenate([shared, shared])
-        # `matching_pairs` returns pairs that match in at least one direction.
-        enough = shared >= criterion.min_shared(weights[first], weights[second])
-        first, second, shared = first[enough], second[enough], shared[enough]
+        first, second, shared = matching_pairs(self._distinct, criterion)
+        if criterion.metric == "containment":
+            first, second = np.concatenate([first, second]), np.concatenate([second, first])
+            shared = np.concatenate([shared, shared])
+            # `matching_pairs` returns pairs that match in at least one direction.
+            enough = shared >= criterion.min_shared(weights[first], weights[second])
+            first, second, shared = first[enough], second[enough], shared[enough]
         return first, second, criterion.similarity(shared, weights[first], weights[second])
 
     def _index(self, portfolios: Portfolios, named: bool) -> None:

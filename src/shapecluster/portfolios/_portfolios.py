@@ -16,7 +16,7 @@ from shapecluster._tables import errors_of_file
 from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, IntArray
 from shapecluster.exceptions import PortfolioFileError
-from shapecluster.portfolios import _files, _frames
+from shapecluster.portfolios import _frames
 
 TraderIds: TypeAlias = NDArray[np.int64] | NDArray[np.object_]
 
@@ -249,7 +249,7 @@ class Portfolios:
         layout : {"auto", "wide", "long"}, default="auto"
             As in `to_frame`.
         """
-        _files.write_csv(path, self.to_frame(layout))
+        _frames.write_csv(path, self.to_frame(layout))
 
     @classmethod
     def from_csv(cls, path: str | PathLike[str], tickers: ArrayLike | None = None) -> Portfolios:
@@ -272,7 +272,7 @@ class Portfolios:
         PortfolioFileError
             If the file does not contain holdings. The message names the file and the problem.
         """
-        return cls._from_file(_files.read_csv, path, tickers)
+        return cls._from_file(_frames.read_csv, path, tickers)
 
     def to_parquet(self, path: str | PathLike[str], layout: _frames.Layout = "auto") -> None:
         """Write the holdings to a parquet file.
@@ -289,7 +289,7 @@ class Portfolios:
         ImportError
             If pyarrow is not installed.
         """
-        _files.write_parquet(path, self.to_frame(layout))
+        _frames.write_parquet(path, self.to_frame(layout))
 
     @classmethod
     def from_parquet(cls, path: str | PathLike[str], tickers: ArrayLike | None = None) -> Portfolios:
@@ -314,7 +314,7 @@ class Portfolios:
         ImportError
             If pyarrow is not installed.
         """
-        return cls._from_file(_files.read_parquet, path, tickers)
+        return cls._from_file(_frames.read_parquet, path, tickers)
 
     @classmethod
     def _from_file(

@@ -23,12 +23,7 @@ from shapecluster._typing import ArrayLike, BoolArray, Float64Array, FloatArray,
 from shapecluster._validation import SeriesData, check_output_container, check_series
 from shapecluster._warnings import warn_user
 from shapecluster.exceptions import FlatSeriesWarning
-from shapecluster.preprocessing._labels import (
-    data_frame,
-    numbered_names,
-    same_timepoints,
-    timepoint_names,
-)
+from shapecluster.preprocessing._labels import data_frame, same_timepoints, timepoint_names
 
 if TYPE_CHECKING:
     from typing import Self
@@ -211,9 +206,9 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
             If `input_features` are not those seen in `fit`.
         """
         check_is_fitted(self, "n_features_in_")
-        names = self._known_names()
         if input_features is None:
             return self._names_for(self.n_features_in_ - self._n_lost)
+        names = self._known_names()
         given = np.asarray(input_features, dtype=object)
         if names is not None and not np.array_equal(names, given):
             raise ValueError(
@@ -300,15 +295,13 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         """Warn of rows that could not be scaled: constant ones, and those without any observed value."""
         empty = flat & np.isnan(data.values).all(axis=1)
         parts = []
-        if (flat & ~empty).any():
-            where = _channels(flat & ~empty, data)
-            parts.append(
-                f"{len(where)} of {flat.size} series never move, so they have no shape, and became one "
-                f"constant: {listing(where)}."
-            )
-        if empty.any():
-            where = _channels(empty, data)
-            parts.append(f"{len(where)} of {flat.size} series have no value at all: {listing(where)}.")
+        for rows, what in (
+            (flat & ~empty, "never move, so they have no shape, and became one constant"),
+            (empty, "have no value at all"),
+        ):
+            where = _channels(rows, data)
+            if where:
+                parts.append(f"{len(where)} of {flat.size} series {what}: {listing(where)}.")
         text = f"{' '.join(parts)} Drop them, or expect them to look alike."
         warn_user(self, text, FlatSeriesWarning)
 
@@ -332,12 +325,12 @@ class RowTransformer(TransformerMixin, BaseEstimator, ABC, auto_wrap_output_keys
         return data_frame(values, kind, index=data.names, columns=columns)
 
     def _names_for(self, n_columns: int) -> NDArray[np.object_]:
-        """Return names for the columns of an array, which has no labels."""
-        if not hasattr(self, "n_features_in_"):
-            return numbered_names(n_columns + self._n_lost)[self._n_lost :]
+        """Return names for the columns of an array, which has no labels: those of the last timepoints."""
         names = self._known_names()
-        lost = self.n_features_in_ - n_columns  # 0 in `inverse_transform`
-        return (numbered_names(self.n_features_in_) if names is None else names)[lost:]
+        if names is None:
+            n_timepoints = getattr(self, "n_features_in_", n_columns + self._n_lost)
+            names = np.array([f"x{i}" for i in range(n_timepoints)], dtype=object)
+        return names[-n_columns:]
 
     def _known_names(self) -> NDArray[np.object_] | None:
         """Return the names of the timepoints seen in `fit`, or None if they have no names."""

@@ -37,11 +37,6 @@ def timepoint_names(timepoints: pd.Index[Any]) -> NDArray[np.object_] | None:
     return np.array([str(s.date()) if daily else s.isoformat() for s in stamps], dtype=object)
 
 
-def numbered_names(n: int) -> NDArray[np.object_]:
-    """Name `n` timepoints x0, x1, ..."""
-    return np.array([f"x{i}" for i in range(n)], dtype=object)
-
-
 def same_timepoints(fitted: pd.Index[Any], given: pd.Index[Any]) -> bool:
     """Whether these are the same timepoints; dates equal their ISO names."""
     if fitted.equals(given):

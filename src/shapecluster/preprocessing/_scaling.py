@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 
 from shapecluster._core.sbd.normalize import standardize
 from shapecluster._sklearn_compat import StrOptions
-from shapecluster._typing import ArrayLike, Float64Array, FloatArray, IntArray
+from shapecluster._typing import Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData
 from shapecluster.preprocessing._base import ConvertedRows, RowTransformer
 
@@ -144,11 +143,6 @@ class MinMax(RowTransformer):
     ) -> None:
         self.feature_range = feature_range
         self.missing = missing
-
-    def _check(self, X: ArrayLike | pd.DataFrame, *, reset: bool) -> SeriesData:
-        data = super()._check(X, reset=reset)
-        self._range()
-        return data
 
     def _range(self) -> tuple[float, float]:
         """Return the range as two floats, or raise an error."""

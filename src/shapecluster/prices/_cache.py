@@ -64,9 +64,7 @@ class PriceCache:
             return None
         # The last day must have ended in every time zone; one more day, for late corrections.
         is_final = self._end < stored.date() - timedelta(days=1)
-        if is_final or timedelta(0) <= age <= _PROVISIONAL:
-            return prices
-        return None
+        return prices if is_final or timedelta(0) <= age <= _PROVISIONAL else None
 
     def store(self, ticker: str, prices: pd.Series[Any]) -> None:
         """Store prices by day; the first error of the folder is logged and disables the cache."""

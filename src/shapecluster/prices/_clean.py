@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,14 @@ from shapecluster.prices._suspects import (
 # A day on which nearly all prices repeat is a holiday that the vendor filled. With few stocks it is chance.
 _FROZEN_SHARE = 0.95
 _FROZEN_MIN_STOCKS = 10
+
+
+# A stock (None: all stocks), and the first and last of consecutive days, as positions.
+Run: TypeAlias = tuple[int | None, int, int]
+# Size and score, as in `CleaningReport.events`.
+Move: TypeAlias = tuple[float, float]
+_NO_MOVE: Move = (np.nan, np.nan)
+_ALL = slice(None)
 
 
 class CleanedPrices(NamedTuple):
@@ -175,8 +184,8 @@ class _PriceCleaner:
     def drop_nonpositive(self) -> None:
         bad = self.values <= 0
         for row, first, last in runs(bad):
-            lowest = self.values[row, first : last + 1].min()
-            self._note("non-positive price", "set to missing", row, first, last, f"the lowest is {lowest:g}")
+            detail = f"the lowest is {self.values[row, first : last + 1].min():g}"
+            self._note("non-positive price", "set to missing", (row, first, last), detail)
         self.values[bad] = np.nan
 
     def drop_closed_days(self, min_traded: float) -> None:
@@ -211,18 +220,18 @@ class _PriceCleaner:
         for row in np.flatnonzero(~priced[:, [0, -1]].all(axis=1)).tolist():
             where = np.flatnonzero(priced[row]).tolist()
             if not where:
-                self._note("no prices", "stock dropped", row, 0, end, "")
+                self._note("no prices", "stock dropped", (row, 0, end), "")
                 keep[row] = False
                 continue
             if where[0] > (0 if keep_unlisted else self.max_gap):
                 detail = f"the first price is of {self.days[where[0]].date()}"
-                self._note("late listing", action, row, 0, where[0] - 1, detail)
+                self._note("late listing", action, (row, 0, where[0] - 1), detail)
                 keep[row] = keep_unlisted
             if end - where[-1] > self.max_gap:
                 detail = f"the last price is of {self.days[where[-1]].date()}"
-                self._note("early end", action, row, where[-1] + 1, end, detail)
+                self._note("early end", action, (row, where[-1] + 1, end), detail)
                 keep[row] = keep_unlisted
-        self._keep_stocks(keep)
+        self._keep(keep, _ALL)
 
     def fill_or_drop_gaps(self, *, fill: bool, keep_long: bool) -> None:
         """Fill short gaps (unless their days are dropped), and drop or keep stocks with long ones."""
@@ -237,13 +246,13 @@ class _PriceCleaner:
         for row, first, last in gaps:
             if last - first + 1 > self.max_gap:
                 detail = f"more than {self.max_gap} days without a price"
-                self._note("long gap", action, row, first, last, detail)
+                self._note("long gap", action, (row, first, last), detail)
             elif keep[row] and fill:
                 price = self.values[row, first - 1]
                 self.values[row, first : last + 1] = price
                 self.filled[row, first : last + 1] = True
-                self._note("short gap", "filled forward", row, first, last, f"with {price:g}")
-        self._keep_stocks(keep)
+                self._note("short gap", "filled forward", (row, first, last), f"with {price:g}")
+        self._keep(keep, _ALL)
 
     def drop_incomplete_days(self, *, keep_gaps: bool, keep_unlisted: bool) -> None:
         """Drop days with gaps that cannot be filled or must not be."""
@@ -263,77 +272,64 @@ class _PriceCleaner:
         scores = score_returns(self.values, observed)
         prints = reverting_prints(scores, min_print)
         jumps = lasting_jumps(scores, min_jump, prints)
-        jumped = {(jump.row, jump.day) for jump in jumps}
-        for bad in prints:
-            after = next_observed(scores, bad.row, bad.day)
-            moves = f"{np.expm1(bad.size):+.1%} and {np.expm1(scores.size[bad.row, after]):+.1%}"
-            action, detail = "flagged", f"{moves}, market removed"
+        for (row, day), score in prints.items():
+            after = next_observed(scores, row, day)
+            action, size = "flagged", scores.size[row]
+            detail = f"{_percent(size[day])} and {_percent(size[after])}, market removed"
             if repair:
-                before = int(np.flatnonzero(observed[bad.row, : bad.day])[-1])
+                before = int(np.flatnonzero(observed[row, :day])[-1])
                 # A price cannot be repaired from a neighbor that a jump makes doubtful.
-                if jumped & {(bad.row, before), (bad.row, next_observed(scores, bad.row, after))}:
+                if {(row, before), (row, next_observed(scores, row, after))}.intersection(jumps):
                     action = "not repaired: neighbor suspect"
                 else:
                     action = "repaired"
-                    detail += f"; {self._repair(bad.row, before, bad.day, after)}"
-            self._note("bad print", action, bad.row, bad.day, bad.day, detail, bad.size, bad.score)
-        for jump in jumps:
-            detail = f"{np.expm1(jump.size):+.1%}, market removed"
-            self._note("jump", "flagged", jump.row, jump.day, jump.day, detail, jump.size, jump.score)
+                    old = self.values[row, day]
+                    new = np.sqrt(self.values[row, before] * self.values[row, after])
+                    wrong = self.values[row, day:after]  # the print itself, and days that were filled with it
+                    wrong[np.isfinite(wrong)] = new
+                    detail += f"; {old:g} became {new:g}"
+            self._note("bad print", action, (row, day, day), detail, (size[day], score))
+        for row, day in jumps:
+            move = scores.size[row, day], scores.score[row, day]
+            self._note("jump", "flagged", (row, day, day), f"{_percent(move[0])}, market removed", move)
         for row, first, last in flat_stretches(self.values, observed, flat_days):
             detail = f"{self.values[row, first]:g} all the time"
-            self._note("flat stretch", "flagged", row, first, last, detail)
-        for row in np.flatnonzero(~scores.screened).tolist():
+            self._note("flat stretch", "flagged", (row, first, last), detail)
+        for row in np.flatnonzero(np.isnan(scores.score).all(axis=1)).tolist():
             detail = "too few prices for a scale of its returns"
             n_days = int(observed[row].sum())
-            self._note("not screened", "kept", row, 0, len(self.days) - 1, detail, n_days=n_days)
-
-    def _repair(self, row: int, before: int, day: int, after: int) -> str:
-        old = self.values[row, day]
-        new = np.sqrt(self.values[row, before] * self.values[row, after])
-        days = np.arange(day, after)  # the print itself, and days that were filled with it
-        self.values[row, days[np.isfinite(self.values[row, days])]] = new
-        return f"{old:g} became {new:g}"
+            self._note("not screened", "kept", (row, 0, len(self.days) - 1), detail, n_days=n_days)
 
     def _note(
-        self,
-        kind: str,
-        action: str,
-        row: int | None,
-        first: int,
-        last: int,
-        detail: str,
-        size: float = np.nan,
-        score: float = np.nan,
-        n_days: int | None = None,
+        self, kind: str, action: str, run: Run, detail: str, move: Move = _NO_MOVE, n_days: int | None = None
     ) -> None:
+        row, first, last = run
         ticker = "" if row is None else str(self.tickers[row])
         n_days = last - first + 1 if n_days is None else n_days
-        event = Event(ticker, kind, action, self.days[first], self.days[last], n_days, size, score, detail)
+        event = Event(ticker, kind, action, self.days[first], self.days[last], n_days, *move, detail)
         self.events.append(event)
 
     def _drop_days(self, dropped: BoolArray, kind: str, detail: Callable[[int], str]) -> None:
         for day in np.flatnonzero(dropped).tolist():
-            self._note(kind, "day dropped", None, day, day, detail(day))
-        self.values, self.filled = self.values[:, ~dropped], self.filled[:, ~dropped]
-        self.days = self.days[~dropped]
-        self._check_left()
+            self._note(kind, "day dropped", (None, day, day), detail(day))
+        self._keep(_ALL, ~dropped)
 
-    def _keep_stocks(self, keep: BoolArray) -> None:
-        self.values, self.filled = self.values[keep], self.filled[keep]
-        self.tickers = self.tickers[keep]
-        self._check_left()
-
-    def _check_left(self) -> None:
+    def _keep(self, stocks: BoolArray | slice, days: BoolArray | slice) -> None:
+        self.values, self.filled = self.values[stocks][:, days], self.filled[stocks][:, days]
+        self.tickers, self.days = self.tickers[stocks], self.days[days]
         if len(self.tickers) and len(self.days) > 1:
             return
-        counts = pd.Series([f"{event.kind}: {event.action}" for event in self.events]).value_counts()
-        summary = "; ".join(f"{count} x {event}" for event, count in counts.items())
+        counts = Counter(f"{event.kind}: {event.action}" for event in self.events)
+        summary = "; ".join(f"{count} x {event}" for event, count in counts.most_common())
         raise ValueError(
             f"clean_prices: these options leave {len(self.tickers)} stocks and {len(self.days)} days "
             f"({summary}). "
             "Keep more: late_listings='keep', long_gaps='keep', or a larger max_gap."
         )
+
+
+def _percent(log_return: float) -> str:
+    return f"{np.expm1(log_return):+.1%}"
 
 
 def _listed(priced: BoolArray, *, before: int = 0, after: int = 0) -> BoolArray:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from shapecluster._text import listing
 from shapecluster.prices._cache import PriceCache
-from shapecluster.prices._yahoo import THREAD_NAME, DownloadFailure, FetchError, yfinance_raising
+from shapecluster.prices._yahoo import FINAL, THREAD_NAME, DownloadFailure, FetchError, yfinance_raising
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _request_in_parallel(
         futures = {pool.submit(request_one, ticker): ticker for ticker in tickers}
         for future in _completed_until(ends_at, list(futures)):
             ticker, outcome = futures.pop(future), future.result()
-            if isinstance(outcome, FetchError) and not outcome.failure.is_final:
+            if isinstance(outcome, FetchError) and outcome.failure not in FINAL:
                 failed[ticker] = outcome
                 if outcome.failure in (DownloadFailure.RATE_LIMITED, DownloadFailure.OFFLINE):
                     not_requested = outcome

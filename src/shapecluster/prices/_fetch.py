@@ -135,7 +135,10 @@ def fetch_prices(
     ['AAPL', 'MSFT']
     """
     names = _checked_tickers(tickers)
-    first, last = _checked_range(start, end)
+    first = _day("start", start)
+    last = datetime.now(UTC).date() if end is None else _day("end", end)
+    if last < first:
+        raise ValueError(f"start must not lie after end. Got start={first} and end={last}.")
     outcomes = download(
         names,
         partial(fetch_closes, start=first, end=last, auto_adjust=auto_adjust),
@@ -192,14 +195,6 @@ def _checked_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
             raise ValueError(f"tickers must differ, and Yahoo ignores case. Got {name!r} twice.")
         seen.add(name.upper())
     return names
-
-
-def _checked_range(start: str | date, end: str | date | None) -> tuple[date, date]:
-    first = _day("start", start)
-    last = datetime.now(UTC).date() if end is None else _day("end", end)
-    if last < first:
-        raise ValueError(f"start must not lie after end. Got start={first} and end={last}.")
-    return first, last
 
 
 def _day(name: str, value: object) -> date:

@@ -16,7 +16,7 @@ import pandas as pd
 from shapecluster._tables import days
 from shapecluster._text import listing
 from shapecluster._typing import FloatArray
-from shapecluster._validation import check_labels
+from shapecluster._validation import check_labels, frame_values
 
 SourceLocation = Callable[[int], str]
 """Describes a position in the input: "line 7" or "column 3"."""
@@ -97,7 +97,7 @@ def check_day_order(dates: pd.DatetimeIndex, where: SourceLocation, *, remedy: s
 def check_price_frame(prices: Any, owner: str) -> pd.DataFrame:
     """Check that a frame holds numbers with tickers as rows and increasing days as columns.
 
-    Returns a copy: float32 when all columns are float32, else float64.
+    Returns float32 when all columns are float32, else float64. The values may be those of the frame given.
     """
     if not isinstance(prices, pd.DataFrame):
         raise TypeError(
@@ -114,11 +114,7 @@ def check_price_frame(prices: Any, owner: str) -> pd.DataFrame:
         )
     if prices.shape[0] == 0 or prices.shape[1] < 2:
         raise ValueError(f"{owner} needs at least one stock and two days. Got shape {prices.shape} instead.")
-    dtype = np.float32 if all(kind == np.float32 for kind in prices.dtypes) else np.float64
-    try:
-        values = prices.to_numpy(dtype=dtype, na_value=np.nan, copy=True)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{owner}: prices must be numbers: {error}.") from error
+    values = frame_values(prices, owner, "prices")
     infinite = np.isinf(values).any(axis=1)
     if infinite.any():
         raise ValueError(

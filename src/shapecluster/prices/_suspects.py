@@ -6,12 +6,13 @@ day. Therefore neither a volatile stock nor a crash of the market is suspicious.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
+from shapecluster._typing import BoolArray, Float64Array, FloatArray
 
 PRINT_SIZE = 0.03
 """Minimum absolute log return of a bad print, market removed; smaller ones hardly change a shape."""
@@ -29,8 +30,7 @@ _MIN_SCALE = 1e-3  # a stock that hardly moves would otherwise turn one tick int
 _MAD_TO_STD = 1.4826  # of a normal distribution
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """How unusual each observed return is.
 
     Attributes
@@ -38,23 +38,10 @@ class Scores:
     size, score : ndarray of shape (n_stocks, n_days)
         The log return since the last observed price without the market's return, and its absolute value in
         robust standard deviations of that stock around that day. NaN where there is none.
-    screened : ndarray of bool of shape (n_stocks,)
-        Whether a stock has enough prices to be screened.
     """
 
     size: Float64Array
     score: Float64Array
-    screened: BoolArray
-
-
-@dataclass(frozen=True)
-class Suspect:
-    """One suspicious price; `row` and `day` are positions."""
-
-    row: int
-    day: int
-    size: float
-    score: float
 
 
 def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
@@ -76,18 +63,17 @@ def score_returns(prices: FloatArray, observed: BoolArray) -> Scores:
     levels = np.log(np.where(observed, prices, 1.0).astype(np.float64))
     levels[~observed] = np.nan
     levels -= np.cumsum(_market(levels))
-    last = _last_observed(observed)
-    before = np.where(last >= 0, np.take_along_axis(levels, np.maximum(last, 0), axis=1), np.nan)
-    size = levels - before
-    span = np.arange(levels.shape[1]) - last
+    size = levels - _previous(levels)
+    days = np.arange(levels.shape[1])
+    span = days - _previous(np.where(observed, days, np.nan))
     daily = size / np.sqrt(span)  # the variance of a return grows with the days that a gap spans
     scale = _local_scale(daily)
     score = np.abs(daily) / np.maximum(scale, _MIN_SCALE)
-    return Scores(size, score, np.isfinite(score).any(axis=1))
+    return Scores(size, score)
 
 
-def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
-    """Find prices that jump away on one day and back on the next.
+def reverting_prints(scores: Scores, min_score: float) -> dict[tuple[int, int], float]:
+    """Find prices that jump away on one day and back on the next: (row, day), and the lower score of both.
 
     Both moves must be unusual and large, and their sum must be small. Two neighboring days can both qualify,
     because each is one move away from the other; then the one with the higher score is taken.
@@ -98,23 +84,24 @@ def reverting_prints(scores: Scores, min_score: float) -> list[Suspect]:
     larger = np.fmax(np.abs(scores.size), np.abs(next_size))
     found = np.isfinite(scores.score + next_score) & (score >= min_score) & (smaller >= PRINT_SIZE)
     found &= np.abs(scores.size + next_size) <= _REVERTED * larger
-    suspects = [_suspect(scores, row, day, score[row, day]) for row, day in np.argwhere(found)]
     taken: set[tuple[int, int]] = set()
-    kept = []
-    for suspect in sorted(suspects, key=lambda suspect: -suspect.score):
-        after = next_observed(scores, suspect.row, suspect.day)
-        if (suspect.row, suspect.day) not in taken and (suspect.row, after) not in taken:
-            taken |= {(suspect.row, suspect.day), (suspect.row, after)}
-            kept.append(suspect)
-    return sorted(kept, key=lambda suspect: (suspect.row, suspect.day))
+    kept = {}
+    for row, day in np.argwhere(found)[np.argsort(-score[found], kind="stable")].tolist():
+        moves = {(row, day), (row, next_observed(scores, row, day))}
+        if not moves & taken:
+            taken |= moves
+            kept[row, day] = float(score[row, day])
+    return dict(sorted(kept.items()))
 
 
-def lasting_jumps(scores: Scores, min_score: float, prints: list[Suspect]) -> list[Suspect]:
-    """Find returns that are too large for normal trading and belong to no reverting print."""
+def lasting_jumps(
+    scores: Scores, min_score: float, prints: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Find returns that are too large for normal trading and belong to no reverting print: (row, day)."""
     found = (scores.score >= min_score) & (np.abs(scores.size) >= JUMP_SIZE)
-    for suspect in prints:
-        found[suspect.row, [suspect.day, next_observed(scores, suspect.row, suspect.day)]] = False
-    return [_suspect(scores, row, day, scores.score[row, day]) for row, day in np.argwhere(found)]
+    for row, day in prints:
+        found[row, [day, next_observed(scores, row, day)]] = False
+    return [(row, day) for row, day in np.argwhere(found).tolist()]
 
 
 def next_observed(scores: Scores, row: int, day: int) -> int:
@@ -143,10 +130,6 @@ def runs(mask: BoolArray) -> list[tuple[int, int, int]]:
     return [(int(row), int(first), int(end) - 1) for row, first, end in zip(rows, firsts, ends, strict=True)]
 
 
-def _suspect(scores: Scores, row: int, day: int, score: float) -> Suspect:
-    return Suspect(int(row), int(day), float(scores.size[row, day]), float(score))
-
-
 def _market(levels: Float64Array) -> Float64Array:
     """Return the median return of each day; 0 on the first day, and where too few stocks have a return."""
     returns = np.diff(levels, axis=1)
@@ -154,13 +137,6 @@ def _market(levels: Float64Array) -> Float64Array:
     market = np.zeros(levels.shape[1])
     market[1:][enough] = np.nanmedian(returns[:, enough], axis=0)
     return market
-
-
-def _last_observed(observed: BoolArray) -> IntArray:
-    """Return for each day the position of the last observed price before it; -1 where there is none."""
-    positions = np.where(observed, np.arange(observed.shape[1]), -1)
-    last = np.maximum.accumulate(positions, axis=1)
-    return np.concatenate([np.full((len(last), 1), -1), last[:, :-1]], axis=1)
 
 
 def _local_scale(returns: Float64Array) -> Float64Array:
@@ -176,3 +152,8 @@ def _next(values: Float64Array) -> Float64Array:
     """Return for each day the next value that is not NaN; NaN after the last one."""
     filled = pd.DataFrame(values.T).bfill().to_numpy().T
     return np.concatenate([filled[:, 1:], np.full((len(values), 1), np.nan)], axis=1)
+
+
+def _previous(values: Float64Array) -> Float64Array:
+    """Return for each day the last value before it that is not NaN; NaN where there is none."""
+    return _next(values[:, ::-1])[:, ::-1]

@@ -39,10 +39,9 @@ class DownloadFailure(Enum):
     BAD_ANSWER = "Yahoo's answer was unusable"
     DEADLINE = "not fetched before the deadline"
 
-    @property
-    def is_final(self) -> bool:
-        """Whether a retry cannot help."""
-        return self in (DownloadFailure.UNKNOWN, DownloadFailure.EMPTY)
+
+FINAL = (DownloadFailure.UNKNOWN, DownloadFailure.EMPTY)
+"""Failures that a retry cannot repair."""
 
 
 class FetchError(Exception):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from shapecluster._files import TemporaryFolder, move
+from shapecluster._files import move, temporary_folder
 
 # Only files that a report writes may be removed: the user may keep other files in the folder.
 _REPORT_FILES = re.compile(
@@ -35,22 +35,20 @@ def staging_folder(path: Path) -> Iterator[Path]:
     ValueError
         When no files can be written to the folder; the message says why.
     """
-    # Inside the folder, so that both are on one file system and a move is atomic.
-    stage = TemporaryFolder(path)
     # Listed from the innermost outward, which is the order in which they can be removed again. And before
     # they exist: an interrupt may come between their creation and any line after it.
     created = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            stage.__enter__()
-        except OSError as error:
-            reason = "it is a file" if path.is_file() else (error.strerror or str(error)).lower()
-            raise ValueError(f"cannot write to the output directory {str(path)!r}: {reason}.") from error
-        yield stage.path
+        with ExitStack() as stack:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                # Inside the folder, so that both are on one file system and a move is atomic.
+                stage = stack.enter_context(temporary_folder(path))
+            except OSError as error:
+                reason = "it is a file" if path.is_file() else (error.strerror or str(error)).lower()
+                raise ValueError(f"cannot write to the output directory {str(path)!r}: {reason}.") from error
+            yield stage
     finally:
-        # Errors are ignored: one here would hide the error that ended the run.
-        stage.remove()
         for folder in created:
             with suppress(OSError):  # it has files, or was not created yet
                 folder.rmdir()
