@@ -16,7 +16,7 @@ import numpy as np
 from scipy import fft
 
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.sbd.shapes import Shapes, materialize, subset
+from shapecluster._core.sbd.shapes import Shapes, materialize
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
 _MAX_LISTED_SHARE = 0.75  # of all pairs; when more are listed, screening all of them costs less
@@ -250,7 +250,7 @@ def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: 
         others, position = y, second[pairs]
         if not few:
             used, position = np.unique(position, return_inverse=True)
-            others = subset(y, used)
+            others = y[used]
         product = others.shifted_copies[position, :, x.window - shifts[pairs], :]
         product *= x.unit[first[pairs]]
         # The sum runs over the whole row in a fixed order, so a pair has the same bits in any batch.

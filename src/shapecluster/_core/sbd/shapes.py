@@ -55,6 +55,21 @@ class Shapes:
     def __len__(self) -> int:
         return len(self.series)
 
+    def __getitem__(self, rows: IntArray | BoolArray | slice) -> Shapes:
+        """Some of the series, with the arrays that are kept."""
+        return replace(
+            self,
+            series=self.series[rows],
+            flat=self.flat[rows],
+            spectra=None if self.spectra is None else self.spectra[rows],
+            profiles=None if self.profiles is None else self.profiles[rows],
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `series`."""
+        return self.series.shape
+
     @property
     def unit(self) -> FloatArray:
         """Unit rows of all series. If `raw`, they are computed here, so ask for a block at a time."""
@@ -183,7 +198,7 @@ def shapes_of(
     if shapes.spectra is None:
         return shapes
     blocks = row_blocks(len(shapes), shapes.row_bytes)
-    return replace(shapes, profiles=np.concatenate([profile_of(subset(shapes, rows)) for rows in blocks]))
+    return replace(shapes, profiles=np.concatenate([profile_of(shapes[rows]) for rows in blocks]))
 
 
 def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
@@ -201,20 +216,9 @@ def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
     return replace(shapes, spectra=spectra)
 
 
-def subset(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
-    """Some of the series, with the arrays that are kept."""
-    return replace(
-        shapes,
-        series=shapes.series[rows],
-        flat=shapes.flat[rows],
-        spectra=None if shapes.spectra is None else shapes.spectra[rows],
-        profiles=None if shapes.profiles is None else shapes.profiles[rows],
-    )
-
-
 def materialize(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     """Some of the series with unit rows and spectra, computed now if they are not kept."""
-    part = subset(shapes, rows)
+    part = shapes[rows]
     if part.raw:
         part = replace(part, series=part.unit, raw=False)
     return with_spectra(part)
