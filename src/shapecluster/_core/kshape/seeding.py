@@ -17,7 +17,7 @@ from shapecluster._core.sbd.bounds import (
     angle_upper_bound,
     choose_low_pass,
 )
-from shapecluster._core.sbd.correlation import evaluate_block
+from shapecluster._core.sbd.correlation import evaluate_pairs
 from shapecluster._core.sbd.normalize import scaled_weights
 from shapecluster._core.sbd.shapes import Shapes, materialize, profile_of, unit_rows_of
 from shapecluster._typing import Float64Array, FloatArray, IntArray
@@ -179,7 +179,7 @@ class _SeedSearch:
             tighter = spectral.listed_pairs(x, first, second)
             bounds[first, second] = np.maximum(bounds[first, second], tighter)
             first, second = np.nonzero((bounds <= radius[:, None]) & possible)
-        found = evaluate_block(x, y, first, second, threshold[first])
+        found = evaluate_pairs(x, y, first, second, threshold[first])
         bounds[first, second] = angle_lower_bound(found.peak, x.screen_error)
         other_shift_bound = angle_lower_bound(found.runner_up, x.screen_error)
         nearer = Resolved(rows.start + first, second, found.ncc, found.shifts, other_shift_bound)
