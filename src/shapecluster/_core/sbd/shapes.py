@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -111,7 +112,7 @@ class Shapes:
     @cached_property
     def narrow(self) -> bool:
         """Whether one matrix product per shift costs less than a transform."""
-        return bool(2 * self.window + 1 <= _NARROW * np.log2(max(2, self.length)))
+        return 2 * self.window + 1 <= _NARROW * math.log2(max(2, self.length))
 
     @cached_property
     def shifted_copies(self) -> Float64Array:
@@ -268,6 +269,7 @@ def unit_rows_of(shapes: Shapes, rows: IntArray | BoolArray | slice) -> FloatArr
     return unit_rows(part, shapes.dtype).values if shapes.raw else part
 
 
+@cache  # each block of series asks
 def _transform_length(at_least: int) -> int:
     """Smallest 2^a, 3 * 2^a, 5 * 2^a or 9 * 2^a that is large enough: such transforms are fast."""
     powers = [1 << max(0, int(np.ceil(np.log2(at_least / odd)))) for odd in (1, 3, 5, 9)]
