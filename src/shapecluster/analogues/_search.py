@@ -69,11 +69,9 @@ class PastWindows:
             n_probe, exact = len(index.cluster_centers_), False
         k = min(_CANDIDATES_PER_RESULT * n_neighbors, len(self.windows.ends))
         rows = index._check_rows(values, reset=False)[0]
-        n_queries = len(queries.ends)
         parts: list[Hits] = []
-        found_ids = np.full((n_queries, n_neighbors), -1, dtype=np.int64)
-        n_found = np.zeros(n_queries, dtype=np.intp)
-        left = np.arange(n_queries)
+        found_ids = np.full((len(queries.ends), n_neighbors), -1, dtype=np.int64)
+        left = np.arange(len(queries.ends))
         # A round excludes the episodes found before and adds one to each query that is left, so rounds end.
         while len(left):
             new_episodes = self._new_episodes(queries, left, found_ids)
@@ -83,13 +81,13 @@ class PastWindows:
             for place, query in enumerate(left.tolist()):
                 own = slice(int(bounds[place]), int(bounds[place + 1]))
                 candidates = take(self.windows, hits.ids[own])
-                best = suppress_overlaps(candidates, n_neighbors - n_found[query], self.exclusion)
+                free = np.flatnonzero(found_ids[query] < 0)
+                best = suppress_overlaps(candidates, len(free), self.exclusion)
                 new = take(hits, own.start + best)._replace(queries=np.full(len(best), query))
                 parts.append(new)
-                found_ids[query, n_found[query] : n_found[query] + len(best)] = new.ids
-                n_found[query] += len(best)
+                found_ids[query, free[: len(best)]] = new.ids
                 # Fewer than k hits: there are no more eligible windows.
-                if n_found[query] < n_neighbors and own.stop - own.start == k:
+                if len(best) < len(free) and own.stop - own.start == k:
                     again.append(query)
             left = np.array(again, dtype=np.intp)
         found = joined(parts)
