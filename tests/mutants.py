@@ -190,8 +190,8 @@ MUTATIONS = (
     ),
     Mutation(
         "_core/kshape/seeding.py",
-        "shares = usable / usable.sum()",
-        "shares = weights / weights.sum()",
+        "usable = np.where(x.flat, 0.0, scaled_weights(weights))",
+        "usable = scaled_weights(weights)",
         ("tests/core/kshape/test_seeding.py::test_seeds_are_distinct_usable_rows",),
     ),
     Mutation(
@@ -216,8 +216,8 @@ MUTATIONS = (
     ),
     Mutation(
         "_core/matching/criterion.py",
-        "return np.minimum(a, b) if self.metric",
-        "return np.maximum(a, b) if self.metric",
+        "whole = np.minimum(a, b)",
+        "whole = np.maximum(a, b)",
         ("tests/core/matching/test_matching.py::test_sets_match_as_exact_fractions_do",),
     ),
     Mutation(
