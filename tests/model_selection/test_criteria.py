@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapecluster.model_selection._criteria import (
-    CRITERIA,
-    SweepScores,
     elbow,
     elbow_scores,
     maximum_score,
     minimum_ssd,
+    near_ties,
 )
+from shapecluster.model_selection._findings import apply_criteria
+from shapecluster.model_selection._fits import Fit
 
 
 def _elbow(ks, ssd):
@@ -110,15 +111,16 @@ def test_maximum_score_skips_undefined_and_takes_the_smallest_k_of_a_tie():
 
 def test_near_ties_are_within_the_stated_distance_and_leave_out_the_choice():
     ks = np.array([2, 3, 4, 5])
-    assert CRITERIA["ssd"].near_ties(ks, np.array([9.0, 1.02, 1.009, 1.0]), 5) == [4]
-    assert CRITERIA["silhouette"].near_ties(ks, np.array([0.295, 0.3, 0.28, np.nan]), 3) == [2]
-    assert CRITERIA["elbow"].near_ties(ks, np.array([0.0, 0.50, 0.48, 0.0]), 3) == [4]
-    assert CRITERIA["elbow"].near_ties(ks, np.full(4, np.nan), None) == []
+    assert near_ties("ssd", ks, np.array([9.0, 1.02, 1.009, 1.0]), 5) == [4]
+    assert near_ties("silhouette", ks, np.array([0.295, 0.3, 0.28, np.nan]), 3) == [2]
+    assert near_ties("elbow", ks, np.array([0.0, 0.50, 0.48, 0.0]), 3) == [4]
+    assert near_ties("elbow", ks, np.full(4, np.nan), None) == []
 
 
 def test_every_criterion_gives_one_score_per_k():
-    sweep = SweepScores(np.array([1, 2, 3]), np.array([3.0, 1.0, 0.5]), np.array([np.nan, 0.5, 0.2]))
-    for criterion in CRITERIA.values():
-        scores = criterion.scores(sweep)
-        assert scores.shape == (3,)
-        assert criterion.choose(sweep.ks, scores) in {2, 3}
+    fits = [Fit(k, None, ssd, None, 0.0) for k, ssd in ((1, 3.0), (2, 1.0), (3, 0.5))]
+    findings = apply_criteria(fits, np.array([np.nan, 0.5, 0.2]))
+    assert set(findings.chosen) == {"ssd", "elbow", "silhouette"}
+    for name, chosen in findings.chosen.items():
+        assert findings.table[name].shape == (3,)
+        assert chosen in {2, 3}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
+from shapecluster._arrays import joined, take
 from shapecluster._pipelines import split_clusterer
 from shapecluster._sklearn_compat import (
     BaseEstimator,
@@ -204,13 +205,13 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         days = pd.RangeIndex(data.values.shape[1]) if data.timepoints is None else data.timepoints
         panel = PricePanel(data.values.astype(np.float64), names, days, self.window, self.values)
         windows, left_out = panel.windows_on_grid(self.step, 0)
-        if not len(windows):
+        if not len(windows.ends):
             raise ValueError(
                 f"prices must have {self.window} prices in a row, without a gap, of a stock that moves. Got "
                 f"{len(days)} days instead, in which {left_out['missing'].sum()} windows have gaps and "
                 f"{left_out['flat'].sum()} do not move."
             )
-        self.index_ = self._new_index(len(windows)).fit(panel.values_of(windows))
+        self.index_ = self._new_index(len(windows.ends)).fit(panel.values_of(windows))
         self.left_out_ = left_out
         self._store(panel, windows)
         return self
@@ -247,10 +248,10 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         data = check_series(type(self)(), prices, reset=True, allow_nan=True, min_timepoints=1)
         panel = old.extend(data.values.astype(np.float64), prices.index, prices.columns)
         windows, left_out = panel.windows_on_grid(self.step, len(old.days))
-        if len(windows):  # with a step, new days may complete no window
+        if len(windows.ends):  # with a step, new days may complete no window
             self.index_.add(panel.values_of(windows))
         self.left_out_ = self.left_out_ + left_out
-        self._store(panel, self._windows.append(windows))
+        self._store(panel, joined([self._windows, windows]))
         return self
 
     def analogues(
@@ -297,7 +298,7 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         past, wanted = self._past_windows(), self._panel.resolve(query, as_of)
         values = self._panel.query_values(wanted.prices)
         hits = past.search(wanted.window, values, n_neighbors, n_probe=n_probe, exact=exact)
-        eligible = past.eligible(wanted.window)(np.zeros(1, dtype=np.intp), np.arange(len(self._windows)))
+        eligible = past.eligible(wanted.window)(np.zeros(1, dtype=np.intp), np.arange(self.n_windows_))
         every = BaseRate(self._windows, self._outcomes, eligible)
         return make_answer(self._panel, wanted, hits, every, self.horizon)
 
@@ -339,8 +340,8 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
         windows = self._windows
         if as_of is not None:
             windows = self._panel.windows_ending(np.array([self._panel.day_position(as_of)])).windows
-        drawn = check_random_state(self.random_state).permutation(len(windows))[:n_samples]
-        windows = windows.subset(np.sort(drawn))
+        drawn = check_random_state(self.random_state).permutation(len(windows.ends))[:n_samples]
+        windows = take(windows, np.sort(drawn))
         values, past = self._panel.values_of(windows), self._past_windows()
         found = past.search(windows, values, n_neighbors, n_probe=n_probe)
         true = past.search(windows, values, n_neighbors, exact=True)
@@ -348,12 +349,12 @@ class HistoricalAnalogues(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 "No query of the sample has an eligible window before it. Ask for a later as_of."
             )
-        return measure_recall(found, true, len(windows))
+        return measure_recall(found, true, len(windows.ends))
 
     @property
     def n_windows_(self) -> int:
         """Number of windows in the index."""
-        return len(self._windows)
+        return len(self._windows.ends)
 
     @property
     def prices_(self) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from shapecluster._arrays import take
 from shapecluster._core.index.collect import Hits
 from shapecluster._typing import BoolArray, Float64Array, IntArray
 from shapecluster.analogues._price_panel import PricePanel, ResolvedQuery
@@ -83,18 +84,18 @@ def make_answer(
     panel: PricePanel, query: ResolvedQuery, hits: Hits, every: BaseRate, horizon: int
 ) -> Analogues:
     """Describe the windows found for a query, and the returns after them."""
-    found, known = every.windows.subset(hits.ids), query.known
+    found, known = take(every.windows, hits.ids), query.known
     paths = forward_returns(panel.prices, found, horizon, known)
     # A date counts in the base rate as often as it occurs among the windows found.
     n_tickers = len(panel.tickers)
-    others = Windows(np.tile(np.arange(n_tickers), len(found)), np.repeat(found.ends, n_tickers))
+    others = Windows(np.tile(np.arange(n_tickers), len(found.ends)), np.repeat(found.ends, n_tickers))
     other_paths = forward_returns(panel.prices, others, horizon, known)
     # Returns that end after the query's last day are known today, but were not known then.
     ended = every.eligible & (every.windows.ends <= known - horizon)
     n_eligible = int(every.eligible.sum())
     summary = {
-        "analogues": _summary_row(found.ends, paths[:, -1], len(found), horizon),
-        "same dates": _summary_row(others.ends, other_paths[:, -1], len(others), horizon),
+        "analogues": _summary_row(found.ends, paths[:, -1], len(found.ends), horizon),
+        "same dates": _summary_row(others.ends, other_paths[:, -1], len(others.ends), horizon),
         "all windows": _summary_row(every.windows.ends[ended], every.outcomes[ended], n_eligible, horizon),
     }
     counts = {"n": int, "n_unknown": int, "n_apart": int}

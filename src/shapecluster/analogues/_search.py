@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shapecluster._arrays import joined, take
 from shapecluster._core.index.collect import Hits
 from shapecluster._typing import BoolArray, FloatArray, IntArray
 from shapecluster.analogues._windows import Windows, is_within_exclusion, suppress_overlaps
@@ -43,7 +44,7 @@ class PastWindows:
         """Return a filter of positions in `queries` and ids, which broadcast."""
 
         def row_filter(which: IntArray, ids: IntArray) -> BoolArray:
-            past, own = self.windows.subset(ids), queries.subset(which)
+            past, own = take(self.windows, ids), take(queries, which)
             is_past: BoolArray = past.ends < own.ends - self.lead
             return is_past & ~is_within_exclusion(past, own, self.exclusion)
 
@@ -66,49 +67,42 @@ class PastWindows:
         index = self.index
         if exact and not index._space.exact:
             n_probe, exact = len(index.cluster_centers_), False
-        k = min(_CANDIDATES_PER_RESULT * n_neighbors, len(self.windows))
+        k = min(_CANDIDATES_PER_RESULT * n_neighbors, len(self.windows.ends))
         rows = index._check_rows(values, reset=False)[0]
-        n_queries = len(queries)
         parts: list[Hits] = []
-        found_ids = np.full((n_queries, n_neighbors), -1, dtype=np.int64)
-        n_found = np.zeros(n_queries, dtype=np.intp)
-        left = np.arange(n_queries)
+        found_ids = np.full((len(queries.ends), n_neighbors), -1, dtype=np.int64)
+        left = np.arange(len(queries.ends))
         # A round excludes the episodes found before and adds one to each query that is left, so rounds end.
         while len(left):
-            hits = index._search(
-                index._metric.subset(rows, left),
-                k=k,
-                n_probe=n_probe,
-                exact=exact,
-                row_filter=self._new_episodes(queries, left, found_ids),
-            )
+            new_episodes = self._new_episodes(queries, left, found_ids)
+            hits = index._search(rows[left], k=k, n_probe=n_probe, exact=exact, row_filter=new_episodes)
             bounds = np.searchsorted(hits.queries, np.arange(len(left) + 1))
             again = []
             for place, query in enumerate(left.tolist()):
                 own = slice(int(bounds[place]), int(bounds[place + 1]))
-                candidates = self.windows.subset(hits.ids[own])
-                best = suppress_overlaps(candidates, n_neighbors - n_found[query], self.exclusion)
-                new = hits.subset(own.start + best)._replace(queries=np.full(len(best), query))
+                candidates = take(self.windows, hits.ids[own])
+                free = np.flatnonzero(found_ids[query] < 0)
+                best = suppress_overlaps(candidates, len(free), self.exclusion)
+                new = take(hits, own.start + best)._replace(queries=np.full(len(best), query))
                 parts.append(new)
-                found_ids[query, n_found[query] : n_found[query] + len(best)] = new.ids
-                n_found[query] += len(best)
+                found_ids[query, free[: len(best)]] = new.ids
                 # Fewer than k hits: there are no more eligible windows.
-                if n_found[query] < n_neighbors and own.stop - own.start == k:
+                if len(best) < len(free) and own.stop - own.start == k:
                     again.append(query)
             left = np.array(again, dtype=np.intp)
-        found = Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        return found.subset(np.lexsort((found.ids, found.distances, found.queries)))
+        found = joined(parts)
+        return take(found, np.lexsort((found.ids, found.distances, found.queries)))
 
     def _new_episodes(self, queries: Windows, left: IntArray, found_ids: IntArray) -> WindowFilter:
         """Return a filter of windows that are eligible, and in no episode found for these queries."""
-        eligible = self.eligible(queries.subset(left))
+        eligible = self.eligible(take(queries, left))
         columns = [column for column in found_ids[left].T if (column >= 0).any()]
 
         def row_filter(which: IntArray, ids: IntArray) -> BoolArray:
             counts = eligible(which, ids)
             for column in columns:
                 hit = column[which]
-                same = is_within_exclusion(self.windows.subset(ids), self.windows.subset(hit), self.exclusion)
+                same = is_within_exclusion(take(self.windows, ids), take(self.windows, hit), self.exclusion)
                 counts &= ~(same & (hit >= 0))  # -1 is no hit, though it indexes the last window
             return counts
 

@@ -6,19 +6,18 @@ identified by its row and the position of its last day, so two integer arrays de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from shapecluster._arrays import take
 from shapecluster._typing import BoolArray, Float64Array, FloatArray, IntArray
 
 ValueKind = Literal["levels", "returns"]
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(NamedTuple):
     """Windows of a panel.
 
     Attributes
@@ -32,20 +31,8 @@ class Windows:
     rows: IntArray
     ends: IntArray
 
-    def __len__(self) -> int:
-        return len(self.rows)
 
-    def subset(self, selected: IntArray | BoolArray | slice) -> Windows:
-        """Return the selected windows."""
-        return Windows(self.rows[selected], self.ends[selected])
-
-    def append(self, other: Windows) -> Windows:
-        """Return these windows, followed by others."""
-        return Windows(np.concatenate([self.rows, other.rows]), np.concatenate([self.ends, other.ends]))
-
-
-@dataclass(frozen=True)
-class WindowCounts:
+class WindowCounts(NamedTuple):
     """The windows of a panel that can be compared, and how many of each row cannot.
 
     Attributes
@@ -148,12 +135,12 @@ def suppress_overlaps(windows: Windows, n_max: int, exclusion: int) -> IntArray:
         Positions in `windows`; at most `n_max`.
     """
     kept: list[int] = []
-    left = np.arange(len(windows))
+    left = np.arange(len(windows.ends))
     while len(left) and len(kept) < n_max:
         first = int(left[0])
         kept.append(first)
-        best = windows.subset(slice(first, first + 1))
-        left = left[~is_within_exclusion(windows.subset(left), best, exclusion)]
+        best = take(windows, slice(first, first + 1))
+        left = left[~is_within_exclusion(take(windows, left), best, exclusion)]
     return np.array(kept, dtype=np.intp)
 
 

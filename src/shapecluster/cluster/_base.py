@@ -16,7 +16,7 @@ from shapecluster._core.kshape.assignment import assign
 from shapecluster._core.kshape.run import Iterate, inertia, participating
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.normalize import standardize, unit_rows
-from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, materialize, shapes_of, subset
+from shapecluster._core.sbd.shapes import SPARE_BYTES, Shapes, materialize, shapes_of
 from shapecluster._sklearn_compat import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -221,7 +221,7 @@ class BaseShapeClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clus
 
         def distances(first: IntArray, second: IntArray) -> Float64Array:
             # The second ones are few and transformed once; the first ones are taken block by block.
-            return 1.0 - align_all(subset(shapes, first), materialize(shapes, second), n_threads=threads).ncc
+            return 1.0 - align_all(shapes[first], materialize(shapes, second), n_threads=threads).ncc
 
         return distances
 

@@ -14,7 +14,7 @@ from shapecluster._core.kshape.run import FitSettings, Iterate, assign_refill_em
 from shapecluster._core.kshape.seeding import k_shape_plus_plus, random_rows
 from shapecluster._core.kshape.sketch import MiniBatchState, advance_batch, initial_state
 from shapecluster._core.sbd.normalize import znormalize
-from shapecluster._core.sbd.shapes import Shapes, materialize, subset
+from shapecluster._core.sbd.shapes import Shapes, materialize
 from shapecluster._sklearn_compat import Interval, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster._typing import ArrayLike, Float64Array, InitialCenters, IntArray
@@ -352,7 +352,7 @@ default="k-shape++"
         self.n_correlations_ = 0
 
         def sample_inertia(state: MiniBatchState) -> float:
-            found, n_correlations = self._assign(subset(x, sample), state.centers, weights[sample])
+            found, n_correlations = self._assign(x[sample], state.centers, weights[sample])
             self.n_correlations_ += n_correlations
             return found.inertia
 

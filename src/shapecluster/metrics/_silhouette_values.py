@@ -102,9 +102,8 @@ def silhouette_values(
             for sums in clusterings:
                 sums.add(rows, columns, block)
             later = slice(max(rows.start, columns.stop), min(rows.stop, len(sampled)))
-            if (
-                later.start < later.stop
-            ):  # sampled rows of later blocks: their distances to these are known now
+            # Sampled rows of later blocks: their distances to these are known now.
+            if later.start < later.stop:
                 back = np.ascontiguousarray(block[later.start - rows.start : later.stop - rows.start].T)
                 for sums in clusterings:
                     sums.add(columns, later, back)

@@ -1,81 +1,30 @@
 """Criteria for the number of clusters, as pure functions of what a sweep has measured.
 
-A criterion has scores, one per k, and a rule that turns them into a choice. `CRITERIA` holds all of them;
-`KSweep` takes their names, scores and rules from it.
+A criterion has scores, one per k, a column of `results_`. `CHOICES` holds the rules that turn scores into a
+choice; `KSweep` takes the names of the criteria from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from shapecluster._typing import BoolArray, Float64Array, IntArray
+from shapecluster._typing import Float64Array, IntArray
 
 CriterionName: TypeAlias = Literal["ssd", "elbow", "silhouette"]
 
 # Differences from the chosen score up to which another k is nearly as good.
 _NEAR_SSD = 0.01  # relative to the minimum SSD
 # The scaled SSD curve spans 1. A fit stuck in a local optimum moves its elbow score by about this much.
-_NEAR_ELBOW = 0.03
-_NEAR_SILHOUETTE = 0.01
+_NEAR_SCORES = {"elbow": 0.03, "silhouette": 0.01}
 
 # A curve that stays within 5 % of its height from a straight line has no elbow.
 _LEAST_BEND = 0.05
 
 # Scores closer than this are equal: the order in which sums run may change the last bits.
 _ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class SweepScores:
-    """Measurements of the fits of a sweep, by increasing k.
-
-    Attributes
-    ----------
-    ks : ndarray of shape (n_ks,)
-        Numbers of clusters tried, increasing.
-    ssd : ndarray of shape (n_ks,)
-        Sum of squared distances to the centers.
-    silhouette : ndarray of shape (n_ks,)
-        Mean silhouette; NaN for a single cluster.
-    """
-
-    ks: IntArray
-    ssd: Float64Array
-    silhouette: Float64Array
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """A rule that chooses k.
-
-    Attributes
-    ----------
-    scores : callable
-        Measurements -> one score per k, a column of `results_`.
-    choose : callable
-        (ks, scores) -> the chosen k, or None if the scores single out none.
-    near : callable
-        (scores, score of the chosen k) -> which scores are nearly as good.
-    objection : callable
-        (ks, n_samples) -> the reason why this criterion cannot choose with these parameters, or None.
-    """
-
-    scores: Callable[[SweepScores], Float64Array]
-    choose: Callable[[IntArray, Float64Array], int | None]
-    near: Callable[[Float64Array, float], BoolArray]
-    objection: Callable[[list[int], int | None], str | None]
-
-    def near_ties(self, ks: IntArray, scores: Float64Array, chosen: int | None) -> list[int]:
-        """List the ks, other than the chosen one, whose scores are nearly as good."""
-        if chosen is None:
-            return []
-        best = float(scores[ks == chosen][0])
-        return [int(k) for k in ks[self.near(scores, best)] if k != chosen]
 
 
 def minimum_ssd(ks: IntArray, ssd: Float64Array) -> int | None:
@@ -173,35 +122,35 @@ def maximum_score(ks: IntArray, scores: Float64Array) -> int | None:
     return int(ks[defined][scores[defined] >= best - _ROUNDING][0])
 
 
-def _too_few_for_elbow(ks: list[int], n_samples: int | None) -> str | None:
-    return f"needs at least three values of k. Got {ks} instead" if len(ks) < 3 else None
-
-
-def _no_silhouette(ks: list[int], n_samples: int | None) -> str | None:
-    if n_samples == 0:
-        return "needs rows. Got n_samples=0 instead: give their number, or None for all"
-    if ks[-1] < 2:
-        return f"is undefined for one cluster, so it needs a k of 2 or more. Got {ks} instead"
-    return None
-
-
-CRITERIA: dict[CriterionName, Criterion] = {
-    "ssd": Criterion(
-        scores=lambda sweep: sweep.ssd,
-        choose=minimum_ssd,
-        near=lambda scores, best: scores <= best + _NEAR_SSD * abs(best),
-        objection=lambda ks, n_samples: None,
-    ),
-    "elbow": Criterion(
-        scores=lambda sweep: elbow_scores(sweep.ks, sweep.ssd),
-        choose=elbow,
-        near=lambda scores, best: scores >= best - _NEAR_ELBOW,
-        objection=_too_few_for_elbow,
-    ),
-    "silhouette": Criterion(
-        scores=lambda sweep: sweep.silhouette,
-        choose=maximum_score,
-        near=lambda scores, best: scores >= best - _NEAR_SILHOUETTE,
-        objection=_no_silhouette,
-    ),
+CHOICES: dict[str, Callable[[IntArray, Float64Array], int | None]] = {
+    "ssd": minimum_ssd,
+    "elbow": elbow,
+    "silhouette": maximum_score,
 }
+"""For each criterion: (ks, scores) -> the chosen k, or None if the scores single out none."""
+
+
+def near_ties(criterion: str, ks: IntArray, scores: Float64Array, chosen: int | None) -> list[int]:
+    """List the ks, other than the chosen one, whose scores are nearly as good."""
+    if chosen is None:
+        return []
+    best = float(scores[ks == chosen][0])
+    near = scores >= best - _NEAR_SCORES.get(criterion, 0.0)
+    if criterion == "ssd":
+        near = scores <= best + _NEAR_SSD * abs(best)
+    return [int(k) for k in ks[near] if k != chosen]
+
+
+def check_criterion_applies(
+    criterion: CriterionName, ks: list[int], n_samples: int | None, owner: str
+) -> None:
+    """Raise if the criterion could not choose among these numbers of clusters for any data."""
+    if criterion == "elbow" and len(ks) < 3:
+        objection = f"needs at least three values of k. Got {ks} instead"
+    elif criterion == "silhouette" and n_samples == 0:
+        objection = "needs rows. Got n_samples=0 instead: give their number, or None for all"
+    elif criterion == "silhouette" and ks[-1] < 2:
+        objection = f"is undefined for one cluster, so it needs a k of 2 or more. Got {ks} instead"
+    else:
+        return
+    raise ValueError(f"{owner} cannot choose by criterion={criterion!r}, which {objection}.")

@@ -14,7 +14,7 @@ from shapecluster._pipelines import last_step
 from shapecluster._validation import check_weights
 from shapecluster.metrics._silhouette_values import silhouette_values
 from shapecluster.model_selection._contract import distances_between, n_rows, transform_rows
-from shapecluster.model_selection._criteria import CRITERIA, CriterionName, SweepScores
+from shapecluster.model_selection._criteria import CHOICES, elbow_scores, near_ties
 from shapecluster.model_selection._fits import Fit
 
 if TYPE_CHECKING:
@@ -79,29 +79,17 @@ def apply_criteria(fits: Sequence[Fit], silhouettes: Float64Array) -> SweepFindi
         Choices, near ties and the table.
     """
     ks = np.array([fit.k for fit in fits])
-    sweep = SweepScores(ks, np.array([fit.ssd for fit in fits]), silhouettes)
-    columns: dict[str, Any] = {}
-    chosen: dict[str, int | None] = {}
-    near: dict[str, list[int]] = {}
-    for name, criterion in CRITERIA.items():
-        columns[name] = scores = criterion.scores(sweep)
-        chosen[name] = criterion.choose(ks, scores)
-        near[name] = criterion.near_ties(ks, scores, chosen[name])
+    ssd = np.array([fit.ssd for fit in fits])
+    scores = {"ssd": ssd, "elbow": elbow_scores(ks, ssd), "silhouette": silhouettes}
+    chosen = {name: choose(ks, scores[name]) for name, choose in CHOICES.items()}
+    near = {name: near_ties(name, ks, scores[name], k) for name, k in chosen.items()}
+    columns: dict[str, Any] = dict(scores)
     # Not every clusterer counts iterations; this type has integers and missing values.
     columns["n_iter"] = pd.array([fit.n_iter for fit in fits], dtype="Int64")
     columns["seconds"] = [fit.seconds for fit in fits]
     columns["chosen_by"] = [", ".join(name for name in chosen if chosen[name] == k) for k in ks]
     columns["near_tie"] = [", ".join(name for name in near if k in near[name]) for k in ks]
     return SweepFindings(chosen, near, pd.DataFrame(columns, index=pd.Index(ks, name="k")))
-
-
-def check_criterion_applies(
-    criterion: CriterionName, ks: list[int], n_samples: int | None, owner: str
-) -> None:
-    """Raise if the criterion could not choose among these numbers of clusters for any data."""
-    objection = CRITERIA[criterion].objection(ks, n_samples)
-    if objection:
-        raise ValueError(f"{owner} cannot choose by criterion={criterion!r}, which {objection}.")
 
 
 def weights_of_rows(sample_weight: ArrayLike, X: Any, owner: str) -> Float64Array:

@@ -33,12 +33,11 @@ from shapecluster.model_selection._contract import (
     n_rows,
     parameter_prefix,
 )
-from shapecluster.model_selection._criteria import CRITERIA, CriterionName
+from shapecluster.model_selection._criteria import CHOICES, CriterionName, check_criterion_applies
 from shapecluster.model_selection._delegate import BestEstimatorMixin
 from shapecluster.model_selection._findings import (
     SweepFindings,
     apply_criteria,
-    check_criterion_applies,
     mean_silhouettes,
     weights_of_rows,
 )
@@ -211,7 +210,7 @@ class KSweep(BestEstimatorMixin, MetaEstimatorMixin, ClusterMixin, BaseEstimator
     _parameter_constraints: ClassVar[dict[str, list[Any] | str]] = {
         "estimator": "no_validation",  # `check_estimator` looks at more than its type
         "k": "no_validation",  # `check_ks` compares it with the number of rows
-        "criterion": [StrOptions(set(CRITERIA))],
+        "criterion": [StrOptions(set(CHOICES))],
         "n_jobs": [None, Integral],
         "progress": [None, callable],
         "n_samples": [

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecluster._arrays import take
 from shapecluster._core.index.collect import Hits
 from shapecluster._typing import Float64Array, FloatArray, IntArray, is_integer
 
@@ -70,7 +71,7 @@ def radius_answer(
 ) -> NDArray[np.object_] | tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Return the hits of a radius search as one array of distances and ids for each query."""
     if not sort_results:
-        hits = hits.subset(np.lexsort((hits.ids, hits.queries)))
+        hits = take(hits, np.lexsort((hits.ids, hits.queries)))
     bounds = np.searchsorted(hits.queries, np.arange(1, n_queries))
     ids = _ragged(hits.ids, bounds)
     return (_ragged(cast(hits.distances), bounds), ids) if return_distance else ids

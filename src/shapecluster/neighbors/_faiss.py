@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from shapecluster._arrays import joined, take
 from shapecluster._core.index.collect import Hits, TopK
 from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import search_block
@@ -66,8 +67,8 @@ class FaissLists:
         search_block(space, self._cells, space.prepare(rows[uncertain]), collector, n_probe=n_probe)
         others = collector.hits()
         others = others._replace(queries=uncertain[others.queries])
-        both = Hits(*(np.concatenate(columns) for columns in zip(hits, others, strict=True)))
-        return both.subset(np.argsort(both.queries, kind="stable"))
+        both = joined([hits, others])
+        return take(both, np.argsort(both.queries, kind="stable"))
 
     def _propose(self, queries: VectorQueries, k: int, n_probe: int, n_threads: int) -> tuple[Hits, IntArray]:
         """Return the hits of faiss with exact distances, and the queries to search without it."""

@@ -11,7 +11,6 @@ from shapecluster._core.index.inverted_lists import Ids
 from shapecluster._sklearn_compat import check_is_fitted
 from shapecluster._typing import FloatArray, IntArray
 from shapecluster.neighbors._answers import check_flags, check_radius, radius_answer
-from shapecluster.neighbors._index_metrics import n_rows
 from shapecluster.neighbors._index_search import SearchableRows
 
 
@@ -220,7 +219,7 @@ default=None
         queries = self._queries(X)
         hits = self._search(queries.rows, k=k, n_probe=n_probe, exact=exact, row_filter=queries.row_filter)
         hits = queries.by_id(hits)
-        shape = (n_rows(queries.rows), k)
+        shape = (queries.rows.shape[0], k)
         distances = self._metric.cast_distances(hits.distances).reshape(shape)
         ids, shifts = hits.ids.reshape(shape), hits.shifts.reshape(shape)
         if return_shift:
@@ -314,7 +313,7 @@ default=None
         )
         return radius_answer(
             queries.by_id(hits),
-            n_rows(queries.rows),
+            queries.rows.shape[0],
             self._metric.cast_distances,
             return_distance=return_distance,
             sort_results=sort_results,

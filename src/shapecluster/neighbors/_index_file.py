@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import read_arrays, write_arrays
-from shapecluster.neighbors._index_metrics import METRICS, n_rows
+from shapecluster.neighbors._index_metrics import METRICS
 
 KIND = "shapecluster index"
 
@@ -46,7 +46,7 @@ def read_index(path: str | os.PathLike[str]) -> dict[str, Any]:
         metric = kind(arrays["centres"], None, **settings["metric_settings"])
         rows = metric.from_arrays(arrays)
         cells = InvertedLists(arrays["starts"].astype(np.intp), arrays["ids"], arrays["reach"])
-        _check_cells(cells, n_rows(rows), len(metric.centers))
+        _check_cells(cells, rows.shape[0], len(metric.centers))
         if metric.row_shape(rows) != metric.centers.shape[1:]:
             raise ValueError(f"rows of shape {metric.row_shape(rows)} are not as the centers")
         metric.dtype = rows.dtype
@@ -65,7 +65,7 @@ def read_index(path: str | os.PathLike[str]) -> dict[str, Any]:
             "_next_id": int(settings["next_id"]),
         }
         if "names" in settings:
-            attributes["series_names_in_"] = _decode_names(settings["names"], arrays, n_rows(rows))
+            attributes["series_names_in_"] = _decode_names(settings["names"], arrays, rows.shape[0])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         # The checksum was right, so another version wrote this file, or someone else.
         raise ArtifactError(

@@ -16,7 +16,7 @@ from shapecluster._core.index.set_space import SetSpace, as_sets, nearest_center
 from shapecluster._core.index.shape_space import ShapeSpace, angle_of
 from shapecluster._core.index.vector_space import VectorSpace, nearest_centers
 from shapecluster._core.kshape.assignment import assign
-from shapecluster._core.sbd.shapes import Shapes, shapes_of, subset
+from shapecluster._core.sbd.shapes import Shapes, shapes_of
 from shapecluster._sklearn_compat import BaseEstimator, validate_data
 from shapecluster._typing import DType, Float64Array, FloatArray, IntArray
 from shapecluster._validation import SeriesData, check_labels, check_series, warn_flat
@@ -59,10 +59,6 @@ class IndexMetric(ABC):
     @abstractmethod
     def space(self, rows: Any, n_threads: int) -> Space:
         """Make the space to search, from rows sorted by cell."""
-
-    def subset(self, rows: Any, selected: Any) -> Any:
-        """Return the selected rows."""
-        return rows[selected]
 
     def row_shape(self, rows: Any) -> tuple[int, ...]:
         """Return the shape of one row, in the layout of a center."""
@@ -131,9 +127,6 @@ class ShapeMetric(IndexMetric):
 
     def space(self, rows: Shapes, n_threads: int) -> ShapeSpace:
         return ShapeSpace.of(rows, self._centers(), n_threads=n_threads)
-
-    def subset(self, rows: Shapes, selected: Any) -> Shapes:
-        return subset(rows, selected)
 
     def row_shape(self, rows: Shapes) -> tuple[int, ...]:
         channels = (rows.n_channels,) if self.centers.ndim == 3 else ()
@@ -245,8 +238,3 @@ def _check_width(rows: Any, centers: NDArray[Any]) -> None:
             f"X must have {centers.shape[1]} features, as the centers of the index. Got {rows.shape[1]} "
             "instead."
         )
-
-
-def n_rows(rows: Any) -> int:
-    """Count stored rows; a sparse matrix has no length."""
-    return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)

@@ -32,7 +32,7 @@ from shapecluster._validation import all_or_nothing
 from shapecluster.neighbors._answers import store_names
 from shapecluster.neighbors._faiss import FaissLists, make_lists
 from shapecluster.neighbors._index_file import read_index, write_index
-from shapecluster.neighbors._index_metrics import METRICS, CheckedRows, IndexMetric, n_rows, names_of
+from shapecluster.neighbors._index_metrics import METRICS, CheckedRows, IndexMetric, names_of
 
 
 class IndexedRows(MetaEstimatorMixin, BaseEstimator):
@@ -121,7 +121,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator):
         self.metric_ = self._metric.name
         rows, names = self._check_rows(X, reset=True, n_threads=n_threads(self.n_jobs))
         self.n_probe_ = min(self.n_probe, len(self._metric.centers))
-        self._next_id = n_rows(rows)
+        self._next_id = rows.shape[0]
         labels, distances = self._metric.assign(rows, n_threads(self.n_jobs))
         self._store(rows, labels, distances, np.arange(self._next_id, dtype=np.int64))
         store_names(self, names)
@@ -191,7 +191,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator):
             # Before `_store`, which changes `ids_`.
             self.series_names_in_ = self.series_names_in_[~np.isin(self.ids_, removed)]
         cells = self._cells
-        rows = self._metric.subset(self._space.rows, np.flatnonzero(kept))
+        rows = self._space.rows[np.flatnonzero(kept)]
         self._store(rows, cells.labels[kept], cells.center_distance[kept], cells.ids[kept])
         return self
 
@@ -355,7 +355,7 @@ class IndexedRows(MetaEstimatorMixin, BaseEstimator):
     def _store(self, rows: Any, labels: IntArray, distances: Float64Array, ids: Ids) -> None:
         """Sort rows by their cells, and make everything that a search needs."""
         self._cells, order = build_lists(labels, distances, ids, len(self._metric.centers))
-        self._space = self._metric.space(self._metric.subset(rows, order), n_threads(self.n_jobs))
+        self._space = self._metric.space(rows[order], n_threads(self.n_jobs))
         self._lists = make_lists(self.backend, self._space, self._cells)
         self.n_samples_fit_ = len(ids)
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from shapecluster._arrays import take
 from shapecluster._core.index.collect import Hits, RadiusCollector, TopK
 from shapecluster._core.index.inverted_lists import Ids
 from shapecluster._core.index.search import RowFilter, search_block, search_in_blocks
 from shapecluster._sklearn_compat import check_is_fitted, check_random_state
 from shapecluster._threads import n_threads
 from shapecluster.neighbors._answers import check_count, check_n_neighbors
-from shapecluster.neighbors._index_metrics import n_rows
 from shapecluster.neighbors._index_rows import IndexedRows
 from shapecluster.neighbors._recall import Recall, cell_ranks, measure_recall
 
@@ -47,7 +47,7 @@ class IndexQueries(NamedTuple):
         place[np.argsort(self.ids)] = np.arange(len(place))
         moved = place[hits.queries]
         order = np.argsort(moved, kind="stable")  # stable: the hits of a query stay sorted by distance
-        return hits._replace(queries=moved).subset(order)
+        return take(hits._replace(queries=moved), order)
 
 
 class SearchableRows(IndexedRows):
@@ -84,7 +84,7 @@ default=None
         k = self._check_n_neighbors(n_neighbors, is_own=X is None)
         queries = self._sample(X, n_samples)
         found = self._search(queries.rows, k=k, n_probe=n_probe, row_filter=queries.row_filter)
-        return measure_recall(found, self._true_neighbors(queries, k), n_rows(queries.rows))
+        return measure_recall(found, self._true_neighbors(queries, k), queries.rows.shape[0])
 
     def tune(
         self,
@@ -124,7 +124,7 @@ default=None
         k = self._check_n_neighbors(n_neighbors, is_own=X is None)
         queries = self._sample(X, n_samples)
         true = self._true_neighbors(queries, k)
-        ranks = cell_ranks(self._metric, self._space, self._cells, queries.rows, true)
+        ranks = cell_ranks(self._space, self._cells, queries.rows, true)
         needed = int(np.ceil(recall * len(ranks) - 1e-9))  # 0.95 * 200 may round to above 190
         self.n_probe_ = int(np.sort(ranks)[max(needed, 1) - 1]) + 1
         return self
@@ -157,7 +157,7 @@ default=None
         lists = self._lists if row_filter is None and not exact else None
 
         def search(part: slice) -> Hits:
-            block, size = self._metric.subset(rows, part), part.stop - part.start
+            block, size = rows[part], part.stop - part.start
             if lists is not None and k is not None and lists.is_preferred(size, n_probe):
                 return lists.search(block, k, n_probe, threads)
             collector = RadiusCollector(size, radius) if k is None else TopK(size, k)
@@ -172,7 +172,7 @@ default=None
             )
             return collector.hits()
 
-        return search_in_blocks(search, n_rows(rows), threads)
+        return search_in_blocks(search, rows.shape[0], threads)
 
     def _true_neighbors(self, queries: IndexQueries, k: int) -> Hits:
         # Both are brute force; the exact search is faster, where it is possible.
@@ -189,13 +189,13 @@ default=None
     def _sample(self, X: Any, n_samples: int | None) -> IndexQueries:
         """Draw queries from X, or from the rows of the index."""
         queries = self._queries(X)
-        n_all = n_rows(queries.rows)
+        n_all = queries.rows.shape[0]
         drawn = np.arange(n_all)
         n_drawn = n_all if n_samples is None else check_count("n_samples", n_samples)
         if n_drawn < n_all:
             drawn = np.sort(check_random_state(self.random_state).permutation(n_all)[:n_drawn])
         ids = None if queries.ids is None else queries.ids[drawn]
-        return IndexQueries(self._metric.subset(queries.rows, drawn), ids)
+        return IndexQueries(queries.rows[drawn], ids)
 
     def _check_n_neighbors(self, n_neighbors: Any, *, is_own: bool) -> int:
         value = self.n_neighbors if n_neighbors is None else n_neighbors

@@ -12,7 +12,6 @@ from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import QUERY_BLOCK, Space
 from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._typing import IntArray
-from shapecluster.neighbors._index_metrics import IndexMetric, n_rows
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,13 @@ def measure_recall(found: Hits, true: Hits, n_queries: int) -> Recall:
     return Recall(float(mean), float(error), len(per_query))
 
 
-def cell_ranks(metric: IndexMetric, space: Space, cells: InvertedLists, rows: Any, hits: Hits) -> IntArray:
+def cell_ranks(space: Space, cells: InvertedLists, rows: Any, hits: Hits) -> IntArray:
     """Count the cells that are nearer to the query than the cell of each hit."""
     order = np.argsort(cells.ids)
     labels = cells.labels[order][np.searchsorted(cells.ids[order], hits.ids)]
     ranks = np.empty(len(labels), dtype=np.intp)
-    for part in row_blocks(n_rows(rows), 1, QUERY_BLOCK):
-        queries = space.prepare(metric.subset(rows, part))
+    for part in row_blocks(rows.shape[0], 1, QUERY_BLOCK):
+        queries = space.prepare(rows[part])
         near, _ = space.nearest_cells(queries, len(cells))
         rank = np.argsort(near, axis=1)  # the inverse permutation: cell to rank
         of_part = slice(*np.searchsorted(hits.queries, [part.start, part.stop]))

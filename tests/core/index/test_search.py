@@ -15,7 +15,7 @@ from shapecluster._core.index.shape_space import ShapeSpace, angle_of
 from shapecluster._core.index.vector_space import VectorSpace, direct_distances, nearest_centers
 from shapecluster._core.sbd.correlation import align_all
 from shapecluster._core.sbd.lowpass import Level, LowPassScreen, highest, low_pass_screen_for
-from shapecluster._core.sbd.shapes import shapes_of, subset
+from shapecluster._core.sbd.shapes import shapes_of
 from tests.core.sbd.test_bounds import KINDS
 from tests.core.sbd.test_bounds import rows as rows_of_kind
 
@@ -35,7 +35,7 @@ def shape_index(rng, n=120, k=6, m=64, max_shift=None, channels=1, dtype=np.floa
     labels = ncc.argmax(axis=1)
     distance = angle_of(ncc[np.arange(n), labels])
     cells, order = build_lists(labels, distance, np.arange(n), k)
-    return x, cells, ShapeSpace.of(subset(x, order), centers)
+    return x, cells, ShapeSpace.of(x[order], centers)
 
 
 class TestCells:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shapecluster._core.sbd.correlation import align_all, screen
-from shapecluster._core.sbd.shapes import materialize, shapes_of, subset, unit_rows_of
+from shapecluster._core.sbd.shapes import materialize, shapes_of, unit_rows_of
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -33,7 +33,7 @@ def test_what_is_not_kept_is_made_again_with_the_same_bits(rng, dtype, max_shift
 def test_nothing_but_the_input_is_held_without_spare_memory(rng):
     X = rng.normal(size=(50, 1, 40))
     assert shapes_of(X, None, spare=0).series is X
-    assert subset(shapes_of(X, None, spare=0), slice(5, 9)).raw
+    assert shapes_of(X, None, spare=0)[5:9].raw
 
 
 @pytest.mark.parametrize("n_channels", [1, 40, 3000])

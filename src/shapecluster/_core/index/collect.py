@@ -8,7 +8,7 @@ import numpy as np
 
 from shapecluster._arrays import joined, rank_in_group, take
 from shapecluster._core.index.inverted_lists import Ids
-from shapecluster._typing import BoolArray, Float64Array, IntArray
+from shapecluster._typing import Float64Array, IntArray
 
 
 class Hits(NamedTuple):
@@ -18,10 +18,6 @@ class Hits(NamedTuple):
     distances: Float64Array
     ids: Ids
     shifts: IntArray
-
-    def subset(self, selected: IntArray | BoolArray) -> Hits:
-        """Return the selected pairs."""
-        return take(self, selected)
 
 
 class RadiusCollector:

@@ -67,7 +67,7 @@ class Space(ABC):
 
     def __len__(self) -> int:
         """Number of rows."""
-        return len(self.rows)
+        return int(self.rows.shape[0])
 
     @abstractmethod
     def prepare(self, x: Any) -> Any:
@@ -185,7 +185,9 @@ class IndexSearch:
     def _scan_cells(self, which: IntArray, near: IntArray, distance: Float64Array) -> None:
         """Scan cells: `near` and `distance` have one row for each query in `which`."""
         queries = np.repeat(which, near.shape[1])
-        low, high = self._annulus_limits(queries, distance.ravel())
+        # Without the triangle inequality no distance to a center rules out a row.
+        radius = self._triangle_radius()[queries] if self.space.exact else np.inf
+        low, high = distance.ravel() - radius, distance.ravel() + radius
         for cell, at in _groups(near.ravel()):
             span = self.cells.span(cell)
             members = self.cells.center_distance[span]
@@ -216,13 +218,6 @@ class IndexSearch:
             rows = self.space.prefilter(self.queries, query, rows, float(self.collector.threshold[query]))
             for part in row_blocks(len(rows), 1, _MAX_BOUNDS):
                 self._scan(np.array([query]), rows[part])
-
-    def _annulus_limits(self, which: IntArray, distance: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Limits of the distance to a center between which a row may count."""
-        if not self.space.exact:
-            return np.full(len(which), -np.inf), np.full(len(which), np.inf)
-        radius = self._triangle_radius()[which]
-        return distance - radius, distance + radius
 
     def _triangle_radius(self) -> Float64Array:
         radius = self.space.triangle_radius(self.queries, self.collector.threshold)

@@ -58,9 +58,6 @@ class SetSpace(Space):
         """Make a space from rows sorted by cell."""
         return cls(rows, centers, sizes_of(rows))
 
-    def __len__(self) -> int:
-        return int(self.rows.shape[0])
-
     def prepare(self, x: Any) -> SetQueries:
         """Prepare a block of queries."""
         return SetQueries(x, np.ascontiguousarray(x.T.toarray()), sizes_of(x))

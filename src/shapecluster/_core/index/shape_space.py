@@ -14,7 +14,7 @@ from shapecluster._core.sbd.blocks import row_blocks
 from shapecluster._core.sbd.bounds import ANGLE_ROUNDING
 from shapecluster._core.sbd.correlation import evaluate_pairs, screen, screening_row_bytes
 from shapecluster._core.sbd.lowpass import LowPassScreen, highest, low_pass_screen_for
-from shapecluster._core.sbd.shapes import Shapes, materialize, subset, with_spectra
+from shapecluster._core.sbd.shapes import Shapes, materialize, with_spectra
 from shapecluster._typing import Float64Array, FloatArray, IntArray
 
 
@@ -138,12 +138,12 @@ class ShapeSpace(Space):
 
     def _screened(self, queries: ShapeQueries, which: IntArray, rows: slice | IntArray) -> FloatArray:
         """Screen all pairs by full transforms."""
-        stored = subset(self.rows, rows)  # of a slice a view
+        stored = self.rows[rows]  # of a slice a view
         peak = np.empty((len(which), len(stored)), dtype=np.float32)
         for part in row_blocks(len(stored), stored.row_bytes):
             others = materialize(stored, part)
             for some in row_blocks(len(which), screening_row_bytes(self.rows, others)):
-                peak[some, part] = screen(subset(queries.shapes, which[some]), others).peak
+                peak[some, part] = screen(queries.shapes[which[some]], others).peak
         return peak
 
     def tighten_bounds(

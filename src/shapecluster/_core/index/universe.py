@@ -9,7 +9,7 @@ from shapecluster._core.index.inverted_lists import InvertedLists
 from shapecluster._core.index.search import IndexSearch, search_in_blocks
 from shapecluster._core.index.shape_space import ShapeSpace
 from shapecluster._core.sbd.bounds import bounds_may_pay
-from shapecluster._core.sbd.shapes import Shapes, subset
+from shapecluster._core.sbd.shapes import Shapes
 
 
 def search_universe(
@@ -45,7 +45,7 @@ def search_universe(
     def search(part: slice) -> Hits:
         found = collector(part.stop - part.start)
         others = (lambda which, ids: which + part.start != ids) if exclude_self else None
-        prepared = space.prepare(subset(queries, part))
+        prepared = space.prepare(queries[part])
         IndexSearch(space, cell, prepared, found, others).scan_all_rows()
         return found.hits()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from shapecluster._core.sbd.bounds import (
     angle_upper_bound,
     choose_low_pass,
 )
-from shapecluster._core.sbd.correlation import evaluate_block
+from shapecluster._core.sbd.correlation import evaluate_pairs
 from shapecluster._core.sbd.normalize import scaled_weights
 from shapecluster._core.sbd.shapes import Shapes, materialize, profile_of, unit_rows_of
 from shapecluster._typing import Float64Array, FloatArray, IntArray
@@ -69,8 +68,8 @@ class Seeds:
             return None
         seeds = materialize(self.x, self.rows[:n_clusters])
         result = Assigned.empty(seeds, len(self.x), self.lower_bounds[:, :n_clusters])
-        for label, found in enumerate(self.nearer[:n_clusters]):
-            result.put(found._replace(labels=np.full(len(found.rows), label)))
+        for found in self.nearer[:n_clusters]:
+            result.put(found)
         return result
 
 
@@ -114,46 +113,14 @@ def k_shape_plus_plus(
     """
     usable = np.where(x.flat, 0.0, scaled_weights(weights))
     search = _SeedSearch(x, n_clusters, keep and not x.narrow, n_threads)
-    search.choose(search.compare(_draw(usable, rng.uniform(size=1))), 0)
+    search.add_best(_draw(usable, rng.uniform(size=1)), usable)
     for _ in range(1, n_clusters):
         potential = usable * search.square_distance
-        draws = rng.uniform(
-            size=N_CANDIDATES
-        )  # drawn in any case, so that seeds do not depend on later steps
+        # Drawn in any case, so that seeds do not depend on later steps.
+        draws = rng.uniform(size=N_CANDIDATES)
         exhausted = not potential.any()  # every shape is a seed already
-        drawn = _unused(usable, search.seeds) if exhausted else _draw(potential, draws)
-        compared = search.compare(drawn)
-        search.choose(compared, int((usable * compared.reached).sum(axis=-1).argmin()))
+        search.add_best(_unused(usable, search.seeds) if exhausted else _draw(potential, draws), usable)
     return Seeds(x, np.array(search.seeds, dtype=np.intp), search.lower_bounds, search.nearer)
-
-
-class _Compared(NamedTuple):
-    """All series against some candidates.
-
-    Attributes
-    ----------
-    candidates : ndarray of shape (n_candidates,)
-        Rows that may become the next seed.
-    reached : ndarray of shape (n_candidates, n_series)
-        SBD^2 to the nearest seed, if the candidate were one.
-    lower_bounds : ndarray of shape (n_series, n_candidates)
-        Lower bounds of the angles.
-    nearer : list of Resolved
-        For each candidate, the series that are nearer to it than to any seed.
-    """
-
-    candidates: IntArray
-    reached: Float64Array
-    lower_bounds: FloatArray
-    nearer: list[Resolved]
-
-
-class _Candidates(NamedTuple):
-    """Candidates for the next seed, with the bounds that apply to them."""
-
-    y: Shapes
-    separation: FloatArray | None
-    spectral: SpectralBounds | None
 
 
 class _SeedSearch:
@@ -169,58 +136,54 @@ class _SeedSearch:
         self.square_distance = np.where(x.flat, 1.0, np.inf)
         self.low_pass = None if x.narrow else choose_low_pass(x)
 
-    def compare(self, candidates: IntArray) -> _Compared:
-        """Find the series that each candidate is nearer to than any seed."""
-        y = materialize(self.x, candidates)
+    def add_best(self, candidates: IntArray, usable: Float64Array) -> None:
+        """Make that candidate the next seed which leaves the smallest sum of SBD^2 to the nearest seeds."""
+        y, label = materialize(self.x, candidates), len(self.seeds)
         separation = None
         if self.lower_bounds is not None and self.seeds and self.x.all_shifts:
-            separation = self.lower_bounds[candidates, : len(self.seeds)]
+            separation = self.lower_bounds[candidates, :label]
         spectral = None if self.low_pass is None else SpectralBounds(y, profile_of(y), self.low_pass)
-        compare_block = partial(self._compare_block, _Candidates(y, separation, spectral))
+        compare = partial(self._compare_block, y, separation, spectral)
         blocks = shared_blocks(len(self.x), self.x.row_bytes // 8, self.n_threads)
-        lower_bounds, parts = zip(*map_blocks(compare_block, blocks, self.n_threads), strict=True)
+        lower_bounds, parts = zip(*map_blocks(compare, blocks, self.n_threads), strict=True)
         found = joined(parts)
         sbd = 1.0 - found.ncc
         sbd[sbd <= self.x.tie_band] = 0.0  # a copy of a seed must never be drawn
         reached = np.repeat(self.square_distance[None], len(candidates), axis=0)
         nearer_by = found.labels, found.rows
         reached[nearer_by] = np.minimum(reached[nearer_by], sbd * sbd)
-        nearer = [take(found, np.flatnonzero(found.labels == j)) for j in range(len(candidates))]
-        return _Compared(candidates, reached, np.concatenate(lower_bounds), nearer)
-
-    def choose(self, compared: _Compared, best: int) -> None:
-        """Make one of the candidates the next seed."""
-        label = len(self.seeds)
-        self.seeds.append(int(compared.candidates[best]))
+        best = int((usable * reached).sum(axis=-1).argmin())
+        nearer = take(found, found.labels == best)
+        self.seeds.append(int(candidates[best]))
+        self.labels[nearer.rows], self.ncc[nearer.rows] = label, nearer.ncc
+        self.square_distance = reached[best]
         if self.lower_bounds is not None:
-            self.lower_bounds[:, label] = compared.lower_bounds[:, best]
-            self.nearer.append(compared.nearer[best])
-        found = compared.nearer[best]
-        self.labels[found.rows], self.ncc[found.rows] = label, found.ncc
-        self.square_distance = compared.reached[best]
+            self.lower_bounds[:, label] = np.concatenate([bounds[:, best] for bounds in lower_bounds])
+            self.nearer.append(nearer._replace(labels=np.full(len(nearer.rows), label)))
 
-    def _compare_block(self, candidates: _Candidates, rows: slice) -> tuple[FloatArray, Resolved]:
-        """Bounds of all pairs, and the exact values of those in which the candidate is nearer."""
-        x, y = materialize(self.x, rows), candidates.y
-        threshold = self.ncc[rows]
+    def _compare_block(
+        self, y: Shapes, separation: FloatArray | None, spectral: SpectralBounds | None, rows: slice
+    ) -> tuple[FloatArray, Resolved]:
+        """Bounds of all pairs with candidates, and the exact values of those in which one is nearer.
+
+        `separation` bounds the angles between the candidates and the seeds.
+        """
+        x, threshold = materialize(self.x, rows), self.ncc[rows]
         radius = angle_upper_bound(threshold, 0.0).astype(np.float32) + ANGLE_ROUNDING
         bounds = np.full((len(x), len(y)), -np.inf, dtype=np.float32)
-        if candidates.separation is not None:
-            np.subtract(candidates.separation.T[self.labels[rows]], radius[:, None], out=bounds)
+        if separation is not None:
+            np.subtract(separation.T[self.labels[rows]], radius[:, None], out=bounds)
         possible = ~(x.flat[:, None] | y.flat)
-        open_pairs = (bounds <= radius[:, None]) & possible
-        if candidates.spectral is not None and open_pairs.any():
-            first, second = np.nonzero(open_pairs)
-            tighter = candidates.spectral.listed_pairs(x, first, second)
+        first, second = np.nonzero((bounds <= radius[:, None]) & possible)
+        if spectral is not None and len(first):
+            tighter = spectral.listed_pairs(x, first, second)
             bounds[first, second] = np.maximum(bounds[first, second], tighter)
-            open_pairs = (bounds <= radius[:, None]) & possible
-        first, second = np.nonzero(open_pairs)
-        found = evaluate_block(x, y, first, second, threshold[first])
+            first, second = np.nonzero((bounds <= radius[:, None]) & possible)
+        found = evaluate_pairs(x, y, first, second, threshold[first])
         bounds[first, second] = angle_lower_bound(found.peak, x.screen_error)
-        near = np.flatnonzero(found.ncc > threshold[first])
         other_shift_bound = angle_lower_bound(found.runner_up, x.screen_error)
         nearer = Resolved(rows.start + first, second, found.ncc, found.shifts, other_shift_bound)
-        return bounds, take(nearer, near)
+        return bounds, take(nearer, found.ncc > threshold[first])
 
 
 def random_rows(x: Shapes, n_clusters: int, weights: Float64Array, rng: np.random.RandomState) -> Seeds:

@@ -16,10 +16,10 @@ import numpy as np
 from scipy import fft
 
 from shapecluster._core.sbd.blocks import BLOCK_BYTES, map_blocks, row_blocks
-from shapecluster._core.sbd.shapes import Shapes, materialize, subset
+from shapecluster._core.sbd.shapes import Shapes, materialize
 from shapecluster._typing import ComplexArray, Float64Array, FloatArray, IntArray
 
-_MAX_LISTED_SHARE = 0.75  # of all pairs; when more are listed, screening all of them costs less
+_MAX_LISTED_SHARE = 0.75  # of all pairs within a narrow window; when more are listed, all cost less
 _DIRECT_BYTES = 1 << 21  # of products at a time: they should stay in the cache until they are summed
 _CROWDED = 6  # so many shifts near the peak cost more to evaluate directly than by a float64 transform
 
@@ -76,13 +76,6 @@ class Evaluated(NamedTuple):
     ncc: Float64Array
     shifts: IntArray
     runner_up: FloatArray
-
-    @classmethod
-    def unresolved(cls, peak: FloatArray) -> Evaluated:
-        """Peaks without any exact value."""
-        n_pairs = len(peak)
-        nothing = np.full(n_pairs, -np.inf), np.zeros(n_pairs, dtype=np.intp)
-        return cls(peak, *nothing, np.ones(n_pairs, dtype=np.float32))
 
 
 def align_all(x: Shapes, y: Shapes, *, n_threads: int = 1) -> Alignment:
@@ -189,7 +182,12 @@ def evaluate_pairs(
         A pair whose peak is lower, by more than the screening error, is not resolved.
     """
     n_pairs = len(first)
-    found = Evaluated.unresolved(np.empty(n_pairs, dtype=np.float32))
+    found = Evaluated(
+        np.empty(n_pairs, dtype=np.float32),
+        np.full(n_pairs, -np.inf),
+        np.zeros(n_pairs, dtype=np.intp),
+        np.ones(n_pairs, dtype=np.float32),
+    )
     for part in row_blocks(n_pairs, x.pair_bytes):
         curves = _pair_curves(x, y, first[part], second[part])
         peak = curves.max(axis=-1, out=found.peak[part])
@@ -202,24 +200,6 @@ def evaluate_pairs(
         found.ncc[near], found.shifts[near] = resolve_best_shift(x, y, first[near], second[near], curves)
         if not x.narrow:
             found.runner_up[near] = runner_up_peak(x, curves, found.shifts[near])
-    return found
-
-
-def evaluate_block(
-    x: Shapes, y: Shapes, first: IntArray, second: IntArray, threshold: Float64Array
-) -> Evaluated:
-    """As `evaluate_pairs`, but screen all pairs if most of them are listed, or if the window is narrow."""
-    if not x.narrow and len(first) <= _MAX_LISTED_SHARE * len(x) * len(y):
-        return evaluate_pairs(x, y, first, second, threshold)
-    screened = screen(x, y)
-    found = Evaluated.unresolved(screened.peak[first, second])
-    near = np.flatnonzero(found.peak >= threshold - x.screen_error)
-    for part in row_blocks(len(near), x.pair_bytes):
-        some = near[part]
-        curves = screened.curves(first[some], second[some])
-        found.ncc[some], found.shifts[some] = resolve_best_shift(x, y, first[some], second[some], curves)
-        if not x.narrow:
-            found.runner_up[some] = runner_up_peak(x, curves, found.shifts[some])
     return found
 
 
@@ -250,7 +230,7 @@ def direct_ncc(x: Shapes, y: Shapes, first: IntArray, second: IntArray, shifts: 
         others, position = y, second[pairs]
         if not few:
             used, position = np.unique(position, return_inverse=True)
-            others = subset(y, used)
+            others = y[used]
         product = others.shifted_copies[position, :, x.window - shifts[pairs], :]
         product *= x.unit[first[pairs]]
         # The sum runs over the whole row in a fixed order, so a pair has the same bits in any batch.
@@ -317,6 +297,8 @@ def _pair_curves(x: Shapes, y: Shapes, first: IntArray, second: IntArray) -> Flo
     if not len(first):
         return np.empty((0, len(x.shifts)), dtype=np.float32)
     if x.narrow:
+        if len(first) > _MAX_LISTED_SHARE * len(x) * len(y):
+            return _tile_curves(x, y)[first, second]
         used, position = np.unique(second, return_inverse=True)
         copies = _single_copies(materialize(y, used))
         rows = x.unit[first].astype(np.float32, copy=False).reshape(len(first), -1)

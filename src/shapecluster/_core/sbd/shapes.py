@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -55,6 +56,21 @@ class Shapes:
     def __len__(self) -> int:
         return len(self.series)
 
+    def __getitem__(self, rows: IntArray | BoolArray | slice) -> Shapes:
+        """Some of the series, with the arrays that are kept."""
+        return replace(
+            self,
+            series=self.series[rows],
+            flat=self.flat[rows],
+            spectra=None if self.spectra is None else self.spectra[rows],
+            profiles=None if self.profiles is None else self.profiles[rows],
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `series`."""
+        return self.series.shape
+
     @property
     def unit(self) -> FloatArray:
         """Unit rows of all series. If `raw`, they are computed here, so ask for a block at a time."""
@@ -96,7 +112,7 @@ class Shapes:
     @cached_property
     def narrow(self) -> bool:
         """Whether one matrix product per shift costs less than a transform."""
-        return bool(2 * self.window + 1 <= _NARROW * np.log2(max(2, self.length)))
+        return 2 * self.window + 1 <= _NARROW * math.log2(max(2, self.length))
 
     @cached_property
     def shifted_copies(self) -> Float64Array:
@@ -183,7 +199,7 @@ def shapes_of(
     if shapes.spectra is None:
         return shapes
     blocks = row_blocks(len(shapes), shapes.row_bytes)
-    return replace(shapes, profiles=np.concatenate([profile_of(subset(shapes, rows)) for rows in blocks]))
+    return replace(shapes, profiles=np.concatenate([profile_of(shapes[rows]) for rows in blocks]))
 
 
 def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
@@ -201,20 +217,9 @@ def with_spectra(shapes: Shapes, *, n_threads: int = 1) -> Shapes:
     return replace(shapes, spectra=spectra)
 
 
-def subset(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
-    """Some of the series, with the arrays that are kept."""
-    return replace(
-        shapes,
-        series=shapes.series[rows],
-        flat=shapes.flat[rows],
-        spectra=None if shapes.spectra is None else shapes.spectra[rows],
-        profiles=None if shapes.profiles is None else shapes.profiles[rows],
-    )
-
-
 def materialize(shapes: Shapes, rows: IntArray | BoolArray | slice) -> Shapes:
     """Some of the series with unit rows and spectra, computed now if they are not kept."""
-    part = subset(shapes, rows)
+    part = shapes[rows]
     if part.raw:
         part = replace(part, series=part.unit, raw=False)
     return with_spectra(part)
@@ -264,6 +269,7 @@ def unit_rows_of(shapes: Shapes, rows: IntArray | BoolArray | slice) -> FloatArr
     return unit_rows(part, shapes.dtype).values if shapes.raw else part
 
 
+@cache  # each block of series asks
 def _transform_length(at_least: int) -> int:
     """Smallest 2^a, 3 * 2^a, 5 * 2^a or 9 * 2^a that is large enough: such transforms are fast."""
     powers = [1 << max(0, int(np.ceil(np.log2(at_least / odd)))) for odd in (1, 3, 5, 9)]
