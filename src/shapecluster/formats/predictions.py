@@ -19,7 +19,7 @@ from shapecluster.formats._media_types import (
     encode_objects,
     media_type,
 )
-from shapecluster.formats._records import LABEL, float_dtype, iter_record_blocks, write_records
+from shapecluster.formats._records import LABEL, float_dtype, read_records, write_records
 from shapecluster.formats._streams import BytesLike, bounded_view
 from shapecluster.formats.csv_rows import read_csv, write_csv
 
@@ -130,15 +130,22 @@ def decode_predictions(
     if media == CSV:
         return _validated(read_csv(BytesIO(view)).values, n_rows)
     if media == RECORDIO:
-        blocks = iter_record_blocks(BytesIO(view), (LABEL, _CLUSTER), (LABEL, _DISTANCE), 1, max_bytes)
-        pairs = ([b.values] if b.labels is None else [b.values, b.labels] for b in blocks)
-        tables = [np.column_stack(pair).astype(np.float64) for pair in pairs]
-        return _validated(np.concatenate(tables) if tables else np.empty((0, 1)), n_rows)
+        block = read_records(
+            BytesIO(view),
+            (LABEL, _CLUSTER),
+            (LABEL, _DISTANCE),
+            n_rows=None,
+            n_features=1,
+            max_bytes=max_bytes,
+            max_record_bytes=max_bytes,
+        )
+        columns = [block.values] if block.labels is None else [block.values, block.labels]
+        return _validated(np.column_stack(columns).astype(np.float64), n_rows)
     objects = decode_objects(view, media, _BODY, "predictions")
     distant = any(isinstance(item, dict) and _DISTANCE in item for _, item in objects)
     names = [_CLUSTER, _DISTANCE] if distant else [_CLUSTER]
-    columns = [[_read_number(item, name, where) for where, item in objects] for name in names]
-    return _validated(np.array(columns).T, n_rows)
+    numbers = [[_read_number(item, name, where) for where, item in objects] for name in names]
+    return _validated(np.array(numbers).T, n_rows)
 
 
 def _read_number(item: Any, name: str, where: str) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from shapecluster._typing import FloatArray
@@ -13,13 +11,12 @@ from shapecluster.formats._records import (
     FloatDtypeName,
     RecordBlock,
     float_dtype,
-    iter_record_blocks,
-    join_records,
+    read_records,
     write_records,
 )
-from shapecluster.formats._streams import Readable, Writable, read_blocks
+from shapecluster.formats._streams import Readable, Writable
 
-__all__ = ["RecordBlock", "iter_recordio", "read_recordio", "write_recordio"]
+__all__ = ["RecordBlock", "read_recordio", "write_recordio"]
 
 # The built-in algorithms look for no others.
 _VALUES, _LABEL = (FEATURES, "values"), (LABEL, "values")
@@ -102,6 +99,9 @@ def read_recordio(
 ) -> RecordBlock:
     """Read all rows of a file.
 
+    Rows are dense and hold a packed Float32Tensor, Float64Tensor or Int32Tensor, as the SageMaker SDK writes
+    them. All rows must have the same width and type, and either all or none a label.
+
     Parameters
     ----------
     file : binary file
@@ -134,49 +134,12 @@ def read_recordio(
         ...
     shapecluster.exceptions.ArtifactError: RecordIO data cannot be read: it ends within the header...
     """
-    rows = iter_recordio(file, n_features=n_features, max_record_bytes=max_record_bytes)
-    blocks = read_blocks(rows, n_rows, max_bytes, "RecordIO data")
-    if not blocks:
-        return RecordBlock(np.empty((0, n_features or 0), dtype=np.float32), None)
-    return join_records(blocks)
-
-
-def iter_recordio(
-    file: Readable, *, n_features: int | None = None, max_record_bytes: int = MAX_RECORD_BYTES
-) -> Iterator[RecordBlock]:
-    """Read rows in blocks of a few megabytes, in bounded memory.
-
-    Rows are dense and hold a packed Float32Tensor, Float64Tensor or Int32Tensor, as the SageMaker SDK writes
-    them. All rows must have the same width and type, and either all or none a label.
-
-    Parameters
-    ----------
-    file : binary file
-        The source, opened for reading. It need not be seekable.
-    n_features : int, default=None
-        The expected number of values per row; None: as many as the first row has.
-    max_record_bytes : int, default=16 MiB
-        The maximum size of one row, in the file and as a dense row.
-
-    Yields
-    ------
-    RecordBlock
-        A block of at least one row.
-
-    Raises
-    ------
-    ArtifactError
-        If the file is damaged, or a row differs in width or type. The message names the row.
-
-    Examples
-    --------
-    >>> import io
-    >>> import numpy as np
-    >>> from shapecluster.formats import iter_recordio, write_recordio
-    >>> file = io.BytesIO()
-    >>> _ = write_recordio(file, np.ones((3, 2), dtype=np.float32), np.array([0.0, 1.0, 1.0]))
-    >>> _ = file.seek(0)
-    >>> [(block.values.shape, block.labels.tolist()) for block in iter_recordio(file)]
-    [((3, 2), [0.0, 1.0, 1.0])]
-    """
-    yield from iter_record_blocks(file, _VALUES, _LABEL, n_features, max_record_bytes)
+    return read_records(
+        file,
+        _VALUES,
+        _LABEL,
+        n_rows=n_rows,
+        n_features=n_features,
+        max_bytes=max_bytes,
+        max_record_bytes=max_record_bytes,
+    )
