@@ -247,7 +247,7 @@ def test_fingerprints_differ_for_different_arrays():
 
 PROGRAM = """
 import os, signal, sys
-from shapecluster.container import __main__ as program
+from shapecluster.container import _program as program
 from shapecluster.container._checkpoints import CheckpointStore
 original, steps = CheckpointStore.after_step, []
 def after_step(self, arrays):
@@ -256,7 +256,7 @@ def after_step(self, arrays):
     if len(steps) == {step}:
         os.kill(os.getpid(), signal.{signal})
 CheckpointStore.after_step = after_step
-sys.exit(program._run())
+sys.exit(program.run())
 """
 
 

@@ -8,8 +8,8 @@ import logging
 import numpy as np
 import pytest
 
-from shapecluster.container import __main__ as program
 from shapecluster.container import _kshape, main
+from shapecluster.container import _program as program
 from tests.container.conftest import RECORDIO
 
 
