@@ -6,14 +6,14 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from shapecluster.container import _kmeans, _kshape, _serving
 from shapecluster.container._files import FAILURE, write_bytes
-from shapecluster.container._input import JobConfiguration, read_configuration
+from shapecluster.container._input import read_job
 from shapecluster.container._signals import EXIT_CODE, Terminated, exit_on_sigterm
 
 logger = logging.getLogger("shapecluster.container")
@@ -21,10 +21,7 @@ logger = logging.getLogger("shapecluster.container")
 _DEFAULT_ROOT = "/opt/ml"
 _ROOT_VARIABLE = "SHAPECLUSTER_ROOT"
 
-_TRAINERS: dict[str, Callable[[JobConfiguration, Path], None]] = {
-    _kshape.ALGORITHM: _kshape.train,
-    _kmeans.ALGORITHM: _kmeans.train,
-}
+_TRAINERS = {_kshape.ALGORITHM: _kshape.train, _kmeans.ALGORITHM: _kmeans.train}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -99,7 +96,7 @@ def _train(root: Path, algorithm: str) -> int:
     try:
         if algorithm not in _TRAINERS:
             raise ValueError(f"The algorithm must be {' or '.join(_TRAINERS)}. Got {algorithm!r} instead.")
-        _TRAINERS[algorithm](read_configuration(root), root)
+        _TRAINERS[algorithm](read_job(root))
     except Terminated:
         # No reason in output/failure: the platform stopped the job, and may restart it.
         logger.warning("SIGTERM received: the last checkpoint is saved, and no model is written")

@@ -55,6 +55,12 @@ def media_type(content_type: str) -> MediaType:
     return name
 
 
+def content_parameters(content_type: str) -> list[tuple[str, str]]:
+    """Return the parameters of a Content-Type header, in lower case and without quotes."""
+    pairs = (part.lower().partition("=") for part in content_type.split(";")[1:])
+    return [(name.strip(), value.strip().strip('"')) for name, _, value in pairs]
+
+
 def encode_objects(objects: list[dict[str, Any]], media: MediaType, key: str) -> bytes:
     """Encode objects as JSON Lines, or as one JSON object with their list under `key`."""
     if media == JSON:
