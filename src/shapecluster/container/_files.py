@@ -20,6 +20,7 @@ from typing import Any
 
 from shapecluster._files import atomic_write
 from shapecluster.exceptions import ArtifactError
+from shapecluster.formats._parsers import parse_json
 
 CONFIGURATION = "input/config"
 DATA = "input/data"
@@ -47,8 +48,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def parse_object(data: bytes, name: str) -> dict[str, Any]:
     """Parse the JSON object of the file `name`."""
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(data)
+    except ValueError as error:
         raise ArtifactError(f"{name} cannot be read: {error}. Write it again, as JSON.") from None
     if not isinstance(value, dict):
         raise ArtifactError(f"{name} must be a JSON object. Got {type(value).__name__} instead.")

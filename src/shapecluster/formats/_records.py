@@ -18,7 +18,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ from shapecluster.exceptions import ArtifactError
 from shapecluster.formats._streams import Readable, Writable, fill_buffer, join_rows, write_all
 
 Numbers: TypeAlias = NDArray[np.number[Any]]
-FloatDtypeName: TypeAlias = Literal["float32", "float64"]
 Key: TypeAlias = tuple[int, str]
 """A tensor of a record: the field of its map, and its name there."""
 Span: TypeAlias = tuple[int, int]
@@ -75,13 +74,6 @@ class _Column(NamedTuple):
     values: Numbers
     start: int
     stop: int
-
-
-def float_dtype(name: FloatDtypeName) -> np.dtype[Any]:
-    """Return the little-endian type that a parameter `dtype` names."""
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype must be 'float32' or 'float64'. Got {name!r} instead.")
-    return np.dtype(name).newbyteorder("<")
 
 
 def _describe(key: Key) -> str:
@@ -170,7 +162,6 @@ def read_records(
     file: Readable,
     key: Key,
     label: Key,
-    *,
     n_rows: int | None,
     n_features: int | None,
     max_bytes: int,

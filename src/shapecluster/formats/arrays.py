@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from shapecluster._files import atomic_write
 from shapecluster.exceptions import ArtifactError
+from shapecluster.formats._parsers import parse_json
 from shapecluster.formats._streams import byte_view, fill_array, write_all
 
 __all__ = ["ArrayFile", "read_arrays", "write_arrays"]
@@ -176,8 +177,8 @@ def _read_header(file: BinaryIO, size: int, digest: hashlib._Hash, kind: str) ->
     text = file.read(length)
     digest.update(start + text)
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text)
+    except ValueError as error:
         raise ArtifactError("The file is damaged: its header is not valid JSON.") from error
     if not isinstance(header, dict):
         raise ArtifactError("The file is damaged: its header is not a JSON object.")

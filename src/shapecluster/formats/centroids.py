@@ -9,7 +9,7 @@ import numpy as np
 from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._media_types import parse_numbers
+from shapecluster.formats._parsers import parse_numbers
 from shapecluster.formats._streams import BytesLike, bounded_view
 
 __all__ = ["CentroidReport", "decode_centroids", "encode_centroids"]

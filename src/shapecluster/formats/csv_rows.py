@@ -10,7 +10,7 @@ import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._media_types import MAX_QUOTED, parse_numbers
+from shapecluster.formats._parsers import MAX_QUOTED, parse_numbers
 from shapecluster.formats._streams import CHUNK_BYTES, Readable, Writable, join_rows, write_all
 
 __all__ = ["NamedRows", "read_csv", "write_csv"]

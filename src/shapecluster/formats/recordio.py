@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from shapecluster._typing import FloatArray
-from shapecluster.formats._records import (
-    FEATURES,
-    LABEL,
-    FloatDtypeName,
-    RecordBlock,
-    float_dtype,
-    read_records,
-    write_records,
-)
+from shapecluster.formats._records import FEATURES, LABEL, RecordBlock, read_records, write_records
 from shapecluster.formats._streams import Readable, Writable
 
 __all__ = ["RecordBlock", "read_recordio", "write_recordio"]
@@ -29,7 +23,7 @@ def write_recordio(
     X: FloatArray,
     labels: FloatArray | None = None,
     *,
-    dtype: FloatDtypeName = "float32",
+    dtype: Literal["float32", "float64"] = "float32",
 ) -> int:
     """Write the rows of a matrix, with labels if they are given.
 
@@ -70,9 +64,10 @@ def write_recordio(
     array([[1., 2.],
            [3., 4.]], dtype=float32)
     """
-    target = float_dtype(dtype)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r} instead.")
     matrix = np.asarray(X)
-    if matrix.ndim != 2 or matrix.shape[1] == 0 or matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
+    if matrix.ndim != 2 or matrix.shape[1] == 0 or not _is_float(matrix):
         raise ValueError(
             "X of write_recordio must be a matrix of floats with at least one column. "
             f"Got shape {matrix.shape} of {matrix.dtype} instead."
@@ -80,13 +75,17 @@ def write_recordio(
     tensors = {_VALUES: matrix}
     if labels is not None:
         column = np.asarray(labels)
-        if column.shape != matrix.shape[:1] or column.dtype.kind != "f" or column.dtype.itemsize > 8:
+        if column.shape != matrix.shape[:1] or not _is_float(column):
             raise ValueError(
                 f"labels of write_recordio must be {len(matrix)} floats, one per row. "
                 f"Got shape {column.shape} of {column.dtype} instead."
             )
         tensors[_LABEL] = column[:, None]
-    return write_records(file, tensors, target)
+    return write_records(file, tensors, np.dtype(dtype).newbyteorder("<"))
+
+
+def _is_float(array: FloatArray) -> bool:
+    return array.dtype.kind == "f" and array.dtype.itemsize <= 8
 
 
 def read_recordio(
@@ -134,12 +133,4 @@ def read_recordio(
         ...
     shapecluster.exceptions.ArtifactError: RecordIO data cannot be read: it ends within the header...
     """
-    return read_records(
-        file,
-        _VALUES,
-        _LABEL,
-        n_rows=n_rows,
-        n_features=n_features,
-        max_bytes=max_bytes,
-        max_record_bytes=max_record_bytes,
-    )
+    return read_records(file, _VALUES, _LABEL, n_rows, n_features, max_bytes, max_record_bytes)
