@@ -11,7 +11,7 @@ models            archive           model.tar.gz
                     ndarray           its NDArray list of a built-in K-Means model
 jobs              hyperparameters   parameters as strings, and back
 indexes           arrays            one checksummed file of named arrays
-endpoints         bodies            series of a request, clusters of a response: CSV, JSON, JSON Lines, RecordIO
+endpoints         bodies            series and clusters, as CSV, JSON, JSON Lines or RecordIO
 parts of these    _records, _streams, _parsers
 ```
 
