@@ -99,14 +99,14 @@ def train(job: Job) -> None:
 
 def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: CheckpointStore) -> LocalKShape:
     """Fit from the beginning or from the checkpoint, with a random seed if the job states none."""
-    checkpoint = checkpoints.load()
+    saved_seed, snapshot = checkpoints.load() or (None, None)
     seed = parameters["random_state"]
     if seed is None:
         # Drawn here and saved with each checkpoint: a resumed fit must draw the same numbers.
-        seed = secrets.randbelow(2**32) if checkpoint is None else checkpoint[0]
+        seed = secrets.randbelow(2**32) if saved_seed is None else saved_seed
     checkpoints.seed = seed
-    given = {name: parameters[name] for name in (*FIT_PARAMETERS, "n_jobs", "verbose")}
-    model = LocalKShape(**given | {"random_state": seed})
+    model = LocalKShape(**{name: parameters[name] for name in (*FIT_PARAMETERS, "n_jobs", "verbose")})
+    model.set_params(random_state=seed)
     if model.n_jobs is None and data.values.nbytes >= _MIN_THREADED_BYTES:
         model.set_params(n_jobs=-1)  # the instance runs only this program, and the result is the same
     if data.centers is not None:
@@ -115,14 +115,12 @@ def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: Checkpo
     if data.names is not None and data.values.ndim == 2:  # so that messages show the names
         X = pd.DataFrame(data.values, index=pd.Index(data.names, dtype=object), copy=False)
     try:
-        if checkpoint is not None:
+        if snapshot is not None:
             logger.info("resuming from the checkpoint")
             try:
-                return model._fit_with_snapshots(X, data.weights, checkpoints.after_step, checkpoint[1])
+                return model._fit_with_snapshots(X, data.weights, checkpoints.after_step, snapshot)
             except ValueError as error:  # if the data are invalid, the second fit raises it again
-                logger.warning(
-                    "the checkpoint cannot be resumed (%s): training starts from the beginning", error
-                )
+                logger.warning("the checkpoint cannot be resumed (%s): training starts anew", error)
         return model._fit_with_snapshots(X, data.weights, checkpoints.after_step)
     except Terminated:
         checkpoints.save()
@@ -140,16 +138,14 @@ def _parameters(job: Job) -> dict[str, Any]:
                 f"{given['n_clusters']}: give one of them."
             )
     # The channel alone implies the hyperparameter; if both are given they must agree.
-    if ("init" in job.channels) != (given.get("init", "channel") == "channel"):
-        if "init" in job.channels:
-            raise ValueError(
-                f"The channel 'init' holds centers to start from, but the hyperparameter init is "
-                f"{given['init']!r}. Set it to 'channel', or remove the channel."
-            )
-        if "init" in given:
+    if "init" not in job.channels:
+        if given.get("init") == "channel":
             raise ValueError("init='channel' needs a channel 'init' with one row for each cluster.")
-    elif "init" in job.channels:
-        given["init"] = "channel"
+    elif given.setdefault("init", "channel") != "channel":
+        raise ValueError(
+            f"The channel 'init' holds centers to start from, but the hyperparameter init is "
+            f"{given['init']!r}. Set it to 'channel', or remove the channel."
+        )
     return _DEFAULTS | given
 
 

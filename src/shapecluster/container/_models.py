@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from shapecluster._text import listing
 from shapecluster._typing import Float64Array
 from shapecluster.cluster._euclidean import nearest, squared_distances
 from shapecluster.cluster._local import LocalKShape
@@ -154,15 +155,14 @@ def _read_file(source: Path, pattern: str) -> bytes:
     # Unpacked files win over an archive next to them: SageMaker unpacks the archive before it starts serving.
     if archive.is_file() and not (source / DESCRIPTION_FILE).is_file():
         return read_member(archive, pattern, max_bytes=_MAX_BYTES).data
-    names = sorted(path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else []
-    for name in names:
-        if fnmatchcase(name, pattern):
-            with (source / name).open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-            if len(data) > _MAX_BYTES:
-                raise ArtifactError(f"{name} must have at most {_MAX_BYTES:,} bytes, and has more.")
-            return data
+    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else []
+    for path in files:
+        if fnmatchcase(path.name, pattern):
+            if path.stat().st_size > _MAX_BYTES:
+                raise ArtifactError(f"{path.name} must have at most {_MAX_BYTES:,} bytes, and has more.")
+            return path.read_bytes()
+    found = listing(repr(path.name) for path in files) or "nothing"
     raise ArtifactError(
-        f"The model must hold a file {pattern!r}. Got {', '.join(map(repr, names)) or 'nothing'} in "
-        f"{source} instead: check that it comes from this program."
+        f"The model must hold a file {pattern!r}. Got {found} in {source} instead: check that it comes from "
+        "this program."
     )
