@@ -63,15 +63,10 @@ class CheckpointStore:
     """
 
     def __init__(self, folder: Path, fingerprint: str, interval: int) -> None:
-        self.folder, self.fingerprint, self.interval = folder, fingerprint, interval
+        self.path, self.fingerprint, self.interval = folder / FILE_NAME, fingerprint, interval
         self.seed = 0
         self._latest: SnapshotArrays | None = None
         self._n_unsaved = 0  # steps since the last checkpoint
-
-    @property
-    def path(self) -> Path:
-        """The file of the checkpoint."""
-        return self.folder / FILE_NAME
 
     def load(self) -> tuple[int, SnapshotArrays] | None:
         """Return seed and snapshot of this fit, or None, with a warning if the file cannot be used."""
@@ -100,7 +95,7 @@ class CheckpointStore:
 
     def save(self) -> None:
         """Save the latest snapshot, unless it is saved already or there is no folder."""
-        if self._latest is None or not self._n_unsaved or not self.folder.is_dir():
+        if self._latest is None or not self._n_unsaved or not self.path.parent.is_dir():
             return
         write_arrays(self.path, _KIND, {"fingerprint": self.fingerprint, "seed": self.seed}, self._latest)
         self._n_unsaved = 0
