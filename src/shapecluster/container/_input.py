@@ -16,7 +16,7 @@ from shapecluster._typing import FloatArray
 from shapecluster.container._files import CONFIGURATION, DATA, parse_object
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, media_type, read_csv, read_recordio
-from shapecluster.formats.bodies import content_parameters
+from shapecluster.formats._parsers import content_parameters
 
 logger = logging.getLogger("shapecluster.container")
 

@@ -16,7 +16,7 @@ from shapecluster.container._kshape import ALGORITHM as K_SHAPE
 from shapecluster.container._models import ServedModel, load_model
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, encode_predictions, media_type
-from shapecluster.formats.bodies import content_parameters
+from shapecluster.formats._parsers import content_parameters
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

@@ -1,4 +1,4 @@
-"""Strict parsers of JSON, and of numbers in text."""
+"""Strict parsers of JSON, of numbers in text, and of the parameters of a content type."""
 
 from __future__ import annotations
 
@@ -51,3 +51,9 @@ def _is_number(token: bytes) -> bool:
     except ValueError:
         return False
     return b"_" not in token
+
+
+def content_parameters(content_type: str) -> list[tuple[str, str]]:
+    """Return the parameters of a Content-Type header, in lower case and without quotes."""
+    pairs = (part.lower().partition("=") for part in content_type.split(";")[1:])
+    return [(name.strip(), value.strip().strip('"')) for name, _, value in pairs]

@@ -91,12 +91,6 @@ def media_type(content_type: str) -> MediaType:
     return name
 
 
-def content_parameters(content_type: str) -> list[tuple[str, str]]:
-    """Return the parameters of a Content-Type header, in lower case and without quotes."""
-    pairs = (part.lower().partition("=") for part in content_type.split(";")[1:])
-    return [(name.strip(), value.strip().strip('"')) for name, _, value in pairs]
-
-
 def encode_rows(X: FloatArray, content_type: str) -> bytes:
     """Encode series as the body of a request to an endpoint.
 
