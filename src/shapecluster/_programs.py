@@ -28,16 +28,16 @@ class ContainerPrograms:
         Name of the logger that the program writes to.
     algorithm_for : callable
         The value of the program's option ``--algorithm`` that stands for an image or a listing.
-    main : callable
-        The program as a function of its arguments, which returns an exit code.
+    load_main : callable
+        Imports the program as a function of its arguments, which returns an exit code.
     load_app : callable
-        Loads the model in a folder and returns its server as a WSGI application.
+        Imports the server of the model in a folder as a WSGI application.
     """
 
     command: tuple[str, ...]
     logger_name: str
     algorithm_for: Callable[[str], str]
-    main: ProgramMain
+    load_main: Callable[[], ProgramMain]
     load_app: Callable[[Path], WsgiApp]
 
 

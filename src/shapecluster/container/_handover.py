@@ -20,6 +20,6 @@ PROGRAMS = ContainerPrograms(
     command=(sys.executable, "-m", "shapecluster.container"),
     logger_name="shapecluster.container",
     algorithm_for=_algorithm_for,
-    main=main,
+    load_main=lambda: main,
     load_app=lambda model: application(load_model(model)),
 )

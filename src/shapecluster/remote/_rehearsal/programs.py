@@ -70,7 +70,7 @@ def _python_path() -> list[str]:
 
 def load_main() -> ProgramMain:
     """The program as a function, for a rehearsal without processes of its own."""
-    return container_programs().main
+    return container_programs().load_main()
 
 
 def load_app(model: Path) -> WsgiApp:
