@@ -8,8 +8,8 @@ import logging
 import numpy as np
 import pytest
 
-from shapecluster.container import __main__ as program
 from shapecluster.container import _kshape, main
+from shapecluster.container import _program as program
 from tests.container.conftest import RECORDIO
 
 
@@ -117,7 +117,7 @@ def test_unknown_content_types_are_rejected(job, walks, content_type):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"TrainingInputMode": "Pipe"}, "TrainingInputMode File or FastFile"),
+        ({"TrainingInputMode": "Pipe"}, "TrainingInputMode must be File or FastFile"),
         ({"RecordWrapperType": "RecordIO"}, "RecordWrapperType must be None"),
         ({"ContentType": "text/csv;label_size=3"}, "label_size of the content type must be 0 or 1"),
     ],

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from shapecluster._files import atomic_write
+from shapecluster.exceptions import ArtifactError
+from shapecluster.formats._parsers import parse_json
 
 CONFIGURATION = "input/config"
 DATA = "input/data"
@@ -43,17 +45,29 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write indented JSON atomically."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+def parse_object(data: bytes, name: str) -> dict[str, Any]:
+    """Parse the JSON object of the file `name`."""
+    try:
+        value = parse_json(data)
+    except ValueError as error:
+        raise ArtifactError(f"{name} cannot be read: {error}. Write it again, as JSON.") from None
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{name} must be a JSON object. Got {type(value).__name__} instead.")
+    return value
 
 
-def write_model(
-    root: Path, algorithm: str, files: Mapping[str, bytes], parameters: Mapping[str, Any], **results: Any
+def write_results(
+    root: Path,
+    algorithm: str,
+    files: Mapping[str, bytes],
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    **results: Any,
 ) -> None:
-    """Write the files of a model and its description."""
+    """Write the files of a model, its description, and the metrics of the job."""
     for name, data in files.items():
         write_bytes(root / MODEL / name, data)
     description = {"library": version("shapecluster"), "algorithm": algorithm, "parameters": dict(parameters)}
-    # Last, so that a folder with a description is complete.
-    write_json(root / MODEL / DESCRIPTION_FILE, description | results)
+    # After the files, so that a folder with a description is complete.
+    for path, value in ((f"{MODEL}/{DESCRIPTION_FILE}", description | results), (METRICS, metrics)):
+        write_bytes(root / path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -14,9 +13,10 @@ import numpy as np
 
 from shapecluster._text import listing
 from shapecluster._typing import FloatArray
-from shapecluster.container._files import CONFIGURATION, DATA
+from shapecluster.container._files import CONFIGURATION, DATA, parse_object
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, media_type, read_csv, read_recordio
+from shapecluster.formats._parsers import content_parameters
 
 logger = logging.getLogger("shapecluster.container")
 
@@ -30,41 +30,25 @@ _MAX_ROW_BYTES = 1 << 27
 
 
 @dataclass(frozen=True)
-class InputChannel:
-    """A channel of the job: where its files are, and their format.
+class Job:
+    """A training job as the platform configured it.
 
     Attributes
     ----------
-    name : str
-        The name of the channel.
-    folder : Path
-        The folder of its files.
-    content_type : str
-        The content type in the configuration of the job, or an empty string.
-    """
-
-    name: str
-    folder: Path
-    content_type: str
-
-
-@dataclass(frozen=True)
-class JobConfiguration:
-    """The hyperparameters and channels of a training job.
-
-    Attributes
-    ----------
+    root : Path
+        The folder that contains the input and the output.
     hyperparameters : dict of str to str
         The hyperparameters as strings.
-    channels : dict of str to InputChannel
-        The channels by name.
+    channels : dict of str to str
+        The content type of each channel by its name; an empty string if the configuration has none.
     """
 
+    root: Path
     hyperparameters: dict[str, str]
-    channels: dict[str, InputChannel]
+    channels: dict[str, str]
 
-    def train_channel(self, optional: set[str]) -> InputChannel:
-        """Return the channel `train`, or the only one that is not among the `optional` ones."""
+    def train_channel(self, optional: set[str]) -> str:
+        """Return the name of the channel to train on: the only one that is not among the `optional` ones."""
         candidates = [name for name in self.channels if name not in optional]
         if len(candidates) != 1:
             raise ValueError(
@@ -72,10 +56,10 @@ class JobConfiguration:
                 f"{', '.join(sorted(optional))}. "
                 f"Got {', '.join(map(repr, candidates)) or 'no channel to train on'} instead."
             )
-        return self.channels[candidates[0]]
+        return candidates[0]
 
 
-def read_configuration(root: Path) -> JobConfiguration:
+def read_job(root: Path) -> Job:
     """Read the configuration that the platform wrote.
 
     Raises
@@ -100,38 +84,31 @@ def read_configuration(root: Path) -> JobConfiguration:
     # A job that is started by hand may have no such file: then every folder of data is a channel.
     if not path.exists() and data.is_dir():
         settings = {entry.name: {} for entry in sorted(data.iterdir()) if entry.is_dir()}
-    channels = {name: _channel(data / name, name, value) for name, value in settings.items()}
-    return JobConfiguration(hyperparameters, channels)
+    channels = {name: _content_type(name, value) for name, value in settings.items()}
+    return Job(root, hyperparameters, channels)
 
 
-def _channel(folder: Path, name: str, settings: Any) -> InputChannel:
+def _content_type(name: str, settings: Any) -> str:
+    """Check the configuration of a channel, and return its content type."""
     if not isinstance(settings, Mapping) or not _CHANNEL_NAME.fullmatch(name):
         raise ValueError(f"inputdataconfig.json: {name!r} is not a valid channel. Check how it was written.")
-    mode = settings.get("TrainingInputMode") or "File"
-    if mode not in ("File", "FastFile"):
-        raise ValueError(
-            f"Channel {name!r}: this program reads files (TrainingInputMode File or FastFile). "
-            f"Got {mode!r} instead."
-        )
-    wrapper = settings.get("RecordWrapperType") or "None"
-    if wrapper != "None":
-        raise ValueError(f"Channel {name!r}: RecordWrapperType must be None. Got {wrapper!r} instead.")
-    return InputChannel(name, folder, str(settings.get("ContentType") or ""))
+    for key, readable in (("TrainingInputMode", ("File", "FastFile")), ("RecordWrapperType", ("None",))):
+        value = settings.get(key) or readable[0]
+        if value not in readable:
+            raise ValueError(
+                f"Channel {name!r}: this program needs files that are not wrapped. "
+                f"{key} must be {' or '.join(readable)}. Got {value!r} instead."
+            )
+    return str(settings.get("ContentType") or "")
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object; an absent file is an empty one."""
-    try:
-        if not path.exists():
-            return {}
-        if path.stat().st_size > _MAX_CONFIGURATION:
-            raise ValueError(f"it has more than {_MAX_CONFIGURATION:,} bytes")
-        value = json.loads(path.read_text("utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError("it must be a JSON object")
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"The job's configuration {path.name} cannot be read: {error}.") from None
-    return value
+    if not path.exists():
+        return {}
+    if path.stat().st_size > _MAX_CONFIGURATION:
+        raise ValueError(f"{path.name} must have at most {_MAX_CONFIGURATION:,} bytes, and has more.")
+    return parse_object(path.read_bytes(), path.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,13 +166,15 @@ class ChannelData:
             )
 
 
-def read_channel(channel: InputChannel, *, label_size: Literal[0, 1] | None = None) -> ChannelData:
+def read_channel(job: Job, name: str, *, label_size: Literal[0, 1] | None = None) -> ChannelData:
     """Read a channel.
 
     Parameters
     ----------
-    channel : InputChannel
-        The folder of the channel and its format.
+    job : Job
+        The job, which has the channel.
+    name : str
+        The name of the channel.
     label_size : {0, 1}, default=None
         1: the first column of CSV is the name of the row. The content type may state it instead.
 
@@ -204,66 +183,59 @@ def read_channel(channel: InputChannel, *, label_size: Literal[0, 1] | None = No
     ValueError
         If the channel has no row, or a file cannot be read. The message names the file.
     """
-    content_type = channel.content_type
+    content_type = job.channels[name]
     if not content_type:
         content_type = "text/csv"
-        logger.info("channel %r has no content type: it is read as text/csv", channel.name)
+        logger.info("channel %r has no content type: it is read as text/csv", name)
     try:
         media = media_type(content_type)
+        label_size = _label_size(content_type, label_size)
     except ValueError as error:
-        raise ValueError(f"Channel {channel.name!r}: {error}") from None
-    declared = _declared_label_size(channel.name, content_type)
-    if declared is None:
-        declared = label_size or 0
-    elif label_size is not None and label_size != declared:
-        raise ValueError(
-            f"Channel {channel.name!r}: label_size is {declared} in the content type and {label_size} as a "
-            "hyperparameter. Give it once."
-        )
-    if declared and media != "text/csv":
-        logger.warning("label_size=1 is for text/csv; channel %r is %s", channel.name, media)
-    blocks: list[tuple[str, FloatArray, list[str] | None]] = []
+        raise ValueError(f"Channel {name!r}: {error}") from None
+    if label_size and media != "text/csv":
+        logger.warning("label_size=1 is for text/csv; channel %r is %s", name, media)
+    parts: list[FloatArray] = []
+    names: list[str] = []
+    files: list[tuple[str, int]] = []
     width: int | None = None
-    for path in _channel_files(channel):
-        file = path.relative_to(channel.folder).as_posix()
+    folder = job.root / DATA / name
+    # By the text of the path, so that the order of rows is the same on every platform.
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    for file, path in sorted(paths.items()):
         try:
-            values, names = _read_file(path, media, declared, width)
+            values, row_names = _read_file(path, media, label_size, width)
         except ArtifactError as error:
-            raise ArtifactError(f"Channel {channel.name!r}, file {file}: {error}") from error
+            raise ArtifactError(f"Channel {name!r}, file {file}: {error}") from error
         if len(values):
             width = values.shape[1]
-            blocks.append((file, values, names))
-    if not blocks:
+            parts.append(values)
+            names += row_names or ()
+            files.append((file, len(values)))
+    if not parts:
+        absent = "no file with a row below" if folder.is_dir() else "there is no folder"
         raise ValueError(
-            f"Channel {channel.name!r} has no data: no file with a row below input/data/{channel.name}. "
-            "Check the S3 prefix of the channel."
+            f"Channel {name!r} has no data: {absent} input/data/{name}. Check the S3 prefix of the channel."
         )
-    return _concatenate(channel, blocks)
-
-
-def _concatenate(
-    channel: InputChannel, blocks: list[tuple[str, FloatArray, list[str] | None]]
-) -> ChannelData:
-    parts = [values for _, values, _ in blocks]
     # One part is used as it is: concatenate would copy the whole channel. Of mixed types it makes float64.
     values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    named = all(names is not None for _, _, names in blocks)
-    names = [name for _, _, names in blocks for name in names or ()] if named else None
     n_rows, width = values.shape
-    logger.info(
-        f"channel {channel.name!r}: {n_rows} rows of {width} values ({values.dtype}) from {len(blocks)} files"
-    )
-    return ChannelData(channel.name, values, names, [(file, len(part)) for file, part, _ in blocks])
+    logger.info(f"channel {name!r}: {n_rows} rows of {width} values ({values.dtype}) from {len(parts)} files")
+    return ChannelData(name, values, names or None, files)
 
 
-def _channel_files(channel: InputChannel) -> list[Path]:
-    if not channel.folder.is_dir():
+def _label_size(content_type: str, hyperparameter: Literal[0, 1] | None) -> Literal[0, 1]:
+    """Return the number of columns of names, which the content type or a hyperparameter may state."""
+    stated = [value for key, value in content_parameters(content_type) if key == "label_size"]
+    if not stated:
+        return hyperparameter or 0
+    if stated[0] not in ("0", "1"):
+        raise ValueError(f"label_size of the content type must be 0 or 1. Got {stated[0]!r} instead.")
+    if hyperparameter not in (None, int(stated[0])):
         raise ValueError(
-            f"Channel {channel.name!r} has no data: there is no folder input/data/{channel.name}."
+            f"label_size is {stated[0]} in the content type and {hyperparameter} as a hyperparameter. "
+            "Give it once."
         )
-    files = [path for path in channel.folder.rglob("*") if path.is_file()]
-    # By the text of the path, so that the order of rows is the same on every platform.
-    return sorted(files, key=lambda path: path.relative_to(channel.folder).as_posix())
+    return 1 if stated[0] == "1" else 0
 
 
 def _read_file(
@@ -290,17 +262,3 @@ def _read_file(
             # int32 tensors become float64, which represents each of their values exactly.
             return values.astype(np.float32 if values.dtype == np.float32 else np.float64, copy=False), None
         return decode_rows(file.read(), media, n_timepoints=width, max_bytes=_MAX_BYTES), None
-
-
-def _declared_label_size(channel: str, content_type: str) -> Literal[0, 1] | None:
-    """Return the parameter label_size of a content type, or None."""
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "label_size":
-            if value.strip() not in ("0", "1"):
-                raise ValueError(
-                    f"Channel {channel!r}: label_size of the content type must be 0 or 1. "
-                    f"Got {value.strip()!r} instead."
-                )
-            return 1 if value.strip() == "1" else 0
-    return None

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,8 @@ from sklearn.cluster import KMeans
 
 from shapecluster._typing import FloatArray
 from shapecluster.cluster._euclidean import label_rows
-from shapecluster.container._files import METRICS, NDARRAYS_FILE, write_json, write_model
-from shapecluster.container._input import ChannelData, JobConfiguration, read_channel
+from shapecluster.container._files import NDARRAYS_FILE, write_results
+from shapecluster.container._input import ChannelData, Job, read_channel
 from shapecluster.formats import decode_hyperparameters, encode_ndarrays
 from shapecluster.formats.hyperparameters import (
     BOOLEAN,
@@ -64,12 +62,12 @@ _AUTO_TRIALS = 5
 _RANDOM_STATE = 0  # the built-in has no hyperparameter for it; the same data give the same model
 
 
-def train(job: JobConfiguration, root: Path) -> None:
+def train(job: Job) -> None:
     """Train, and write the model and its metrics."""
     parameters = _parameters(job)
-    rows = _check_rows(read_channel(job.train_channel(OPTIONAL_CHANNELS)), parameters)
+    rows = _read_rows(job, job.train_channel(OPTIONAL_CHANNELS), parameters["feature_dim"])
     rows.check_count("k", parameters["k"])
-    test = _check_rows(read_channel(job.channels["test"]), parameters) if "test" in job.channels else None
+    test = _read_rows(job, "test", parameters["feature_dim"]) if "test" in job.channels else None
     trials = parameters["local_lloyd_num_trials"]
     model = KMeans(
         parameters["k"],
@@ -83,17 +81,6 @@ def train(job: JobConfiguration, root: Path) -> None:
     centers = np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)
     # Of the float32 centers that are written, so that serving them reproduces it.
     _, inertia = label_rows(rows.values, centers)
-    state = f"state_{uuid.uuid4()}"
-    write_model(
-        root,
-        ALGORITHM,
-        {NDARRAYS_FILE: encode_ndarrays([centers]), state: b'{"n_iter": %d}\n' % model.n_iter_},
-        parameters,
-        n_iter=int(model.n_iter_),
-        inertia=inertia,
-        dtype="float32",
-        feature_dim=parameters["feature_dim"],
-    )
     metrics = {"train:ssd": inertia}
     if test is not None:
         _, ssd = label_rows(test.values, centers)
@@ -102,11 +89,22 @@ def train(job: JobConfiguration, root: Path) -> None:
             metrics[f"test:{name}"] = values[name]
             # The built-in's form: SageMaker's metric definitions find it in the log by a regex.
             logger.info("#quality_metric: host=algo-1, test %s <loss>=%.17g", name, values[name])
-    write_json(root / METRICS, metrics)
+    state = f"state_{uuid.uuid4()}"
+    write_results(
+        job.root,
+        ALGORITHM,
+        {NDARRAYS_FILE: encode_ndarrays([centers]), state: b'{"n_iter": %d}\n' % model.n_iter_},
+        parameters,
+        metrics,
+        n_iter=int(model.n_iter_),
+        inertia=inertia,
+        dtype="float32",
+        feature_dim=parameters["feature_dim"],
+    )
     logger.info("done: inertia %.17g after %d iterations", inertia, model.n_iter_)
 
 
-def _parameters(job: JobConfiguration) -> dict[str, Any]:
+def _parameters(job: Job) -> dict[str, Any]:
     parameters = _DEFAULTS | decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
     missing = [name for name in ("k", "feature_dim") if name not in parameters]
     if missing:
@@ -122,8 +120,8 @@ def _parameters(job: JobConfiguration) -> dict[str, Any]:
     return parameters
 
 
-def _check_rows(rows: ChannelData, parameters: Mapping[str, Any]) -> ChannelData:
-    width = parameters["feature_dim"]
+def _read_rows(job: Job, channel: str, width: int) -> ChannelData:
+    rows = read_channel(job, channel)
     if rows.values.shape[1] != width:
         raise ValueError(
             f"Channel {rows.channel!r} must have feature_dim={width} values per row. "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +13,8 @@ import pandas as pd
 from shapecluster._typing import FloatArray
 from shapecluster.cluster._local import FIT_PARAMETERS, LocalKShape
 from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
-from shapecluster.container._files import CENTROIDS_FILE, CHECKPOINTS, METRICS, write_json, write_model
-from shapecluster.container._input import ChannelData, JobConfiguration, read_channel
+from shapecluster.container._files import CENTROIDS_FILE, CHECKPOINTS, write_results
+from shapecluster.container._input import ChannelData, Job, read_channel
 from shapecluster.container._signals import Terminated
 from shapecluster.formats import decode_hyperparameters, encode_centroids
 from shapecluster.formats.hyperparameters import HyperparameterType, either, integer, number, one_of
@@ -73,41 +72,41 @@ class TrainingData(NamedTuple):
     names: list[str] | None
 
 
-def train(job: JobConfiguration, root: Path) -> None:
+def train(job: Job) -> None:
     """Train, and write the model and its metrics."""
     parameters = _parameters(job)
     n_channels = parameters.get("n_channels")
     data = _read_channels(job, parameters)
     fit_parameters = {name: parameters[name] for name in FIT_PARAMETERS}
     fingerprint = fit_fingerprint(fit_parameters | {"n_channels": n_channels}, data[:3])
-    checkpoints = CheckpointStore(root / CHECKPOINTS, fingerprint, parameters["checkpoint_every"])
+    checkpoints = CheckpointStore(job.root / CHECKPOINTS, fingerprint, parameters["checkpoint_every"])
     model = _fit(data, parameters, checkpoints)
     fit_parameters["random_state"] = model.random_state
-    write_model(
-        root,
+    write_results(
+        job.root,
         ALGORITHM,
         {CENTROIDS_FILE: encode_centroids(model.cluster_centers_)},
         fit_parameters,
+        {"train:ssd": model.inertia_, "train:n_iter": int(model.n_iter_)},
         n_iter=int(model.n_iter_),
         inertia=model.inertia_,
         dtype=str(data.values.dtype),
         n_timepoints=int(data.values.shape[1]),
         n_channels=n_channels,
     )
-    write_json(root / METRICS, {"train:ssd": model.inertia_, "train:n_iter": int(model.n_iter_)})
     logger.info("done: inertia %.17g after %d iterations", model.inertia_, model.n_iter_)
 
 
 def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: CheckpointStore) -> LocalKShape:
     """Fit from the beginning or from the checkpoint, with a random seed if the job states none."""
-    checkpoint = checkpoints.load()
+    saved_seed, snapshot = checkpoints.load() or (None, None)
     seed = parameters["random_state"]
     if seed is None:
         # Drawn here and saved with each checkpoint: a resumed fit must draw the same numbers.
-        seed = secrets.randbelow(2**32) if checkpoint is None else checkpoint[0]
+        seed = secrets.randbelow(2**32) if saved_seed is None else saved_seed
     checkpoints.seed = seed
-    given = {name: parameters[name] for name in (*FIT_PARAMETERS, "n_jobs", "verbose")}
-    model = LocalKShape(**given | {"random_state": seed})
+    model = LocalKShape(**{name: parameters[name] for name in (*FIT_PARAMETERS, "n_jobs", "verbose")})
+    model.set_params(random_state=seed)
     if model.n_jobs is None and data.values.nbytes >= _MIN_THREADED_BYTES:
         model.set_params(n_jobs=-1)  # the instance runs only this program, and the result is the same
     if data.centers is not None:
@@ -116,21 +115,19 @@ def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: Checkpo
     if data.names is not None and data.values.ndim == 2:  # so that messages show the names
         X = pd.DataFrame(data.values, index=pd.Index(data.names, dtype=object), copy=False)
     try:
-        if checkpoint is not None:
+        if snapshot is not None:
             logger.info("resuming from the checkpoint")
             try:
-                return model._fit_with_snapshots(X, data.weights, checkpoints.after_step, checkpoint[1])
+                return model._fit_with_snapshots(X, data.weights, checkpoints.after_step, snapshot)
             except ValueError as error:  # if the data are invalid, the second fit raises it again
-                logger.warning(
-                    "the checkpoint cannot be resumed (%s): training starts from the beginning", error
-                )
+                logger.warning("the checkpoint cannot be resumed (%s): training starts anew", error)
         return model._fit_with_snapshots(X, data.weights, checkpoints.after_step)
     except Terminated:
         checkpoints.save()
         raise
 
 
-def _parameters(job: JobConfiguration) -> dict[str, Any]:
+def _parameters(job: Job) -> dict[str, Any]:
     """Return all parameters: the valid hyperparameters of the job, and defaults for the others."""
     given = decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
     if "k" in given:
@@ -141,29 +138,27 @@ def _parameters(job: JobConfiguration) -> dict[str, Any]:
                 f"{given['n_clusters']}: give one of them."
             )
     # The channel alone implies the hyperparameter; if both are given they must agree.
-    if ("init" in job.channels) != (given.get("init", "channel") == "channel"):
-        if "init" in job.channels:
-            raise ValueError(
-                f"The channel 'init' holds centers to start from, but the hyperparameter init is "
-                f"{given['init']!r}. Set it to 'channel', or remove the channel."
-            )
-        if "init" in given:
+    if "init" not in job.channels:
+        if given.get("init") == "channel":
             raise ValueError("init='channel' needs a channel 'init' with one row for each cluster.")
-    elif "init" in job.channels:
-        given["init"] = "channel"
+    elif given.setdefault("init", "channel") != "channel":
+        raise ValueError(
+            f"The channel 'init' holds centers to start from, but the hyperparameter init is "
+            f"{given['init']!r}. Set it to 'channel', or remove the channel."
+        )
     return _DEFAULTS | given
 
 
-def _read_channels(job: JobConfiguration, parameters: Mapping[str, Any]) -> TrainingData:
+def _read_channels(job: Job, parameters: Mapping[str, Any]) -> TrainingData:
     """Read the channels, and check that they match the parameters and each other."""
-    rows = read_channel(job.train_channel(OPTIONAL_CHANNELS), label_size=parameters.get("label_size"))
+    rows = read_channel(job, job.train_channel(OPTIONAL_CHANNELS), label_size=parameters.get("label_size"))
     rows.check_numbers(allow_nan=parameters["missing"] == "mask")
     rows.check_count("n_clusters", parameters["n_clusters"])
     n_channels = parameters.get("n_channels")
     values = _with_channels(rows, n_channels)
     centers = weights = None
     if "init" in job.channels:
-        start = read_channel(job.channels["init"])
+        start = read_channel(job, "init")
         start.check_numbers()
         centers = _with_channels(start, n_channels).astype(values.dtype)
         expected = (parameters["n_clusters"], *values.shape[1:])
@@ -173,7 +168,7 @@ def _read_channels(job: JobConfiguration, parameters: Mapping[str, Any]) -> Trai
                 f"Got {centers.shape} instead."
             )
     if "weights" in job.channels:
-        weights = _weights(read_channel(job.channels["weights"]), rows)
+        weights = _weights(read_channel(job, "weights"), rows)
     return TrainingData(values, weights, centers, rows.names)
 
 

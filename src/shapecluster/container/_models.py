@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from shapecluster._text import listing
 from shapecluster._typing import Float64Array
 from shapecluster.cluster._euclidean import nearest, squared_distances
 from shapecluster.cluster._local import LocalKShape
 from shapecluster.container import _kmeans, _kshape
-from shapecluster.container._files import CENTROIDS_FILE, DESCRIPTION_FILE, NDARRAYS_FILE
+from shapecluster.container._files import CENTROIDS_FILE, DESCRIPTION_FILE, NDARRAYS_FILE, parse_object
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import Predictions, decode_centroids, decode_ndarrays, read_member
 
@@ -115,14 +115,12 @@ def _k_shape_model(text: bytes, description: dict[str, Any]) -> ServedModel:
 
 
 def _k_means_model(data: bytes) -> ServedModel:
-    arrays = decode_ndarrays(data).arrays
-    if not arrays or arrays[0].ndim != 2 or not arrays[0].size or arrays[0].dtype.kind != "f":
+    centers = next(iter(decode_ndarrays(data).arrays), np.empty(0))
+    if centers.ndim != 2 or not centers.size or centers.dtype.kind != "f" or not np.isfinite(centers).all():
         raise ArtifactError(
-            f"Array 0 of {NDARRAYS_FILE} must be the matrix of centers. Train the model again."
+            f"Array 0 of {NDARRAYS_FILE} must be the matrix of centers, with finite numbers. "
+            f"Got shape {centers.shape} of {centers.dtype} instead: train the model again."
         )
-    centers = arrays[0]
-    if not np.isfinite(centers).all():
-        raise ArtifactError(f"The centers in {NDARRAYS_FILE} must be finite. Train the model again.")
 
     def predict(rows: Float64Array) -> Predictions:
         invalid = np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -144,12 +142,7 @@ def _read_description(source: Path) -> dict[str, Any]:
     except ArtifactError:  # absent; if the whole archive is damaged, the next read raises again
         logger.info("%s has no %s", source, DESCRIPTION_FILE)
         return {}
-    try:
-        description = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{DESCRIPTION_FILE} cannot be read: {error}. Train the model again.") from None
-    if not isinstance(description, dict):
-        raise ArtifactError(f"{DESCRIPTION_FILE} must be a JSON object. Train the model again.")
+    description = parse_object(data, DESCRIPTION_FILE)
     trained, installed = description.get("library"), version("shapecluster")
     if trained != installed:
         logger.warning("the model was trained by shapecluster %s, and this is %s", trained, installed)
@@ -162,15 +155,14 @@ def _read_file(source: Path, pattern: str) -> bytes:
     # Unpacked files win over an archive next to them: SageMaker unpacks the archive before it starts serving.
     if archive.is_file() and not (source / DESCRIPTION_FILE).is_file():
         return read_member(archive, pattern, max_bytes=_MAX_BYTES).data
-    names = sorted(path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else []
-    for name in names:
-        if fnmatchcase(name, pattern):
-            with (source / name).open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-            if len(data) > _MAX_BYTES:
-                raise ArtifactError(f"{name} must have at most {_MAX_BYTES:,} bytes, and has more.")
-            return data
+    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else []
+    for path in files:
+        if fnmatchcase(path.name, pattern):
+            if path.stat().st_size > _MAX_BYTES:
+                raise ArtifactError(f"{path.name} must have at most {_MAX_BYTES:,} bytes, and has more.")
+            return path.read_bytes()
+    found = listing(repr(path.name) for path in files) or "nothing"
     raise ArtifactError(
-        f"The model must hold a file {pattern!r}. Got {', '.join(map(repr, names)) or 'nothing'} in "
-        f"{source} instead: check that it comes from this program."
+        f"The model must hold a file {pattern!r}. Got {found} in {source} instead: check that it comes from "
+        "this program."
     )

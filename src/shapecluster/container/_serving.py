@@ -16,6 +16,7 @@ from shapecluster.container._kshape import ALGORITHM as K_SHAPE
 from shapecluster.container._models import ServedModel, load_model
 from shapecluster.exceptions import ArtifactError
 from shapecluster.formats import decode_rows, encode_predictions, media_type
+from shapecluster.formats._parsers import content_parameters
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,6 +26,7 @@ logger = logging.getLogger("shapecluster.container")
 MAX_BYTES = 32 << 20  # above the limit of a real-time endpoint
 _MAX_PAYLOAD_MB = 100  # the largest that a batch transform may request
 _MIN_THREADS = 4  # so that /ping is answered within its 2 seconds while other requests are computed
+_METHODS = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",)}
 _TEXT = "text/plain; charset=utf-8"
 _ZERO_QUALITY = re.compile(r"q=0(\.0*)?")  # marks a format as unacceptable in an Accept header
 
@@ -140,7 +142,7 @@ def application(model: ServedModel, max_bytes: int = MAX_BYTES) -> WSGIApplicati
             body, content_type = b"The server failed unexpectedly. Its log has the details.\n", _TEXT
         headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append(("Allow", "POST" if environ["PATH_INFO"] == "/invocations" else "GET, HEAD"))
+            headers.append(("Allow", ", ".join(_METHODS[environ["PATH_INFO"]])))
         start_response(f"{status.value} {status.phrase}", headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
@@ -178,20 +180,16 @@ def serve(root: Path, host: str, port: int) -> int:
 
 def _route(model: ServedModel, environ: WSGIEnvironment, max_bytes: int) -> _Response:
     path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
+    if path not in _METHODS:
+        raise RequestError(HTTPStatus.NOT_FOUND, f"The paths are {' and '.join(_METHODS)}.")
+    if method not in _METHODS[path]:
+        raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} accepts {_METHODS[path][0]} only.")
     if path == "/ping":
-        if method not in ("GET", "HEAD"):
-            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "/ping accepts GET only.")
         return HTTPStatus.OK, b"\n", _TEXT
-    if path == "/invocations":
-        if method != "POST":
-            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "/invocations accepts POST only.")
-        # One byte more shows that the body is too large, even if the request claims less.
-        body = environ["wsgi.input"].read(max_bytes + 1)
-        response = respond(
-            model, body, environ.get("CONTENT_TYPE", ""), environ.get("HTTP_ACCEPT", ""), max_bytes=max_bytes
-        )
-        return HTTPStatus.OK, *response
-    raise RequestError(HTTPStatus.NOT_FOUND, "The paths are /ping and /invocations.")
+    # One byte more shows that the body is too large, even if the request claims less.
+    body = environ["wsgi.input"].read(max_bytes + 1)
+    content_type, accept = environ.get("CONTENT_TYPE", ""), environ.get("HTTP_ACCEPT", "")
+    return HTTPStatus.OK, *respond(model, body, content_type, accept, max_bytes=max_bytes)
 
 
 def _negotiate(accept: str, model: ServedModel) -> str:
@@ -221,8 +219,7 @@ def _check_content_type(content_type: str) -> None:
         media_type(content_type)
     except ValueError as error:
         raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)) from None
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = (part.strip().strip('"').lower() for part in parameter.partition("="))
+    for name, value in content_parameters(content_type):
         if name == "charset" and value not in ("utf-8", "utf8", "us-ascii", "ascii"):
             raise RequestError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The charset must be utf-8. Got {value!r} instead."

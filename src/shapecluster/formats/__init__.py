@@ -11,24 +11,28 @@ models            archive           model.tar.gz
                     ndarray           its NDArray list of a built-in K-Means model
 jobs              hyperparameters   parameters as strings, and back
 indexes           arrays            one checksummed file of named arrays
-endpoints         payloads          series of a request, as CSV, JSON, JSON Lines or RecordIO
-                  predictions       clusters of a response, in the same formats
-parts of these    _records, _streams, _media_types
+endpoints         bodies            series and clusters, as CSV, JSON, JSON Lines or RecordIO
+parts of these    _records, _streams, _parsers
 ```
 
-`read_`, `iter_` and `write_` work on files in chunks; `decode_` and `encode_` work on bytes in memory.
+`read_` and `write_` work on files in chunks; `decode_` and `encode_` work on bytes in memory.
 """
 
-from shapecluster.formats._media_types import media_type
 from shapecluster.formats.archive import Member, read_member
 from shapecluster.formats.arrays import ArrayFile, read_arrays, write_arrays
+from shapecluster.formats.bodies import (
+    Predictions,
+    decode_predictions,
+    decode_rows,
+    encode_predictions,
+    encode_rows,
+    media_type,
+)
 from shapecluster.formats.centroids import CentroidReport, decode_centroids, encode_centroids
-from shapecluster.formats.csv_rows import NamedRows, iter_csv, read_csv, write_csv
+from shapecluster.formats.csv_rows import NamedRows, read_csv, write_csv
 from shapecluster.formats.hyperparameters import decode_hyperparameters, encode_hyperparameters
 from shapecluster.formats.ndarray import ArrayList, decode_ndarrays, encode_ndarrays
-from shapecluster.formats.payloads import decode_rows, encode_rows
-from shapecluster.formats.predictions import Predictions, decode_predictions, encode_predictions
-from shapecluster.formats.recordio import RecordBlock, iter_recordio, read_recordio, write_recordio
+from shapecluster.formats.recordio import RecordBlock, read_recordio, write_recordio
 
 __all__ = [
     "ArrayFile",
@@ -48,8 +52,6 @@ __all__ = [
     "encode_ndarrays",
     "encode_predictions",
     "encode_rows",
-    "iter_csv",
-    "iter_recordio",
     "media_type",
     "read_arrays",
     "read_csv",

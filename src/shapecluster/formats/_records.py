@@ -18,17 +18,16 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecluster._typing import Float64Array
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._streams import Readable, Writable, fill_buffer, iter_blocks, write_all
+from shapecluster.formats._streams import Readable, Writable, fill_buffer, join_rows, write_all
 
 Numbers: TypeAlias = NDArray[np.number[Any]]
-FloatDtypeName: TypeAlias = Literal["float32", "float64"]
 Key: TypeAlias = tuple[int, str]
 """A tensor of a record: the field of its map, and its name there."""
 Span: TypeAlias = tuple[int, int]
@@ -50,7 +49,6 @@ _BLOCK_BYTES = 1 << 20  # of frames that are written or compared at once
 _MAX_MESSAGE_BYTES = (1 << 29) - 1  # other readers use the three bits above as flags
 _MAX_FIELDS = 64  # of one message; bounds the Python objects that tiny fields create
 _MAX_NAME_BYTES = 100
-_PART_OVERHEAD = 512  # bytes that a row read on its own takes in addition to its values
 _INTEGER_BYTES = 1 << 18  # decoded at once, because decoding needs about 60 times as much memory
 
 
@@ -76,13 +74,6 @@ class _Column(NamedTuple):
     values: Numbers
     start: int
     stop: int
-
-
-def float_dtype(name: FloatDtypeName) -> np.dtype[Any]:
-    """Return the little-endian type that a parameter `dtype` names."""
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype must be 'float32' or 'float64'. Got {name!r} instead.")
-    return np.dtype(name).newbyteorder("<")
 
 
 def _describe(key: Key) -> str:
@@ -167,18 +158,26 @@ def _cast(values: Numbers, dtype: np.dtype[Any], first_row: int) -> Numbers:
     return out
 
 
-def iter_record_blocks(
-    file: Readable, key: Key, label: Key, n_features: int | None, max_record_bytes: int
-) -> Iterator[RecordBlock]:
-    """Iterate over blocks of rows: one tensor, and with it another one of a single value, or none."""
-    return iter_blocks(
-        _iter_parts(file, key, label, n_features, max_record_bytes), join_records, _PART_OVERHEAD
-    )
+def read_records(
+    file: Readable,
+    key: Key,
+    label: Key,
+    n_rows: int | None,
+    n_features: int | None,
+    max_bytes: int,
+    max_record_bytes: int,
+) -> RecordBlock:
+    """Read all rows: one tensor, and with it another one of a single value, or none."""
+    parts = _iter_parts(file, key, label, n_features, max_record_bytes)
+    columns = join_rows(parts, n_rows, max_bytes, "RecordIO data")
+    if not columns:
+        return RecordBlock(np.empty((0, n_features or 0), dtype=np.float32), None)
+    return RecordBlock(columns[0], columns[1].astype(np.float64) if len(columns) > 1 else None)
 
 
 def _iter_parts(
     file: Readable, key: Key, label: Key, n_features: int | None, max_record_bytes: int
-) -> Iterator[RecordBlock]:
+) -> Iterator[tuple[Numbers, ...]]:
     expected: tuple[int, str] | None = None
     for first, tensors in _iter_records(file, max_record_bytes):
         if key not in tensors or not tensors.keys() <= {key, label}:
@@ -199,16 +198,7 @@ def _iter_parts(
                 f"record {first} must have {expected[0]} values {expected[1]}. "
                 f"Got {values.shape[1]} values {kind} instead"
             )
-        yield RecordBlock(values, None if labels is None else labels[:, 0].astype(np.float64))
-
-
-def join_records(blocks: list[RecordBlock]) -> RecordBlock:
-    """Join blocks to one."""
-    if len(blocks) == 1:
-        return blocks[0]
-    labels = [block.labels for block in blocks if block.labels is not None]
-    values: Numbers = np.concatenate([block.values for block in blocks])
-    return RecordBlock(values, np.concatenate(labels) if labels else None)
+        yield (values,) if labels is None else (values, labels[:, 0])
 
 
 def _iter_records(file: Readable, max_record_bytes: int) -> Iterator[tuple[int, dict[Key, Numbers]]]:
@@ -265,7 +255,7 @@ def _read_values(frames: NDArray[np.uint8], column: _Column) -> Numbers:
     """Return the values of a tensor in frames that equal the first one outside of its floats."""
     values, start, stop = column
     if values.dtype.kind != "f":
-        return np.repeat(values[None], len(frames), axis=0)
+        return np.broadcast_to(values, (len(frames), len(values)))
     return np.ascontiguousarray(frames[:, start:stop]).view(values.dtype)
 
 

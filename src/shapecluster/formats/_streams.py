@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
+from collections.abc import Iterable
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from shapecluster.exceptions import ArtifactError
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 CHUNK_BYTES = 1 << 20
-BLOCK_BYTES = 1 << 22  # of numbers in one block of rows
+_BLOCK_BYTES = 1 << 22
+_PART_OVERHEAD = 512  # bytes that the arrays of a part take in addition to their numbers
 
 
 class Readable(Protocol):
@@ -28,17 +29,6 @@ class Writable(Protocol):
 
     def write(self, data: memoryview, /) -> int | None:
         """Write some of the bytes; return how many, or None for all."""
-
-
-class Rows(Protocol):
-    """A block of rows, whatever stands beside their numbers."""
-
-    @property
-    def values(self) -> NDArray[Any]:
-        """The numbers, one row each."""
-
-
-RowsT = TypeVar("RowsT", bound=Rows)
 
 
 def write_all(file: Writable, data: BytesLike) -> int:
@@ -81,47 +71,39 @@ def byte_view(array: NDArray[Any]) -> memoryview:
     return memoryview(flat)
 
 
-def iter_blocks(
-    parts: Iterator[RowsT], join: Callable[[list[RowsT]], RowsT], overhead: int
-) -> Iterator[RowsT]:
-    """Join small parts of a file to blocks of a few megabytes.
+def join_rows(
+    parts: Iterable[tuple[NDArray[Any], ...]], n_rows: int | None, max_bytes: int, subject: str
+) -> list[NDArray[Any]]:
+    """Join the parts of a file, each of which has the same columns for some rows: a matrix, and its labels.
 
-    A part takes `overhead` bytes in addition to its numbers.
+    Returns no column if there is no part. Raises for too many bytes, and for another number of rows than
+    expected.
     """
-    pending: list[RowsT] = []
-    size = 0
+    blocks: list[tuple[NDArray[Any], ...]] = []
+    pending: list[tuple[NDArray[Any], ...]] = []
+    n_found = n_bytes = n_pending = 0
     for part in parts:
         pending.append(part)
-        size += part.values.nbytes + overhead
-        if size > BLOCK_BYTES:
-            yield join(pending)
-            pending, size = [], 0
-    if pending:
-        yield join(pending)
-
-
-def read_blocks(blocks: Iterator[RowsT], n_rows: int | None, max_bytes: int, subject: str) -> list[RowsT]:
-    """Read all blocks of a file; raise if they have too many bytes, or not the expected number of rows."""
-    found: list[RowsT] = []
-    n_found = size = 0
-    for block in blocks:
-        found.append(block)
-        n_found += len(block.values)
-        size += block.values.nbytes
-        if size > max_bytes:
+        n_found += len(part[0])
+        n_bytes += part[0].nbytes
+        n_pending += part[0].nbytes + _PART_OVERHEAD
+        if n_bytes > max_bytes:
             raise ArtifactError(
-                f"{subject} must have at most {max_bytes:,} bytes of numbers, and has more. "
-                "Raise `max_bytes`, or read it in blocks."
+                f"{subject} must have at most {max_bytes:,} bytes of numbers (`max_bytes`), and has more."
             )
         if n_rows is not None and n_found > n_rows:
             break  # the rest would only cost time and memory
+        # A file may have millions of parts of one row, which take much more memory than their numbers.
+        if n_pending > _BLOCK_BYTES:
+            blocks.append(tuple(map(np.concatenate, zip(*pending, strict=True))))
+            pending, n_pending = [], 0
     if n_rows is not None and n_found != n_rows:
         count = "more" if n_found > n_rows else f"{n_found:,}"
         raise ArtifactError(
             f"{subject} must have {n_rows:,} rows. Got {count} instead: the file is truncated, or of other "
             "rows. Write or download it again."
         )
-    return found
+    return list(map(np.concatenate, zip(*blocks, *pending, strict=True)))
 
 
 def bounded_view(data: BytesLike, max_bytes: int, subject: str) -> memoryview:

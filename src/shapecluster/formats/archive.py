@@ -105,16 +105,13 @@ def read_member(
             # Which of two members counts depends on the reader: an archive could show two models.
             if found is not None and entry.name == found.name:
                 raise _archive_error(f"it holds {found.name!r} twice")
-            if found is not None or not entry.isfile() or not fnmatchcase(entry.name, pattern):
-                stream.skip(_padded(entry.size))
-                continue
-            if entry.size > max_bytes:
-                raise _archive_error(
-                    f"{entry.name!r} claims {entry.size:,} bytes, above the limit of {max_bytes:,} "
-                    "(`max_bytes`)"
-                )
-            found = Member(entry.name, stream.read(entry.size))
-            stream.skip(-entry.size % tarfile.BLOCKSIZE)
+            if found is None and entry.isfile() and fnmatchcase(entry.name, pattern):
+                if entry.size > max_bytes:
+                    raise _archive_error(
+                        f"{entry.name!r} claims {entry.size:,} bytes, above the limit of {max_bytes:,} "
+                        "(`max_bytes`)"
+                    )
+                found = Member(entry.name, stream.read(entry.size))
     if found is None:
         raise ArtifactError(
             f"The archive must hold a file {pattern!r}. Got {listing(names, limit=_MAX_LISTED) or 'nothing'} "
@@ -134,7 +131,7 @@ class _TarStream:
 
     def __init__(self, file: Readable, limit: int) -> None:
         self._file = gzip.GzipFile(fileobj=cast(BinaryIO, file), mode="rb")
-        self._limit = self._n_left = limit
+        self._limit = self.n_left = limit
 
     def read(self, size: int) -> bytes:
         """Read exactly that many bytes."""
@@ -161,11 +158,11 @@ class _TarStream:
         data = bytearray()
         try:
             # One byte more than the limit shows that there are more.
-            fill_buffer(self._file, data, min(size, self._n_left + 1))
+            fill_buffer(self._file, data, min(size, self.n_left + 1))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise _archive_error(f"it is not a complete file of gzip, as a .tar.gz is ({error})") from None
-        self._n_left -= len(data)
-        if self._n_left < 0:
+        self.n_left -= len(data)
+        if self.n_left < 0:
             raise _archive_error(
                 f"it has more than {self._limit:,} bytes when decompressed "
                 "(raise `max_total_bytes` if this size is intended)"
@@ -174,7 +171,7 @@ class _TarStream:
 
 
 def _iter_entries(stream: _TarStream, max_members: int) -> Iterator[tarfile.TarInfo]:
-    """Iterate over the files and folders of an archive; the caller reads or skips the content of each.
+    """Iterate over the files and folders of an archive; the caller may read the content of each.
 
     `tarfile` parses single headers only. Reading a whole archive, it trusts what headers claim (sizes, sparse
     maps, attributes), ends silently at a damaged one, and some of its releases never end on crafted archives.
@@ -187,7 +184,10 @@ def _iter_entries(stream: _TarStream, max_members: int) -> Iterator[tarfile.TarI
             return
         entry = _parse_header(block)
         if entry.type not in _EXTENSIONS:
-            yield _checked(entry, attributes)
+            entry = _checked(entry, attributes)
+            stop = stream.n_left - _padded(entry.size)
+            yield entry
+            stream.skip(stream.n_left - stop)
             attributes = {}
             continue
         if entry.size > _EXTENSIONS[entry.type]:

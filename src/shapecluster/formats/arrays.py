@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from shapecluster._files import atomic_write
 from shapecluster.exceptions import ArtifactError
+from shapecluster.formats._parsers import parse_json
 from shapecluster.formats._streams import byte_view, fill_array, write_all
 
 __all__ = ["ArrayFile", "read_arrays", "write_arrays"]
@@ -139,9 +140,9 @@ def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256()
-        header = _read_header(file, size, digest, kind)
+        header, listing = _read_header(file, size, digest, kind)
         arrays = {}
-        for name, dtype, shape in _parse_listing(header, size - file.tell() - _DIGEST_BYTES):
+        for name, dtype, shape in listing:
             array = np.empty(shape, dtype=dtype)
             if not fill_array(file, array):  # its size was right before: another process truncated it
                 raise ArtifactError("The file ended while it was read.")
@@ -159,7 +160,10 @@ def read_arrays(path: str | os.PathLike[str], kind: str) -> ArrayFile:
     return ArrayFile(settings, arrays)
 
 
-def _read_header(file: BinaryIO, size: int, digest: hashlib._Hash, kind: str) -> dict[str, Any]:
+def _read_header(
+    file: BinaryIO, size: int, digest: hashlib._Hash, kind: str
+) -> tuple[dict[str, Any], list[tuple[str, str, tuple[int, ...]]]]:
+    """Return the header, and from it name, type and shape of each array."""
     start = file.read(16)
     if start[:8] != MAGIC:
         raise ArtifactError(
@@ -176,35 +180,23 @@ def _read_header(file: BinaryIO, size: int, digest: hashlib._Hash, kind: str) ->
     text = file.read(length)
     digest.update(start + text)
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError("The file is damaged: its header is not valid JSON.") from error
-    if not isinstance(header, dict):
-        raise ArtifactError("The file is damaged: its header is not a JSON object.")
-    return header
-
-
-def _parse_listing(header: dict[str, Any], available: int) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Return name, type and shape of each array, which together must take all available bytes."""
-    listing = []
-    try:
-        for entry in header["arrays"]:
-            name, dtype, shape = entry["name"], entry["dtype"], tuple(entry["shape"])
-            if not isinstance(name, str) or dtype not in _DTYPES or len(shape) > 8:
-                raise TypeError
+        header = parse_json(text)
+        listing = [(entry["name"], entry["dtype"], tuple(entry["shape"])) for entry in header["arrays"]]
+        for name, dtype, shape in listing:
             # By exact type, because True is an int too.
-            if any(type(length) is not int or not 0 <= length < 1 << 48 for length in shape):
-                raise TypeError
-            listing.append((name, dtype, shape))
-    except (KeyError, TypeError) as error:
+            countable = all(type(length) is int and 0 <= length < 1 << 48 for length in shape)
+            if not isinstance(name, str) or dtype not in _DTYPES or len(shape) > 8 or not countable:
+                raise TypeError(f"{name!r} has no valid name, type or shape")
+    except (ValueError, LookupError, TypeError) as error:
         raise ArtifactError("The file is damaged: its header has no valid list of arrays.") from error
     claimed = sum(prod(shape) * int(dtype[2]) for _, dtype, shape in listing)
+    available = size - file.tell() - _DIGEST_BYTES
     if claimed != available or len({name for name, *_ in listing}) != len(listing):
         raise ArtifactError(
             f"The file is truncated or damaged: its arrays must take {claimed:,} bytes. Got {available:,} "
             "bytes instead."
         )
-    return listing
+    return header, listing
 
 
 def _to_little_endian(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -212,4 +204,4 @@ def _to_little_endian(name: str, array: NDArray[Any]) -> NDArray[Any]:
     dtype = array.dtype.newbyteorder("<")
     if dtype.str not in _DTYPES:
         raise TypeError(f"array {name!r} must be of one of the types {_DTYPES}. Got {array.dtype} instead.")
-    return np.ascontiguousarray(array, dtype=dtype)
+    return np.asarray(array, dtype=dtype, order="C")  # which keeps an array without dimensions as it is

@@ -9,7 +9,7 @@ import numpy as np
 from shapecluster._text import listing
 from shapecluster._typing import ArrayLike, Float64Array
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._media_types import parse_numbers
+from shapecluster.formats._parsers import parse_numbers
 from shapecluster.formats._streams import BytesLike, bounded_view
 
 __all__ = ["CentroidReport", "decode_centroids", "encode_centroids"]
@@ -163,11 +163,16 @@ def decode_centroids(
     normalized again: mean or standard deviation was off by up to 0.005.
     """
     width = n_timepoints * (n_channels or 1)
-    lines = _split_lines(data, n_clusters, max_bytes)
+    # Lines are counted before they are split: a file of line ends must not become a list of millions.
+    text = bytes(bounded_view(data, max_bytes, "A file of centroids")).rstrip()
+    n_lines = text.count(b"\n") + 1
+    if n_lines > n_clusters:
+        raise _centroids_error(f"it has {n_lines:,} lines for {n_clusters:,} clusters")
     kept: dict[int, Float64Array] = {}
     renormalized: dict[int, float] = {}
     left_out: dict[str, list[int]] = {"missing": [], "not_finite": [], "flat": []}
-    for cluster, line in enumerate(lines):
+    # Clusters after the end of the file have empty lines.
+    for cluster, line in enumerate(text.split(b"\n") + [b""] * (n_clusters - n_lines)):
         if not line.strip():
             left_out["missing"].append(cluster)
             continue
@@ -191,16 +196,6 @@ def decode_centroids(
         raise _centroids_error(str(report)[:-1])
     centroids = np.stack(list(kept.values()))
     return (centroids if n_channels is not None else centroids[:, :, 0]), report
-
-
-def _split_lines(data: BytesLike, n_clusters: int, max_bytes: int) -> list[bytes]:
-    """Split the file into one line per cluster; those after its end are empty."""
-    # Lines are counted before they are split: a file of line ends must not become a list of millions.
-    text = bytes(bounded_view(data, max_bytes, "A file of centroids")).rstrip()
-    n_lines = text.count(b"\n") + 1
-    if n_lines > n_clusters:
-        raise _centroids_error(f"it has {n_lines:,} lines for {n_clusters:,} clusters")
-    return text.split(b"\n") + [b""] * (n_clusters - n_lines)
 
 
 def _normalize(values: Float64Array, tolerance: float) -> tuple[Float64Array | None, float]:

@@ -10,14 +10,13 @@ import numpy as np
 
 from shapecluster._typing import Float64Array, FloatArray
 from shapecluster.exceptions import ArtifactError
-from shapecluster.formats._media_types import MAX_QUOTED, parse_numbers
-from shapecluster.formats._streams import CHUNK_BYTES, Readable, Writable, iter_blocks, read_blocks, write_all
+from shapecluster.formats._parsers import MAX_QUOTED, parse_numbers
+from shapecluster.formats._streams import CHUNK_BYTES, Readable, Writable, join_rows, write_all
 
-__all__ = ["NamedRows", "iter_csv", "read_csv", "write_csv"]
+__all__ = ["NamedRows", "read_csv", "write_csv"]
 
 MAX_BYTES = 1 << 32
 MAX_LINE_BYTES = 1 << 23
-_ROW_OVERHEAD = 256  # bytes that a row takes in addition to its numbers, before rows are stacked
 _NUMBER_BYTES = 20  # of the text of one float64 and its comma, at about 17 digits
 
 
@@ -137,58 +136,18 @@ def read_csv(
         ...
     shapecluster.exceptions.ArtifactError: CSV data cannot be read: field 1 of line 1 must be a number...
     """
-    rows = iter_csv(file, label_size=label_size, n_timepoints=n_timepoints, max_line_bytes=max_line_bytes)
-    blocks = read_blocks(rows, n_rows, max_bytes, "CSV data")
-    return (
-        _join(blocks) if blocks else NamedRows(np.empty((0, n_timepoints or 0)), [] if label_size else None)
-    )
-
-
-def iter_csv(
-    file: Readable,
-    *,
-    label_size: Literal[0, 1] = 0,
-    n_timepoints: int | None = None,
-    max_line_bytes: int = MAX_LINE_BYTES,
-) -> Iterator[NamedRows]:
-    r"""Read rows in blocks of a few megabytes, in bounded memory.
-
-    Parameters
-    ----------
-    file : binary file
-        The source, opened for reading. It need not be seekable.
-    label_size : {0, 1}, default=0
-        1: the first column is the name of the row.
-    n_timepoints : int, default=None
-        The expected number of numbers per row; None: as many as the first row has.
-    max_line_bytes : int, default=8 MiB
-        The maximum length of one line.
-
-    Yields
-    ------
-    NamedRows
-        A block of at least one row.
-
-    Raises
-    ------
-    ArtifactError
-        If a line is malformed. The message names the line.
-
-    Examples
-    --------
-    >>> import io
-    >>> from shapecluster.formats import iter_csv
-    >>> [block.values.tolist() for block in iter_csv(io.BytesIO(b"1,2\n3,4"))]
-    [[[1.0, 2.0], [3.0, 4.0]]]
-    """
     if label_size not in (0, 1):
         raise ValueError(f"label_size must be 0 or 1. Got {label_size!r} instead.")
-    yield from iter_blocks(_iter_rows(file, label_size, n_timepoints, max_line_bytes), _join, _ROW_OVERHEAD)
+    names: list[str] | None = [] if label_size else None
+    rows = _iter_rows(file, names, n_timepoints, max_line_bytes)
+    values = join_rows(rows, n_rows, max_bytes, "CSV data") or [np.empty((0, n_timepoints or 0))]
+    return NamedRows(values[0], names)
 
 
 def _iter_rows(
-    file: Readable, label_size: int, n_timepoints: int | None, max_line_bytes: int
-) -> Iterator[NamedRows]:
+    file: Readable, names: list[str] | None, n_timepoints: int | None, max_line_bytes: int
+) -> Iterator[tuple[Float64Array]]:
+    """Iterate over the rows as matrices of one row; if they have names, append these to `names`."""
     first_empty = 0
     for number, line in enumerate(_iter_lines(file, max_line_bytes), start=1):
         line = line.removesuffix(b"\r")
@@ -202,16 +161,15 @@ def _iter_rows(
             raise _csv_error(f"line {first_empty} is empty")
         if len(line) > max_line_bytes:
             raise _csv_error(f"line {number} has more than {max_line_bytes:,} bytes (`max_line_bytes`)")
-        names = None
-        if label_size:
+        if names is not None:
             name, line = _split_name(line, number)
-            names = [name]
+            names.append(name)
         try:
-            values = parse_numbers(line, number, n_timepoints, 1 + label_size)
+            values = parse_numbers(line, number, n_timepoints, 1 if names is None else 2)
         except ValueError as error:
             raise _csv_error(f"{error}{' (it must have no header)' if number == 1 else ''}") from None
         n_timepoints = len(values)
-        yield NamedRows(values[None], names)
+        yield (values[None],)
 
 
 def _iter_lines(file: Readable, max_line_bytes: int) -> Iterator[bytes]:
@@ -222,12 +180,6 @@ def _iter_lines(file: Readable, max_line_bytes: int) -> Iterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
     yield rest
-
-
-def _join(blocks: list[NamedRows]) -> NamedRows:
-    named = [block.names for block in blocks if block.names is not None]
-    values = np.concatenate([block.values for block in blocks])
-    return NamedRows(values, [name for names in named for name in names] if named else None)
 
 
 def _split_name(line: bytes, line_number: int) -> tuple[str, bytes]:

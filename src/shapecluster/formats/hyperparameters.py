@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from shapecluster.formats._media_types import reject_constant
+from shapecluster.formats._parsers import parse_json
 
 __all__ = [
     "BOOLEAN",
@@ -218,7 +218,7 @@ def one_of(*words: str) -> HyperparameterType:
     >>> one_of("random", "kmeans++").description
     "'random' or 'kmeans++'"
     """
-    return HyperparameterType(" or ".join(map(repr, words)), _choice({word: word for word in words}))
+    return HyperparameterType(" or ".join(map(repr, words)), lambda text: words[words.index(text)])
 
 
 def either(*types: HyperparameterType) -> HyperparameterType:
@@ -271,29 +271,10 @@ def _ranged(
     return HyperparameterType(kind + "".join(ends), parse)
 
 
-def _choice(words: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Make a parser of words, each with its value."""
-
-    def parse(text: str) -> Any:
-        if text not in words:
-            raise ValueError(text)
-        return words[text]
-
-    return parse
-
-
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=reject_constant)
-    except RecursionError:
-        raise ValueError(text) from None
-
-
-BOOLEAN = HyperparameterType(
-    "'True' or 'False'", _choice({"True": True, "true": True, "False": False, "false": False})
-)
+_BOOLEANS = ("False", "false", "True", "true")
+BOOLEAN = HyperparameterType("'True' or 'False'", lambda text: _BOOLEANS.index(text) >= 2)
 TEXT = HyperparameterType("text", str)
-JSON = HyperparameterType("JSON", _parse_json)
+JSON = HyperparameterType("JSON", parse_json)
 
 
 def _encode(name: str, value: Any) -> str:

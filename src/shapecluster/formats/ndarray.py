@@ -38,6 +38,11 @@ MAX_ARRAYS = 10_000
 # No model compresses further than this: a larger member of a zip archive is there to fill the memory.
 _MAX_RATIO = 100
 _SMALL_BYTES = 1 << 26  # always accepted
+# What zipfile raises for archives that are damaged, encrypted or too new.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError),
+    *(ValueError, struct.error, OverflowError, IndexError),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +161,8 @@ def decode_ndarrays(
                 return _read_list(_Reader(content, member.file_size), max_arrays)
     except ArtifactError:
         raise
-    # zipfile raises all of these for archives that are damaged, encrypted or too new.
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as error:
+    except _ZIP_ERRORS as error:
         raise _ndarray_error(f"its zip archive is damaged ({error})") from None
-    except (ValueError, struct.error, OverflowError, IndexError) as error:
-        raise _ndarray_error(f"its zip archive is invalid ({error})") from None
 
 
 def _find_list(archive: zipfile.ZipFile, max_bytes: int) -> zipfile.ZipInfo:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
 from shapecluster._typing import FloatArray
-from shapecluster.formats._records import (
-    FEATURES,
-    LABEL,
-    FloatDtypeName,
-    RecordBlock,
-    float_dtype,
-    iter_record_blocks,
-    join_records,
-    write_records,
-)
-from shapecluster.formats._streams import Readable, Writable, read_blocks
+from shapecluster.formats._records import FEATURES, LABEL, RecordBlock, read_records, write_records
+from shapecluster.formats._streams import Readable, Writable
 
-__all__ = ["RecordBlock", "iter_recordio", "read_recordio", "write_recordio"]
+__all__ = ["RecordBlock", "read_recordio", "write_recordio"]
 
 # The built-in algorithms look for no others.
 _VALUES, _LABEL = (FEATURES, "values"), (LABEL, "values")
@@ -32,7 +23,7 @@ def write_recordio(
     X: FloatArray,
     labels: FloatArray | None = None,
     *,
-    dtype: FloatDtypeName = "float32",
+    dtype: Literal["float32", "float64"] = "float32",
 ) -> int:
     """Write the rows of a matrix, with labels if they are given.
 
@@ -73,9 +64,10 @@ def write_recordio(
     array([[1., 2.],
            [3., 4.]], dtype=float32)
     """
-    target = float_dtype(dtype)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r} instead.")
     matrix = np.asarray(X)
-    if matrix.ndim != 2 or matrix.shape[1] == 0 or matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
+    if matrix.ndim != 2 or matrix.shape[1] == 0 or not _is_float(matrix):
         raise ValueError(
             "X of write_recordio must be a matrix of floats with at least one column. "
             f"Got shape {matrix.shape} of {matrix.dtype} instead."
@@ -83,13 +75,17 @@ def write_recordio(
     tensors = {_VALUES: matrix}
     if labels is not None:
         column = np.asarray(labels)
-        if column.shape != matrix.shape[:1] or column.dtype.kind != "f" or column.dtype.itemsize > 8:
+        if column.shape != matrix.shape[:1] or not _is_float(column):
             raise ValueError(
                 f"labels of write_recordio must be {len(matrix)} floats, one per row. "
                 f"Got shape {column.shape} of {column.dtype} instead."
             )
         tensors[_LABEL] = column[:, None]
-    return write_records(file, tensors, target)
+    return write_records(file, tensors, np.dtype(dtype).newbyteorder("<"))
+
+
+def _is_float(array: FloatArray) -> bool:
+    return array.dtype.kind == "f" and array.dtype.itemsize <= 8
 
 
 def read_recordio(
@@ -101,6 +97,9 @@ def read_recordio(
     max_record_bytes: int = MAX_RECORD_BYTES,
 ) -> RecordBlock:
     """Read all rows of a file.
+
+    Rows are dense and hold a packed Float32Tensor, Float64Tensor or Int32Tensor, as the SageMaker SDK writes
+    them. All rows must have the same width and type, and either all or none a label.
 
     Parameters
     ----------
@@ -134,49 +133,4 @@ def read_recordio(
         ...
     shapecluster.exceptions.ArtifactError: RecordIO data cannot be read: it ends within the header...
     """
-    rows = iter_recordio(file, n_features=n_features, max_record_bytes=max_record_bytes)
-    blocks = read_blocks(rows, n_rows, max_bytes, "RecordIO data")
-    if not blocks:
-        return RecordBlock(np.empty((0, n_features or 0), dtype=np.float32), None)
-    return join_records(blocks)
-
-
-def iter_recordio(
-    file: Readable, *, n_features: int | None = None, max_record_bytes: int = MAX_RECORD_BYTES
-) -> Iterator[RecordBlock]:
-    """Read rows in blocks of a few megabytes, in bounded memory.
-
-    Rows are dense and hold a packed Float32Tensor, Float64Tensor or Int32Tensor, as the SageMaker SDK writes
-    them. All rows must have the same width and type, and either all or none a label.
-
-    Parameters
-    ----------
-    file : binary file
-        The source, opened for reading. It need not be seekable.
-    n_features : int, default=None
-        The expected number of values per row; None: as many as the first row has.
-    max_record_bytes : int, default=16 MiB
-        The maximum size of one row, in the file and as a dense row.
-
-    Yields
-    ------
-    RecordBlock
-        A block of at least one row.
-
-    Raises
-    ------
-    ArtifactError
-        If the file is damaged, or a row differs in width or type. The message names the row.
-
-    Examples
-    --------
-    >>> import io
-    >>> import numpy as np
-    >>> from shapecluster.formats import iter_recordio, write_recordio
-    >>> file = io.BytesIO()
-    >>> _ = write_recordio(file, np.ones((3, 2), dtype=np.float32), np.array([0.0, 1.0, 1.0]))
-    >>> _ = file.seek(0)
-    >>> [(block.values.shape, block.labels.tolist()) for block in iter_recordio(file)]
-    [((3, 2), [0.0, 1.0, 1.0])]
-    """
-    yield from iter_record_blocks(file, _VALUES, _LABEL, n_features, max_record_bytes)
+    return read_records(file, _VALUES, _LABEL, n_rows, n_features, max_bytes, max_record_bytes)
