@@ -20,7 +20,6 @@ from shapecluster import LocalKShape
 from shapecluster._files import new_name
 from shapecluster.container import _checkpoints, _signals
 from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
-from shapecluster.formats import read_arrays, write_arrays
 
 SETTINGS = {"n_clusters": 4, "n_init": 4, "random_state": 5}
 SRC = str(Path(_checkpoints.__file__).parents[2])
@@ -205,9 +204,10 @@ def test_a_damaged_checkpoint_never_stops_a_job(checkpointed, uninterrupted, mon
 def test_inconsistent_arrays_are_not_resumed(checkpointed, uninterrupted, monkeypatch, caplog):
     train_until_killed(checkpointed, monkeypatch, 3, **SETTINGS, checkpoint_every=1)
     path = checkpointed.root / "checkpoints" / _checkpoints.FILE_NAME
-    file = read_arrays(path, "k-shape checkpoint")
-    file.arrays["current.labels"] += 50
-    write_arrays(path, "k-shape checkpoint", file.settings, file.arrays)
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["current.labels"] = arrays["current.labels"] + 50
+    np.savez(path, **arrays)
     assert checkpointed.train(**SETTINGS) == 0
     assert "the checkpoint cannot be resumed (current: labels and shifts are out of range.)" in caplog.text
     assert checkpointed.description["inertia"] == uninterrupted[0].inertia_
@@ -218,18 +218,16 @@ def test_objects_are_never_unpickled(tmp_path, caplog):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "sprung"),)
 
-    with (tmp_path / _checkpoints.FILE_NAME).open("wb") as file:
-        np.savez(file, checkpoint=np.array([Trap()], dtype=object))
+    np.savez(tmp_path / _checkpoints.FILE_NAME, checkpoint=np.array([Trap()], dtype=object))
     assert CheckpointStore(tmp_path, "fingerprint", 1).load() is None
     assert "cannot be read" in caplog.text
     assert not (tmp_path / "sprung").exists()
 
 
 def test_compressed_arrays_are_rejected_before_they_are_read(tmp_path, caplog):
-    with (tmp_path / _checkpoints.FILE_NAME).open("wb") as file:
-        np.savez_compressed(file, checkpoint=np.zeros(10**6))
+    np.savez_compressed(tmp_path / _checkpoints.FILE_NAME, checkpoint=np.zeros(10**6))
     assert CheckpointStore(tmp_path, "fingerprint", 1).load() is None
-    assert "cannot be read" in caplog.text
+    assert "it is compressed" in caplog.text
 
 
 def test_fingerprints_differ_for_different_arrays():

@@ -204,4 +204,4 @@ def _to_little_endian(name: str, array: NDArray[Any]) -> NDArray[Any]:
     dtype = array.dtype.newbyteorder("<")
     if dtype.str not in _DTYPES:
         raise TypeError(f"array {name!r} must be of one of the types {_DTYPES}. Got {array.dtype} instead.")
-    return np.asarray(array, dtype=dtype, order="C")  # which keeps an array without dimensions as it is
+    return np.ascontiguousarray(array, dtype=dtype)
