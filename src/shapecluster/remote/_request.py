@@ -94,12 +94,12 @@ def training_request(name: str, spec: TrainingSpec, job: Job) -> dict[str, Any]:
         # SageMaker refuses Marketplace algorithms without it.
         "EnableNetworkIsolation": is_arn or job.network_isolation,
         "Tags": tags_of(job),
-        **vpc_of(job),
     }
     if spec.hyperparameters:
         request["HyperParameters"] = dict(spec.hyperparameters)
     if job.keep_alive_seconds:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = job.keep_alive_seconds
+    request |= vpc_of(job)
     if job.spot:
         request["EnableManagedSpotTraining"] = True
         request["StoppingCondition"]["MaxWaitTimeInSeconds"] = longest_wait(job)

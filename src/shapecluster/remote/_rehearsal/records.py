@@ -37,6 +37,11 @@ def with_times(answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def described(state: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The members of a stored state by the names that the service gives them."""
+    return with_times({names[name]: value for name, value in state.items() if name in names})
+
+
 class Records:
     """All resources of one kind.
 

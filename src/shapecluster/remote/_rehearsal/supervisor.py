@@ -62,21 +62,21 @@ class State:
         self.now: dict[str, Any] = read_json(self.path)
 
     def enter(self, secondary: str, message: str, status: str | None = None, **more: Any) -> None:
-        """Enter the next state, and store it as DescribeTrainingJob answers, with times in seconds."""
+        """Enter the next state, and store the time."""
         moment = time.time()
-        transitions = self.now["SecondaryStatusTransitions"]
+        transitions = self.now["transitions"]
         if transitions:
-            transitions[-1]["EndTime"] = moment
-        transitions.append({"Status": secondary, "StartTime": moment, "StatusMessage": message})
-        self.now |= more | {"SecondaryStatus": secondary, "LastModifiedTime": moment}
+            transitions[-1]["end"] = moment
+        transitions.append({"status": secondary, "start": moment, "message": message})
+        self.now |= more | {"secondary": secondary, "modified": moment}
         if status is not None:
-            transitions[-1]["EndTime"] = self.now["TrainingEndTime"] = moment
-            self.now["TrainingJobStatus"] = status
+            transitions[-1]["end"] = self.now["ended"] = moment
+            self.now["status"] = status
         write_json(self.path, self.now)
 
     def fail(self, reason: str, **more: Any) -> None:
         """Enter the state of a job that failed."""
-        self.enter("Failed", reason, "Failed", FailureReason=reason, **more)
+        self.enter("Failed", reason, "Failed", reason=reason, **more)
 
 
 def supervise(folder: Path, run: Callable[[list[str]], int] | None = None) -> None:
@@ -122,23 +122,22 @@ def _train(folder: Path, plan: dict[str, Any], state: State, run: Callable[[list
     state.enter("Downloading", "Downloading input data")
     _prepare(root, request, objects)
     started = time.time()
-    state.enter("Training", "Training is under way", TrainingStartTime=started)
+    state.enter("Training", "Training is under way", started=started)
     limit = request["StoppingCondition"]["MaxRuntimeInSeconds"]
     if run is None:
         code, ended_by = _execute(folder, plan, limit)
     else:
         code, ended_by = run(plan["arguments"]), None
     # AWS bills whole seconds, and at least one.
-    seconds = max(1, math.ceil(time.time() - started))
-    billable: dict[str, Any] = {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+    billable = max(1, math.ceil(time.time() - started))
     _remove_data(root)
     _store_checkpoints(root, request, objects)
     if ended_by is None and code != 0:
         failure = root / "output" / "failure"
         text = failure.read_text(encoding="utf-8", errors="replace")[:_REASON] if failure.is_file() else ""
-        state.fail(f"AlgorithmError: {text}, exit code: {code}", **billable)
+        state.fail(f"AlgorithmError: {text}, exit code: {code}", billable=billable)
         return
-    state.enter("Uploading", "Uploading generated training model", **billable)
+    state.enter("Uploading", "Uploading generated training model", billable=billable)
     _upload(root, request, objects, state)
     if ended_by is None:
         state.enter("Completed", "Training job completed", "Completed")
@@ -220,7 +219,7 @@ def _upload(root: Path, request: dict[str, Any], objects: Path, state: State) ->
                 archive.add(path, arcname=path.name)
         os.replace(fresh, target)
         if name == "model.tar.gz":
-            state.now["ModelArtifacts"] = {"S3ModelArtifacts": f"{base}/{name}"}
+            state.now["artifact"] = f"{base}/{name}"
 
 
 def _execute(folder: Path, plan: dict[str, Any], limit: float | None) -> tuple[int, str | None]:

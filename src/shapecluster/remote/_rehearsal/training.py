@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,22 @@ from shapecluster.remote._rehearsal import programs
 from shapecluster.remote._rehearsal.captured import logging_to_folder
 from shapecluster.remote._rehearsal.jobs import Jobs
 from shapecluster.remote._rehearsal.objects import Store
-from shapecluster.remote._rehearsal.records import Refusal, with_times
+from shapecluster.remote._rehearsal.records import Refusal, described
 from shapecluster.remote._rehearsal.supervisor import State, supervise, write_json
 
 GRACE = 120.0  # seconds between SIGTERM and SIGKILL, as on SageMaker
 
+# What state.json holds, by the names of DescribeTrainingJob.
+_STATE = {
+    "status": "TrainingJobStatus",
+    "secondary": "SecondaryStatus",
+    "created": "CreationTime",
+    "modified": "LastModifiedTime",
+    "started": "TrainingStartTime",
+    "ended": "TrainingEndTime",
+    "reason": "FailureReason",
+}
+_STEP = {"status": "Status", "start": "StartTime", "end": "EndTime", "message": "StatusMessage"}
 _REQUIRED = (
     *("TrainingJobName", "AlgorithmSpecification", "OutputDataConfig", "ResourceConfig"),
     "StoppingCondition",
@@ -41,8 +53,9 @@ class TrainingJobs(Jobs):
             if member not in request:
                 raise Refusal("ValidationException", f"Missing required parameter: {member}")
         folder = self.claim(request["TrainingJobName"])
-        state = {"TrainingJobStatus": "InProgress", "SecondaryStatusTransitions": []}
-        write_json(folder / "state.json", state)
+        now = time.time()
+        state = {"status": "InProgress", "secondary": "Starting", "created": now, "modified": now}
+        write_json(folder / "state.json", state | {"transitions": []})
         State(folder).enter("Starting", "Starting the training job")
         try:
             self._start(folder, request)
@@ -69,18 +82,23 @@ class TrainingJobs(Jobs):
     def state(self, folder: Path) -> dict[str, Any]:
         """State of a job, with the time of each step."""
         state = self._current(folder)
-        steps = [with_times(step) for step in state["SecondaryStatusTransitions"]]
-        return with_times(state) | {"SecondaryStatusTransitions": steps}
+        answer = described(state, _STATE)
+        answer["SecondaryStatusTransitions"] = [described(step, _STEP) for step in state["transitions"]]
+        if "artifact" in state:
+            answer["ModelArtifacts"] = {"S3ModelArtifacts": state["artifact"]}
+        if "billable" in state:
+            answer["TrainingTimeInSeconds"] = answer["BillableTimeInSeconds"] = state["billable"]
+        return answer
 
     def _current(self, folder: Path) -> dict[str, Any]:
         state = State(folder)
-        if state.now["TrainingJobStatus"] != "InProgress":
+        if state.now["status"] != "InProgress":
             return state.now
         if not programs.is_alive(folder):
             # The supervisor may have written its final state between the two looks.
             state = State(folder)
-            if state.now["TrainingJobStatus"] == "InProgress":
+            if state.now["status"] == "InProgress":
                 state.fail("InternalServerError: the process that ran this rehearsal was ended from outside")
         elif programs.stop_requested(folder):
-            return state.now | {"TrainingJobStatus": "Stopping", "SecondaryStatus": "Stopping"}
+            return state.now | {"status": "Stopping", "secondary": "Stopping"}
         return state.now

@@ -13,12 +13,12 @@ from shapecluster.exceptions import RemoteError
 from shapecluster.remote._names import join_uri, relative_uri
 from shapecluster.remote._rehearsal.jobs import Jobs
 from shapecluster.remote._rehearsal.programs import stop_requested
-from shapecluster.remote._rehearsal.records import Refusal
+from shapecluster.remote._rehearsal.records import Refusal, described
 from shapecluster.remote._rehearsal.serving import Servers
 from shapecluster.remote._rehearsal.supervisor import read_json, write_json
 
 _TICK = 0.02
-_STOPPED = {"TransformJobStatus": "Stopped"}
+_STOPPED = {"status": "Stopped"}
 
 
 class TransformJobs(Jobs):
@@ -43,7 +43,7 @@ class TransformJobs(Jobs):
             raise Refusal("ValidationException", text)
         self._servers.models.read(request["ModelName"])
         folder = self.claim(name)
-        write_json(folder / "state.json", {"TransformJobStatus": "InProgress"})
+        write_json(folder / "state.json", {"status": "InProgress"})
         self._running.add(name)
         self.write(folder, request)
         if self._servers.store.in_process:
@@ -55,12 +55,12 @@ class TransformJobs(Jobs):
     def state(self, folder: Path) -> dict[str, Any]:
         """State of a job."""
         state: dict[str, Any] = read_json(folder / "state.json")
-        if state["TransformJobStatus"] == "InProgress":
+        if state["status"] == "InProgress":
             if folder.name not in self._running:
-                return _failed("InternalServerError: the process that ran it has ended")
-            if stop_requested(folder):
-                return {"TransformJobStatus": "Stopping"}
-        return state
+                state = _failed("InternalServerError: the process that ran it has ended")
+            elif stop_requested(folder):
+                state = {"status": "Stopping"}
+        return described(state, {"status": "TransformJobStatus", "reason": "FailureReason"})
 
     def _run(self, folder: Path, request: dict[str, Any]) -> None:
         server = folder / "server"
@@ -104,7 +104,7 @@ class TransformJobs(Jobs):
             answers.seek(0)
             target = join_uri(wanted["S3OutputPath"], relative_uri(base, uri) + ".out")
             self._servers.store.upload(answers, target)
-        return {"TransformJobStatus": "Completed"}
+        return {"status": "Completed"}
 
     def _pieces(self, uri: str, limit: int) -> Iterator[bytes]:
         """The lines of a file in pieces of at most so many bytes."""
@@ -120,4 +120,4 @@ class TransformJobs(Jobs):
 
 
 def _failed(reason: str) -> dict[str, str]:
-    return {"TransformJobStatus": "Failed", "FailureReason": reason}
+    return {"status": "Failed", "reason": reason}
