@@ -17,8 +17,10 @@ from typer.main import get_command
 
 import shapecluster.remote
 from shapecluster.cli import build_app, main
+from shapecluster.cli._jobs import FitOptions
+from shapecluster.cli._options import name_options
 from shapecluster.datasets import Copycats, make_market, make_portfolios
-from shapecluster.remote import Rehearsal
+from shapecluster.remote import Rehearsal, _errors, _outcome
 
 SECONDS = 60
 SCIENTIFIC = ("numpy", "pandas", "sklearn", "scipy", "matplotlib")
@@ -252,3 +254,21 @@ def test_a_file_that_two_options_name_is_said_of_both(inputs, monkeypatch, capsy
     assert main(["stocks", "--prices", "prices.csv", "--sectors", "prices.csv"]) == 2
     message = capsys.readouterr().err
     assert message.startswith("shapecluster: --prices or --sectors: prices.csv: there is no column 'ticker'")
+
+
+SINGLE = [value for value in vars(_errors).values() if isinstance(value, _errors.ErrorAdvice)]
+ADVICE = sorted(
+    {entry.advice for entry in (*_errors.TABLE, *SINGLE)}
+    | {*_outcome._ADVICE.values(), *_outcome._STOPPED.values()}
+)
+
+
+@pytest.mark.parametrize("text", ADVICE)
+def test_advice_about_jobs_names_options_and_commands(text):
+    options = FitOptions(prices=Path("p.csv"))
+    said = name_options(options.replace_calls(text), options)
+    # `tags`, a policy and a module of Python are no arguments.
+    said = said.replace("`shapecluster.remote.permissions`", "")
+    assert not re.search(
+        r"\b(Job|Rehearsal|Session)\(|\w\(\)|session(?!'s)|(?<![-$])\b[a-z]+_[a-z_]+\b", said
+    ), said

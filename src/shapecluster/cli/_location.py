@@ -18,6 +18,19 @@ folder = partial(option, help="Folder of a rehearsal.", panel="Where", kind=kind
 # Methods that messages of the library recommend, which users of the command cannot call.
 _ATTACH_CALL = re.compile(r"attach\('([\w-]+)', session=\.\.\.\)")
 _STOP_CALL = re.compile(r"\bstop\(\)")
+# Other advice of the library that is about Python, and what it means for the command.
+_PHRASES = {
+    r"session=boto3\.Session\(region_name=[^)]*\)": "--region",
+    r"session=boto3\.Session\([^)]*\)": "--profile",
+    r"session=Rehearsal\(folder\)": "`shapecluster sagemaker rehearse`",
+    r"pass a session that is made after that": "run the command again",
+    r", or with less at a time: Job\(max_parallel_jobs=\.\.\.\), a longer poll_interval": "",
+    r", max_parallel_jobs=\.\.\.": "",
+    r"max_wait_seconds allows: raise it": "twice --max-run: raise it",
+    r"fit again, with Job\(checkpoint=[^)]*\) to go on where it was": "run it again",
+    r"(?<=or )(without|leave) spot": r"\1 --spot",
+    r"Call result\(\) again": "Attach to it again",
+}
 
 
 @options
@@ -50,8 +63,9 @@ class Location:
     def replace_calls(self, text: str) -> str:
         """Replace calls and sessions in a message of the library by commands and options."""
         names = [name for name, declared, _ in offered(self) if declared.panel == "Where"]
-        text = re.sub(r"\bthe session\b", ", ".join(names), text)
-        text = re.sub(r"session=boto3\.Session\([^)]*\)", "--profile", text)
+        text = re.sub(r"\bthe session\b(?!'s)", ", ".join(names), text)
+        for phrase, replacement in _PHRASES.items():
+            text = re.sub(phrase, replacement, text)
         call = _ATTACH_CALL.search(text)
         if call is None:
             return text
