@@ -61,16 +61,6 @@ def test_a_call_without_an_answer_is_given_up_soon(client, time):
     assert len(calls) == caught.value.attempts == 4
 
 
-def test_tries_that_last_longer_than_the_patience_are_not_repeated(client, time):
-    def call():
-        time.time += 7.0  # such as an address that never answers
-        raise ConnectionLostError("lost", operation="x")
-
-    with pytest.raises(ConnectionLostError) as caught:
-        client.repeat(call)
-    assert caught.value.attempts == 1
-
-
 def test_a_throttled_answer_is_an_answer(client, time):
     errors = [ThrottledError("slow")] * 3 + [ConnectionLostError("lost")]
 
@@ -105,6 +95,20 @@ def test_polling_outlasts_minutes_without_a_network_but_not_for_ever(client, tim
         client.poll(always(ConnectionLostError, calls), lambda answer: True)
     assert time.time - begin == pytest.approx(600.0)
     assert len(calls) <= 20  # one place repeats: tries are not multiplied
+
+
+@pytest.mark.parametrize(("code", "tries"), [("ConnectionClosedError", 2), ("ReadTimeoutError", 1)])
+def test_a_slow_first_try_is_repeated_once_unless_it_timed_out(client, time, code, tries):
+    calls = []
+
+    def slow():
+        calls.append(1)
+        time.time += 30.0
+        raise ConnectionLostError("lost", operation="x", code=code)
+
+    with pytest.raises(ConnectionLostError):
+        client.repeat(slow)
+    assert len(calls) == tries
 
 
 def test_thousands_of_tries_wait_no_longer_than_the_longest_wait(time, monkeypatch):

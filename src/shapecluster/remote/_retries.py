@@ -15,6 +15,7 @@ _FIRST = 1.0  # seconds before a call without an answer is repeated for the firs
 _SLOWEST = 60.0  # seconds between two tries, however often they fail
 _THROTTLED = 12  # tries of one call that are throttled, until it is given up
 _PATIENCE = 6.0  # seconds without an answer, until a call is given up
+_TIMEOUTS = {"ConnectTimeoutError", "ReadTimeoutError"}  # which have waited for an answer already
 
 _Answer = TypeVar("_Answer")
 
@@ -97,7 +98,9 @@ def with_retries(
                 seconds, end = min(_FIRST, interval), started + patience if end is None else end
             else:
                 raise
-            if clock.is_past(end) or clock.is_past(deadline):
+            # On a slow machine the first try may outlast the patience. If it was cut off, it is tried again.
+            given_up = clock.is_past(end) and (tries > 1 or error.code in _TIMEOUTS)
+            if given_up or clock.is_past(deadline):
                 raise
         limits = [limit for limit in (end, deadline) if limit is not None]
         clock.wait(min(_SLOWEST, seconds * 2.0 ** min(tries - 1, 30)), min(limits, default=None))
