@@ -13,7 +13,6 @@ Saved sets are not measured again, unless --afresh is given.
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -38,11 +37,17 @@ Fit = dict[str, Any]
 """Figures of one fit: ari, ri, inertia and seconds; or trouble and seconds if it failed."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    sets = sorted(path.stem for path in data_folder("ucr").glob("*.npz"))
-    parser.add_argument("--sets", nargs="+", choices=sets, metavar="SET", help="some sets only")
-    parser.add_argument("--ours-again", action="store_true", help="keep former results of tslearn only")
+def set_name(name: str) -> str:
+    """Return the name of a set, if there is one."""
+    if not (data_folder("ucr") / f"{name}.npz").exists():
+        raise argparse.ArgumentTypeError(f"there is no {name}.npz in {data_folder('ucr')}")
+    return name
+
+
+OPTIONS = {
+    "--sets": {"nargs": "+", "type": set_name, "metavar": "SET", "help": "some sets only"},
+    "--ours-again": {"action": "store_true", "help": "keep former results of tslearn only"},
+}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -272,7 +277,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return {"accuracy": [findings(results), Table(caption, COLUMNS, rows)]}
 
 
-BENCHMARK = Benchmark("accuracy", __doc__, measure, parts, add_options)
+BENCHMARK = Benchmark("accuracy", __doc__, measure, parts, OPTIONS)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from benchmarks._arena import timed
+from benchmarks._arena import processor_time
 from benchmarks._data import panel
 from benchmarks._frame import ROOT, Benchmark, Results
 from benchmarks._report import Block, Columns, Table, check, figure, seconds, with_error
@@ -35,13 +35,10 @@ WANTED = 10
 N_BRUTE = 5
 TICKER, AS_OF = "AAPL", "2018-02-07"
 
-processor_time = partial(timed, clock="process_time")
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--any-shift", action="store_true", help="let windows be moved by any number of days")
-    parser.add_argument("--page", action="store_true", help="write the example of the guide's page")
+OPTIONS = {
+    "--any-shift": {"action": "store_true", "help": "let windows be moved by any number of days"},
+    "--page": {"action": "store_true", "help": "write the example of the guide's page"},
+}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -170,13 +167,12 @@ def write_example(past: HistoricalAnalogues) -> None:
     (folder / "answer.txt").write_text(f"{table}\n\n{summary}\n", encoding="utf-8")
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "shapecluster"}):
         figure_ = AnaloguesDisplay.from_answer(answer).figure_
-        figure_.savefig(
-            folder / "answer.svg", metadata={"Date": None}
-        )  # the same picture gives the same file
+        # Without a date, the same picture gives the same file.
+        figure_.savefig(folder / "answer.svg", metadata={"Date": None})
     print(f"Written: {folder.relative_to(ROOT)}")
 
 
-BENCHMARK = Benchmark("analogues", __doc__, measure, parts, add_options)
+BENCHMARK = Benchmark("analogues", __doc__, measure, parts, OPTIONS)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

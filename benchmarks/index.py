@@ -16,7 +16,6 @@ contestant runs once, so that other work on the machine has little effect.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from benchmarks._arena import Entry, Turn, in_turns, timed
+from benchmarks._arena import Entry, Turn, in_turns, processor_time
 from benchmarks._data import panel
 from benchmarks._frame import Benchmark, Results
 from benchmarks._pictures import draw_index
@@ -43,11 +42,7 @@ HEADINGS = {
 Answer = tuple[np.ndarray, np.ndarray]
 Search = Callable[[], Answer]
 Found = dict[str, Any]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--parts", nargs="+", choices=list(HEADINGS), default=list(HEADINGS))
+OPTIONS = {"--parts": {"nargs": "+", "choices": list(HEADINGS), "default": list(HEADINGS)}}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -90,9 +85,6 @@ def clustered_vectors(n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarr
 
 
 # ----------------------------------------------------------------------------------------------- measure
-
-
-processor_time = partial(timed, clock="process_time")
 
 
 def race(searches: dict[str, Search], n_queries: int) -> dict[str, Entry]:
@@ -372,7 +364,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return {"index": [*blocks, results["checks"]]}
 
 
-BENCHMARK = Benchmark("index", __doc__, measure, parts, add_options, draw_index)
+BENCHMARK = Benchmark("index", __doc__, measure, parts, OPTIONS, draw_index)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

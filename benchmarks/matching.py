@@ -12,7 +12,6 @@ result differs from that of an exact contestant.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,7 +168,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return {"matching": [environment_text(results), *works], "matching_summary": [summary]}
 
 
-BENCHMARK = Benchmark("matching", __doc__, CONTEST.measure, parts, CONTEST.add_options)
+BENCHMARK = Benchmark("matching", __doc__, CONTEST.measure, parts, CONTEST.options())
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

@@ -13,7 +13,6 @@ reported only.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -222,7 +221,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return found
 
 
-BENCHMARK = Benchmark("peers", __doc__, CONTEST.measure, parts, CONTEST.add_options)
+BENCHMARK = Benchmark("peers", __doc__, CONTEST.measure, parts, CONTEST.options())
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

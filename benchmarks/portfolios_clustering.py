@@ -13,7 +13,6 @@ partition the market.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -235,4 +234,4 @@ def parts(results: Results) -> dict[str, list[Block]]:
 BENCHMARK = Benchmark("portfolios_clustering", __doc__, measure, parts)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import statistics
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -40,10 +39,10 @@ SIZES = {
 }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--repeats", type=int, default=3, help="turns each (default: 3)")
-    parser.add_argument("--million", action="store_true", help="a million series of 128 points as well")
+OPTIONS = {
+    "--repeats": {"type": int, "default": 3, "help": "turns each (default: 3)"},
+    "--million": {"action": "store_true", "help": "a million series of 128 points as well"},
+}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -198,7 +197,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return {"scaling": blocks}
 
 
-BENCHMARK = Benchmark("scaling", __doc__, measure, parts, add_options, draw_scaling)
+BENCHMARK = Benchmark("scaling", __doc__, measure, parts, OPTIONS, draw_scaling)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())
