@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,19 @@ class Task:
     X: Any  # raw series in float64, or a CSR matrix of traders by tickers
     k: int  # number of clusters, of neighbors, or of queries; fits start from the first k rows
     centers: np.ndarray | None = None  # z-normalized, for tasks that assign series to them
+
+
+Timed = Callable[[], dict[str, Any]]
+
+
+def unprepared(work: Callable[..., dict[str, Any]]) -> Callable[..., Timed]:
+    """Make a contestant of a function of a task that is timed as a whole."""
+
+    @wraps(work)
+    def contestant(task: Task, **options: Any) -> Timed:
+        return partial(work, task, **options)
+
+    return contestant
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ reported only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,10 @@ KINDS = {
     "fit": Kind(
         {
             "ours": by.ours,
-            "ours (float32)": by.ours_float32,
+            "ours (float32)": partial(by.ours, dtype=np.float32),
             "ours (bounds off)": by.ours_unpruned,
             "plain NumPy": by.plain_numpy,
-            "plain NumPy (small side)": by.plain_small_side,
+            "plain NumPy (small side)": partial(by.plain_numpy, small_side=True),
             "tslearn": by.tslearn,
             "aeon": by.aeon,
             "kshape": by.kshape,
