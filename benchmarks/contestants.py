@@ -10,7 +10,6 @@ import math
 import multiprocessing
 import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -37,9 +36,8 @@ NO_GAIN = 1e-12
 # ---------------------------------------------------------------------------------------------- ours: fits
 
 
-def _without_bounds() -> AbstractContextManager[object]:
-    """Whatever is computed meanwhile transforms every pair."""
-    return mock.patch.object(bounds, "_MIN_POINTS", math.inf)
+# A function with this decorator transforms every pair.
+_without_bounds = mock.patch.object(bounds, "_MIN_POINTS", math.inf)
 
 
 def ours(task: Task, dtype: Any = np.float64) -> Timed:
@@ -51,12 +49,11 @@ def ours(task: Task, dtype: Any = np.float64) -> Timed:
 
 
 @unprepared
+@_without_bounds
 def ours_unpruned(task: Task) -> dict[str, Any]:
     """LocalKShape without bounds: it transforms every pair in every step."""
     start, settings = Start(task.X[: task.k, None]), FitSettings(max_iter=MAX_ITER)
-    x = shapes_of(task.X[:, None], None)
-    with _without_bounds():
-        done = best_run(x, [lambda: start], np.ones(len(task.X)), settings)
+    done = best_run(shapes_of(task.X[:, None], None), [lambda: start], np.ones(len(task.X)), settings)
     found = {name: getattr(done.best, name) for name in ("labels", "shifts", "inertia")}
     found |= {"n_iter": done.n_iter, "n_correlations": done.n_correlations}
     return found | {"centers": done.best.centers[:, 0]}
@@ -108,12 +105,7 @@ def plain_predict(task: Task) -> Timed:
 def ours_all_transforms(task: Task) -> Timed:
     """Nearest centers by our assignment without bounds."""
     x, centers = shapes_of(task.X[:, None], None), shapes_of(task.centers[:, None], None)
-
-    def nearest() -> dict[str, Any]:
-        with _without_bounds():
-            return {"labels": assign(x, centers, keep=False).nearest.labels}
-
-    return nearest
+    return _without_bounds(lambda: {"labels": assign(x, centers, keep=False).nearest.labels})
 
 
 def plain_all_transforms(task: Task) -> Timed:
@@ -124,21 +116,17 @@ def plain_all_transforms(task: Task) -> Timed:
 
 def ours_neighbors(task: Task) -> Timed:
     """ShapeNeighbors.kneighbors of all series among themselves."""
-    model = ShapeNeighbors(task.k).fit(task.X)
-
-    def search() -> dict[str, Any]:
-        return dict(zip(("sbd", "indices", "shifts"), model.kneighbors(return_shift=True), strict=True))
-
-    return search
+    model, names = ShapeNeighbors(task.k).fit(task.X), ("sbd", "indices", "shifts")
+    return lambda: dict(zip(names, model.kneighbors(return_shift=True), strict=True))
 
 
 def all_pairs(task: Task) -> Timed:
     """Our search without bounds: it transforms every pair."""
     shapes = shapes_of(task.X[:, None], None)
 
+    @_without_bounds
     def search() -> dict[str, Any]:
-        with _without_bounds():
-            found = search_universe(shapes, shapes, partial(TopK, wanted=task.k), exclude_self=True)
+        found = search_universe(shapes, shapes, partial(TopK, wanted=task.k), exclude_self=True)
         distances, rows, shifts = (array.reshape(len(shapes), task.k) for array in found[1:])
         return {"sbd": distances, "indices": rows, "shifts": shifts}
 

@@ -8,9 +8,8 @@ returns   Log returns: 50,000 such windows. Hardly any window has a near neighbo
 peer      10,000 windows of price levels, compared with pynndescent and SBD as its metric.
 vectors   1,000,000 vectors of 64 dimensions, compared with faiss IVFFlat on the same cells and scikit-learn.
 
-All parts but vectors need the real data (SHAPECLUSTER_TEST_DATA). pynndescent, numba and faiss-cpu are
-compared if they are installed. Times are processor times of one thread: medians over rounds in which every
-contestant runs once, so that other work on the machine has little effect.
+pynndescent, numba and faiss-cpu are compared if they are installed. Times are processor times of one thread:
+medians over rounds in which every contestant runs once.
 """
 
 from __future__ import annotations
@@ -305,10 +304,10 @@ def checks_of(results: Results) -> list[Check]:
     return checks
 
 
-def columns_of(setting: str) -> Columns:
+def columns_of(who: str) -> Columns:
     """Columns of a curve; its first one is the setting of the search."""
     return {
-        setting: lambda row: str(row["n_probe"]),
+        "epsilon, hundredths" if who == "pynndescent" else "cells": lambda row: str(row["n_probe"]),
         "ms a query": lambda row: figure(row["ms"], 3),
         "times brute force": lambda row: figure(row["times"], 3),
         "recall at 10": lambda row: with_error(row, "recall"),
@@ -320,13 +319,13 @@ def blocks_of(name: str, found: Found) -> list[Block]:
     curves = found.get("curves") or {"ClusterIndex": found["curve"]}
     if "pynndescent" in found:
         curves = curves | {"pynndescent": found["pynndescent"]}
-    blocks: list[Block] = []
-    for who, points in curves.items():
-        if points:
-            columns = columns_of("epsilon, hundredths" if who == "pynndescent" else "cells")
-            size = f"{found['n_rows']:,} rows, {found['n_queries']:,} queries"
-            blocks.append(Table(f"{HEADINGS[name]}: {who}, {size}", columns, points))
-    return [*blocks, facts_of(found)]
+    size = f"{found['n_rows']:,} rows, {found['n_queries']:,} queries"
+    tables = [
+        Table(f"{HEADINGS[name]}: {who}, {size}", columns_of(who), points)
+        for who, points in curves.items()
+        if points
+    ]
+    return [*tables, facts_of(found)]
 
 
 def facts_of(found: Found) -> list[str]:
