@@ -103,9 +103,8 @@ def search(past: HistoricalAnalogues, tickers: list[str], **how: Any) -> dict[st
     index = past._past_windows()
 
     def median(ask: Callable[..., Any], questions: list[Any]) -> float:
-        return float(
-            np.median([processor_time(partial(ask, each, WANTED, **how)).seconds for each in questions])
-        )
+        taken = [processor_time(partial(ask, each, WANTED, **how)).seconds for each in questions]
+        return float(np.median(taken))
 
     row: dict[str, Any] = {
         "n_probe": how.get("n_probe"),
