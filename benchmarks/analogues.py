@@ -26,6 +26,7 @@ from benchmarks._data import panel
 from benchmarks._frame import ROOT, Benchmark, Results
 from benchmarks._report import Block, Columns, Table, check, figure, seconds, with_error
 from shapecluster import HistoricalAnalogues
+from shapecluster._arrays import take
 from shapecluster.analogues._windows import suppress_overlaps
 from shapecluster.metrics import sbd_distances
 from shapecluster.plotting import AnaloguesDisplay
@@ -84,14 +85,14 @@ def brute(past: HistoricalAnalogues, tickers: list[str]) -> tuple[float, list[pd
     end = len(panel.days) - 1
     for ticker in tickers:
         own = panel.tickers.get_loc(ticker)
-        query = panel.query_values(panel.prices[own, -panel.window :])
+        query = panel.query_values(panel.prices[own, -panel.width :])
         turn = processor_time(partial(sbd_distances, query, rows, max_shift=past.max_shift))
         sbd = turn.outcome[0]
         spent += turn.seconds
-        eligible = (windows.ends < end) & ((windows.rows != own) | (end - windows.ends > panel.window // 2))
+        eligible = (windows.ends < end) & ((windows.rows != own) | (end - windows.ends > panel.width // 2))
         order = np.flatnonzero(eligible)[np.argsort(sbd[eligible], kind="stable")]
-        ordered = windows.subset(order)
-        best = ordered.subset(suppress_overlaps(ordered, WANTED, panel.window // 2))
+        ordered = take(windows, order)
+        best = take(ordered, suppress_overlaps(ordered, WANTED, panel.width // 2))
         answers.append(pd.DataFrame({"ticker": panel.tickers[best.rows], "end": panel.days[best.ends]}))
     return spent / len(tickers), answers
 
