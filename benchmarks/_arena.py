@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,27 +42,13 @@ class Failure(Exception):
 
 @dataclass
 class Entry:
-    """The results of one contestant.
-
-    Attributes
-    ----------
-    name : str
-        Name of the contestant.
-    times : list of float
-        Seconds of one call, turn by turn.
-    peak : int
-        Peak memory of the first turn. Later ones reuse memory that the process keeps.
-    outcome : object
-        Result of the last call.
-    failure : str
-        Why the contestant did not take part or did not finish; empty if it did.
-    """
+    """The results of one contestant."""
 
     name: str
-    times: list[float] = field(default_factory=list)
-    peak: int = 0
-    outcome: Any = None
-    failure: str = ""
+    times: list[float] = field(default_factory=list)  # seconds of one call, turn by turn
+    peak: int = 0  # of the first turn, because later ones reuse memory that the process keeps
+    outcome: Any = None  # of the last call
+    failure: str = ""  # why the contestant did not take part or did not finish
 
     @property
     def seconds(self) -> float | None:
@@ -82,6 +69,9 @@ def timed(work: Callable[[], Any], clock: str = "perf_counter") -> Turn:
     outcome = work()
     seconds = now() - began
     return Turn(seconds, max(0, _memory("VmHWM") - before), outcome)
+
+
+processor_time = partial(timed, clock="process_time")
 
 
 def in_turns(

@@ -10,8 +10,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,30 +34,20 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark.
+    """A benchmark: how it measures, and what it reports.
 
-    Attributes
-    ----------
-    name : str
-        Name of the module, and of the files of its results.
-    about : str
-        Description for --help.
-    measure : callable
-        Function of the results so far and the options. It adds to the results, and yields blocks to print
-        whenever it has a result that should be saved.
-    parts : callable
-        Function from results to the blocks of each part of the documentation, by the part's name.
-    add_options : callable
-        Function that adds further options to the parser of the command.
-    draw : callable or None
-        Function of results and a path without its suffix, which writes a picture.
+    `measure` adds to the results so far, and yields blocks to print whenever it has a result that should be
+    saved. `parts` gives the blocks of each part of the documentation, by the part's name; a benchmark that is
+    on no page leaves its texts in the results. `draw` writes a picture to a path without its suffix.
     """
 
-    name: str
+    name: str  # of the module, and of the files of its results
     about: str
     measure: Callable[[Results, argparse.Namespace], Iterator[list[Block]]]
-    parts: Callable[[Results], dict[str, list[Block]]]
-    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    parts: Callable[[Results], dict[str, list[Block]]] = lambda results: {"texts": results["texts"]}
+    options: Mapping[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # arguments of `add_argument`, by name
     draw: Callable[[Results, Path], None] | None = None
 
     def main(self) -> int:
@@ -65,7 +55,8 @@ class Benchmark:
         parser = parser_of(self.name, self.about)
         parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
         parser.add_argument("--afresh", action="store_true", help="forget the results of earlier runs")
-        self.add_options(parser)
+        for option, about in self.options.items():
+            parser.add_argument(option, **about)
         options = parser.parse_args()
         in_one_thread(self.name)
         out = options.out or ROOT / ("build/benchmarks" if options.quick else "benchmarks/results")

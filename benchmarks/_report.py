@@ -13,31 +13,20 @@ Check = dict[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """A table, one row per result.
-
-    Attributes
-    ----------
-    caption : str
-        Title of the table.
-    columns : dict
-        Function from a row to the text of its cell, by the title of the column.
-    rows : sequence of dict
-        The results. A row with "trouble" has no figures: its second cell says why.
-    """
+    """A table, one row per result."""
 
     caption: str
     columns: Columns
-    rows: Sequence[Row]
+    rows: Sequence[Row]  # one with "trouble" has no figures: its second cell says why
 
     def lines(self) -> list[list[str]]:
         """The text of all cells, with the titles first."""
         first, *others = self.columns.values()
         lines = [list(self.columns)]
         for row in self.rows:
-            if row.get("trouble"):
-                lines.append([first(row), row["trouble"], *[""] * (len(others) - 1)])
-            else:
-                lines.append([first(row), *(cell(row) for cell in others)])
+            why = row.get("trouble")
+            figures = [why, *[""] * (len(others) - 1)] if why else [cell(row) for cell in others]
+            lines.append([first(row), *figures])
         return lines
 
 

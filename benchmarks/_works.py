@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -16,21 +17,24 @@ from benchmarks._report import Block, Check, Columns, Row, Table, check, figure,
 
 @dataclass(frozen=True)
 class Task:
-    """The data of a work.
+    """The data of a work."""
 
-    Attributes
-    ----------
-    X : ndarray of shape (n_series, n_timepoints), or CSR matrix of shape (n_traders, n_tickers)
-        Raw data in float64.
-    k : int
-        Number of clusters, of neighbors, or of queries. Fits start from the first k rows.
-    centers : ndarray of shape (k, n_timepoints) or None
-        z-normalized centers, for tasks that assign series to them.
-    """
+    X: Any  # raw series in float64, or a CSR matrix of traders by tickers
+    k: int  # number of clusters, of neighbors, or of queries; fits start from the first k rows
+    centers: np.ndarray | None = None  # z-normalized, for tasks that assign series to them
 
-    X: Any
-    k: int
-    centers: np.ndarray | None = None
+
+Timed = Callable[[], dict[str, Any]]
+
+
+def unprepared(work: Callable[..., dict[str, Any]]) -> Callable[..., Timed]:
+    """Make a contestant of a function of a task that is timed as a whole."""
+
+    @wraps(work)
+    def contestant(task: Task, **options: Any) -> Timed:
+        return partial(work, task, **options)
+
+    return contestant
 
 
 @dataclass(frozen=True)
@@ -82,45 +86,29 @@ def columns_of_all(time: str = "time") -> Columns:
 
 @dataclass(frozen=True)
 class Contest:
-    """Several works, how their contestants are timed, and how the results are described.
-
-    Attributes
-    ----------
-    works, kinds : sequence of Work, and dict of Kind
-        The works, and their kinds by name.
-    small_task : Task
-        A tiny task, which makes libraries import and compile all that they need.
-    sizes : sequence of str
-        Names of the sizes in a report: of the shape of `X`, and of `k`.
-    caption : str
-        Caption of a work's table, a format string for the entries of its report.
-    figures : callable
-        Function from an entry, all entries and the task to further figures of the entry's row.
-    clock : str
-        The clock; see `benchmarks._arena.timed`.
-    repeats : int
-        Default number of turns.
-    """
+    """Several works, how their contestants are timed, and how the results are described."""
 
     works: Sequence[Work]
     kinds: Mapping[str, Kind]
-    small_task: Task
-    sizes: Sequence[str]
-    caption: str
-    figures: Callable[[Entry, dict[str, Entry], Task], dict[str, Any]]
-    clock: str
-    repeats: int
+    small_task: Task  # makes libraries import and compile all that they need
+    sizes: Sequence[str]  # names of the sizes in a report: of the shape of `X`, and of `k`
+    caption: str  # of a work's table, a format string for the entries of its report
+    figures: Callable[[Entry, dict[str, Entry], Task], dict[str, Any]]  # further figures of an entry's row
+    clock: str  # see `benchmarks._arena.timed`
+    repeats: int  # default number of turns
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add the options of the command."""
+    def options(self) -> dict[str, dict[str, Any]]:
+        """The options of the command."""
         names = [work.name for work in self.works]
         everybody = sorted({name for kind in self.kinds.values() for name in kind.contestants})
         turns = "turns each (default: %(default)s)"
         budget = "a contestant gets no further turn that would exceed this in a work (default: 60)"
-        parser.add_argument("--work", nargs="+", default=names, choices=names, help="some works only")
-        parser.add_argument("--skip", nargs="+", default=[], choices=everybody, help="leave out")
-        parser.add_argument("--repeats", type=int, default=self.repeats, help=turns)
-        parser.add_argument("--budget", type=float, default=60.0, metavar="SECONDS", help=budget)
+        return {
+            "--work": {"nargs": "+", "default": names, "choices": names, "help": "some works only"},
+            "--skip": {"nargs": "+", "default": [], "choices": everybody, "help": "leave out"},
+            "--repeats": {"type": int, "default": self.repeats, "help": turns},
+            "--budget": {"type": float, "default": 60.0, "metavar": "SECONDS", "help": budget},
+        }
 
     def measure(self, results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
         """Time the chosen works, and add a report of each to the results."""

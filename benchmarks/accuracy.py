@@ -13,7 +13,7 @@ Saved sets are not measured again, unless --afresh is given.
 from __future__ import annotations
 
 import argparse
-import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -38,11 +38,17 @@ Fit = dict[str, Any]
 """Figures of one fit: ari, ri, inertia and seconds; or trouble and seconds if it failed."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    sets = sorted(path.stem for path in data_folder("ucr").glob("*.npz"))
-    parser.add_argument("--sets", nargs="+", choices=sets, metavar="SET", help="some sets only")
-    parser.add_argument("--ours-again", action="store_true", help="keep former results of tslearn only")
+def set_name(name: str) -> str:
+    """Return the name of a set, if there is one."""
+    if not (data_folder("ucr") / f"{name}.npz").exists():
+        raise argparse.ArgumentTypeError(f"there is no {name}.npz in {data_folder('ucr')}")
+    return name
+
+
+OPTIONS = {
+    "--sets": {"nargs": "+", "type": set_name, "metavar": "SET", "help": "some sets only"},
+    "--ours-again": {"action": "store_true", "help": "keep former results of tslearn only"},
+}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -100,43 +106,32 @@ def fits_of(path: Path, n_seeds: int, k_shape: Any, theirs: list[Fit] | None) ->
 
 def _ours(model: LocalKShape, X: np.ndarray, y: np.ndarray) -> Fit:
     taken = timed(lambda: model.fit(X)).seconds
-    return _fit(y, model.labels_, model.inertia_, taken)
+    return {"seconds": taken, "inertia": float(model.inertia_), **_agreement(y, model.labels_)}
 
 
 def _tslearn(model: Any, X: np.ndarray, y: np.ndarray) -> Fit:
     z = z_scores(X)[:, :, None]
-
-    def fit() -> str:
-        try:
+    began = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             model.fit(z)
-        except Exception as error:  # tslearn raises if ten attempts end with empty clusters
-            return f"{type(error).__name__}: {error}"
-        return ""
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        taken, _, trouble = timed(fit)
-    if trouble:
-        return {"trouble": trouble, "seconds": taken}
-    return _fit(y, model.labels_, inertia_of(X, model.cluster_centers_[..., 0]), taken)
+    except Exception as error:  # tslearn raises if ten attempts end with empty clusters
+        return {"trouble": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - began}
+    taken = time.perf_counter() - began
+    inertia = inertia_of(X, model.cluster_centers_[..., 0])
+    return {"seconds": taken, "inertia": inertia, **_agreement(y, model.labels_)}
 
 
-def _fit(y: np.ndarray, labels: np.ndarray, inertia: float, taken: float) -> Fit:
-    ari, ri = adjusted_rand_score(y, labels), rand_score(y, labels)
-    return {"ari": float(ari), "ri": float(ri), "inertia": float(inertia), "seconds": taken}
+def _agreement(y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {"ari": float(adjusted_rand_score(y, labels)), "ri": float(rand_score(y, labels))}
 
 
 # ----------------------------------------------------------------------------------------------- verdict
 
 
 def verdict(sets: dict[str, Any]) -> dict[str, Any]:
-    """Summarize the sets with fits of both libraries: ratios of inertia, and differences of agreement.
-
-    Parameters
-    ----------
-    sets : dict
-        The fits of each contestant for each set: dicts with `ari`, `ri`, `inertia`, `seconds`.
-    """
+    """Summarize the sets with fits of both libraries: ratios of inertia, and differences of agreement."""
     both = {name: entry for name, entry in sets.items() if _figures(entry, "tslearn", "inertia")}
     judged = {name: _of_set(entry) for name, entry in both.items()}
     ratios = np.array([found["inertia_ratio"] for found in judged.values()])
@@ -272,7 +267,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return {"accuracy": [findings(results), Table(caption, COLUMNS, rows)]}
 
 
-BENCHMARK = Benchmark("accuracy", __doc__, measure, parts, add_options)
+BENCHMARK = Benchmark("accuracy", __doc__, measure, parts, OPTIONS)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

@@ -21,11 +21,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from benchmarks._arena import timed
+from benchmarks._arena import processor_time
 from benchmarks._data import panel
 from benchmarks._frame import ROOT, Benchmark, Results
 from benchmarks._report import Block, Columns, Table, check, figure, seconds, with_error
 from shapecluster import HistoricalAnalogues
+from shapecluster._arrays import take
 from shapecluster.analogues._windows import suppress_overlaps
 from shapecluster.metrics import sbd_distances
 from shapecluster.plotting import AnaloguesDisplay
@@ -35,13 +36,10 @@ WANTED = 10
 N_BRUTE = 5
 TICKER, AS_OF = "AAPL", "2018-02-07"
 
-processor_time = partial(timed, clock="process_time")
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--any-shift", action="store_true", help="let windows be moved by any number of days")
-    parser.add_argument("--page", action="store_true", help="write the example of the guide's page")
+OPTIONS = {
+    "--any-shift": {"action": "store_true", "help": "let windows be moved by any number of days"},
+    "--page": {"action": "store_true", "help": "write the example of the guide's page"},
+}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -87,14 +85,14 @@ def brute(past: HistoricalAnalogues, tickers: list[str]) -> tuple[float, list[pd
     end = len(panel.days) - 1
     for ticker in tickers:
         own = panel.tickers.get_loc(ticker)
-        query = panel.query_values(panel.prices[own, -panel.window :])
+        query = panel.query_values(panel.prices[own, -panel.width :])
         turn = processor_time(partial(sbd_distances, query, rows, max_shift=past.max_shift))
         sbd = turn.outcome[0]
         spent += turn.seconds
-        eligible = (windows.ends < end) & ((windows.rows != own) | (end - windows.ends > panel.window // 2))
+        eligible = (windows.ends < end) & ((windows.rows != own) | (end - windows.ends > panel.width // 2))
         order = np.flatnonzero(eligible)[np.argsort(sbd[eligible], kind="stable")]
-        ordered = windows.subset(order)
-        best = ordered.subset(suppress_overlaps(ordered, WANTED, panel.window // 2))
+        ordered = take(windows, order)
+        best = take(ordered, suppress_overlaps(ordered, WANTED, panel.width // 2))
         answers.append(pd.DataFrame({"ticker": panel.tickers[best.rows], "end": panel.days[best.ends]}))
     return spent / len(tickers), answers
 
@@ -106,9 +104,8 @@ def search(past: HistoricalAnalogues, tickers: list[str], **how: Any) -> dict[st
     index = past._past_windows()
 
     def median(ask: Callable[..., Any], questions: list[Any]) -> float:
-        return float(
-            np.median([processor_time(partial(ask, each, WANTED, **how)).seconds for each in questions])
-        )
+        taken = [processor_time(partial(ask, each, WANTED, **how)).seconds for each in questions]
+        return float(np.median(taken))
 
     row: dict[str, Any] = {
         "n_probe": how.get("n_probe"),
@@ -170,13 +167,12 @@ def write_example(past: HistoricalAnalogues) -> None:
     (folder / "answer.txt").write_text(f"{table}\n\n{summary}\n", encoding="utf-8")
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "shapecluster"}):
         figure_ = AnaloguesDisplay.from_answer(answer).figure_
-        figure_.savefig(
-            folder / "answer.svg", metadata={"Date": None}
-        )  # the same picture gives the same file
+        # Without a date, the same picture gives the same file.
+        figure_.savefig(folder / "answer.svg", metadata={"Date": None})
     print(f"Written: {folder.relative_to(ROOT)}")
 
 
-BENCHMARK = Benchmark("analogues", __doc__, measure, parts, add_options)
+BENCHMARK = Benchmark("analogues", __doc__, measure, parts, OPTIONS)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -19,7 +18,7 @@ import numpy as np
 
 from benchmarks import plain
 from benchmarks._data import z_scores
-from benchmarks._works import Task
+from benchmarks._works import Task, Timed, unprepared
 from shapecluster import KSweep, LocalKShape, ShapeNeighbors
 from shapecluster._core.index.collect import TopK
 from shapecluster._core.index.universe import search_universe
@@ -29,8 +28,6 @@ from shapecluster._core.kshape.seeding import Start
 from shapecluster._core.sbd import bounds
 from shapecluster._core.sbd.shapes import shapes_of
 
-Timed = Callable[[], dict[str, Any]]
-
 MAX_ITER = 100
 NO_GAIN = 1e-12
 """`tol` for tslearn, whose default would end its runs before they converge."""
@@ -39,9 +36,8 @@ NO_GAIN = 1e-12
 # ---------------------------------------------------------------------------------------------- ours: fits
 
 
-def _without_bounds() -> AbstractContextManager[object]:
-    """Whatever is computed meanwhile transforms every pair."""
-    return mock.patch.object(bounds, "_MIN_POINTS", math.inf)
+# A function with this decorator transforms every pair.
+_without_bounds = mock.patch.object(bounds, "_MIN_POINTS", math.inf)
 
 
 def ours(task: Task, dtype: Any = np.float64) -> Timed:
@@ -52,70 +48,43 @@ def ours(task: Task, dtype: Any = np.float64) -> Timed:
     return lambda: _outcome(model.fit(X), more=more)
 
 
-def ours_float32(task: Task) -> Timed:
-    """LocalKShape on float32 data."""
-    return ours(task, np.float32)
-
-
-def ours_unpruned(task: Task) -> Timed:
+@unprepared
+@_without_bounds
+def ours_unpruned(task: Task) -> dict[str, Any]:
     """LocalKShape without bounds: it transforms every pair in every step."""
     start, settings = Start(task.X[: task.k, None]), FitSettings(max_iter=MAX_ITER)
-
-    def fit() -> dict[str, Any]:
-        x = shapes_of(task.X[:, None], None)
-        with _without_bounds():
-            done = best_run(x, [lambda: start], np.ones(len(task.X)), settings)
-        return {
-            "centers": done.best.centers[:, 0],
-            "labels": done.best.labels,
-            "shifts": done.best.shifts,
-            "inertia": done.best.inertia,
-            "n_iter": done.n_iter,
-            "n_correlations": done.n_correlations,
-        }
-
-    return fit
+    done = best_run(shapes_of(task.X[:, None], None), [lambda: start], np.ones(len(task.X)), settings)
+    found = {name: getattr(done.best, name) for name in ("labels", "shifts", "inertia")}
+    found |= {"n_iter": done.n_iter, "n_correlations": done.n_correlations}
+    return found | {"centers": done.best.centers[:, 0]}
 
 
-def plain_numpy(task: Task, *, small_side: bool = False) -> Timed:
+@unprepared
+def plain_numpy(task: Task, *, small_side: bool = False) -> dict[str, Any]:
     """k-Shape in plain NumPy; see `plain`."""
-
-    def fit() -> dict[str, Any]:
-        done = plain.k_shape(task.X, task.X[: task.k], small_side=small_side, max_iter=MAX_ITER)
-        return {"centers": done.centers, "labels": done.assigned.labels, "n_iter": done.n_iter}
-
-    return fit
+    done = plain.k_shape(task.X, task.X[: task.k], small_side=small_side, max_iter=MAX_ITER)
+    return {"centers": done.centers, "labels": done.assigned.labels, "n_iter": done.n_iter}
 
 
-def plain_small_side(task: Task) -> Timed:
-    """k-Shape in plain NumPy with the smaller of the two scatter matrices in the eigensolver."""
-    return plain_numpy(task, small_side=True)
-
-
-def sweep(task: Task) -> Timed:
+@unprepared
+def sweep(task: Task) -> dict[str, Any]:
     """KSweep up to k clusters, without the silhouette, which separate fits do not compute either."""
     numbers = range(2, task.k + 1)
-
-    def fit() -> dict[str, Any]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # SSD is smallest at the largest k here, and KSweep warns of it
-            done = KSweep(LocalKShape(random_state=0), k=numbers, n_samples=0).fit(task.X)
-        return _path([done.estimators_[k] for k in numbers])
-
-    return fit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SSD is smallest at the largest k here, and KSweep warns of it
+        done = KSweep(LocalKShape(random_state=0), k=numbers, n_samples=0).fit(task.X)
+    return _path([done.estimators_[k] for k in numbers])
 
 
-def separate_fits(task: Task) -> Timed:
+@unprepared
+def separate_fits(task: Task) -> dict[str, Any]:
     """One separate fit per number of clusters."""
-    return lambda: _path([LocalKShape(k, random_state=0).fit(task.X) for k in range(2, task.k + 1)])
+    return _path([LocalKShape(k, random_state=0).fit(task.X) for k in range(2, task.k + 1)])
 
 
 def _path(models: list[LocalKShape]) -> dict[str, Any]:
-    return {
-        "inertia": np.array([model.inertia_ for model in models]),
-        "labels": np.stack([model.labels_ for model in models]),
-        "shifts": np.stack([model.shifts_ for model in models]),
-    }
+    names = ("inertia", "labels", "shifts")
+    return {name: np.stack([getattr(model, f"{name}_") for model in models]) for name in names}
 
 
 # ------------------------------------------------------------------------- ours: nearest centers, neighbors
@@ -136,12 +105,7 @@ def plain_predict(task: Task) -> Timed:
 def ours_all_transforms(task: Task) -> Timed:
     """Nearest centers by our assignment without bounds."""
     x, centers = shapes_of(task.X[:, None], None), shapes_of(task.centers[:, None], None)
-
-    def nearest() -> dict[str, Any]:
-        with _without_bounds():
-            return {"labels": assign(x, centers, keep=False).nearest.labels}
-
-    return nearest
+    return _without_bounds(lambda: {"labels": assign(x, centers, keep=False).nearest.labels})
 
 
 def plain_all_transforms(task: Task) -> Timed:
@@ -152,21 +116,17 @@ def plain_all_transforms(task: Task) -> Timed:
 
 def ours_neighbors(task: Task) -> Timed:
     """ShapeNeighbors.kneighbors of all series among themselves."""
-    model = ShapeNeighbors(task.k).fit(task.X)
-
-    def search() -> dict[str, Any]:
-        return dict(zip(("sbd", "indices", "shifts"), model.kneighbors(return_shift=True), strict=True))
-
-    return search
+    model, names = ShapeNeighbors(task.k).fit(task.X), ("sbd", "indices", "shifts")
+    return lambda: dict(zip(names, model.kneighbors(return_shift=True), strict=True))
 
 
 def all_pairs(task: Task) -> Timed:
     """Our search without bounds: it transforms every pair."""
     shapes = shapes_of(task.X[:, None], None)
 
+    @_without_bounds
     def search() -> dict[str, Any]:
-        with _without_bounds():
-            found = search_universe(shapes, shapes, partial(TopK, wanted=task.k), exclude_self=True)
+        found = search_universe(shapes, shapes, partial(TopK, wanted=task.k), exclude_self=True)
         distances, rows, shifts = (array.reshape(len(shapes), task.k) for array in found[1:])
         return {"sbd": distances, "indices": rows, "shifts": shifts}
 

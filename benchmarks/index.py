@@ -8,15 +8,13 @@ returns   Log returns: 50,000 such windows. Hardly any window has a near neighbo
 peer      10,000 windows of price levels, compared with pynndescent and SBD as its metric.
 vectors   1,000,000 vectors of 64 dimensions, compared with faiss IVFFlat on the same cells and scikit-learn.
 
-All parts but vectors need the real data (SHAPECLUSTER_TEST_DATA). pynndescent, numba and faiss-cpu are
-compared if they are installed. Times are processor times of one thread: medians over rounds in which every
-contestant runs once, so that other work on the machine has little effect.
+pynndescent, numba and faiss-cpu are compared if they are installed. Times are processor times of one thread:
+medians over rounds in which every contestant runs once.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -25,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from benchmarks._arena import Entry, Turn, in_turns, timed
+from benchmarks._arena import Entry, Turn, in_turns, processor_time
 from benchmarks._data import panel
 from benchmarks._frame import Benchmark, Results
 from benchmarks._pictures import draw_index
@@ -43,11 +41,7 @@ HEADINGS = {
 Answer = tuple[np.ndarray, np.ndarray]
 Search = Callable[[], Answer]
 Found = dict[str, Any]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--parts", nargs="+", choices=list(HEADINGS), default=list(HEADINGS))
+OPTIONS = {"--parts": {"nargs": "+", "choices": list(HEADINGS), "default": list(HEADINGS)}}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -90,9 +84,6 @@ def clustered_vectors(n_rows: int, n_queries: int) -> tuple[np.ndarray, np.ndarr
 
 
 # ----------------------------------------------------------------------------------------------- measure
-
-
-processor_time = partial(timed, clock="process_time")
 
 
 def race(searches: dict[str, Search], n_queries: int) -> dict[str, Entry]:
@@ -313,10 +304,10 @@ def checks_of(results: Results) -> list[Check]:
     return checks
 
 
-def columns_of(setting: str) -> Columns:
+def columns_of(who: str) -> Columns:
     """Columns of a curve; its first one is the setting of the search."""
     return {
-        setting: lambda row: str(row["n_probe"]),
+        "epsilon, hundredths" if who == "pynndescent" else "cells": lambda row: str(row["n_probe"]),
         "ms a query": lambda row: figure(row["ms"], 3),
         "times brute force": lambda row: figure(row["times"], 3),
         "recall at 10": lambda row: with_error(row, "recall"),
@@ -328,13 +319,13 @@ def blocks_of(name: str, found: Found) -> list[Block]:
     curves = found.get("curves") or {"ClusterIndex": found["curve"]}
     if "pynndescent" in found:
         curves = curves | {"pynndescent": found["pynndescent"]}
-    blocks: list[Block] = []
-    for who, points in curves.items():
-        if points:
-            columns = columns_of("epsilon, hundredths" if who == "pynndescent" else "cells")
-            size = f"{found['n_rows']:,} rows, {found['n_queries']:,} queries"
-            blocks.append(Table(f"{HEADINGS[name]}: {who}, {size}", columns, points))
-    return [*blocks, facts_of(found)]
+    size = f"{found['n_rows']:,} rows, {found['n_queries']:,} queries"
+    tables = [
+        Table(f"{HEADINGS[name]}: {who}, {size}", columns_of(who), points)
+        for who, points in curves.items()
+        if points
+    ]
+    return [*tables, facts_of(found)]
 
 
 def facts_of(found: Found) -> list[str]:
@@ -372,7 +363,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return {"index": [*blocks, results["checks"]]}
 
 
-BENCHMARK = Benchmark("index", __doc__, measure, parts, add_options, draw_index)
+BENCHMARK = Benchmark("index", __doc__, measure, parts, OPTIONS, draw_index)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

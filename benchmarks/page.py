@@ -61,4 +61,4 @@ def missed(results: dict[str, Results]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -13,8 +13,8 @@ reported only.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,10 @@ KINDS = {
     "fit": Kind(
         {
             "ours": by.ours,
-            "ours (float32)": by.ours_float32,
+            "ours (float32)": partial(by.ours, dtype=np.float32),
             "ours (bounds off)": by.ours_unpruned,
             "plain NumPy": by.plain_numpy,
-            "plain NumPy (small side)": by.plain_small_side,
+            "plain NumPy (small side)": partial(by.plain_numpy, small_side=True),
             "tslearn": by.tslearn,
             "aeon": by.aeon,
             "kshape": by.kshape,
@@ -222,7 +222,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return found
 
 
-BENCHMARK = Benchmark("peers", __doc__, CONTEST.measure, parts, CONTEST.add_options)
+BENCHMARK = Benchmark("peers", __doc__, CONTEST.measure, parts, CONTEST.options())
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

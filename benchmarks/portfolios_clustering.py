@@ -13,7 +13,6 @@ partition the market.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -113,15 +112,15 @@ def clusterings(n_traders: int, tilt: float | None) -> list[dict[str, Any]]:
     X = held.matrix
     groups = groups_of(X, truth)
     entries = in_turns({name: partial(label, X) for name, label in ALGORITHMS.items()}, repeats=REPEATS)
-    found = []
-    for name, entry in entries.items():
-        taken = {"name": name, "seconds": min(entry.times), "times": entry.times}
-        found.append(taken | quality_of(X, entry.outcome, groups, truth))
-        if name == "K-Means":
-            # Clusters of the same sizes without any structure, for comparison.
-            shuffled = np.random.default_rng(0).permutation(entry.outcome)
-            chance = {"name": "chance: its clusters, shuffled", "seconds": None}
-            found.append(chance | quality_of(X, shuffled, groups, truth))
+    found = [
+        {"name": name, "seconds": min(entry.times), "times": entry.times}
+        | quality_of(X, entry.outcome, groups, truth)
+        for name, entry in entries.items()
+    ]
+    # After K-Means, clusters of the same sizes without any structure, for comparison.
+    shuffled = np.random.default_rng(0).permutation(entries["K-Means"].outcome)
+    chance = {"name": "chance: its clusters, shuffled", "seconds": None}
+    found.insert(1, chance | quality_of(X, shuffled, groups, truth))
     return found
 
 
@@ -171,12 +170,10 @@ def ssd_of(X: Any, labels: np.ndarray) -> float:
 
 def groups_of(X: Any, truth: pd.DataFrame) -> pd.DataFrame:
     """One row per group of copycats: its traders, and whether all portfolios are identical."""
-    rows = []
-    for traders in truth[truth["group"] >= 0].groupby("group").indices.values():
-        mine = np.flatnonzero(truth["group"] >= 0)[traders]
-        dense = X[mine].toarray()
-        rows.append({"traders": mine, "exact": bool((dense == dense[0]).all())})
-    return pd.DataFrame(rows)
+    groups = truth.groupby("group").indices
+    groups.pop(-1, None)  # those who are in none
+    exact = [not np.ptp(X[traders].toarray(), axis=0).any() for traders in groups.values()]
+    return pd.DataFrame({"traders": list(groups.values()), "exact": exact})
 
 
 def whole(labels: np.ndarray, groups: pd.DataFrame) -> float:
@@ -235,4 +232,4 @@ def parts(results: Results) -> dict[str, list[Block]]:
 BENCHMARK = Benchmark("portfolios_clustering", __doc__, measure, parts)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

@@ -9,35 +9,21 @@ from __future__ import annotations
 
 import argparse
 import io
-import sys
+import os
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
 from benchmarks._arena import in_turns
 from benchmarks._frame import Benchmark, Results
-from benchmarks._report import Block, Columns, Table, check
+from benchmarks._report import Block, check
 from shapecluster.formats import read_recordio, write_recordio
 from tests.reference.recordio import write_rows
 
-REPEATS = 5
 SLOW, FAST = "a message for every row, into memory", "write_recordio, the same rows"
-
-
-class NullFile:
-    """A file that discards what is written to it."""
-
-    def write(self, data: memoryview) -> int:
-        """Discard the bytes."""
-        return len(data)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--columns", type=int, default=251)
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -49,59 +35,42 @@ def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Bloc
     write_rows(slow, some)
     write_recordio(fast, some)
     differ = slow.getvalue() != fast.getvalue()
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as file, open(os.devnull, "wb") as nowhere:
 
-        def write() -> None:
+        def rewound() -> BinaryIO:
             file.seek(0)
-            write_recordio(file, X)
+            return file
 
         def read() -> None:
-            file.seek(0)
-            read_recordio(file)
+            read_recordio(rewound())  # nothing is kept, so that every turn finds the same memory
 
-        write()
+        write_recordio(file, X)
         work = {
-            SLOW: (some.nbytes, lambda: write_rows(io.BytesIO(), some)),
-            FAST: (some.nbytes, lambda: write_recordio(io.BytesIO(), some)),
-            "write_recordio, nowhere": (X.nbytes, lambda: write_recordio(NullFile(), X)),
-            "write_recordio of float64, nowhere": (wide.nbytes, lambda: write_recordio(NullFile(), wide)),
-            "write_recordio, into a file": (X.nbytes, write),
-            "read_recordio, from it": (X.nbytes, read),
+            SLOW: (some, lambda: write_rows(io.BytesIO(), some)),
+            FAST: (some, lambda: write_recordio(io.BytesIO(), some)),
+            "write_recordio, nowhere": (X, lambda: write_recordio(nowhere, X)),
+            "write_recordio of float64, nowhere": (wide, lambda: write_recordio(nowhere, wide)),
+            "write_recordio, into a file": (X, lambda: write_recordio(rewound(), X)),
+            "read_recordio, from it": (X, read),
         }
-        entries = in_turns({name: call for name, (_, call) in work.items()}, repeats=REPEATS)
-    rates = {name: work[name][0] / 1e6 / min(entry.times) for name, entry in entries.items()}
-    tracemalloc.start()  # after the timings, which it would slow down
-    write_recordio(NullFile(), X)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    results |= {
-        "shape": X.shape,
-        "rates": [{"name": name, "rate": rate} for name, rate in rates.items()],
-        "ratio": rates[FAST] / rates[SLOW],
-        "peak": peak,
-        "checks": [check("slow and fast bytes that differ", float(differ), "<=", 0, must=True)],
-    }
-    yield [*parts(results)["recordio"], results["checks"]]
-
-
-RATES: Columns = {
-    "": lambda row: row["name"],
-    "MB/s": lambda row: f"{row['rate']:,.0f}",
-}
-
-
-def parts(results: Results) -> dict[str, list[Block]]:
-    """A table of rates, the ratio to the slow writer, and the memory."""
-    n_rows, n_columns = results["shape"]
-    caption = f"{n_rows:,} x {n_columns} float32, {4 * n_rows * n_columns / 1e6:,.0f} MB"
-    facts = [
-        f"ratio on the same rows: {results['ratio']:,.0f}",
-        f"peak memory above the input: {results['peak'] / 1e6:,.1f} MB",
+        entries = in_turns({name: call for name, (_, call) in work.items()}, repeats=5)
+        tracemalloc.start()  # after the timings, which it would slow down
+        write_recordio(nowhere, X)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    rates = {name: rows.nbytes / 1e6 / min(entries[name].times) for name, (rows, _) in work.items()}
+    results["checks"] = [check("slow and fast bytes that differ", float(differ), "<=", 0, must=True)]
+    results["texts"] = [
+        f"{n_rows:,} x {options.columns} float32, {X.nbytes / 1e6:,.0f} MB",
+        [f"{name}: {rate:,.0f} MB/s" for name, rate in rates.items()],
+        f"{FAST}: {rates[FAST] / rates[SLOW]:,.0f} times the rate of {SLOW}",
+        f"peak memory above the input: {peak / 1e6:,.1f} MB",
     ]
-    return {"recordio": [Table(caption, RATES, results["rates"]), facts]}
+    yield [*results["texts"], results["checks"]]
 
 
-BENCHMARK = Benchmark("recordio", __doc__, measure, parts, add_options)
+OPTIONS = {"--rows": {"type": int, "default": 200_000}, "--columns": {"type": int, "default": 251}}
+BENCHMARK = Benchmark("recordio", __doc__, measure, options=OPTIONS)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

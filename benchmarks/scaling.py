@@ -11,9 +11,8 @@ times per step. With an exponent of 1, twice the size takes twice the time.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import math
 import statistics
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 from scipy import fft
 
 from benchmarks import plain
-from benchmarks._arena import in_turns
+from benchmarks._arena import contest, in_turns
 from benchmarks._data import factor_walks
 from benchmarks._frame import Benchmark, Results
 from benchmarks._pictures import draw_scaling
@@ -40,10 +39,10 @@ SIZES = {
 }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--repeats", type=int, default=3, help="turns each (default: 3)")
-    parser.add_argument("--million", action="store_true", help="a million series of 128 points as well")
+OPTIONS = {
+    "--repeats": {"type": int, "default": 3, "help": "turns each (default: 3)"},
+    "--million": {"action": "store_true", "help": "a million series of 128 points as well"},
+}
 
 
 def measure(results: Results, options: argparse.Namespace) -> Iterator[list[Block]]:
@@ -116,33 +115,36 @@ def threads(size: tuple[int, int, int], repeats: int) -> dict[str, Any]:
 
 def million(few: int, many: int) -> dict[str, Any]:
     """Cost per pair of series and center, and memory, for few series and for very many."""
-    context = multiprocessing.get_context("spawn")
     points = []
     for n_series, repeats in ((few, 5), (many, 1)):
-        with context.Pool(1) as pool:  # a new process, because peak memory is counted per process
-            points.append(pool.apply(_cost_per_pair, (n_series, 128, 50, repeats)))
+        size = {"n_series": n_series, "n_timepoints": 128, "k": 50}
+        small = size | {"n_series": 200}
+        entry = contest({"ours": fit_of_size}, size, small, repeats=repeats, budget=math.inf)["ours"]
+        n_pairs, n_correlations, n_bytes = entry.outcome
+        figures = {
+            "seconds": entry.seconds,
+            "seconds_per_pair": entry.seconds / n_pairs,
+            "pairs": n_correlations / n_pairs,
+            "input_bytes": n_bytes,
+            "peak_bytes": entry.peak,
+            "allowed_bytes": n_bytes + MEMORY_BEYOND_INPUT,
+        }
+        points.append(size | figures)
         print(f"{n_series} series: {points[-1]}", flush=True)
     return {"points": points, "ratio": points[1]["seconds_per_pair"] / points[0]["seconds_per_pair"]}
 
 
-def _cost_per_pair(n_series: int, n_timepoints: int, k: int, repeats: int) -> dict[str, Any]:
-    small = factor_walks(200, n_timepoints, dtype=np.float32)
-    LocalKShape(k, init=small[:k], max_iter=2).fit(small)  # so that imports count neither as time nor memory
+def fit_of_size(size: dict[str, int]) -> Callable[[], tuple[int, int, int]]:
+    """Draw float32 series, and return their fit: numbers of pairs and of correlations, and bytes of input."""
+    n_series, n_timepoints, k = size.values()
     X = factor_walks(n_series, n_timepoints, dtype=np.float32)
     model = LocalKShape(k, init=X[:k].copy(), max_iter=STEPS, tol=0.0)
-    entry = in_turns({"ours": lambda: model.fit(X)}, repeats=repeats)["ours"]
-    n_pairs = n_series * k * (model.n_iter_ + 1)
-    return {
-        "n_series": n_series,
-        "n_timepoints": n_timepoints,
-        "k": k,
-        "seconds": entry.seconds,
-        "seconds_per_pair": entry.seconds / n_pairs,
-        "pairs": model.n_correlations_ / n_pairs,
-        "input_bytes": X.nbytes,
-        "peak_bytes": entry.peak,
-        "allowed_bytes": X.nbytes + MEMORY_BEYOND_INPUT,
-    }
+
+    def fit() -> tuple[int, int, int]:
+        model.fit(X)
+        return n_series * k * (model.n_iter_ + 1), model.n_correlations_, X.nbytes
+
+    return fit
 
 
 def checks_of(results: Results) -> list[Check]:
@@ -198,7 +200,7 @@ def parts(results: Results) -> dict[str, list[Block]]:
     return {"scaling": blocks}
 
 
-BENCHMARK = Benchmark("scaling", __doc__, measure, parts, add_options, draw_scaling)
+BENCHMARK = Benchmark("scaling", __doc__, measure, parts, OPTIONS, draw_scaling)
 
 if __name__ == "__main__":
-    sys.exit(BENCHMARK.main())
+    raise SystemExit(BENCHMARK.main())

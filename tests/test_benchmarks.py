@@ -287,10 +287,7 @@ def command(monkeypatch, tmp_path):
     def parts(results):
         return {"part": [f"{len(results['runs'])} runs."]}
 
-    def add_options(parser):
-        parser.add_argument("--add", type=float, default=1.0)
-
-    benchmark = Benchmark("trial", "About.", measure, parts, add_options)
+    benchmark = Benchmark("trial", "About.", measure, parts, {"--add": {"type": float, "default": 1.0}})
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["trial", "--out", str(tmp_path), *arguments])
