@@ -27,7 +27,7 @@ from tests.sagemaker.test_kshape import frame
 
 WAVES = "123456789012.dkr.ecr.us-east-1.amazonaws.com/waves:latest"
 TIMEPOINTS = 16
-HASTE = 0.25  # seconds until a session gives an answer up that hangs
+HASTE = 0.5  # seconds until a session gives an answer up that hangs
 SERVICES = ("sts", "s3", "sagemaker", "sagemaker-runtime", "logs")
 
 

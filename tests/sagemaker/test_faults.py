@@ -300,8 +300,8 @@ def world(tmp_path_factory):
         for name, value in aws.environment().items():
             patch.setenv(name, value)
         patch.setattr(_retries, "_SLOWEST", 0.02)
-        patch.setattr(_retries, "_PATIENCE", 1.0)
-        patch.setattr(_polling, "_PATIENCE", 1.0)
+        patch.setattr(_retries, "_PATIENCE", 2.0)
+        patch.setattr(_polling, "_PATIENCE", 2.0)
         patch.setitem(_polling._INTERVALS, "aws", 0.01)
         patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.001)
         yield World(aws, folder, patch)
