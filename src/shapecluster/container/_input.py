@@ -30,7 +30,7 @@ _MAX_ROW_BYTES = 1 << 27
 
 
 @dataclass(frozen=True)
-class Job:
+class JobInput:
     """A training job as the platform configured it.
 
     Attributes
@@ -59,7 +59,7 @@ class Job:
         return candidates[0]
 
 
-def read_job(root: Path) -> Job:
+def read_job(root: Path) -> JobInput:
     """Read the configuration that the platform wrote.
 
     Raises
@@ -85,7 +85,7 @@ def read_job(root: Path) -> Job:
     if not path.exists() and data.is_dir():
         settings = {entry.name: {} for entry in sorted(data.iterdir()) if entry.is_dir()}
     channels = {name: _content_type(name, value) for name, value in settings.items()}
-    return Job(root, hyperparameters, channels)
+    return JobInput(root, hyperparameters, channels)
 
 
 def _content_type(name: str, settings: Any) -> str:
@@ -166,12 +166,12 @@ class ChannelData:
             )
 
 
-def read_channel(job: Job, name: str, *, label_size: Literal[0, 1] | None = None) -> ChannelData:
+def read_channel(job: JobInput, name: str, *, label_size: Literal[0, 1] | None = None) -> ChannelData:
     """Read a channel.
 
     Parameters
     ----------
-    job : Job
+    job : JobInput
         The job, which has the channel.
     name : str
         The name of the channel.

@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 from shapecluster._typing import FloatArray
 from shapecluster.cluster._euclidean import label_rows
 from shapecluster.container._files import NDARRAYS_FILE, write_results
-from shapecluster.container._input import ChannelData, Job, read_channel
+from shapecluster.container._input import ChannelData, JobInput, read_channel
 from shapecluster.formats import decode_hyperparameters, encode_ndarrays
 from shapecluster.formats.hyperparameters import (
     BOOLEAN,
@@ -62,7 +62,7 @@ _AUTO_TRIALS = 5
 _RANDOM_STATE = 0  # the built-in has no hyperparameter for it; the same data give the same model
 
 
-def train(job: Job) -> None:
+def train(job: JobInput) -> None:
     """Train, and write the model and its metrics."""
     parameters = _parameters(job)
     rows = _read_rows(job, job.train_channel(OPTIONAL_CHANNELS), parameters["feature_dim"])
@@ -104,7 +104,7 @@ def train(job: Job) -> None:
     logger.info("done: inertia %.17g after %d iterations", inertia, model.n_iter_)
 
 
-def _parameters(job: Job) -> dict[str, Any]:
+def _parameters(job: JobInput) -> dict[str, Any]:
     parameters = _DEFAULTS | decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
     missing = [name for name in ("k", "feature_dim") if name not in parameters]
     if missing:
@@ -120,7 +120,7 @@ def _parameters(job: Job) -> dict[str, Any]:
     return parameters
 
 
-def _read_rows(job: Job, channel: str, width: int) -> ChannelData:
+def _read_rows(job: JobInput, channel: str, width: int) -> ChannelData:
     rows = read_channel(job, channel)
     if rows.values.shape[1] != width:
         raise ValueError(

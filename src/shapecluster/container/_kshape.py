@@ -14,7 +14,7 @@ from shapecluster._typing import FloatArray
 from shapecluster.cluster._local import FIT_PARAMETERS, LocalKShape
 from shapecluster.container._checkpoints import CheckpointStore, fit_fingerprint
 from shapecluster.container._files import CENTROIDS_FILE, CHECKPOINTS, write_results
-from shapecluster.container._input import ChannelData, Job, read_channel
+from shapecluster.container._input import ChannelData, JobInput, read_channel
 from shapecluster.container._signals import Terminated
 from shapecluster.formats import decode_hyperparameters, encode_centroids
 from shapecluster.formats.hyperparameters import HyperparameterType, either, integer, number, one_of
@@ -72,7 +72,7 @@ class TrainingData(NamedTuple):
     names: list[str] | None
 
 
-def train(job: Job) -> None:
+def train(job: JobInput) -> None:
     """Train, and write the model and its metrics."""
     parameters = _parameters(job)
     n_channels = parameters.get("n_channels")
@@ -127,7 +127,7 @@ def _fit(data: TrainingData, parameters: Mapping[str, Any], checkpoints: Checkpo
         raise
 
 
-def _parameters(job: Job) -> dict[str, Any]:
+def _parameters(job: JobInput) -> dict[str, Any]:
     """Return all parameters: the valid hyperparameters of the job, and defaults for the others."""
     given = decode_hyperparameters(job.hyperparameters, HYPERPARAMETERS)
     if "k" in given:
@@ -149,7 +149,7 @@ def _parameters(job: Job) -> dict[str, Any]:
     return _DEFAULTS | given
 
 
-def _read_channels(job: Job, parameters: Mapping[str, Any]) -> TrainingData:
+def _read_channels(job: JobInput, parameters: Mapping[str, Any]) -> TrainingData:
     """Read the channels, and check that they match the parameters and each other."""
     rows = read_channel(job, job.train_channel(OPTIONAL_CHANNELS), label_size=parameters.get("label_size"))
     rows.check_numbers(allow_nan=parameters["missing"] == "mask")
